@@ -1,0 +1,79 @@
+//! Bells: queue messages that only wake somebody. What they are about is in D1; a bell that is lost is made good by
+//! the sweep.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use inlet_gateway::deliver::BELL_DELAY_MAX_MS;
+use inlet_gateway::route::Bell;
+use serde_json::json;
+use wasm_bindgen::JsValue;
+use worker::{
+    BatchMessageBuilder, Context, Delay, QueueContentType, RawMessageBuilder, SendMessage,
+};
+
+use crate::bindings::Bindings;
+use crate::{chance, log};
+
+/// A text message on the ingest queue: a router should look into the journal of that shard.
+pub(crate) const DRAIN: &str = "drain:";
+/// The router is woken at most this often by one isolate; it drains in bulk.
+const RING_EVERY_MS: u64 = 100;
+/// Messages that one `sendBatch` takes.
+const BATCH_MAX: usize = 100;
+
+thread_local! {
+    static RANG_AT: Cell<u64> = const { Cell::new(0) };
+    static WILL_RING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Wakes the router of a shard: at once when it was quiet, and otherwise once at the end of the interval, so that an
+/// event which came while the router was at work is not left behind.
+pub(crate) fn ring_router(shard: u32, bindings: &Bindings, context: &Context) {
+    if WILL_RING.get() {
+        return;
+    }
+    let pause = RING_EVERY_MS.saturating_sub(chance::now_ms().saturating_sub(RANG_AT.get()));
+    WILL_RING.set(0 < pause);
+    if pause == 0 {
+        RANG_AT.set(chance::now_ms());
+    }
+    let bindings = bindings.clone();
+    context.wait_until(async move {
+        if 0 < pause {
+            Delay::from(Duration::from_millis(pause)).await;
+            RANG_AT.set(chance::now_ms());
+            WILL_RING.set(false);
+        }
+        if let Err(error) = send_drain(shard, &bindings).await {
+            log::error("bell_not_rung", json!({"shard": shard, "error": error.to_string()}));
+        }
+    });
+}
+
+pub(crate) async fn send_drain(shard: u32, bindings: &Bindings) -> worker::Result<()> {
+    let text = JsValue::from_str(&format!("{DRAIN}{shard}"));
+    let message = RawMessageBuilder::new(text).build_with_content_type(QueueContentType::Text);
+    bindings.ingest_queue()?.send_raw(message).await
+}
+
+/// Rings for deliveries. `delay_ms` is for all of them.
+pub(crate) async fn ring_dispatcher(bells: &[Bell], delay_ms: u64, bindings: &Bindings) {
+    let delay_s = u32::try_from(delay_ms.min(BELL_DELAY_MAX_MS).div_ceil(1000)).unwrap_or(u32::MAX);
+    for batch in bells.chunks(BATCH_MAX) {
+        let messages = batch.iter().map(|bell| {
+            let text = JsValue::from_str(&serde_json::to_string(bell).unwrap_or_default());
+            let message = RawMessageBuilder::new(text);
+            let message = if delay_s == 0 { message } else { message.delay_seconds(delay_s) };
+            message.build_with_content_type(QueueContentType::Text)
+        });
+        let messages: Vec<SendMessage<JsValue>> = messages.collect();
+        let sent = async {
+            let batch = BatchMessageBuilder::new().messages(messages).build();
+            bindings.deliver_queue()?.send_raw_batch(batch).await
+        };
+        if let Err(error) = sent.await {
+            log::error("bell_not_rung", json!({"bells": batch.len(), "error": error.to_string()}));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The names of bindings, variables and secrets: each is named here and nowhere else.
+
+use std::rc::Rc;
+
+use inlet_gateway::vault::Vault;
+use worker::{Bucket, D1Database, Env, KvStore, Queue, Result};
+
+use crate::log;
+use crate::store::Store;
+
+/// How an accepted event becomes durable first; the other way is the fallback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    Queue,
+    Journal,
+}
+
+/// What the Worker is bound to. Made once for each invocation: a binding must not outlive it.
+#[derive(Clone)]
+pub(crate) struct Bindings {
+    env: Env,
+    pub(crate) durability: Durability,
+    pub(crate) allow_private_endpoints: bool,
+    /// Without a final slash; empty when the request's own origin is the public one.
+    pub(crate) public_url: String,
+    /// Milliseconds after which the sweep takes a bell for lost.
+    pub(crate) sweep_after_ms: u64,
+    /// Whether dispatchers run on after their queue message is acknowledged. Deliveries are leased in D1, so it is
+    /// safe either way; Miniflare runs one consumer at a time, and a slow endpoint would hold up all others.
+    pub(crate) dispatch_in_background: bool,
+}
+
+impl Bindings {
+    pub(crate) fn new(env: Env) -> Self {
+        let var = |name: &str| text(&env, name);
+        let durability = match var("DURABILITY").as_str() {
+            "journal" => Durability::Journal,
+            _ => Durability::Queue,
+        };
+        let is_true = |name: &str| var(name).eq_ignore_ascii_case("true");
+        let sweep_after_s: u64 = var("SWEEP_AFTER_SECONDS").parse().unwrap_or(60);
+        log::set_level(&var("LOG_LEVEL"));
+        Self {
+            durability,
+            allow_private_endpoints: is_true("ALLOW_PRIVATE_ENDPOINTS"),
+            public_url: var("PUBLIC_URL").trim().trim_end_matches('/').to_owned(),
+            sweep_after_ms: sweep_after_s.saturating_mul(1000),
+            dispatch_in_background: is_true("DISPATCH_IN_BACKGROUND"),
+            env,
+        }
+    }
+
+    pub(crate) fn db(&self) -> Result<Store> {
+        Ok(Store::new(self.d1("DB")?))
+    }
+
+    /// The event shard of that number.
+    pub(crate) fn events(&self, shard: u32) -> Result<Store> {
+        Ok(Store::new(self.d1(&format!("EVENTS_{shard}"))?))
+    }
+
+    /// All event shards, counted from 0 up to the first that is not bound.
+    pub(crate) fn shards(&self) -> Vec<u32> {
+        (0..64).take_while(|shard| self.d1(&format!("EVENTS_{shard}")).is_ok()).collect()
+    }
+
+    pub(crate) fn config(&self) -> Result<KvStore> {
+        self.env.kv("CONFIG")
+    }
+
+    pub(crate) fn bodies(&self) -> Result<Bucket> {
+        self.env.bucket("BODIES")
+    }
+
+    pub(crate) fn ingest_queue(&self) -> Result<Queue> {
+        self.env.queue("INGEST_0")
+    }
+
+    pub(crate) fn deliver_queue(&self) -> Result<Queue> {
+        self.env.queue("DELIVER")
+    }
+
+    /// The key that creates projects; `None` closes that part of the API.
+    pub(crate) fn root_key(&self) -> Option<String> {
+        Some(text(&self.env, "ROOT_KEY")).filter(|key| !key.trim().is_empty())
+    }
+
+    /// The vault of this isolate. It is made once: its key does not change while the Worker lives.
+    pub(crate) fn vault(&self) -> std::result::Result<Rc<Vault>, inlet_gateway::vault::VaultError> {
+        thread_local! {
+            static VAULT: std::cell::RefCell<Option<Rc<Vault>>> = const { std::cell::RefCell::new(None) };
+        }
+        if let Some(vault) = VAULT.with_borrow(Clone::clone) {
+            return Ok(vault);
+        }
+        let vault = Rc::new(Vault::new(&text(&self.env, "ENCRYPTION_KEY"))?);
+        VAULT.set(Some(Rc::clone(&vault)));
+        Ok(vault)
+    }
+
+    fn d1(&self, name: &str) -> Result<D1Database> {
+        self.env.d1(name)
+    }
+}
+
+/// A variable or secret; empty when it is not set.
+fn text(env: &Env, name: &str) -> String {
+    env.var(name).map(|value| value.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,26 @@
+//! The clock and the dice: the two things that the pure crates must not have.
+
+/// Unix milliseconds.
+pub(crate) fn now_ms() -> u64 {
+    worker::Date::now().as_millis()
+}
+
+/// Fills a buffer with random bytes of the platform.
+pub(crate) fn fill(buffer: &mut [u8]) {
+    if getrandom::fill(buffer).is_err() {
+        // WebCrypto does not fail on Workers; an id of zeros would collide, and the insert then says so.
+        buffer.fill(0);
+    }
+}
+
+/// A fresh uid.
+pub(crate) fn uid(now_ms: u64) -> String {
+    inlet_gateway::ids::uid(now_ms, &mut fill)
+}
+
+/// Any number.
+pub(crate) fn jitter() -> u32 {
+    let mut bytes = [0; 4];
+    fill(&mut bytes);
+    u32::from_ne_bytes(bytes)
+}

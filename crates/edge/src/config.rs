@@ -1,0 +1,153 @@
+//! How the configuration of a source reaches the edge: isolate, then KV, then D1.
+//!
+//! Worst staleness after a change, outside the isolate that made it: [`FRESH_MS`] here, [`KV_CACHE_S`] in KV's own
+//! cache, and about 60 s until a KV write is seen everywhere: 100 s.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use inlet_gateway::admit::{Compiled, Snapshot};
+use inlet_gateway::project::Project;
+use inlet_gateway::rejection::Rejection;
+use inlet_gateway::source::Source;
+use inlet_gateway::sql;
+use serde_json::json;
+use worker::Result;
+
+use crate::bindings::Bindings;
+use crate::{chance, log};
+
+/// How long an isolate believes what it read.
+const FRESH_MS: u64 = 10_000;
+/// How long an isolate believes that a source does not exist.
+const ABSENT_FRESH_MS: u64 = 3_000;
+/// How long what was read is served when neither KV nor D1 answer.
+const STALE_MAX_MS: u64 = 600_000;
+const KV_CACHE_S: u64 = 30;
+/// A copy that a reader puts back may be older than a write that went on at the same time: it does not stay.
+const PUT_BACK_EXPIRES_S: u64 = 300;
+const ENTRIES_MAX: usize = 2_000;
+
+struct Entry {
+    source: Option<Rc<Compiled>>,
+    read_at: u64,
+}
+
+thread_local! {
+    static SOURCES: RefCell<HashMap<String, Entry>> = RefCell::new(HashMap::new());
+}
+
+fn key(mask: &str) -> String {
+    format!("source:{mask}")
+}
+
+/// The source behind an ingest URL.
+pub(crate) async fn source(
+    bindings: &Bindings,
+    mask: &str,
+) -> std::result::Result<Rc<Compiled>, Rejection> {
+    let now = chance::now_ms();
+    let cached = SOURCES.with_borrow(|sources| {
+        sources.get(mask).map(|entry| (entry.source.clone(), now.saturating_sub(entry.read_at)))
+    });
+    match &cached {
+        Some((Some(source), age)) if *age < FRESH_MS => return Ok(Rc::clone(source)),
+        Some((None, age)) if *age < ABSENT_FRESH_MS => return Err(Rejection::UnknownSource),
+        _ => {}
+    }
+    let read = match read(bindings, mask).await {
+        Ok(read) => read,
+        Err(error) => {
+            log::error("config_unreadable", json!({"mask_id": mask, "error": error.to_string()}));
+            return match cached {
+                Some((Some(source), age)) if age < STALE_MAX_MS => Ok(source),
+                _ => Err(Rejection::NoConfig),
+            };
+        }
+    };
+    let source = match read {
+        Some(snapshot) => {
+            let compiled = bindings.vault().and_then(|vault| Compiled::new(snapshot, &vault));
+            Some(Rc::new(compiled.map_err(|error| {
+                log::error("config_unusable", json!({"mask_id": mask, "error": error.to_string()}));
+                Rejection::NoKey
+            })?))
+        }
+        None => None,
+    };
+    remember(mask, source.clone(), now);
+    source.ok_or(Rejection::UnknownSource)
+}
+
+async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
+    let kv = bindings.config()?;
+    match kv.get(&key(mask)).cache_ttl(KV_CACHE_S).text().await {
+        Ok(Some(text)) => {
+            if let Ok(snapshot) = serde_json::from_str(&text) {
+                return Ok(Some(snapshot));
+            }
+        }
+        Ok(None) => {}
+        Err(error) => log::error("kv_unreadable", json!({"error": error.to_string()})),
+    }
+    #[derive(serde::Deserialize)]
+    struct Row {
+        source: String,
+        project: String,
+    }
+    let Some(row) = bindings.db()?.row::<Row>(&sql::source_of_mask(mask)).await? else {
+        return Ok(None);
+    };
+    let source: Source = serde_json::from_str(&row.source)?;
+    let project: Project = serde_json::from_str(&row.project)?;
+    let snapshot = snapshot(source, &project);
+    let text = serde_json::to_string(&snapshot)?;
+    if let Ok(put) = kv.put(&key(mask), text)
+        && let Err(error) = put.expiration_ttl(PUT_BACK_EXPIRES_S).execute().await
+    {
+        log::error("kv_unwritable", json!({"error": error.to_string()}));
+    }
+    Ok(Some(snapshot))
+}
+
+/// Makes a change of a source known: in this isolate at once, elsewhere through KV. D1 has it already, so a KV that
+/// does not answer only makes the others slower to learn.
+pub(crate) async fn publish(bindings: &Bindings, source: &Source, project: &Project) {
+    let mask = source.mask_id.clone();
+    SOURCES.with_borrow_mut(|sources| sources.remove(&mask));
+    let text = serde_json::to_string(&snapshot(source.clone(), project)).unwrap_or_default();
+    let written = async {
+        std::result::Result::<(), worker::Error>::Ok(
+            bindings.config()?.put(&key(&mask), text)?.execute().await?,
+        )
+    };
+    if let Err(error) = written.await {
+        log::error("kv_unwritable", json!({"mask_id": mask, "error": error.to_string()}));
+    }
+    SOURCES.with_borrow_mut(|sources| sources.remove(&mask));
+}
+
+/// Makes known that a source is no more.
+pub(crate) async fn withdraw(bindings: &Bindings, mask: &str) {
+    let deleted = async {
+        std::result::Result::<(), worker::Error>::Ok(bindings.config()?.delete(&key(mask)).await?)
+    };
+    if let Err(error) = deleted.await {
+        log::error("kv_unwritable", json!({"mask_id": mask, "error": error.to_string()}));
+    }
+    SOURCES.with_borrow_mut(|sources| sources.remove(mask));
+}
+
+fn snapshot(source: Source, project: &Project) -> Snapshot {
+    Snapshot { source, body_max_bytes: project.config.max_payload_read_size, shard: project.shard }
+}
+
+fn remember(mask: &str, source: Option<Rc<Compiled>>, now: u64) {
+    SOURCES.with_borrow_mut(|sources| {
+        if ENTRIES_MAX <= sources.len() {
+            sources.clear();
+        }
+        sources.insert(mask.to_owned(), Entry { source, read_at: now });
+    });
+}

@@ -1,0 +1,314 @@
+//! The dispatcher: leases deliveries, calls endpoints, records what they said.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all, select};
+use futures_util::{StreamExt, pin_mut};
+use inlet_gateway::deliver::{
+    Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, LEASE_MS, Outgoing, RESPONSE_MAX_BYTES,
+    Settled, Status, Undeliverable, settle,
+};
+use inlet_gateway::endpoint::Endpoint;
+use inlet_gateway::event::StoredEvent;
+use inlet_gateway::project::Project;
+use inlet_gateway::route::Bell;
+use inlet_gateway::sql;
+use js_sys::Uint8Array;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wasm_bindgen::JsValue;
+use worker::{
+    AbortController, Context, Delay, Fetch, Headers, MessageBatch, MessageExt, Method, Request,
+    RequestInit, RequestRedirect, Result,
+};
+
+use crate::bindings::Bindings;
+use crate::{bell, chance, log, router};
+
+/// Bells that an isolate answers in the background at once; past that, the queue waits.
+const BACKGROUND_MAX: usize = 64;
+
+thread_local! {
+    static IN_BACKGROUND: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Answers a batch of bells. What fails here is leased, and the sweep takes it up when the lease is over; so a message
+/// is only retried when not even the lease could be written.
+pub(crate) async fn dispatch_batch(
+    batch: &MessageBatch<JsValue>,
+    bindings: &Bindings,
+    context: &Context,
+) {
+    let mut here = Vec::new();
+    for message in batch.raw_iter() {
+        let text = message.body().as_string().unwrap_or_default();
+        let bell: Bell = match serde_json::from_str(&text) {
+            Ok(bell) => bell,
+            Err(error) => {
+                let buried =
+                    router::bury("bell", &error.to_string(), text.as_bytes(), bindings).await;
+                router::settle(&message, buried.is_ok());
+                continue;
+            }
+        };
+        if bindings.dispatch_in_background && IN_BACKGROUND.get() < BACKGROUND_MAX {
+            IN_BACKGROUND.set(IN_BACKGROUND.get() + 1);
+            message.ack();
+            let bindings = bindings.clone();
+            context.wait_until(async move {
+                report(&bell, dispatch(&bell, &bindings).await);
+                IN_BACKGROUND.set(IN_BACKGROUND.get().saturating_sub(1));
+            });
+        } else {
+            here.push(async move {
+                let done = dispatch(&bell, bindings).await;
+                router::settle(&message, done.is_ok());
+                report(&bell, done);
+            });
+        }
+    }
+    join_all(here).await;
+}
+
+fn report(bell: &Bell, done: Result<()>) {
+    if let Err(error) = done {
+        log::error(
+            "not_dispatched",
+            json!({"deliveries": bell.deliveries, "error": error.to_string()}),
+        );
+    }
+}
+
+/// Reads, calls, records: the deliveries of one bell side by side.
+async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
+    let events = bindings.events(bell.shard)?;
+    let ids = json!(bell.deliveries);
+    let now = chance::now_ms();
+    let statements = [sql::lease(ids.clone(), now, now + LEASE_MS), sql::events_of(ids)];
+    let mut results = events.batch(&statements).await?.into_iter();
+    let deliveries: Vec<Delivery> =
+        results.next().map(|result| result.results()).transpose()?.unwrap_or_default();
+    let stored: Vec<StoredEvent> =
+        results.next().map(|result| result.results()).transpose()?.unwrap_or_default();
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let stored: HashMap<String, StoredEvent> =
+        stored.into_iter().map(|event| (event.id.clone(), event)).collect();
+    let endpoints = endpoints(&deliveries, bindings).await?;
+
+    let attempted = deliveries.iter().map(|delivery| async {
+        let to = endpoints.get(&delivery.endpoint_id);
+        attempt(delivery, stored.get(&delivery.event_id), to, bindings).await
+    });
+    let attempted: Vec<Option<Done>> = join_all(attempted).await;
+    let rows: Vec<Value> = deliveries
+        .iter()
+        .zip(&attempted)
+        .filter_map(|(delivery, done)| done.as_ref().map(|d| d.row(delivery, bindings)))
+        .collect();
+    events.batch(&sql::record(json!(rows))).await?;
+
+    for (delivery, done) in deliveries.iter().zip(&attempted) {
+        if let Some(Settled { due_at: Some(due_at), .. }) = done.as_ref().map(|done| &done.settled)
+        {
+            let pause = due_at.saturating_sub(chance::now_ms());
+            if pause <= BELL_DELAY_MAX_MS {
+                let again = Bell {
+                    shard: bell.shard,
+                    deliveries: vec![(delivery.project_id.clone(), delivery.id.clone())],
+                };
+                bell::ring_dispatcher(&[again], pause, bindings).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What became of one delivery.
+struct Done {
+    settled: Settled,
+    attempt: Option<Attempt>,
+}
+
+impl Done {
+    /// A row of [`sql::record`].
+    fn row(&self, delivery: &Delivery, bindings: &Bindings) -> Value {
+        let Settled { status, description, due_at } = &self.settled;
+        let attempt = self.attempt.as_ref().map(|attempt| json!(attempt).to_string());
+        let look_at = due_at.map(|due| due + bindings.sweep_after_ms);
+        let now = chance::now_ms();
+        json!([
+            delivery.project_id,
+            delivery.id,
+            status.name(),
+            description,
+            attempt,
+            due_at,
+            look_at,
+            now
+        ])
+    }
+}
+
+async fn endpoints(
+    deliveries: &[Delivery],
+    bindings: &Bindings,
+) -> Result<HashMap<String, (Endpoint, Project)>> {
+    #[derive(Deserialize)]
+    struct Row {
+        endpoint: String,
+        project: String,
+    }
+    let mut ids: Vec<(&str, &str)> = deliveries
+        .iter()
+        .map(|delivery| (delivery.project_id.as_str(), delivery.endpoint_id.as_str()))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let rows: Vec<Row> = bindings.db()?.rows(&sql::endpoints_of(&ids)).await?;
+    let mut found = HashMap::new();
+    for row in rows {
+        let endpoint: Endpoint = serde_json::from_str(&row.endpoint)?;
+        let project: Project = serde_json::from_str(&row.project)?;
+        found.insert(endpoint.uid.clone(), (endpoint, project));
+    }
+    Ok(found)
+}
+
+/// Makes one attempt. `None` when our own stores failed: the lease runs out, and the delivery is taken up again.
+async fn attempt(
+    delivery: &Delivery,
+    event: Option<&StoredEvent>,
+    to: Option<&(Endpoint, Project)>,
+    bindings: &Bindings,
+) -> Option<Done> {
+    let ended = |why: Undeliverable| {
+        let settled = why.settled();
+        dead(delivery, &settled);
+        Some(Done { settled, attempt: None })
+    };
+    let Some((endpoint, project)) = to else { return ended(Undeliverable::EndpointGone) };
+    let Some(event) = event else { return ended(Undeliverable::BodyGone) };
+    let body = match body_of(event, bindings).await {
+        Ok(Some(body)) => body,
+        Ok(None) => return ended(Undeliverable::BodyGone),
+        Err(error) => {
+            log::error(
+                "body_unreadable",
+                json!({"event_id": event.id, "error": error.to_string()}),
+            );
+            return None;
+        }
+    };
+    let secrets = match bindings.vault().and_then(|vault| endpoint.open_secrets(&vault)) {
+        Ok(secrets) => secrets,
+        Err(error) => {
+            log::error(
+                "secrets_unreadable",
+                json!({"endpoint_id": endpoint.uid, "error": error.to_string()}),
+            );
+            return None;
+        }
+    };
+    let requested_at = chance::now_ms();
+    let outgoing = Outgoing {
+        delivery,
+        event,
+        body: &body,
+        endpoint,
+        secrets: &secrets,
+        signature: &project.config.signature,
+    };
+    let call = match outgoing.call(bindings.allow_private_endpoints, requested_at) {
+        Ok(call) => call,
+        Err(why) => return ended(why),
+    };
+    let answered = make(&call, &body).await;
+    let now = chance::now_ms();
+    let n = delivery.attempts + 1;
+    let settled =
+        settle(&answered, n, delivery.mode(), &project.config.strategy, now, chance::jitter());
+    let record = Attempt::new(chance::uid(now), n, &call, &answered, requested_at, now);
+    let fields = || {
+        json!({
+            "event_id": delivery.event_id, "delivery_id": delivery.id, "endpoint_id": delivery.endpoint_id, "attempt": n,
+            "http_status": record.http_status, "error": record.error, "status": settled.status.name(),
+            "latency_ms": now.saturating_sub(requested_at),
+        })
+    };
+    if settled.status == Status::Success {
+        log::debug("delivered", fields);
+    } else {
+        log::info("attempt_failed", fields());
+    }
+    if settled.status == Status::Failure {
+        dead(delivery, &settled);
+    }
+    Some(Done { settled, attempt: Some(record) })
+}
+
+fn dead(delivery: &Delivery, settled: &Settled) {
+    let fields = json!({"event_id": delivery.event_id, "delivery_id": delivery.id, "status": settled.status.name(),
+        "reason": settled.description});
+    log::info("dead_letter", fields);
+}
+
+/// The bytes of an event. `None` when its R2 object is gone.
+pub(crate) async fn body_of(event: &StoredEvent, bindings: &Bindings) -> Result<Option<Vec<u8>>> {
+    let key = match event.inline_body() {
+        Ok(body) => return Ok(Some(body)),
+        Err(key) => key,
+    };
+    let Some(object) = bindings.bodies()?.get(key).execute().await? else { return Ok(None) };
+    match object.body() {
+        Some(body) => Ok(Some(body.bytes().await?)),
+        None => Ok(None),
+    }
+}
+
+/// Makes a call. Whatever goes wrong is an answer too.
+async fn make(call: &Call, body: &[u8]) -> Answered {
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let answer = fetch(call, body, &signal);
+    let timeout = Delay::from(Duration::from_millis(call.timeout_ms));
+    pin_mut!(answer, timeout);
+    match select(answer, timeout).await {
+        Either::Left((Ok(answered), _)) => answered,
+        Either::Left((Err(error), _)) => Answered::Nothing { error: error.to_string() },
+        Either::Right(((), _)) => {
+            controller.abort();
+            Answered::Nothing { error: format!("no answer within {} s", call.timeout_ms / 1000) }
+        }
+    }
+}
+
+async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result<Answered> {
+    let headers = Headers::new();
+    for (name, value) in &call.headers {
+        headers.set(name, value)?;
+    }
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post)
+        .with_headers(headers)
+        .with_redirect(RequestRedirect::Manual)
+        .with_body(Some(Uint8Array::from(body).into()));
+    let request = Request::new_with_init(&call.url, &init)?;
+    let mut response = Fetch::Request(request).send_with_signal(signal).await?;
+    let headers = response.headers().entries().collect();
+    let status = response.status_code();
+    let mut kept = Vec::new();
+    if let Ok(mut stream) = response.stream() {
+        while let Some(Ok(chunk)) = stream.next().await {
+            let room = RESPONSE_MAX_BYTES.saturating_sub(kept.len());
+            kept.extend(chunk.into_iter().take(room));
+            if kept.len() == RESPONSE_MAX_BYTES {
+                break;
+            }
+        }
+    }
+    Ok(Answered::Response { status, headers, body: kept })
+}

@@ -1,0 +1,176 @@
+//! The hot path: one request of a provider, to a durable event.
+
+use futures_util::StreamExt;
+use inlet_gateway::admit::{Admitted, Arrival, needs_store};
+use inlet_gateway::rejection::Rejection;
+use inlet_gateway::reply::Reply;
+use inlet_gateway::sql::Journal;
+use inlet_gateway::wire::{Body, Envelope, body_key};
+use js_sys::Uint8Array;
+use serde_json::json;
+use worker::{Context, QueueContentType, Request};
+
+use crate::bindings::{Bindings, Durability};
+use crate::{bell, chance, config, log};
+
+/// Takes a request in. The reply is sent only once what it says is true.
+pub(crate) async fn ingest(
+    mut request: Request,
+    mask: &str,
+    bindings: &Bindings,
+    context: &Context,
+) -> Reply {
+    match take_in(&mut request, mask, bindings, context).await {
+        Ok(reply) => reply,
+        Err(rejection) => {
+            let (status, label) = rejection.status();
+            let fields = json!({"mask_id": mask, "status": status, "label": label, "detail": rejection.detail()});
+            if 500 <= status {
+                log::error("rejected", fields)
+            } else {
+                log::info("rejected", fields)
+            }
+            rejection.reply()
+        }
+    }
+}
+
+async fn take_in(
+    request: &mut Request,
+    mask: &str,
+    bindings: &Bindings,
+    context: &Context,
+) -> Result<Reply, Rejection> {
+    let source = config::source(bindings, mask).await?;
+    let method = request.method().to_string();
+    let length =
+        request.headers().get("content-length").ok().flatten().and_then(|text| text.parse().ok());
+    source.before_body(&method, length)?;
+
+    let body = read(request, length, source.body_max_bytes(), || source.too_large()).await?;
+    let headers = request.headers().entries().collect();
+    let url = public_url(request, bindings);
+    let now = chance::now_ms();
+    let arrival = Arrival { method: &method, url: &url, headers: &headers, body: &body };
+    match source.admit(&arrival, chance::uid(now), now)? {
+        Admitted::Handshake(reply) => {
+            crate::api::note_handshake(bindings, &source.source, now).await;
+            log::info("handshake", json!({"source_id": source.source.uid}));
+            Ok(reply)
+        }
+        Admitted::Event { meta, reply } => {
+            let envelope = Envelope { meta: *meta, body: Body::Inline(body) };
+            let (event_id, shard) = (envelope.meta.event_id.clone(), envelope.meta.shard);
+            let route = make_durable(envelope, bindings).await?;
+            log::debug(
+                "accepted",
+                || json!({"event_id": event_id, "source_id": source.source.uid, "by": route}),
+            );
+            if route == JOURNAL {
+                bell::ring_router(shard, bindings, context);
+            }
+            Ok(reply)
+        }
+    }
+}
+
+const JOURNAL: &str = "journal";
+const QUEUE: &str = "queue";
+
+/// Makes an event durable by the configured way, or else by the other. When this returns `Ok`, the event survives the
+/// death of every process; a large body is in R2 before anything points at it.
+async fn make_durable(
+    mut envelope: Envelope,
+    bindings: &Bindings,
+) -> Result<&'static str, Rejection> {
+    if needs_store(&envelope)
+        && let Body::Inline(body) = envelope.body
+    {
+        let key = body_key(&envelope.meta.project_id, &envelope.meta.event_id);
+        let len = body.len() as u64;
+        put_body(bindings, &key, body).await.map_err(|error| {
+            log::error(
+                "body_not_stored",
+                json!({"event_id": envelope.meta.event_id, "error": error.to_string()}),
+            );
+            Rejection::NotDurable
+        })?;
+        envelope.body = Body::Stored { key, len };
+    }
+    let order = match bindings.durability {
+        Durability::Queue => [QUEUE, JOURNAL],
+        Durability::Journal => [JOURNAL, QUEUE],
+    };
+    for way in order {
+        let written = if way == QUEUE {
+            send(bindings, &envelope).await
+        } else {
+            append(bindings, &envelope).await
+        };
+        match written {
+            Ok(()) => return Ok(way),
+            Err(error) => {
+                let fields = json!({"event_id": envelope.meta.event_id, "way": way, "error": error.to_string()});
+                log::error("not_durable_this_way", fields);
+            }
+        }
+    }
+    Err(Rejection::NotDurable)
+}
+
+async fn put_body(bindings: &Bindings, key: &str, body: Vec<u8>) -> worker::Result<()> {
+    bindings.bodies()?.put(key, body).execute().await?;
+    Ok(())
+}
+
+async fn send(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {
+    // Bytes cross as one typed array; through serde they would cross number by number.
+    let bytes = Uint8Array::from(envelope.encode().as_slice());
+    let message =
+        worker::RawMessageBuilder::new(bytes.into()).build_with_content_type(QueueContentType::V8);
+    bindings.ingest_queue()?.send_raw(message).await
+}
+
+pub(crate) async fn append(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {
+    let (meta, body) = envelope.to_row();
+    let journal = Journal::at(chance::now_ms());
+    let statement = journal.append(&meta, &body.text, body.is_base64);
+    bindings.events(envelope.meta.shard)?.run(&statement).await
+}
+
+/// Reads a body, counting. A length that is declared and small is kept to by HTTP itself; what is chunked, or declares
+/// nothing, is refused the moment it goes over the limit.
+async fn read(
+    request: &mut Request,
+    length: Option<u64>,
+    limit_bytes: u64,
+    too_large: impl Fn() -> Rejection,
+) -> Result<Vec<u8>, Rejection> {
+    let over = |len: usize| limit_bytes < len as u64;
+    if length.is_some() {
+        let body = request.bytes().await.map_err(|_| Rejection::Unreadable)?;
+        return if over(body.len()) { Err(too_large()) } else { Ok(body) };
+    }
+    if request.inner().body().is_none() {
+        return Ok(Vec::new());
+    }
+    let mut stream = request.stream().map_err(|_| Rejection::Unreadable)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        body.extend(chunk.map_err(|_| Rejection::Unreadable)?);
+        if over(body.len()) {
+            return Err(too_large());
+        }
+    }
+    Ok(body)
+}
+
+/// The URL as the provider has it: some sign it.
+fn public_url(request: &Request, bindings: &Bindings) -> String {
+    let url = request.inner().url();
+    if bindings.public_url.is_empty() {
+        return url;
+    }
+    let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+    format!("{}/{path}", bindings.public_url)
+}

@@ -1,0 +1,70 @@
+//! D1: binds and executes the statements of `inlet_gateway::sql`, and nothing else.
+
+use inlet_gateway::sql::{Param, Statement};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::JsValue;
+use worker::{D1Database, D1PreparedStatement, D1Result, Result};
+
+pub(crate) struct Store(D1Database);
+
+impl Store {
+    pub(crate) fn new(database: D1Database) -> Self {
+        Self(database)
+    }
+
+    /// Runs one statement and reads its rows.
+    pub(crate) async fn rows<T: DeserializeOwned>(&self, statement: &Statement) -> Result<Vec<T>> {
+        self.prepare(statement)?.all().await?.results()
+    }
+
+    /// Runs one statement and reads its first row, if there is one.
+    pub(crate) async fn row<T: DeserializeOwned>(
+        &self,
+        statement: &Statement,
+    ) -> Result<Option<T>> {
+        Ok(self.rows(statement).await?.into_iter().next())
+    }
+
+    /// Runs one statement for its effect.
+    pub(crate) async fn run(&self, statement: &Statement) -> Result<()> {
+        self.prepare(statement)?.run().await?;
+        Ok(())
+    }
+
+    /// Runs statements as one transaction: all of them, or none.
+    pub(crate) async fn batch(&self, statements: &[Statement]) -> Result<Vec<D1Result>> {
+        let prepared =
+            statements.iter().map(|statement| self.prepare(statement)).collect::<Result<_>>()?;
+        self.0.batch(prepared).await
+    }
+
+    fn prepare(&self, statement: &Statement) -> Result<D1PreparedStatement> {
+        let prepared = self.0.prepare(statement.sql.as_str());
+        if statement.params.is_empty() {
+            return Ok(prepared);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "times and counts stay far below 2^53")]
+        let values: Vec<JsValue> = statement
+            .params
+            .iter()
+            .map(|param| match param {
+                Param::Null => JsValue::NULL,
+                Param::Int(number) => JsValue::from_f64(*number as f64),
+                Param::Text(text) => JsValue::from_str(text),
+            })
+            .collect();
+        prepared.bind(&values)
+    }
+}
+
+/// A row of a table that keeps what it means in `doc`.
+#[derive(serde::Deserialize)]
+pub(crate) struct Doc {
+    pub(crate) doc: String,
+}
+
+impl Doc {
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        Ok(serde_json::from_str(&self.doc)?)
+    }
+}

@@ -1,0 +1,82 @@
+//! The sweep: whatever was durable and is not finished is picked up again. The cron runs it every minute; because
+//! local runtimes fire no crons and any cron may fail, requests run it too, now and then.
+
+use std::cell::Cell;
+
+use inlet_gateway::route::bells;
+use inlet_gateway::sql::{self, Journal, Statement};
+use serde::Deserialize;
+use serde_json::json;
+use worker::{Context, Result};
+
+use crate::bindings::Bindings;
+use crate::router::{self, Waiting};
+use crate::{bell, chance, log};
+
+/// How often an isolate sweeps on its own.
+const EVERY_MS: u64 = 30_000;
+
+thread_local! {
+    static SWEPT_AT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Sweeps after the answer to a request was sent, when this isolate has not done so for a while.
+pub(crate) fn opportunistic(bindings: &Bindings, context: &Context) {
+    let now = chance::now_ms();
+    if EVERY_MS < now.saturating_sub(SWEPT_AT.get()) {
+        SWEPT_AT.set(now);
+        let bindings = bindings.clone();
+        context.wait_until(async move { sweep(&bindings).await });
+    }
+}
+
+/// Sweeps all shards. One that fails does not keep the others from it.
+pub(crate) async fn sweep(bindings: &Bindings) {
+    SWEPT_AT.set(chance::now_ms());
+    for shard in bindings.shards() {
+        if let Err(error) = sweep_shard(shard, bindings).await {
+            log::error("not_swept", json!({"shard": shard, "error": error.to_string()}));
+        }
+    }
+}
+
+async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
+    router::drain(shard, bindings).await?;
+    let events = bindings.events(shard)?;
+    let now = chance::now_ms();
+
+    #[derive(Deserialize)]
+    struct FanOut {
+        at: u64,
+        id: String,
+        deliveries: String,
+    }
+    let fan_outs: Vec<FanOut> =
+        events.rows(&sql::old_outbox(now.saturating_sub(bindings.sweep_after_ms))).await?;
+    let settled: Vec<Statement> = fan_outs
+        .iter()
+        .flat_map(|fan_out| sql::settle_outbox(fan_out.at, &fan_out.id, &fan_out.deliveries, now))
+        .collect();
+    if !settled.is_empty() {
+        events.batch(&settled).await?;
+    }
+
+    let waiting: Vec<Waiting> = events.rows(&sql::look(now, now + bindings.sweep_after_ms)).await?;
+    if !waiting.is_empty() {
+        log::info("swept", json!({"shard": shard, "deliveries": waiting.len()}));
+    }
+    let bells = bells(shard, waiting.into_iter().map(Waiting::into_parts).collect());
+    bell::ring_dispatcher(&bells, 0, bindings).await;
+
+    if let Some(journal) = Journal::idle(now) {
+        #[derive(Deserialize)]
+        struct Emptiable {
+            emptiable: u8,
+        }
+        let found: Option<Emptiable> = events.row(&journal.emptiable()).await?;
+        if found.is_some_and(|found| found.emptiable == 1) {
+            events.batch(&journal.empty()).await?;
+        }
+    }
+    Ok(())
+}

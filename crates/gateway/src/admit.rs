@@ -1,0 +1,494 @@
+//! The way in: from a request to an accepted event, or to the reason why not.
+//!
+//! The order is the design's: state of the source, method and size ([`Compiled::before_body`]); handshake,
+//! signature, event type, dedup key ([`Compiled::admit`]). Nothing is stored before all of it has passed,
+//! and the dedup key is only computed here: it is claimed by the router, once the event is durable.
+
+use inlet_verify::{Handshake, Headers, Request, UnixTime, Verifier, extract, handshake};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::locate::{Location, Parts};
+use crate::payload;
+use crate::rejection::Rejection;
+use crate::reply::Reply;
+use crate::source::{Kind, Source};
+use crate::vault::{Vault, VaultError};
+use crate::wire::{Body, Claim, ENVELOPE_MAX_BYTES, Envelope, INLINE_BODY_MAX_BYTES, Meta};
+
+/// The most bytes of headers that are kept with an event; the envelope has to fit a queue message.
+const HEADERS_MAX_BYTES: usize = 64 * 1024;
+
+/// Headers that belong to one connection or one hop, or that the runtime adds: never kept.
+const HOP_HEADERS: &[&str] = &[
+    "accept-encoding",
+    "cdn-loop",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "true-client-ip",
+    "via",
+    "x-real-ip",
+];
+/// Headers that carry credentials of the sender: kept only when `forward_headers` names them.
+const PRIVATE_HEADERS: &[&str] = &["authorization", "cookie"];
+
+/// What the edge knows of a source: the source, and what its project decides for it. Stored in KV.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub source: Source,
+    pub body_max_bytes: u64,
+    pub shard: u32,
+}
+
+/// A snapshot ready for use: secrets opened, locations parsed.
+#[derive(Debug)]
+pub struct Compiled {
+    pub source: Source,
+    body_max_bytes: u64,
+    shard: u32,
+    verifier: Verifier,
+    credential_headers: Vec<String>,
+    event_type: Option<Location>,
+    dedup: Vec<Location>,
+}
+
+/// A request, read.
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    pub method: &'a str,
+    /// The public URL, with its query.
+    pub url: &'a str,
+    pub headers: &'a Headers,
+    pub body: &'a [u8],
+}
+
+/// What becomes of a request that is not refused.
+#[derive(Debug)]
+pub enum Admitted {
+    /// A question about the endpoint: answered, and no event.
+    Handshake(Reply),
+    /// An event: with the body that was read it makes an envelope. The reply may be sent once that is durable.
+    Event { meta: Box<Meta>, reply: Reply },
+}
+
+impl Compiled {
+    pub fn new(snapshot: Snapshot, vault: &Vault) -> Result<Self, VaultError> {
+        let Snapshot { source, body_max_bytes, shard } = snapshot;
+        let verifier = source.open_verifier(vault)?;
+        let dedup = source.idempotency_keys.iter().map(|key| Location::parse_idempotency_key(key));
+        Ok(Self {
+            credential_headers: verifier.credential_headers(),
+            event_type: Location::parse_event_type(&source.event_type_location).ok(),
+            dedup: dedup.filter_map(Result::ok).collect(),
+            source,
+            body_max_bytes,
+            shard,
+            verifier,
+        })
+    }
+
+    /// The most bytes of body to read.
+    pub fn body_max_bytes(&self) -> u64 {
+        self.body_max_bytes
+    }
+
+    /// What can be said before the body is read. `content_length` is the header, where there is one.
+    pub fn before_body(&self, method: &str, content_length: Option<u64>) -> Result<(), Rejection> {
+        if self.source.is_disabled {
+            return Err(Rejection::Disabled);
+        }
+        if self.source.kind != Kind::Http {
+            return Err(Rejection::NotHttp);
+        }
+        match (method, &self.verifier) {
+            ("POST", _) => {}
+            // Providers put their questions by GET; whether this is one shows below.
+            ("GET" | "HEAD" | "OPTIONS", Verifier::Provider { .. }) => {}
+            _ => return Err(Rejection::Method { allow: "POST" }),
+        }
+        if content_length.is_some_and(|length| self.body_max_bytes < length) {
+            return Err(self.too_large());
+        }
+        Ok(())
+    }
+
+    pub fn too_large(&self) -> Rejection {
+        Rejection::TooLarge { limit_bytes: self.body_max_bytes }
+    }
+
+    /// Decides about a request that has been read whole. `event_id` is a fresh uid of `now_ms`.
+    pub fn admit(
+        &self,
+        arrival: &Arrival<'_>,
+        event_id: String,
+        now_ms: u64,
+    ) -> Result<Admitted, Rejection> {
+        let request = Request {
+            method: arrival.method,
+            url: arrival.url,
+            headers: arrival.headers,
+            body: arrival.body,
+        };
+        let now = UnixTime(now_ms / 1000);
+        if let Verifier::Provider { provider, secrets } = &self.verifier {
+            match handshake(provider, secrets, &request, now) {
+                Some(Handshake::Reply { status, content_type, body, headers }) => {
+                    let reply =
+                        Reply { status, content_type: content_type.to_owned(), headers, body };
+                    return Ok(Admitted::Handshake(reply));
+                }
+                Some(Handshake::Refuse { status, reason }) => {
+                    return Err(Rejection::Handshake { status, reason });
+                }
+                _ => {}
+            }
+        }
+        if arrival.method != "POST" {
+            return Err(Rejection::Method { allow: "POST" });
+        }
+        self.verifier
+            .verify(&request, now)
+            .map_err(|cause| Rejection::Refused { status: self.failure_status(), cause })?;
+
+        let content_type = arrival.headers.get("content-type");
+        let query = arrival.url.split_once('?').map(|(_, query)| query).unwrap_or_default();
+        let needs_body = self.dedup.iter().chain(&self.event_type).any(Location::is_body);
+        let value = if needs_body { payload::value(content_type, arrival.body) } else { None };
+        let parts = Parts { headers: arrival.headers, query, body: value.as_ref() };
+
+        let event_type = self.event_type(&parts, &request)?;
+        let claim = self.dedup_key(&parts, &request).map(|key| Claim {
+            key,
+            window_ms: self.source.dedup_window_seconds.saturating_mul(1000),
+        });
+        let headers = self.kept_headers(arrival.headers);
+        if HEADERS_MAX_BYTES
+            < headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum()
+        {
+            return Err(Rejection::HeadersTooLarge);
+        }
+        let reply = self.accepted(&event_id, payload::data(content_type, arrival.body).len());
+        let meta = Meta::new(
+            event_id,
+            self.source.project_id.clone(),
+            self.shard,
+            self.source.uid.clone(),
+            self.source.mask_id.clone(),
+            event_type,
+            now_ms,
+            content_type.map(ToOwned::to_owned),
+            headers,
+            query.to_owned(),
+            claim,
+        );
+        Ok(Admitted::Event { meta: Box::new(meta), reply })
+    }
+
+    fn failure_status(&self) -> u16 {
+        match &self.verifier {
+            Verifier::Provider { provider, .. } => provider.failure_status,
+            _ => 401,
+        }
+    }
+
+    /// The configured place; else the provider's; else the mask id, as Convoy has it.
+    fn event_type(&self, parts: &Parts<'_>, request: &Request<'_>) -> Result<String, Rejection> {
+        if let Some(location) = &self.event_type {
+            let written = &self.source.event_type_location;
+            return location.find_event_type(parts, written).map_err(Rejection::EventType);
+        }
+        let provided = match &self.verifier {
+            Verifier::Provider { provider, .. } => {
+                provider.event_type.as_ref().and_then(|place| extract(place, request))
+            }
+            _ => None,
+        };
+        Ok(provided.unwrap_or_else(|| self.source.mask_id.clone()))
+    }
+
+    /// The configured parts, all of which must be there; else the provider's event id. Each part is framed by
+    /// its length, so that `("ab","c")` and `("a","bc")` differ.
+    fn dedup_key(&self, parts: &Parts<'_>, request: &Request<'_>) -> Option<String> {
+        let values: Vec<String> = if self.dedup.is_empty() {
+            let Verifier::Provider { provider, .. } = &self.verifier else { return None };
+            vec![extract(provider.event_id.as_ref()?, request)?]
+        } else {
+            self.dedup.iter().map(|location| location.find(parts)).collect::<Option<_>>()?
+        };
+        let mut digest = Sha256::new();
+        for value in values {
+            digest.update((value.len() as u64).to_be_bytes());
+            digest.update(value);
+        }
+        Some(hex::encode(digest.finalize()))
+    }
+
+    /// The headers that stay with the event and go on to its endpoints.
+    fn kept_headers(&self, headers: &Headers) -> Vec<(String, String)> {
+        let keep = |name: &str| {
+            if HOP_HEADERS.contains(&name) || name == "content-type" {
+                return false;
+            }
+            match &self.source.forward_headers {
+                Some(listed) => listed.iter().any(|listed| listed == name),
+                None => {
+                    let added = name.starts_with("cf-") || name.starts_with("x-forwarded-");
+                    let private = PRIVATE_HEADERS.contains(&name)
+                        || self.credential_headers.iter().any(|credential| credential == name);
+                    !added && !private
+                }
+            }
+        };
+        let kept = headers.iter().filter(|(name, _)| keep(name));
+        kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn accepted(&self, event_id: &str, data_len: usize) -> Reply {
+        let custom = &self.source.custom_response;
+        let (content_type, body) = if custom.body.is_empty() {
+            let body = json!({
+                "status": true, "message": "Event received", "data": data_len, "event_id": event_id,
+            });
+            ("application/json", body.to_string().into_bytes())
+        } else if custom.content_type.is_empty() {
+            ("text/plain; charset=utf-8", custom.body.clone().into_bytes())
+        } else {
+            (custom.content_type.as_str(), custom.body.clone().into_bytes())
+        };
+        let headers = vec![("inlet-event-id", event_id.to_owned())];
+        Reply { status: 200, content_type: content_type.to_owned(), headers, body }
+    }
+}
+
+/// Whether the body has to go to R2, because the envelope with it would not fit a queue message.
+pub fn needs_store(envelope: &Envelope) -> bool {
+    let Body::Inline(body) = &envelope.body else { return false };
+    INLINE_BODY_MAX_BYTES < body.len() || ENVELOPE_MAX_BYTES < envelope.overhead() + body.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::parse;
+
+    const GITHUB: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+    fn compiled(body: &str) -> Compiled {
+        let vault = Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
+        let source =
+            Source::create(parse(body.as_bytes()).unwrap(), "p", &vault, 0, &mut |b| b.fill(5))
+                .unwrap();
+        Compiled::new(Snapshot { source, body_max_bytes: 50, shard: 0 }, &vault).unwrap()
+    }
+
+    fn github() -> Compiled {
+        compiled(
+            r#"{"name":"a","type":"http","provider":"github","verifier":{"hmac":{"secret":"It's a Secret to Everybody"}}}"#,
+        )
+    }
+
+    fn admit(
+        source: &Compiled,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<(Envelope, Reply), Rejection> {
+        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let arrival = Arrival { method: "POST", url, headers: &headers, body: body.as_bytes() };
+        match source.admit(&arrival, "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(), 1_700_000_000_000)? {
+            Admitted::Event { meta, reply } => {
+                Ok((Envelope { meta: *meta, body: Body::Inline(body.into()) }, reply))
+            }
+            Admitted::Handshake(_) => panic!("a handshake"),
+        }
+    }
+
+    fn key(source: &Compiled, headers: &[(&str, &str)], body: &str) -> Option<String> {
+        admit(source, "https://x/ingest/m", headers, body)
+            .unwrap()
+            .0
+            .meta
+            .claim
+            .map(|claim| claim.key)
+    }
+
+    #[test]
+    fn githubs_own_example_is_an_event() {
+        let headers = [
+            ("X-Hub-Signature-256", GITHUB),
+            ("X-GitHub-Event", "push"),
+            ("X-GitHub-Delivery", "d-1"),
+            ("Host", "x"),
+        ];
+        let (envelope, reply) =
+            admit(&github(), "https://x/ingest/m?a=b", &headers, "Hello, World!").unwrap();
+        assert_eq!(envelope.body, Body::Inline(b"Hello, World!".to_vec()));
+        assert_eq!(
+            (envelope.meta.event_type.as_str(), envelope.meta.query.as_str()),
+            ("push", "a=b")
+        );
+        assert!(envelope.meta.claim.is_some());
+        let names: Vec<_> = envelope.meta.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["x-github-event", "x-github-delivery"]);
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(body["message"], "Event received");
+        assert_eq!(body["data"], 13);
+        assert_eq!(
+            reply.headers,
+            [("inlet-event-id", body["event_id"].as_str().unwrap().to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_wrong_signature_is_refused_before_anything_else_is_looked_at() {
+        for signature in ["", "sha256=00", "sha256=zz", &GITHUB.replace('7', "8"), "sha1=757107ea"]
+        {
+            let rejection = admit(
+                &github(),
+                "https://x/",
+                &[("X-Hub-Signature-256", signature)],
+                "Hello, World!",
+            )
+            .unwrap_err();
+            assert_eq!(rejection.status().0, 401, "{signature}");
+            assert_eq!(rejection.to_string(), "Request verification failed");
+        }
+    }
+
+    #[test]
+    fn state_method_and_size_are_decided_before_the_body() {
+        let open = compiled(r#"{"name":"a","type":"http"}"#);
+        assert_eq!(open.before_body("POST", Some(50)), Ok(()));
+        assert_eq!(open.before_body("POST", Some(51)).unwrap_err().status().0, 413);
+        for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
+            assert_eq!(open.before_body(method, None).unwrap_err().status().0, 405, "{method}");
+        }
+        let rest = compiled(r#"{"name":"a","type":"rest_api"}"#);
+        assert_eq!(rest.before_body("POST", None), Err(Rejection::NotHttp));
+        let mut disabled = compiled(r#"{"name":"a","type":"http"}"#);
+        disabled.source.is_disabled = true;
+        assert_eq!(disabled.before_body("GET", None), Err(Rejection::Disabled));
+    }
+
+    #[test]
+    fn twitters_question_is_answered_and_makes_no_event() {
+        let twitter = compiled(
+            r#"{"name":"a","type":"http","provider":"twitter","verifier":{"hmac":{"secret":"Convoy"}}}"#,
+        );
+        let headers = Headers::default();
+        let arrival = Arrival {
+            method: "GET",
+            url: "https://x/ingest/m?crc_token=uzwcfYtzr9",
+            headers: &headers,
+            body: b"",
+        };
+        let Ok(Admitted::Handshake(reply)) = twitter.admit(&arrival, String::new(), 0) else {
+            panic!()
+        };
+        let expect = r#"{"response_token":"sha256=HXvxTdsfShG6k2zC9NVANwFquJBdOugRYHax2vNiiOo="}"#;
+        assert_eq!(String::from_utf8(reply.body).unwrap(), expect);
+        let plain = Arrival { url: "https://x/ingest/m", ..arrival };
+        assert_eq!(twitter.admit(&plain, String::new(), 0).unwrap_err().status().0, 405);
+    }
+
+    #[test]
+    fn a_dedup_key_needs_all_of_its_parts_and_keeps_them_apart() {
+        let source = compiled(
+            r#"{"name":"a","type":"http","idempotency_keys":["request.header.X-A","request.body.b"]}"#,
+        );
+        let of = |a: &str, b: &str| key(&source, &[("X-A", a)], &format!(r#"{{"b":"{b}"}}"#));
+        assert_eq!(of("ab", "c"), of("ab", "c"));
+        assert_ne!(of("ab", "c"), of("a", "bc"));
+        assert_eq!(key(&source, &[("X-A", "a")], r#"{"b":null}"#), None);
+        assert_eq!(key(&source, &[("X-A", "a")], "no json"), None);
+        assert_eq!(key(&source, &[], r#"{"b":"c"}"#), None);
+        assert!(
+            key(
+                &source,
+                &[("X-A", "a"), ("Content-Type", "application/x-www-form-urlencoded")],
+                "b=c"
+            )
+            .is_some()
+        );
+    }
+
+    #[test]
+    fn credentials_are_kept_from_endpoints_unless_they_are_listed() {
+        let body = r#"{"name":"a","type":"http","verifier":{"type":"api_key","api_key":{"header_name":"X-Key","header_value":"kkk"}}}"#;
+        let headers = [
+            ("X-Key", "kkk"),
+            ("Authorization", "Bearer x"),
+            ("Cookie", "a=b"),
+            ("X-Other", "1"),
+            ("Host", "h"),
+            ("CF-Ray", "r"),
+            ("X-Forwarded-For", "1.2.3.4"),
+        ];
+        let names = |source: &Compiled| -> Vec<String> {
+            let (envelope, _) = admit(source, "https://x/", &headers, "{}").unwrap();
+            envelope.meta.headers.into_iter().map(|(name, _)| name).collect()
+        };
+        let mut source = compiled(body);
+        assert_eq!(names(&source), ["x-other"]);
+        source.source.forward_headers = Some(vec!["x-key".into(), "host".into()]);
+        assert_eq!(names(&source), ["x-key"]);
+    }
+
+    #[test]
+    fn the_answer_can_be_the_operators_own() {
+        let with = |response: &str| {
+            let source =
+                compiled(&format!(r#"{{"name":"a","type":"http","custom_response":{response}}}"#));
+            admit(&source, "https://x/", &[], "").unwrap().1
+        };
+        let reply = with(r#"{"body":"[accepted]"}"#);
+        assert_eq!(
+            (reply.body.as_slice(), reply.content_type.as_str()),
+            (&b"[accepted]"[..], "text/plain; charset=utf-8")
+        );
+        let reply = with(r#"{"body":"<ok/>","content_type":"text/xml"}"#);
+        assert_eq!(
+            (reply.body.as_slice(), reply.content_type.as_str()),
+            (&b"<ok/>"[..], "text/xml")
+        );
+        let reply = with(r#"{"content_type":"text/xml"}"#);
+        assert!(String::from_utf8(reply.body).unwrap().contains(r#""data":2"#));
+        assert_eq!(reply.headers[0].0, "inlet-event-id");
+    }
+
+    #[test]
+    fn an_event_type_that_is_not_there_is_the_senders_fault() {
+        let source =
+            compiled(r#"{"name":"a","type":"http","event_type_location":"request.body.kind"}"#);
+        let (envelope, _) = admit(&source, "https://x/", &[], r#"{"kind":"push"}"#).unwrap();
+        assert_eq!(envelope.meta.event_type, "push");
+        let rejection = admit(&source, "https://x/", &[], "{}").unwrap_err();
+        assert_eq!(rejection.status().0, 400);
+        assert_eq!(rejection.to_string(), "event type not found in request body at kind");
+        let plain = compiled(r#"{"name":"a","type":"http"}"#);
+        let (envelope, _) = admit(&plain, "https://x/", &[], "{}").unwrap();
+        assert_eq!(envelope.meta.event_type, plain.source.mask_id);
+    }
+
+    #[test]
+    fn large_bodies_and_large_headers_send_the_body_to_r2() {
+        let with = |body: usize, header: usize| {
+            let mut envelope = crate::wire::tests::envelope(Body::Inline(vec![0; body]));
+            envelope.meta.headers = vec![("x".into(), "y".repeat(header))];
+            needs_store(&envelope)
+        };
+        assert!(!with(120_000, 0));
+        assert!(with(120_001, 0));
+        assert!(with(119_000, 10_000));
+    }
+}

@@ -1,0 +1,311 @@
+//! The REST dialect of Convoy: the envelope of every answer, errors, request bodies and pages.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// An answer of the API: a status and a JSON body.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Answer {
+    /// `{"status":true,"message":…,"data":…}`
+    pub fn ok(status: u16, message: &str, data: Value) -> Self {
+        let body = serde_json::json!({"status": true, "message": message, "data": data});
+        Self { status, body }
+    }
+}
+
+/// A refusal of the API. The message is what the caller reads, so it says what to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    pub status: u16,
+    pub message: String,
+}
+
+impl ApiError {
+    pub fn new(status: u16, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(404, message)
+    }
+
+    /// The error as an answer: `{"status":false,"message":…}`, without `data`.
+    pub fn answer(&self) -> Answer {
+        Answer {
+            status: self.status,
+            body: serde_json::json!({"status": false, "message": self.message}),
+        }
+    }
+}
+
+/// Reads the first JSON value of a request body, as Convoy does; bytes after it are ignored.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Err(ApiError::bad_request("body must not be empty"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.inner();
+        let message = match (cause.classify(), path.as_str()) {
+            (serde_json::error::Category::Data, "." | "") => {
+                format!("body contains incorrect JSON type (at character {})", offset(body, cause))
+            }
+            (serde_json::error::Category::Data, path) => {
+                format!("body contains incorrect JSON type for field \"{path}\"")
+            }
+            (serde_json::error::Category::Eof, _) => "body contains badly-formed JSON".to_owned(),
+            _ => format!("body contains badly-formed JSON (at character {})", offset(body, cause)),
+        };
+        ApiError::bad_request(message)
+    })
+}
+
+fn offset(body: &[u8], error: &serde_json::Error) -> usize {
+    let line_start: usize = body
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(error.line().saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
+    line_start + error.column()
+}
+
+/// The faults of several fields, as Convoy joins them: `field:message`, sorted by field.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<(String, String)>);
+
+impl Faults {
+    pub fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.0.push((field.to_owned(), message.into()));
+    }
+
+    pub fn check(mut self) -> Result<(), ApiError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        self.0.sort();
+        let texts: Vec<String> =
+            self.0.iter().map(|(field, text)| format!("{field}:{text}")).collect();
+        Err(ApiError::bad_request(texts.join(", ")))
+    }
+}
+
+/// Refuses a field whose effect does not exist: what is stored must do something. A value that asks
+/// for nothing (`null`, `""`, `0`, `false`, `{}`, `[]`, or an object of such) is let through.
+pub fn refuse_unsupported(field: &str, value: Option<&Value>) -> Result<(), ApiError> {
+    match value {
+        Some(value) if asks_for_something(value) => Err(ApiError::bad_request(format!(
+            "{field} is not supported yet: leave it out, because Inlet stores nothing that has no effect"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn asks_for_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(on) => *on,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(items) => items.iter().any(asks_for_something),
+        Value::Object(fields) => fields.values().any(asks_for_something),
+    }
+}
+
+/// Which way a page goes from its cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Next,
+    Prev,
+}
+
+/// What a list call asks for. Cursors are uids, and inclusive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageQuery {
+    pub per_page: usize,
+    pub direction: Direction,
+    pub cursor: Option<String>,
+}
+
+/// The most items that one page holds.
+pub const PER_PAGE_MAX: usize = 1000;
+
+impl PageQuery {
+    /// Reads `perPage`, `direction`, `next_page_cursor` and `prev_page_cursor` from a query string.
+    pub fn parse(query: &str) -> Self {
+        let value = |name| crate::payload::query_value(query, name).filter(|text| !text.is_empty());
+        let direction = match value("direction").as_deref() {
+            Some("prev") => Direction::Prev,
+            _ => Direction::Next,
+        };
+        let per_page = value("perPage").and_then(|text| text.parse().ok()).unwrap_or(20);
+        let cursor = match direction {
+            Direction::Next => value("next_page_cursor"),
+            Direction::Prev => value("prev_page_cursor"),
+        };
+        Self { per_page: per_page.clamp(1, PER_PAGE_MAX), direction, cursor }
+    }
+
+    /// How many rows to fetch: one more than the page, to know whether another follows.
+    pub fn limit(&self) -> usize {
+        self.per_page + 1
+    }
+}
+
+/// Convoy's page: `{"content":[…],"pagination":{…}}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    pub content: Vec<Value>,
+    pub pagination: Pagination,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pagination {
+    pub per_page: usize,
+    pub has_next_page: bool,
+    pub has_prev_page: bool,
+    pub prev_page_cursor: String,
+    pub next_page_cursor: String,
+}
+
+impl Page {
+    /// Makes a page from up to [`PageQuery::limit`] items, newest first. `has_newer` says whether
+    /// anything stands before the first of them.
+    pub fn new(query: &PageQuery, mut items: Vec<(String, Value)>, has_newer: bool) -> Self {
+        let more = query.per_page < items.len();
+        let (has_next_page, has_prev_page, extra) = match query.direction {
+            Direction::Next => {
+                let extra = if more { items.pop() } else { None };
+                (more, has_newer, extra)
+            }
+            // Going back, the item too many is the newest, and the page it came from is the next one.
+            Direction::Prev => {
+                if more {
+                    items.remove(0);
+                }
+                (query.cursor.is_some(), more, None)
+            }
+        };
+        let first = items.first().map(|(uid, _)| uid.clone()).unwrap_or_default();
+        let next = match (query.direction, extra) {
+            (Direction::Next, Some((uid, _))) => uid,
+            (Direction::Next, None) => String::new(),
+            (Direction::Prev, _) => query.cursor.clone().unwrap_or_default(),
+        };
+        Self {
+            content: items.into_iter().map(|(_, item)| item).collect(),
+            pagination: Pagination {
+                per_page: query.per_page,
+                has_next_page,
+                has_prev_page,
+                prev_page_cursor: first,
+                next_page_cursor: next,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only their types matter here")]
+    struct Sample {
+        name: Option<String>,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only their types matter here")]
+    struct Inner {
+        secret: Option<String>,
+    }
+
+    #[track_caller]
+    fn check(body: &str, expect: &str) {
+        assert_eq!(parse::<Sample>(body.as_bytes()).unwrap_err().message, expect);
+    }
+
+    #[test]
+    fn a_body_that_does_not_fit_is_refused_in_convoys_words() {
+        check("", "body must not be empty");
+        check("  \n", "body must not be empty");
+        check("{\"name\":", "body contains badly-formed JSON");
+        check("{\"name\" x}", "body contains badly-formed JSON (at character 9)");
+        check("nope", "body contains badly-formed JSON (at character 2)");
+        check("{\"name\": 5}", "body contains incorrect JSON type for field \"name\"");
+        check(
+            "{\"inner\": {\"secret\": []}}",
+            "body contains incorrect JSON type for field \"inner.secret\"",
+        );
+        check("[1]", "body contains incorrect JSON type for field \"[0]\"");
+        check("\"text\"", "body contains incorrect JSON type (at character 6)");
+    }
+
+    #[test]
+    fn bytes_after_the_first_value_and_unknown_fields_are_ignored() {
+        assert!(parse::<Sample>(b"{\"name\":\"a\",\"other\":1}}").is_ok());
+    }
+
+    #[test]
+    fn a_field_without_effect_is_refused_and_an_empty_one_let_through() {
+        use serde_json::json;
+        for empty in
+            [json!(null), json!(""), json!({}), json!([]), json!(0), json!({"a": {"b": ""}})]
+        {
+            assert!(refuse_unsupported("f", Some(&empty)).is_ok(), "{empty}");
+        }
+        let error = refuse_unsupported("function", Some(&json!("x"))).unwrap_err();
+        assert!(error.message.starts_with("function is not supported yet"), "{error}");
+    }
+
+    #[test]
+    fn pages_walk_forth_and_back_over_the_same_items() {
+        let all = ["g", "f", "e", "d", "c", "b", "a"];
+        let fetch = |query: &PageQuery| -> Page {
+            let cursor = query.cursor.clone();
+            let found: Vec<_> = match query.direction {
+                Direction::Next => {
+                    let from = |uid: &&&str| cursor.as_deref().is_none_or(|cursor| **uid <= cursor);
+                    all.iter().filter(from).take(query.limit()).collect()
+                }
+                Direction::Prev => {
+                    let from = |uid: &&&str| cursor.as_deref().is_none_or(|cursor| cursor < **uid);
+                    let mut found: Vec<_> =
+                        all.iter().rev().filter(from).take(query.limit()).collect();
+                    found.reverse();
+                    found
+                }
+            };
+            let newer = found.first().is_some_and(|first| **first < "g");
+            let items = found.iter().map(|uid| ((**uid).to_owned(), Value::from(**uid))).collect();
+            Page::new(query, items, newer)
+        };
+        let first = fetch(&PageQuery::parse("perPage=3"));
+        assert_eq!(first.content, ["g", "f", "e"]);
+        assert!(first.pagination.has_next_page && !first.pagination.has_prev_page);
+        let next = format!("perPage=3&next_page_cursor={}", first.pagination.next_page_cursor);
+        let second = fetch(&PageQuery::parse(&next));
+        assert_eq!(second.content, ["d", "c", "b"]);
+        assert!(second.pagination.has_prev_page);
+        let prev = format!(
+            "direction=prev&perPage=3&prev_page_cursor={}",
+            second.pagination.prev_page_cursor
+        );
+        let back = fetch(&PageQuery::parse(&prev));
+        assert_eq!(back.content, ["g", "f", "e"]);
+        assert!(back.pagination.has_next_page && !back.pagination.has_prev_page);
+    }
+}

@@ -1,0 +1,676 @@
+//! The way out: what is sent to an endpoint, and what its answer means.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use inlet_verify::{Encoding, Hash, Secret, hmac};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::address;
+use crate::endpoint::{Endpoint, Status as EndpointStatus};
+use crate::event::StoredEvent;
+use crate::project::SignatureConfig;
+use crate::retry::Strategy;
+use crate::subscription::DeliveryMode;
+use crate::time::{retry_after_ms, rfc3339};
+
+/// How much of an endpoint's answer is kept.
+pub const RESPONSE_MAX_BYTES: usize = 51_200;
+/// How long a dispatcher may hold a delivery: longer than the longest timeout, so that a delivery is only
+/// taken from a dispatcher that died.
+pub const LEASE_MS: u64 = 90_000;
+/// A bell may ring this much early and still be answered.
+pub const EARLY_MS: u64 = 2_000;
+/// The longest delay that a queue keeps a message for; what is later is left to the sweep.
+pub const BELL_DELAY_MAX_MS: u64 = 12 * 3_600_000;
+
+const USER_AGENT: &str = concat!("Inlet/", env!("CARGO_PKG_VERSION"));
+const MASKED: &str = "********";
+
+/// A row of the delivery store.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Delivery {
+    pub project_id: String,
+    pub id: String,
+    pub event_id: String,
+    pub subscription_id: String,
+    pub endpoint_id: String,
+    pub source_id: String,
+    pub event_type: String,
+    pub delivery_mode: String,
+    pub status: String,
+    pub description: String,
+    /// Attempts that have been made.
+    pub attempts: u32,
+    /// The last of them, as JSON; those before it have rows of their own.
+    pub attempt: Option<String>,
+    pub due_at: Option<u64>,
+    pub created_at: u64,
+    pub updated_at: u64,
+}
+
+/// One HTTP call, ready to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub timeout_ms: u64,
+}
+
+/// Why a delivery ends without a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undeliverable {
+    #[error("the endpoint no longer exists")]
+    EndpointGone,
+    #[error("the endpoint is {0}")]
+    EndpointNotActive(&'static str),
+    #[error("the event's body is gone from the store")]
+    BodyGone,
+    #[error("{0}")]
+    Address(address::BadUrl),
+}
+
+impl Undeliverable {
+    /// Convoy's status for it: discarded when the endpoint's owner chose so, a failure when it is a fault.
+    pub fn settled(&self) -> Settled {
+        let status = match self {
+            Self::EndpointGone | Self::EndpointNotActive(_) => Status::Discarded,
+            Self::BodyGone | Self::Address(_) => Status::Failure,
+        };
+        Settled { status, description: self.to_string(), due_at: None }
+    }
+}
+
+/// All that a call is made from.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    pub delivery: &'a Delivery,
+    pub event: &'a StoredEvent,
+    pub body: &'a [u8],
+    pub endpoint: &'a Endpoint,
+    /// Oldest first.
+    pub secrets: &'a [Secret],
+    pub signature: &'a SignatureConfig,
+}
+
+impl Outgoing<'_> {
+    /// The call of this delivery, signed for `now_ms`.
+    pub fn call(&self, allow_private: bool, now_ms: u64) -> Result<Call, Undeliverable> {
+        match self.endpoint.status {
+            EndpointStatus::Active => {}
+            EndpointStatus::Paused => return Err(Undeliverable::EndpointNotActive("paused")),
+            EndpointStatus::Inactive => return Err(Undeliverable::EndpointNotActive("inactive")),
+        }
+        let mut url =
+            address::check(&self.endpoint.url, allow_private).map_err(Undeliverable::Address)?;
+        if !self.event.query.is_empty() {
+            let query = match url.query() {
+                Some(own) if !own.is_empty() => format!("{own}&{}", self.event.query),
+                _ => self.event.query.clone(),
+            };
+            url.set_query(Some(&query));
+        }
+        Ok(Call {
+            url: url.into(),
+            headers: self.headers(now_ms / 1000),
+            timeout_ms: self.endpoint.http_timeout.saturating_mul(1000),
+        })
+    }
+
+    /// Ours first; a header of the event never replaces one of them.
+    fn headers(&self, now_s: u64) -> Vec<(String, String)> {
+        let mut headers = vec![
+            (self.signature.header.clone(), self.convoy_signature(now_s)),
+            ("webhook-id".into(), self.event.id.clone()),
+            ("webhook-timestamp".into(), now_s.to_string()),
+            ("webhook-signature".into(), self.standard_signature(now_s)),
+            ("user-agent".into(), USER_AGENT.into()),
+            ("inlet-event-id".into(), self.event.id.clone()),
+            ("inlet-delivery-id".into(), self.delivery.id.clone()),
+            ("inlet-attempt".into(), (self.delivery.attempts + 1).to_string()),
+            ("x-convoy-source-id".into(), self.event.mask_id.clone()),
+        ];
+        // Without a type of its own a body is what it is: bytes. An empty one is nothing at all.
+        let content_type = self.event.content_type.clone();
+        headers.push((
+            "content-type".into(),
+            content_type.unwrap_or_else(|| "application/octet-stream".into()),
+        ));
+        if let Some(key) = &self.event.idempotency_key {
+            headers.push(("x-convoy-idempotency-key".into(), key.clone()));
+        }
+        for (name, value) in self.event.headers() {
+            if !headers.iter().any(|(ours, _)| ours.eq_ignore_ascii_case(&name)) {
+                headers.push((name, value));
+            }
+        }
+        headers
+    }
+
+    /// `X-Convoy-Signature` over the bytes that are sent.
+    ///
+    /// Simple: the newest secret, with the last version. Advanced: `t=<unix>,v1=…`, one entry for each version
+    /// and secret, over `<t>,<body>`.
+    fn convoy_signature(&self, now_s: u64) -> String {
+        let time = now_s.to_string();
+        let sign = |hash: &str, encoding: &str, secret: &Secret, parts: &[&[u8]]| {
+            let hash = Hash::from_name(hash).unwrap_or(Hash::Sha256);
+            let mac = hmac(hash, secret.expose(), parts);
+            Encoding::from_name(encoding).unwrap_or(Encoding::Hex).encode(&mac)
+        };
+        if self.endpoint.advanced_signatures {
+            let mut value = format!("t={time}");
+            for (version, scheme) in (1..).zip(&self.signature.versions) {
+                for secret in self.secrets {
+                    let parts = [time.as_bytes(), b",", self.body];
+                    let signature = sign(&scheme.hash, &scheme.encoding, secret, &parts);
+                    value.push_str(&format!(",v{version}={signature}"));
+                }
+            }
+            return value;
+        }
+        match (self.signature.versions.last(), self.secrets.last()) {
+            (Some(scheme), Some(secret)) => {
+                sign(&scheme.hash, &scheme.encoding, secret, &[self.body])
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// [Standard Webhooks](https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md):
+    /// `v1,<base64>` for each secret, over `<id>.<timestamp>.<body>`.
+    fn standard_signature(&self, now_s: u64) -> String {
+        let prefix = format!("{}.{now_s}.", self.event.id);
+        let signatures = self.secrets.iter().map(|secret| {
+            let mac = hmac(Hash::Sha256, &standard_key(secret), &[prefix.as_bytes(), self.body]);
+            format!("v1,{}", STANDARD.encode(mac))
+        });
+        signatures.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// `whsec_` and base64 is a key in base64; any other secret is a key as it is written.
+fn standard_key(secret: &Secret) -> Vec<u8> {
+    let written = secret.expose();
+    written
+        .strip_prefix(b"whsec_")
+        .and_then(|encoded| STANDARD.decode(encoded).ok())
+        .unwrap_or_else(|| written.to_vec())
+}
+
+/// What came back from a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answered {
+    /// Any HTTP answer. The body is cut at [`RESPONSE_MAX_BYTES`].
+    Response { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
+    /// None: no connection, no answer in time, or a connection that broke.
+    Nothing { error: String },
+}
+
+/// Convoy's names for the states of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Scheduled,
+    Processing,
+    Success,
+    Retry,
+    Failure,
+    Discarded,
+}
+
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "Scheduled",
+            Self::Processing => "Processing",
+            Self::Success => "Success",
+            Self::Retry => "Retry",
+            Self::Failure => "Failure",
+            Self::Discarded => "Discarded",
+        }
+    }
+}
+
+/// What becomes of a delivery after an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    pub status: Status,
+    /// The reason of a dead letter; empty while there is hope.
+    pub description: String,
+    /// When the next attempt is due, Unix milliseconds.
+    pub due_at: Option<u64>,
+}
+
+/// Decides after attempt `attempt` (the first is 1). `jitter` is any random number.
+pub fn settle(
+    answered: &Answered,
+    attempt: u32,
+    mode: DeliveryMode,
+    strategy: &Strategy,
+    now_ms: u64,
+    jitter: u32,
+) -> Settled {
+    let dead = |description: String| Settled { status: Status::Failure, description, due_at: None };
+    let asked = match answered {
+        Answered::Response { status: 200..=299, .. } => {
+            return Settled { status: Status::Success, description: String::new(), due_at: None };
+        }
+        Answered::Response { status: 410, .. } => {
+            return dead("Endpoint answered 410 Gone: it does not want this event".into());
+        }
+        Answered::Response { status, .. } if mode == DeliveryMode::AtMostOnce => {
+            return dead(format!("Endpoint returned status code {status}"));
+        }
+        Answered::Response { headers, .. } => headers
+            .iter()
+            .find(|(name, _)| name == "retry-after")
+            .and_then(|(_, value)| retry_after_ms(value, now_ms)),
+        Answered::Nothing { .. } => None,
+    };
+    match strategy.next_pause_ms(attempt, asked, jitter) {
+        Some(pause) => {
+            let due_at = Some(now_ms.saturating_add(pause));
+            Settled { status: Status::Retry, description: String::new(), due_at }
+        }
+        None => dead("Retry limit exceeded".into()),
+    }
+}
+
+/// One HTTP call of a delivery, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub uid: String,
+    /// The first is 1.
+    pub n: u32,
+    pub url: String,
+    pub http_status: Option<u16>,
+    pub request_headers: Vec<(String, String)>,
+    pub response_headers: Vec<(String, String)>,
+    pub response_data: String,
+    pub error: String,
+    pub is_success: bool,
+    pub requested_at: u64,
+    pub responded_at: u64,
+}
+
+impl Attempt {
+    /// The record of a call: headers that carry credentials are masked, the answer's body is text.
+    pub fn new(
+        uid: String,
+        n: u32,
+        call: &Call,
+        answered: &Answered,
+        requested_at: u64,
+        responded_at: u64,
+    ) -> Self {
+        let (http_status, response_headers, response_data, error) = match answered {
+            Answered::Response { status, headers, body } => (
+                Some(*status),
+                masked(headers),
+                String::from_utf8_lossy(body).replace('\0', "\u{fffd}"),
+                String::new(),
+            ),
+            Answered::Nothing { error } => (None, Vec::new(), String::new(), error.clone()),
+        };
+        Self {
+            uid,
+            n,
+            url: call.url.clone(),
+            http_status,
+            request_headers: masked(&call.headers),
+            response_headers,
+            response_data,
+            is_success: http_status.is_some_and(|status| (200..300).contains(&status)),
+            error,
+            requested_at,
+            responded_at,
+        }
+    }
+
+    /// The attempt as the API shows it.
+    pub fn present(&self, delivery: &Delivery) -> Value {
+        let object = |headers: &[(String, String)]| -> Map<String, Value> {
+            headers
+                .iter()
+                .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+                .collect()
+        };
+        json!({
+            "uid": self.uid, "msg_id": delivery.id, "event_delivery_id": delivery.id, "project_id": delivery.project_id,
+            "endpoint_id": delivery.endpoint_id, "url": self.url, "method": "POST", "api_version": "", "ip_address": "",
+            "attempt": self.n,
+            "http_status": self.http_status.map(http_status_text).unwrap_or_default(),
+            "request_http_header": object(&self.request_headers),
+            "response_http_header": object(&self.response_headers),
+            "response_data": self.response_data, "error": self.error, "status": self.is_success,
+            "latency_ms": self.responded_at.saturating_sub(self.requested_at),
+            "requested_at": rfc3339(self.requested_at), "responded_at": rfc3339(self.responded_at),
+            "created_at": rfc3339(self.requested_at), "updated_at": rfc3339(self.responded_at), "deleted_at": null,
+        })
+    }
+}
+
+impl Delivery {
+    pub fn mode(&self) -> DeliveryMode {
+        DeliveryMode::from_name(&self.delivery_mode).unwrap_or(DeliveryMode::AtLeastOnce)
+    }
+
+    /// The last attempt, if there was one.
+    pub fn last_attempt(&self) -> Option<Attempt> {
+        self.attempt.as_deref().and_then(|doc| serde_json::from_str(doc).ok())
+    }
+
+    /// The delivery as the API shows it.
+    pub fn present(&self, strategy: &Strategy) -> Value {
+        let last = self.last_attempt();
+        let latency_ms =
+            last.as_ref().map(|last| last.responded_at.saturating_sub(last.requested_at));
+        json!({
+            "uid": self.id, "project_id": self.project_id, "event_id": self.event_id,
+            "endpoint_id": self.endpoint_id, "subscription_id": self.subscription_id, "source_id": self.source_id,
+            "event_type": self.event_type, "delivery_mode": self.delivery_mode, "status": self.status,
+            "description": self.description, "target_url": last.as_ref().map(|last| last.url.as_str()),
+            "latency_ms": latency_ms,
+            "endpoint_metadata": {"uid": self.endpoint_id}, "event_metadata": {"uid": self.event_id, "event_type": self.event_type},
+            "source_metadata": {"uid": self.source_id},
+            "metadata": {
+                "num_trials": self.attempts, "retry_limit": strategy.retry_count, "interval_seconds": strategy.duration,
+                "strategy": strategy.kind, "next_send_time": self.due_at.map(rfc3339),
+            },
+            "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
+        })
+    }
+}
+
+fn masked(headers: &[(String, String)]) -> Vec<(String, String)> {
+    let secret = |name: &str| {
+        ["authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key"]
+            .iter()
+            .any(|secret| name.eq_ignore_ascii_case(secret))
+    };
+    let mask = |(name, value): &(String, String)| {
+        (name.clone(), if secret(name) { MASKED.to_owned() } else { value.clone() })
+    };
+    headers.iter().map(mask).collect()
+}
+
+/// `200 OK`, for the statuses that have a well-known text.
+fn http_status_text(status: u16) -> String {
+    let text = match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => return status.to_string(),
+    };
+    format!("{status} {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::parse;
+    use crate::retry::StrategyKind;
+    use crate::vault::Vault;
+
+    const CHARGE: &[u8] = br#"{"event":"charge.success","amount":1000,"currency":"NGN"}"#;
+
+    struct Case {
+        delivery: Delivery,
+        event: StoredEvent,
+        endpoint: Endpoint,
+        secrets: Vec<Secret>,
+        signature: SignatureConfig,
+        body: Vec<u8>,
+    }
+
+    impl Case {
+        fn new(secret: &str, url: &str) -> Self {
+            let vault = Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
+            let body = format!(r#"{{"name":"a","url":"{url}","secret":"{secret}"}}"#);
+            let input = parse(body.as_bytes()).unwrap();
+            let (endpoint, _) =
+                Endpoint::create(input, "p", true, &vault, 0, &mut |b| b.fill(5)).unwrap();
+            let event = serde_json::from_value(json!({
+                "project_id": "p", "id": "evt", "source_id": "s", "mask_id": "m", "event_type": "push", "received_at": 0,
+                "content_type": "application/json", "headers": r#"[["x-github-event","push"],["webhook-id","forged"]]"#,
+                "query": "a=b", "idempotency_key": null, "body": "", "is_base64": 0, "body_key": null, "status": "Success",
+                "failure_reason": "",
+            }));
+            let delivery = serde_json::from_value(json!({
+                "project_id": "p", "id": "dlv", "event_id": "evt", "subscription_id": "sub", "endpoint_id": "e", "source_id": "s",
+                "event_type": "push", "delivery_mode": "at_least_once", "status": "Processing", "description": "", "attempts": 0,
+                "attempt": null, "due_at": null, "created_at": 0, "updated_at": 0,
+            }));
+            Self {
+                delivery: delivery.unwrap(),
+                event: event.unwrap(),
+                endpoint,
+                secrets: vec![Secret::new(secret.as_bytes()).unwrap()],
+                signature: SignatureConfig::default(),
+                body: CHARGE.to_vec(),
+            }
+        }
+
+        fn call(&self, allow_private: bool, now_s: u64) -> Result<Call, Undeliverable> {
+            let outgoing = Outgoing {
+                delivery: &self.delivery,
+                event: &self.event,
+                body: &self.body,
+                endpoint: &self.endpoint,
+                secrets: &self.secrets,
+                signature: &self.signature,
+            };
+            outgoing.call(allow_private, now_s * 1000)
+        }
+
+        fn header(&self, name: &str, now_s: u64) -> String {
+            let headers = self.call(true, now_s).unwrap().headers;
+            let mut values =
+                headers.into_iter().filter(|(have, _)| have.eq_ignore_ascii_case(name));
+            let value = values.next().unwrap().1;
+            assert!(values.next().is_none(), "{name} is there once");
+            value
+        }
+
+        fn versions(&mut self, versions: &[(&str, &str)]) {
+            let version = |(hash, encoding): &(&str, &str)| crate::project::SignatureVersion {
+                uid: String::new(),
+                hash: (*hash).into(),
+                encoding: (*encoding).into(),
+            };
+            self.signature.versions = versions.iter().map(version).collect();
+        }
+    }
+
+    #[test]
+    fn convoys_published_signatures_come_out() {
+        let mut case = Case::new("convoy-webhook-secret", "https://example.com");
+        for (hash, encoding, simple, advanced) in [
+            (
+                "SHA256",
+                "hex",
+                "244449b7f48cbc2709060c9dcdc2b3aa47a78f540430579015c579fb12defbb4",
+                "77b8b9269f25a199846a55a2bd25b3fba151c70fdae60bb1dcd87fbbc943c55c",
+            ),
+            (
+                "SHA256",
+                "base64",
+                "JERJt/SMvCcJBgydzcKzqkenj1QEMFeQFcV5+xLe+7Q=",
+                "d7i5Jp8loZmEalWivSWz+6FRxw/a5gux3Nh/u8lDxVw=",
+            ),
+            (
+                "SHA512",
+                "base64",
+                "bMdy3IGUKuG1/6kcOmoHsNN+3I3GvYPjUYohnx8Z/3GuG3bWsyCUDUFMI2oarX95MLY+DxkolRlV0xIZVF4bZg==",
+                "shIuJSzSWCzyJcsrjUzu3p40Mp4v6VwCYZw+1dSj2ac+a+ry3/jnbXGmk64ZjO5AaF7tEq1O4uAz3C0Dme3gVw==",
+            ),
+        ] {
+            case.versions(&[(hash, encoding)]);
+            case.endpoint.advanced_signatures = false;
+            assert_eq!(case.header("X-Convoy-Signature", 1_700_000_000), simple);
+            case.endpoint.advanced_signatures = true;
+            assert_eq!(
+                case.header("X-Convoy-Signature", 1_700_000_000),
+                format!("t=1700000000,v1={advanced}")
+            );
+        }
+    }
+
+    #[test]
+    fn every_active_secret_and_version_signs() {
+        let mut case = Case::new("unused-secret", "https://example.com");
+        case.body = br#"{"b":{},"e":"123","a":1}"#.to_vec();
+        case.secrets = ["older-expired-secret", "expired-secret", "new-secret"]
+            .map(|secret| Secret::new(secret.as_bytes()).unwrap())
+            .into();
+        assert_eq!(
+            case.header("X-Convoy-Signature", 1_257_894_000),
+            "t=1257894000,v1=5b255b0b867c5540679bad7dfa11be73ffd4ee248647646fb325ccbe19167439,\
+             v1=9942b27103f8f5f5ce4cd3751524dbb7087a596487c784655a33f528cd4d7400,\
+             v1=d5589c4f5e51d74e6116c8d5db2704d76cdf88521e2cdd749d2d5091e3d6183c"
+        );
+        assert_eq!(case.header("webhook-signature", 1_257_894_000).split(' ').count(), 3);
+        case.versions(&[("SHA256", "hex"), ("SHA512", "base64")]);
+        assert!(case.header("X-Convoy-Signature", 1).contains(",v2="));
+    }
+
+    #[test]
+    fn the_bytes_that_are_sent_are_what_is_signed() {
+        let mut case = Case::new("secret-secret", "https://example.com");
+        case.endpoint.advanced_signatures = false;
+        case.body = b"{ \"a\" : 1 }\n".to_vec();
+        let expect = hex::encode(hmac(Hash::Sha256, b"secret-secret", &[b"{ \"a\" : 1 }\n"]));
+        assert_eq!(case.header("X-Convoy-Signature", 1), expect);
+    }
+
+    #[test]
+    fn standard_webhooks_own_vector_comes_out() {
+        let mut case = Case::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "https://example.com");
+        case.event.id = "msg_p5jXN8AQM9LWM0D4loKWxJek".into();
+        case.body = br#"{"test": 2432232314}"#.to_vec();
+        assert_eq!(
+            case.header("webhook-signature", 1_614_265_330),
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        );
+        assert_eq!(case.header("webhook-id", 1), "msg_p5jXN8AQM9LWM0D4loKWxJek");
+    }
+
+    #[test]
+    fn the_events_query_and_headers_go_along_and_never_replace_ours() {
+        let case = Case::new("secret-secret", "https://example.com/hooks?own=1");
+        let call = case.call(false, 1).unwrap();
+        assert_eq!(call.url, "https://example.com/hooks?own=1&a=b");
+        assert_eq!(case.header("x-github-event", 1), "push");
+        assert_eq!(case.header("webhook-id", 1), "evt");
+    }
+
+    #[test]
+    fn a_call_that_must_not_be_made_is_not_made() {
+        let mut case = Case::new("secret-secret", "http://127.0.0.1:9000/");
+        assert!(case.call(true, 1).is_ok());
+        let refused = case.call(false, 1).unwrap_err().settled();
+        assert_eq!(refused.status, Status::Failure);
+        assert!(refused.description.contains("loopback"), "{}", refused.description);
+        case.endpoint.status = EndpointStatus::Paused;
+        assert_eq!(case.call(true, 1).unwrap_err().settled().status, Status::Discarded);
+    }
+
+    fn answer(status: u16, headers: &[(&str, &str)]) -> Answered {
+        let headers = headers.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        Answered::Response { status, headers, body: Vec::new() }
+    }
+
+    #[track_caller]
+    fn check(
+        answered: Answered,
+        attempt: u32,
+        mode: DeliveryMode,
+        expect: (Status, &str, Option<u64>),
+    ) {
+        let strategy = Strategy { kind: StrategyKind::Linear, duration: 10, retry_count: 3 };
+        let settled = settle(&answered, attempt, mode, &strategy, 1_000, 0);
+        assert_eq!((settled.status, settled.description.as_str(), settled.due_at), expect);
+    }
+
+    #[test]
+    fn an_answer_decides_what_becomes_of_a_delivery() {
+        use DeliveryMode::{AtLeastOnce, AtMostOnce};
+        let nothing = || Answered::Nothing { error: "connection refused".into() };
+        let limit = "Retry limit exceeded";
+        check(answer(200, &[]), 1, AtLeastOnce, (Status::Success, "", None));
+        check(answer(299, &[]), 3, AtLeastOnce, (Status::Success, "", None));
+        check(answer(302, &[]), 1, AtLeastOnce, (Status::Retry, "", Some(11_000)));
+        check(answer(400, &[]), 1, AtLeastOnce, (Status::Retry, "", Some(11_000)));
+        check(answer(500, &[]), 2, AtLeastOnce, (Status::Retry, "", Some(11_000)));
+        check(answer(500, &[]), 3, AtLeastOnce, (Status::Failure, limit, None));
+        check(
+            answer(503, &[("retry-after", "60")]),
+            1,
+            AtLeastOnce,
+            (Status::Retry, "", Some(61_000)),
+        );
+        check(
+            answer(429, &[("retry-after", "1")]),
+            1,
+            AtLeastOnce,
+            (Status::Retry, "", Some(11_000)),
+        );
+        check(nothing(), 1, AtLeastOnce, (Status::Retry, "", Some(11_000)));
+        check(nothing(), 1, AtMostOnce, (Status::Retry, "", Some(11_000)));
+        check(
+            answer(500, &[]),
+            1,
+            AtMostOnce,
+            (Status::Failure, "Endpoint returned status code 500", None),
+        );
+        let gone = "Endpoint answered 410 Gone: it does not want this event";
+        check(answer(410, &[]), 1, AtLeastOnce, (Status::Failure, gone, None));
+    }
+
+    #[test]
+    fn an_attempt_keeps_the_answer_and_masks_credentials() {
+        let call = Call {
+            url: "https://x/".into(),
+            headers: vec![("Authorization".into(), "Bearer x".into())],
+            timeout_ms: 1,
+        };
+        let answered = Answered::Response {
+            status: 200,
+            headers: vec![("set-cookie".into(), "a=b".into()), ("x-id".into(), "7".into())],
+            body: b"ok\xff\0".to_vec(),
+        };
+        let case = Case::new("secret-secret", "https://example.com");
+        let shown =
+            Attempt::new("a".into(), 1, &call, &answered, 1_000, 1_250).present(&case.delivery);
+        assert_eq!(shown["http_status"], "200 OK");
+        assert_eq!(shown["status"], true);
+        assert_eq!(shown["latency_ms"], 250);
+        assert_eq!(shown["response_data"], "ok\u{fffd}\u{fffd}");
+        assert_eq!(shown["request_http_header"]["Authorization"], "********");
+        assert_eq!(shown["response_http_header"], json!({"set-cookie": "********", "x-id": "7"}));
+    }
+}

@@ -1,0 +1,162 @@
+//! Events as they are stored and shown.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::payload;
+use crate::time::rfc3339;
+use crate::wire::Text;
+
+/// A row of the event store.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoredEvent {
+    pub project_id: String,
+    pub id: String,
+    pub source_id: String,
+    pub mask_id: String,
+    pub event_type: String,
+    pub received_at: u64,
+    pub content_type: Option<String>,
+    /// JSON: `[[name, value], …]`.
+    pub headers: String,
+    pub query: String,
+    pub idempotency_key: Option<String>,
+    pub body: String,
+    pub is_base64: u8,
+    /// The R2 key of a body that is not in the row.
+    pub body_key: Option<String>,
+    pub status: String,
+    pub failure_reason: String,
+}
+
+impl StoredEvent {
+    /// The bytes as they arrived, when they are in the row. `Err` holds the R2 key when they are not.
+    pub fn inline_body(&self) -> Result<Vec<u8>, &str> {
+        match &self.body_key {
+            Some(key) => Err(key),
+            None => {
+                let text = Text { text: self.body.clone(), is_base64: self.is_base64 != 0 };
+                Ok(text.to_bytes().unwrap_or_default())
+            }
+        }
+    }
+
+    /// The headers that were kept, in order.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        serde_json::from_str(&self.headers).unwrap_or_default()
+    }
+
+    /// The event as the API shows it, as JSON text. `data` holds the body's own JSON, byte for byte: no number
+    /// is rounded and no key moves. A body that is no JSON is a string; one that is no text is base64.
+    /// `duplicate_of` is set when the event that was asked for was dropped as a copy of this one.
+    pub fn present(&self, body: &[u8], duplicate: Option<&str>) -> String {
+        let data = payload::data(self.content_type.as_deref(), body);
+        let raw = Text::from_bytes(body);
+        let data_json = std::str::from_utf8(&data)
+            .ok()
+            .and_then(|text| serde_json::from_str::<Box<RawValue>>(text).ok())
+            .map_or_else(
+                || Value::String(raw.text.clone()).to_string(),
+                |json| json.get().to_owned(),
+            );
+        let mut headers = Map::new();
+        for (name, value) in self.headers() {
+            headers.insert(canonical(&name), json!([value]));
+        }
+        headers.insert("X-Convoy-Source-Id".into(), json!([self.mask_id]));
+        let shown = json!({
+            "uid": duplicate.unwrap_or(&self.id), "event_type": self.event_type, "source_id": self.source_id,
+            "project_id": self.project_id, "headers": headers, "content_type": self.content_type,
+            "url_query_params": self.query, "idempotency_key": self.idempotency_key.as_deref().unwrap_or_default(),
+            "is_duplicate_event": duplicate.is_some(), "duplicate_of": duplicate.map(|_| &self.id),
+            "raw": raw.text, "raw_is_base64": raw.is_base64,
+            "status": self.status, "failure_reason": self.failure_reason,
+            "source_metadata": {"uid": self.source_id},
+            "acknowledged_at": rfc3339(self.received_at), "created_at": rfc3339(self.received_at),
+            "updated_at": rfc3339(self.received_at), "deleted_at": null,
+        })
+        .to_string();
+        // The body's JSON goes in as it is written; a `Value` would sort its keys and round its numbers.
+        match shown.strip_suffix('}') {
+            Some(open) => format!("{open},\"data\":{data_json}}}"),
+            None => shown,
+        }
+    }
+}
+
+/// `x-github-event` as `X-Github-Event`.
+fn canonical(name: &str) -> String {
+    let parts = name.split('-').map(|part| {
+        let mut chars = part.chars();
+        chars
+            .next()
+            .map(|first| first.to_uppercase().chain(chars).collect::<String>())
+            .unwrap_or_default()
+    });
+    parts.collect::<Vec<_>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn stored(content_type: Option<&str>) -> StoredEvent {
+        StoredEvent {
+            project_id: "p".into(),
+            id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
+            source_id: "s".into(),
+            mask_id: "m".into(),
+            event_type: "push".into(),
+            received_at: 0,
+            content_type: content_type.map(Into::into),
+            headers: r#"[["x-github-event","push"]]"#.into(),
+            query: String::new(),
+            idempotency_key: None,
+            body: String::new(),
+            is_base64: 0,
+            body_key: None,
+            status: "Success".into(),
+            failure_reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn json_comes_back_byte_for_byte() {
+        let body = br#"{ "z": 1.10, "a": 12345678901234567890123, "u": "\u003c" }"#;
+        let shown = stored(Some("application/json")).present(body, None);
+        assert!(
+            shown.ends_with(
+                r#","data":{ "z": 1.10, "a": 12345678901234567890123, "u": "\u003c" }}"#
+            ),
+            "{shown}"
+        );
+        assert!(serde_json::from_str::<Value>(&shown).is_ok());
+        assert!(shown.contains(r#""X-Github-Event":["push"]"#));
+    }
+
+    #[test]
+    fn what_is_no_json_is_a_string_and_what_is_no_text_base64() {
+        let data = |content_type, body: &[u8]| {
+            let shown: Value =
+                serde_json::from_str(&stored(content_type).present(body, None)).unwrap();
+            (shown["data"].clone(), shown["raw_is_base64"].clone())
+        };
+        assert_eq!(data(None, b"Hello, World!"), (json!("Hello, World!"), json!(false)));
+        assert_eq!(data(None, &[0xff, 0x00]), (json!("/wA="), json!(true)));
+        assert_eq!(data(None, b""), (json!({}), json!(false)));
+        assert_eq!(
+            data(Some("application/x-www-form-urlencoded"), b"a=1"),
+            (json!({"a": "1"}), json!(false))
+        );
+    }
+
+    #[test]
+    fn a_dropped_copy_shows_the_event_it_is_a_copy_of() {
+        let shown: Value =
+            serde_json::from_str(&stored(None).present(b"{}", Some("copy"))).unwrap();
+        assert_eq!(shown["uid"], "copy");
+        assert_eq!(shown["is_duplicate_event"], true);
+        assert_eq!(shown["duplicate_of"], "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    }
+}

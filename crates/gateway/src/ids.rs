@@ -1,0 +1,84 @@
+//! Identifiers. A `uid` is a [ULID](https://github.com/ulid/spec): 26 characters that sort by time.
+
+use sha2::{Digest, Sha256};
+use ulid::Ulid;
+
+/// Fills a buffer with random bytes. Randomness is an argument everywhere, so that tests own it.
+pub type Fill<'a> = &'a mut dyn FnMut(&mut [u8]);
+
+const ALPHANUMERIC: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// A new uid for something that came into being at `now_ms` (Unix milliseconds).
+pub fn uid(now_ms: u64, fill: Fill<'_>) -> String {
+    let mut random = [0; 16];
+    fill(&mut random);
+    Ulid::from_parts(now_ms, u128::from_be_bytes(random)).to_string()
+}
+
+/// The uid of the delivery of `event` for `subscription`.
+///
+/// It is derived, so that a fan-out that is repeated after a crash writes the same rows again, and
+/// it begins with the event's time, so that the deliveries of one event stand side by side.
+pub fn delivery_uid(event: &str, subscription: &str) -> String {
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(event)
+        .chain_update([0])
+        .chain_update(subscription)
+        .finalize()
+        .into();
+    let mut random = [0; 16];
+    for (to, from) in random.iter_mut().zip(digest) {
+        *to = from;
+    }
+    let ms = Ulid::from_string(event).map_or(0, |ulid| ulid.timestamp_ms());
+    Ulid::from_parts(ms, u128::from_be_bytes(random)).to_string()
+}
+
+/// The lowest and the highest uid that carry the same time as `uid`; `None` when it is no uid.
+pub fn same_moment(uid: &str) -> Option<(String, String)> {
+    let ms = Ulid::from_string(uid).ok()?.timestamp_ms();
+    Some((Ulid::from_parts(ms, 0).to_string(), Ulid::from_parts(ms, u128::MAX).to_string()))
+}
+
+/// `len` characters of `A-Za-z0-9`, evenly distributed: bytes past the last whole multiple of 62
+/// are thrown away.
+pub fn alphanumeric(len: usize, fill: Fill<'_>) -> String {
+    let mut text = String::with_capacity(len);
+    while text.len() < len {
+        let mut random = [0; 32];
+        fill(&mut random);
+        let letters = random.iter().filter(|byte| **byte < 248);
+        let letters = letters.filter_map(|byte| ALPHANUMERIC.get(usize::from(byte % 62)));
+        text.extend(letters.take(len - text.len()).map(|letter| char::from(*letter)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_uid_is_the_same_each_time_and_differs_by_subscription() {
+        let event = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        let id = delivery_uid(event, "sub-a");
+        assert_eq!(id, delivery_uid(event, "sub-a"));
+        assert_ne!(id, delivery_uid(event, "sub-b"));
+        assert_eq!(id.get(..10), event.get(..10));
+        let (low, high) = same_moment(event).unwrap();
+        assert!(low <= id && id <= high);
+    }
+
+    #[test]
+    fn alphanumeric_text_has_the_length_asked_for() {
+        let mut n = 0u8;
+        let text = alphanumeric(100, &mut |buffer| {
+            for byte in buffer {
+                n = n.wrapping_add(7);
+                *byte = n;
+            }
+        });
+        assert_eq!(text.len(), 100);
+        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    }
+}

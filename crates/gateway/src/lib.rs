@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+pub mod address;
+pub mod admit;
+pub mod api;
+pub mod deliver;
+pub mod endpoint;
+pub mod event;
+pub mod ids;
+pub mod locate;
+pub mod payload;
+pub mod project;
+pub mod rejection;
+pub mod reply;
+pub mod retry;
+pub mod route;
+pub mod routes;
+pub mod source;
+pub mod sql;
+pub mod subscription;
+pub mod time;
+pub mod vault;
+pub mod wire;

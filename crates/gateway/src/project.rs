@@ -1,0 +1,364 @@
+//! Projects (tenants) and their API keys.
+
+use inlet_verify::{Encoding, Hash};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::api::{ApiError, Faults};
+use crate::ids::{self, Fill};
+use crate::retry::{Strategy, StrategyKind};
+use crate::time::rfc3339;
+
+/// The largest body a source takes unless its project says otherwise.
+pub const DEFAULT_BODY_MAX_BYTES: u64 = 5 * 1024 * 1024;
+/// The largest limit a project may ask for: an isolate has 128 MB for everything.
+pub const BODY_MAX_BYTES_LIMIT: u64 = 25 * 1024 * 1024;
+
+/// A tenant, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    pub uid: String,
+    pub name: String,
+    /// `incoming` or `outgoing`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The event database that holds this project's events.
+    pub shard: u32,
+    pub config: Config,
+    /// Unix milliseconds.
+    pub created_at: u64,
+    pub updated_at: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Bytes.
+    pub max_payload_read_size: u64,
+    pub strategy: Strategy,
+    pub signature: SignatureConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_payload_read_size: DEFAULT_BODY_MAX_BYTES,
+            strategy: Strategy::default(),
+            signature: SignatureConfig::default(),
+        }
+    }
+}
+
+/// How deliveries are signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureConfig {
+    pub header: String,
+    pub versions: Vec<SignatureVersion>,
+}
+
+impl Default for SignatureConfig {
+    fn default() -> Self {
+        let version = SignatureVersion {
+            uid: "default".into(),
+            hash: "SHA256".into(),
+            encoding: "hex".into(),
+        };
+        Self { header: "X-Convoy-Signature".into(), versions: vec![version] }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureVersion {
+    pub uid: String,
+    pub hash: String,
+    pub encoding: String,
+}
+
+/// The body of `POST /projects` and `PUT /projects/{projectID}`.
+#[derive(Debug, Default, Deserialize)]
+pub struct ProjectInput {
+    name: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    config: Option<ConfigInput>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ConfigInput {
+    max_payload_read_size: Option<u64>,
+    strategy: Option<StrategyInput>,
+    signature: Option<SignatureInput>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StrategyInput {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    duration: Option<u64>,
+    retry_count: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SignatureInput {
+    header: Option<String>,
+    versions: Option<Vec<SignatureVersionInput>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SignatureVersionInput {
+    hash: Option<String>,
+    encoding: Option<String>,
+}
+
+impl Project {
+    /// A new project, on event shard `shard`.
+    pub fn create(
+        input: ProjectInput,
+        shard: u32,
+        now_ms: u64,
+        fill: Fill<'_>,
+    ) -> Result<Self, ApiError> {
+        let name = input.name.as_deref().unwrap_or_default().trim();
+        let kind = input.kind.as_deref().unwrap_or_default();
+        let mut faults = Faults::default();
+        if name.is_empty() {
+            faults.add("name", "please provide a valid name");
+        }
+        if !matches!(kind, "incoming" | "outgoing") {
+            faults.add("type", "please provide a valid type: incoming or outgoing");
+        }
+        faults.check()?;
+        Ok(Self {
+            uid: ids::uid(now_ms, &mut *fill),
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            shard,
+            config: Config::default().changed(input.config, now_ms, fill)?,
+            created_at: now_ms,
+            updated_at: now_ms,
+        })
+    }
+
+    /// Applies an update; what is left out stays. The type of a project does not change.
+    pub fn update(
+        &mut self,
+        input: ProjectInput,
+        now_ms: u64,
+        fill: Fill<'_>,
+    ) -> Result<(), ApiError> {
+        if let Some(kind) = &input.kind
+            && *kind != self.kind
+        {
+            return Err(ApiError::bad_request(format!(
+                "type:the type of a project does not change: it is {}",
+                self.kind
+            )));
+        }
+        if let Some(name) = &input.name {
+            if name.trim().is_empty() {
+                return Err(ApiError::bad_request("name:please provide a valid name"));
+            }
+            name.trim().clone_into(&mut self.name);
+        }
+        self.config = self.config.clone().changed(input.config, now_ms, fill)?;
+        self.updated_at = now_ms;
+        Ok(())
+    }
+
+    /// The project as the API shows it.
+    pub fn present(&self) -> Value {
+        json!({
+            "uid": self.uid, "name": self.name, "type": self.kind, "config": self.config,
+            "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
+        })
+    }
+}
+
+impl Config {
+    fn changed(
+        mut self,
+        input: Option<ConfigInput>,
+        now_ms: u64,
+        fill: Fill<'_>,
+    ) -> Result<Self, ApiError> {
+        let Some(input) = input else { return Ok(self) };
+        for (field, value) in &input.other {
+            crate::api::refuse_unsupported(&format!("config.{field}"), Some(value))?;
+        }
+        let mut faults = Faults::default();
+        match input.max_payload_read_size {
+            None | Some(0) => {}
+            Some(bytes) if bytes <= BODY_MAX_BYTES_LIMIT => self.max_payload_read_size = bytes,
+            Some(_) => faults.add(
+                "config.max_payload_read_size",
+                format!("the largest limit is {BODY_MAX_BYTES_LIMIT} bytes"),
+            ),
+        }
+        if let Some(strategy) = input.strategy {
+            self.strategy.change(strategy, &mut faults);
+        }
+        if let Some(signature) = input.signature {
+            self.signature.change(signature, now_ms, fill, &mut faults);
+        }
+        faults.check()?;
+        Ok(self)
+    }
+}
+
+impl Strategy {
+    fn change(&mut self, input: StrategyInput, faults: &mut Faults) {
+        match input.kind.as_deref() {
+            None | Some("") => {}
+            Some("linear") => self.kind = StrategyKind::Linear,
+            Some("exponential") => self.kind = StrategyKind::Exponential,
+            Some(_) => faults.add(
+                "config.strategy.type",
+                "please provide a valid strategy type: linear or exponential",
+            ),
+        }
+        match input.duration {
+            None | Some(0) => {}
+            Some(seconds @ 1..=86_400) => self.duration = seconds,
+            Some(_) => faults.add("config.strategy.duration", "at most 86400 seconds"),
+        }
+        match input.retry_count {
+            None | Some(0) => {}
+            Some(count @ 1..=100) => self.retry_count = count,
+            Some(_) => faults.add("config.strategy.retry_count", "at most 100 attempts"),
+        }
+    }
+}
+
+impl SignatureConfig {
+    fn change(&mut self, input: SignatureInput, now_ms: u64, fill: Fill<'_>, faults: &mut Faults) {
+        if let Some(header) = input.header.filter(|header| !header.is_empty()) {
+            if is_header_name(&header) {
+                self.header = header;
+            } else {
+                faults.add("config.signature.header", "not a valid header name");
+            }
+        }
+        let versions = input.versions.unwrap_or_default();
+        if versions.is_empty() {
+            return;
+        }
+        let mut changed = Vec::new();
+        for version in versions {
+            let hash = version.hash.unwrap_or_default();
+            let encoding = version.encoding.unwrap_or_default();
+            if Hash::from_name(&hash).is_none() {
+                faults.add(
+                    "config.signature.versions",
+                    format!("{hash} does not validate as supported_hash"),
+                );
+            } else if Encoding::from_name(&encoding).is_none() {
+                faults.add("config.signature.versions", "please provide a valid encoding type");
+            } else {
+                changed.push(SignatureVersion {
+                    uid: ids::uid(now_ms, &mut *fill),
+                    hash,
+                    encoding,
+                });
+            }
+        }
+        if !changed.is_empty() {
+            self.versions = changed;
+        }
+    }
+}
+
+/// Whether `name` can be a header's name: a token of [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2).
+pub fn is_header_name(name: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.len() <= 256 && name.bytes().all(token)
+}
+
+/// An API key: `CO.` + 16 + `.` + 64 random characters. It is shown once; only its keyed hash is stored.
+#[derive(Debug)]
+pub struct NewApiKey {
+    pub uid: String,
+    pub key: String,
+}
+
+impl NewApiKey {
+    pub fn generate(now_ms: u64, fill: Fill<'_>) -> Self {
+        let (mask, secret) = (ids::alphanumeric(16, &mut *fill), ids::alphanumeric(64, &mut *fill));
+        Self { uid: ids::uid(now_ms, fill), key: format!("CO.{mask}.{secret}") }
+    }
+
+    /// Convoy's answer to a new project: the project and its key, in clear this one time.
+    pub fn present_with(&self, project: &Project) -> Value {
+        json!({
+            "api_key": {
+                "uid": self.uid, "name": format!("{}'s default key", project.name), "key": self.key, "key_type": "project",
+                "role": {"type": "project_admin", "project": project.uid},
+                "expires_at": null, "created_at": rfc3339(project.created_at),
+            },
+            "project": project.present(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::parse;
+
+    #[track_caller]
+    fn create(body: &str) -> Result<Project, String> {
+        let input = parse(body.as_bytes()).map_err(|error| error.message)?;
+        Project::create(input, 0, 1_700_000_000_000, &mut |b| b.fill(1))
+            .map_err(|error| error.message)
+    }
+
+    #[test]
+    fn a_project_gets_the_defaults_and_keeps_what_it_sets() {
+        let project = create(r#"{"name":"a","type":"incoming"}"#).unwrap();
+        assert_eq!(project.config, Config::default());
+        let body = r#"{"name":"a","type":"outgoing","config":{"max_payload_read_size":50,
+            "strategy":{"type":"linear","duration":3,"retry_count":2},
+            "signature":{"header":"X-Acme","versions":[{"hash":"SHA512","encoding":"base64"}]}}}"#;
+        let config = create(body).unwrap().config;
+        assert_eq!((config.max_payload_read_size, config.strategy.duration), (50, 3));
+        assert_eq!(
+            (config.signature.header.as_str(), config.signature.versions.len()),
+            ("X-Acme", 1)
+        );
+    }
+
+    #[test]
+    fn a_project_that_cannot_be_is_refused_with_all_its_faults() {
+        let check =
+            |body: &str, expect: &str| assert_eq!(create(body).unwrap_err(), expect, "{body}");
+        check(
+            "{}",
+            "name:please provide a valid name, type:please provide a valid type: incoming or outgoing",
+        );
+        let with = |config: &str| format!(r#"{{"name":"a","type":"incoming","config":{config}}}"#);
+        check(
+            &with(r#"{"max_payload_read_size":99999999999}"#),
+            "config.max_payload_read_size:the largest limit is 26214400 bytes",
+        );
+        check(
+            &with(r#"{"strategy":{"type":"random"}}"#),
+            "config.strategy.type:please provide a valid strategy type: linear or exponential",
+        );
+        check(
+            &with(r#"{"signature":{"header":"a b"}}"#),
+            "config.signature.header:not a valid header name",
+        );
+        assert!(
+            create(&with(r#"{"disable_endpoint":true}"#))
+                .unwrap_err()
+                .starts_with("config.disable_endpoint is not supported yet")
+        );
+    }
+
+    #[test]
+    fn an_api_key_has_convoys_form() {
+        let key = NewApiKey::generate(0, &mut |b| b.fill(9)).key;
+        let parts: Vec<_> = key.split('.').map(str::len).collect();
+        assert_eq!(parts, [2, 16, 64]);
+    }
+}

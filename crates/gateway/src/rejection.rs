@@ -1,0 +1,124 @@
+//! Why a request was not taken in, by who has to act. A status is an instruction to the sender:
+//! change something (4xx), or keep the event and try again (5xx with `Retry-After`).
+
+use inlet_verify::Refused;
+
+use crate::reply::Reply;
+
+/// Seconds after which a sender may try again when the fault is ours.
+const RETRY_AFTER_S: u64 = 10;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    // The sender must change something; sending the same again cannot help.
+    #[error("Resource not found")]
+    UnknownSource,
+    #[error("source is disabled")]
+    Disabled,
+    #[error("Source type needs to be HTTP")]
+    NotHttp,
+    #[error("method not allowed: this ingest URL takes {allow}")]
+    Method { allow: &'static str },
+    #[error("request body too large: the limit is {limit_bytes} bytes")]
+    TooLarge { limit_bytes: u64 },
+    #[error("request headers too large")]
+    HeadersTooLarge,
+    /// The cause is for the log; the sender learns only that it was not believed.
+    #[error("Request verification failed")]
+    Refused { status: u16, cause: Refused },
+    #[error("{0}")]
+    EventType(String),
+    #[error("{reason}")]
+    Handshake { status: u16, reason: &'static str },
+    #[error("Invalid request format")]
+    Unreadable,
+
+    // We must act; the sender keeps the event and tries again.
+    #[error("the gateway cannot store events right now")]
+    NotDurable,
+    #[error("the gateway cannot read its configuration right now")]
+    NoConfig,
+    /// The operator has to set or restore `ENCRYPTION_KEY`.
+    #[error("the gateway is not configured")]
+    NoKey,
+}
+
+impl Rejection {
+    /// The one table from causes to statuses: `(status, label for logs and metrics)`.
+    pub fn status(&self) -> (u16, &'static str) {
+        match self {
+            Self::UnknownSource => (404, "unknown_source"),
+            Self::Disabled => (403, "disabled"),
+            Self::NotHttp => (400, "not_http"),
+            Self::Method { .. } => (405, "method"),
+            Self::TooLarge { .. } => (413, "too_large"),
+            Self::HeadersTooLarge => (431, "headers_too_large"),
+            Self::Refused { status, cause } => (*status, cause.label()),
+            Self::EventType(_) => (400, "event_type"),
+            Self::Handshake { status, .. } => (*status, "handshake"),
+            Self::Unreadable => (400, "unreadable"),
+            Self::NotDurable => (503, "not_durable"),
+            Self::NoConfig => (503, "no_config"),
+            Self::NoKey => (503, "no_key"),
+        }
+    }
+
+    /// What the operator's log says beyond the text that the sender reads.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Refused { cause, .. } => cause.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// What the sender gets.
+    pub fn reply(&self) -> Reply {
+        let (status, _) = self.status();
+        let mut reply = Reply::message(status, false, &self.to_string());
+        if let Self::Method { allow } = self {
+            reply.headers.push(("allow", (*allow).to_owned()));
+        }
+        if 500 <= status {
+            reply.headers.push(("retry-after", RETRY_AFTER_S.to_string()));
+        }
+        reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_failures_never_tell_the_sender_to_give_up() {
+        for ours in [Rejection::NotDurable, Rejection::NoConfig, Rejection::NoKey] {
+            let reply = ours.reply();
+            assert_eq!(reply.status, 503, "{ours:?}");
+            assert!(reply.headers.contains(&("retry-after", "10".into())));
+        }
+    }
+
+    #[test]
+    fn the_senders_failures_never_ask_for_the_same_again() {
+        let refused = Refused::NoSecret;
+        for theirs in [
+            Rejection::UnknownSource,
+            Rejection::Disabled,
+            Rejection::Method { allow: "POST" },
+            Rejection::TooLarge { limit_bytes: 1 },
+            Rejection::Refused { status: 401, cause: refused },
+        ] {
+            let reply = theirs.reply();
+            assert!((400..500).contains(&reply.status), "{theirs:?}");
+            assert!(!reply.headers.iter().any(|(name, _)| *name == "retry-after"));
+        }
+    }
+
+    #[test]
+    fn the_sender_does_not_learn_why_it_was_not_believed() {
+        let rejection = Rejection::Refused { status: 401, cause: Refused::NoSecret };
+        let body = String::from_utf8(rejection.reply().body).unwrap();
+        assert_eq!(body, r#"{"message":"Request verification failed","status":false}"#);
+        assert_eq!(rejection.detail(), "the source has no secret");
+    }
+}

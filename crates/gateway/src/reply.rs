@@ -1,0 +1,21 @@
+//! What the sender of a request reads.
+
+use serde_json::json;
+
+/// An HTTP answer, before any runtime has seen it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    pub content_type: String,
+    /// Lower-case names.
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// Convoy's envelope without data: `{"status":…,"message":…}`.
+    pub fn message(status: u16, ok: bool, message: &str) -> Self {
+        let body = json!({"status": ok, "message": message}).to_string().into_bytes();
+        Self { status, content_type: "application/json".into(), headers: Vec::new(), body }
+    }
+}

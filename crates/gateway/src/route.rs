@@ -1,0 +1,318 @@
+//! Routing: from envelopes to events and deliveries, as one batch of statements.
+//!
+//! Everything in the batch may run twice: a claim that is held by the same event is held, a row that is
+//! there stays. So a router that dies is repeated, and nothing happens twice.
+
+use serde_json::{Value, json};
+
+use crate::ids::delivery_uid;
+use crate::sql::{self, Statement};
+use crate::subscription::Subscription;
+use crate::wire::{Body, Envelope, Text};
+
+/// A JSON parameter grows up to about this size; D1 takes 2 MB.
+const PARAM_MAX_BYTES: usize = 500_000;
+/// A body longer than this is bound by itself: pulling it out of a JSON text costs more.
+const SMALL_BODY_MAX_BYTES: usize = 8_192;
+
+/// What routing a batch of envelopes of one shard comes to.
+#[derive(Debug, Default)]
+pub struct Routing {
+    /// To be run as one transaction.
+    pub statements: Vec<Statement>,
+    /// Pairs of project and delivery: all that may have to be dispatched. Which of them wait, the
+    /// database says, by [`sql::scheduled`].
+    pub deliveries: Vec<(String, String)>,
+}
+
+/// Plans the batch. `subscriptions` are those of all the sources; `outbox_id` is a fresh uid.
+pub fn route(
+    envelopes: &[Envelope],
+    subscriptions: &[Subscription],
+    now_ms: u64,
+    outbox_id: &str,
+) -> Routing {
+    let mut claims = Rows::default();
+    let mut duplicates = Rows::default();
+    let mut events = Rows::default();
+    let mut large = Vec::new();
+    let mut fan_out = Rows::default();
+    let mut deliveries = Vec::new();
+
+    for Envelope { meta, body } in envelopes {
+        let matching: Vec<&Subscription> = subscriptions
+            .iter()
+            .filter(|subscription| subscription.project_id == meta.project_id)
+            .filter(|subscription| subscription.source_id == meta.source_id)
+            .filter(|subscription| subscription.wants(&meta.event_type))
+            .collect();
+        let key = meta.claim.as_ref().map(|claim| claim.key.as_str());
+        if let Some(claim) = &meta.claim {
+            let expires_at = meta.received_at.saturating_add(claim.window_ms);
+            claims.push(json!([
+                meta.source_id,
+                claim.key,
+                meta.event_id,
+                meta.received_at,
+                expires_at
+            ]));
+            duplicates.push(json!([
+                meta.project_id,
+                meta.event_id,
+                meta.source_id,
+                claim.key,
+                meta.received_at
+            ]));
+        }
+        let (text, body_key) = match body {
+            Body::Inline(bytes) => (Text::from_bytes(bytes), None),
+            Body::Stored { key, .. } => (Text { text: String::new(), is_base64: false }, Some(key)),
+        };
+        let (status, reason) = if matching.is_empty() {
+            ("Failure", "no subscription matched this event")
+        } else {
+            ("Success", "")
+        };
+        let headers = json!(meta.headers).to_string();
+        let is_small = text.text.len() <= SMALL_BODY_MAX_BYTES;
+        let in_row = if is_small { Value::from(text.text.as_str()) } else { Value::Null };
+        let row = json!([
+            meta.project_id,
+            meta.event_id,
+            meta.source_id,
+            meta.mask_id,
+            meta.event_type,
+            meta.received_at,
+            meta.content_type,
+            headers,
+            meta.query,
+            key,
+            u8::from(text.is_base64),
+            body_key,
+            status,
+            reason,
+            in_row
+        ]);
+        if is_small {
+            events.push(row);
+        } else {
+            large.push(sql::insert_events(json!([row]), Some(text.text)));
+        }
+        for subscription in matching {
+            let id = delivery_uid(&meta.event_id, &subscription.uid);
+            fan_out.push(json!([
+                meta.project_id,
+                id,
+                meta.event_id,
+                subscription.uid,
+                subscription.endpoint_id,
+                meta.source_id,
+                meta.event_type,
+                subscription.delivery_mode,
+                now_ms
+            ]));
+            deliveries.push((meta.project_id.clone(), id));
+        }
+    }
+
+    // Claims come first: which events are inserted depends on them, and which deliveries on the events.
+    let mut statements = claims.statements(sql::claim);
+    statements.extend(events.statements(|rows| sql::insert_events(rows, None)));
+    statements.extend(large);
+    statements.extend(duplicates.statements(sql::insert_duplicates));
+    statements.extend(fan_out.statements(sql::insert_deliveries));
+    if !deliveries.is_empty() {
+        statements.push(sql::insert_outbox(now_ms, outbox_id, json!(deliveries)));
+    }
+    Routing { statements, deliveries }
+}
+
+/// Rows for a JSON parameter, cut where it would become too long.
+#[derive(Default)]
+struct Rows {
+    full: Vec<Vec<Value>>,
+    open: Vec<Value>,
+    open_bytes: usize,
+}
+
+impl Rows {
+    fn push(&mut self, row: Value) {
+        let bytes = row.to_string().len();
+        if PARAM_MAX_BYTES < self.open_bytes + bytes && !self.open.is_empty() {
+            self.full.push(std::mem::take(&mut self.open));
+            self.open_bytes = 0;
+        }
+        self.open_bytes += bytes;
+        self.open.push(row);
+    }
+
+    fn statements(mut self, make: impl Fn(Value) -> Statement) -> Vec<Statement> {
+        if !self.open.is_empty() {
+            self.full.push(self.open);
+        }
+        self.full.into_iter().map(|rows| make(Value::Array(rows))).collect()
+    }
+}
+
+/// One bell: deliveries of one endpoint, so that a slow endpoint holds up nobody else's.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Bell {
+    pub shard: u32,
+    /// Pairs of project and delivery.
+    pub deliveries: Vec<(String, String)>,
+}
+
+/// Deliveries that one bell names at most: as many calls as a Worker may have open at once.
+pub const BELL_DELIVERIES: usize = 6;
+
+/// Groups waiting deliveries `(project, delivery, endpoint)` into bells.
+pub fn bells(shard: u32, mut waiting: Vec<(String, String, String)>) -> Vec<Bell> {
+    waiting.sort_by(|a, b| (&a.2, &a.1).cmp(&(&b.2, &b.1)));
+    let mut bells: Vec<Bell> = Vec::new();
+    let mut last_endpoint = None;
+    for (project, delivery, endpoint) in waiting {
+        let same = last_endpoint.as_ref() == Some(&endpoint);
+        match bells.last_mut() {
+            Some(bell) if same && bell.deliveries.len() < BELL_DELIVERIES => {
+                bell.deliveries.push((project, delivery));
+            }
+            _ => bells.push(Bell { shard, deliveries: vec![(project, delivery)] }),
+        }
+        last_endpoint = Some(endpoint);
+    }
+    bells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::tests::{database, run};
+    use crate::subscription::DeliveryMode;
+    use crate::wire::tests::envelope;
+
+    fn subscription(uid: &str, source: &str, event_type: &str) -> Subscription {
+        Subscription {
+            uid: uid.into(),
+            project_id: "project".into(),
+            name: uid.into(),
+            source_id: source.into(),
+            endpoint_id: format!("endpoint-of-{uid}"),
+            event_types: vec![event_type.into()],
+            delivery_mode: DeliveryMode::AtMostOnce,
+            created_at: 0,
+            updated_at: 0,
+        }
+    }
+
+    fn apply(db: &rusqlite::Connection, routing: &Routing) -> Vec<Value> {
+        for statement in &routing.statements {
+            run(db, statement);
+        }
+        run(db, &sql::scheduled(json!(routing.deliveries)))
+    }
+
+    #[test]
+    fn an_event_goes_to_those_who_subscribed_and_to_nobody_else() {
+        let subscriptions = [
+            subscription("all", "source", "*"),
+            subscription("push", "source", "push"),
+            subscription("ping", "source", "ping"),
+            subscription("other", "another-source", "*"),
+        ];
+        let db = database();
+        let routing = route(&[envelope(Body::Inline(b"{}".to_vec()))], &subscriptions, 7, "outbox");
+        let mut endpoints: Vec<_> = apply(&db, &routing)
+            .iter()
+            .map(|row| row["endpoint_id"].as_str().unwrap().to_owned())
+            .collect();
+        endpoints.sort();
+        assert_eq!(endpoints, ["endpoint-of-all", "endpoint-of-push"]);
+    }
+
+    #[test]
+    fn a_batch_that_runs_twice_changes_nothing_the_second_time() {
+        let subscriptions = [subscription("all", "source", "*")];
+        let db = database();
+        let large = vec![b'x'; 9_000];
+        let mut second = envelope(Body::Inline(large));
+        second.meta.event_id = "01ARZ3NDEKTSV4RRFFQ69G5FAW".into();
+        second.meta.claim = None;
+        let envelopes = [envelope(Body::Inline(vec![0xff])), second];
+        let routing = route(&envelopes, &subscriptions, 7, "outbox");
+        let state = |db: &rusqlite::Connection| {
+            ["events", "claims", "duplicates", "deliveries", "outbox"].map(|table| {
+                run(db, &Statement { sql: format!("SELECT * FROM {table}"), params: vec![] })
+            })
+        };
+        apply(&db, &routing);
+        let once = state(&db);
+        assert_eq!(apply(&db, &route(&envelopes, &subscriptions, 7, "outbox")).len(), 2);
+        assert_eq!(state(&db), once);
+        assert_eq!(once.map(|rows| rows.len()), [2, 1, 0, 2, 1]);
+    }
+
+    #[test]
+    fn an_event_nobody_wants_is_kept_with_the_reason() {
+        let db = database();
+        apply(&db, &route(&[envelope(Body::Inline(vec![]))], &[], 7, "outbox"));
+        let event = &run(&db, &sql::event("project", "01ARZ3NDEKTSV4RRFFQ69G5FAV"))[0];
+        assert_eq!(event["status"], "Failure");
+        assert_eq!(event["failure_reason"], "no subscription matched this event");
+    }
+
+    #[test]
+    fn a_copy_makes_no_delivery() {
+        let subscriptions = [subscription("all", "source", "*")];
+        let db = database();
+        let copies: Vec<Envelope> = (0..50)
+            .map(|n| {
+                let mut copy = envelope(Body::Inline(b"{}".to_vec()));
+                copy.meta.event_id = format!("01ARZ3NDEKTSV4RRFFQ69G5F{n:02}");
+                copy
+            })
+            .collect();
+        let waiting = apply(&db, &route(&copies, &subscriptions, 7, "outbox"));
+        assert_eq!(waiting.len(), 1);
+        let sql = "SELECT count(*) AS n FROM duplicates".into();
+        assert_eq!(run(&db, &Statement { sql, params: vec![] })[0]["n"], 49);
+    }
+
+    #[test]
+    fn large_batches_are_cut_into_parameters_that_d1_takes() {
+        let envelopes: Vec<Envelope> = (0..200)
+            .map(|n| {
+                let mut envelope = envelope(Body::Inline(vec![b'x'; 8_000]));
+                envelope.meta.event_id = format!("01ARZ3NDEKTSV4RRFFQ69G5{n:03}");
+                envelope.meta.claim = None;
+                envelope
+            })
+            .collect();
+        let routing = route(&envelopes, &[], 7, "outbox");
+        assert!(3 < routing.statements.len());
+        for statement in routing.statements {
+            for param in statement.params {
+                if let sql::Param::Text(text) = param {
+                    assert!(text.len() < 1_000_000);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_bell_names_one_endpoint_and_few_deliveries() {
+        let waiting: Vec<_> =
+            (0..20).map(|n| ("p".to_owned(), format!("d{n:02}"), format!("e{}", n % 2))).collect();
+        let bells = bells(0, waiting);
+        assert_eq!(
+            bells.iter().map(|bell| bell.deliveries.len()).collect::<Vec<_>>(),
+            [6, 4, 6, 4]
+        );
+        let parity = |bell: &Bell| -> Vec<u32> {
+            bell.deliveries
+                .iter()
+                .map(|(_, id)| id.trim_start_matches('d').parse::<u32>().unwrap() % 2)
+                .collect()
+        };
+        assert!(bells.iter().all(|bell| parity(bell).windows(2).all(|pair| pair[0] == pair[1])));
+    }
+}

@@ -1,0 +1,768 @@
+//! Sources: the configured senders. Input of the API → what is stored → what it means.
+
+use inlet_verify::{Encoding, Hash, Provider, Secret, Verifier, catalogue};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::api::{ApiError, Faults, refuse_unsupported};
+use crate::endpoint::is_weak;
+use crate::ids::{self, Fill};
+use crate::locate::Location;
+use crate::project::is_header_name;
+use crate::time::rfc3339;
+use crate::vault::{Sealed, Vault, VaultError, is_hint};
+
+/// The largest custom response, in bytes.
+pub const RESPONSE_MAX_BYTES: usize = 51_200;
+/// How long a dedup key stays claimed unless the source says otherwise: three days, as long as the
+/// most patient providers go on redelivering.
+pub const DEDUP_WINDOW_DEFAULT_S: u64 = 259_200;
+const DEDUP_WINDOW_MAX_S: u64 = 31 * 86_400;
+
+/// A configured sender, as it is stored. Secrets are sealed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Source {
+    pub uid: String,
+    pub project_id: String,
+    /// The last part of the ingest URL; never changes.
+    pub mask_id: String,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// A row of the catalogue; empty for a source with a verifier of its own.
+    pub provider: String,
+    pub is_disabled: bool,
+    pub verifier: StoredVerifier,
+    pub custom_response: CustomResponse,
+    /// When a Twitter source answered its first CRC, Unix milliseconds.
+    pub crc_verified_at: Option<u64>,
+    /// `None`: everything that is safe to pass on. `Some`: these alone.
+    pub forward_headers: Option<Vec<String>>,
+    pub idempotency_keys: Vec<String>,
+    pub dedup_window_seconds: u64,
+    pub event_type_location: String,
+    pub created_at: u64,
+    pub updated_at: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Http,
+    RestApi,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct StoredVerifier {
+    /// As it was sent: `noop`, `hmac`, `basic_auth`, `api_key`, or empty for a provider.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub hmac: Option<StoredHmac>,
+    pub basic_auth: Option<StoredBasicAuth>,
+    pub api_key: Option<StoredApiKey>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredHmac {
+    pub header: String,
+    pub hash: String,
+    pub encoding: String,
+    pub secret: Sealed,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredBasicAuth {
+    pub username: String,
+    pub password: Sealed,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredApiKey {
+    pub header_name: String,
+    pub header_value: Sealed,
+}
+
+/// What the sender reads instead of Inlet's own answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomResponse {
+    pub body: String,
+    pub content_type: String,
+}
+
+/// The body of `POST /sources` and `PUT /sources/{sourceID}`.
+#[derive(Debug, Default, Deserialize)]
+pub struct SourceInput {
+    name: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    provider: Option<String>,
+    is_disabled: Option<bool>,
+    verifier: Option<VerifierInput>,
+    custom_response: Option<CustomResponseInput>,
+    forward_headers: Option<Vec<String>>,
+    idempotency_keys: Option<Vec<String>>,
+    dedup_window_seconds: Option<u64>,
+    event_type_location: Option<String>,
+    body_function: Option<Value>,
+    header_function: Option<Value>,
+    pub_sub: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct VerifierInput {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    hmac: Option<HmacInput>,
+    basic_auth: Option<BasicAuthInput>,
+    api_key: Option<ApiKeyInput>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct HmacInput {
+    header: Option<String>,
+    hash: Option<String>,
+    encoding: Option<String>,
+    secret: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct BasicAuthInput {
+    username: Option<String>,
+    password: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ApiKeyInput {
+    header_name: Option<String>,
+    header_value: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CustomResponseInput {
+    body: Option<String>,
+    content_type: Option<String>,
+}
+
+const METADATA_LOCATION: &str = "event type location cannot use request headers or query parameters with \
+    payload signature verification";
+
+impl Source {
+    /// A new source, checked in Convoy's order.
+    pub fn create(
+        input: SourceInput,
+        project_id: &str,
+        vault: &Vault,
+        now_ms: u64,
+        fill: Fill<'_>,
+    ) -> Result<Self, ApiError> {
+        let mut source = Self {
+            uid: ids::uid(now_ms, &mut *fill),
+            project_id: project_id.to_owned(),
+            mask_id: ids::alphanumeric(16, &mut *fill),
+            name: String::new(),
+            kind: Kind::Http,
+            provider: input.provider.clone().unwrap_or_default().trim().to_ascii_lowercase(),
+            is_disabled: false,
+            verifier: StoredVerifier::default(),
+            custom_response: CustomResponse::default(),
+            crc_verified_at: None,
+            forward_headers: None,
+            idempotency_keys: Vec::new(),
+            dedup_window_seconds: DEDUP_WINDOW_DEFAULT_S,
+            event_type_location: String::new(),
+            created_at: now_ms,
+            updated_at: now_ms,
+        };
+        source.apply(input, vault, now_ms, fill)?;
+        Ok(source)
+    }
+
+    /// Applies an update: name and type are always replaced, the rest where it is given. The provider,
+    /// the mask and the project do not change.
+    pub fn update(
+        &mut self,
+        input: SourceInput,
+        vault: &Vault,
+        now_ms: u64,
+        fill: Fill<'_>,
+    ) -> Result<(), ApiError> {
+        if let Some(provider) = input.provider.as_deref()
+            && !provider.is_empty()
+            && !provider.eq_ignore_ascii_case(&self.provider)
+        {
+            return Err(ApiError::bad_request(
+                "provider:the provider of a source does not change; create another source",
+            ));
+        }
+        self.apply(input, vault, now_ms, fill)
+    }
+
+    fn apply(
+        &mut self,
+        input: SourceInput,
+        vault: &Vault,
+        now_ms: u64,
+        fill: Fill<'_>,
+    ) -> Result<(), ApiError> {
+        let provider = self.catalogue_row()?;
+        let name = input.name.as_deref().unwrap_or_default().trim();
+        let kind = input.kind.as_deref().unwrap_or_default();
+        let is_new = self.name.is_empty();
+        if let Some(provider) = provider {
+            if name.is_empty() {
+                return Err(ApiError::bad_request("please provide a source name"));
+            }
+            if !matches!(kind, "http" | "rest_api" | "pub_sub" | "db_change_stream") {
+                return Err(ApiError::bad_request("please provide a valid source type"));
+            }
+            let secret = input
+                .verifier
+                .as_ref()
+                .and_then(|v| v.hmac.as_ref())
+                .and_then(|hmac| hmac.secret.as_deref());
+            if is_new && secret.unwrap_or_default().is_empty() {
+                return Err(ApiError::bad_request(format!(
+                    "hmac secret is required for {} source",
+                    provider.name
+                )));
+            }
+        }
+        check_tags(&input, provider.is_some())?;
+        refuse_unsupported("body_function", input.body_function.as_ref())?;
+        refuse_unsupported("header_function", input.header_function.as_ref())?;
+        refuse_unsupported("pub_sub", input.pub_sub.as_ref())?;
+        self.kind = match kind {
+            "http" => Kind::Http,
+            "rest_api" => Kind::RestApi,
+            other => {
+                return Err(ApiError::bad_request(format!(
+                    "type:{other} is not supported yet; use http or rest_api"
+                )));
+            }
+        };
+        name.clone_into(&mut self.name);
+
+        if let Some(verifier) = input.verifier {
+            self.verifier = self.stored_verifier(verifier, vault, &mut *fill)?;
+        }
+        if let Some(response) = input.custom_response {
+            self.custom_response.change(response)?;
+        }
+        if let Some(disabled) = input.is_disabled {
+            self.is_disabled = disabled;
+        }
+        if let Some(names) = input.forward_headers {
+            self.forward_headers = Some(header_names(names)?);
+        }
+        if let Some(keys) = input.idempotency_keys {
+            for key in &keys {
+                Location::parse_idempotency_key(key).map_err(ApiError::bad_request)?;
+            }
+            self.idempotency_keys = keys;
+        }
+        match input.dedup_window_seconds {
+            None | Some(0) => {}
+            Some(seconds) if seconds <= DEDUP_WINDOW_MAX_S => self.dedup_window_seconds = seconds,
+            Some(_) => {
+                return Err(ApiError::bad_request(format!(
+                    "dedup_window_seconds:at most {DEDUP_WINDOW_MAX_S}"
+                )));
+            }
+        }
+        if let Some(location) = input.event_type_location {
+            if !location.is_empty() {
+                Location::parse_event_type(&location).map_err(ApiError::bad_request)?;
+            }
+            self.event_type_location = location;
+        }
+        self.check_event_type_location(vault)?;
+        self.updated_at = now_ms;
+        Ok(())
+    }
+
+    /// Only the body is covered by a payload signature, so only the body may name the event type.
+    fn check_event_type_location(&self, vault: &Vault) -> Result<(), ApiError> {
+        let Ok(location) = Location::parse_event_type(&self.event_type_location) else {
+            return Ok(());
+        };
+        let verifier =
+            self.open_verifier(vault).map_err(|error| ApiError::new(500, error.to_string()))?;
+        if verifier.signs_body() && !location.is_body() {
+            return Err(ApiError::bad_request(METADATA_LOCATION));
+        }
+        Ok(())
+    }
+
+    fn catalogue_row(&self) -> Result<Option<&'static Provider>, ApiError> {
+        if self.provider.is_empty() {
+            return Ok(None);
+        }
+        catalogue::find(&self.provider).map(Some).ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "provider:{} is not in the catalogue of providers",
+                self.provider
+            ))
+        })
+    }
+
+    fn stored_verifier(
+        &self,
+        input: VerifierInput,
+        vault: &Vault,
+        fill: Fill<'_>,
+    ) -> Result<StoredVerifier, ApiError> {
+        let old = &self.verifier;
+        let mut keep = |field: &str, given: Option<String>, stored: Option<&Sealed>| {
+            let given = given.unwrap_or_default();
+            match stored {
+                Some(stored) if given.is_empty() || is_hint(&given) => return Ok(stored.clone()),
+                None if is_hint(&given) => {
+                    return Err(ApiError::bad_request(format!(
+                        "{field}:this is the mask of a secret; send the secret itself"
+                    )));
+                }
+                _ => {}
+            }
+            if is_weak(&given) {
+                return Err(ApiError::bad_request(format!(
+                    "{field}:must not be blank or all zeros"
+                )));
+            }
+            vault
+                .seal(&given, &self.place(field), &mut *fill)
+                .map_err(|error| ApiError::new(500, error.to_string()))
+        };
+        let text = |value: Option<String>| value.unwrap_or_default().trim().to_owned();
+        let hmac = input
+            .hmac
+            .map(|hmac| {
+                let stored = old.hmac.as_ref().map(|hmac| &hmac.secret);
+                Ok(StoredHmac {
+                    header: text(hmac.header),
+                    hash: text(hmac.hash),
+                    encoding: text(hmac.encoding),
+                    secret: keep("secret", hmac.secret, stored)?,
+                })
+            })
+            .transpose()?;
+        let basic_auth = input
+            .basic_auth
+            .map(|basic| {
+                let stored = old.basic_auth.as_ref().map(|basic| &basic.password);
+                Ok(StoredBasicAuth {
+                    username: basic.username.unwrap_or_default(),
+                    password: keep("password", basic.password, stored)?,
+                })
+            })
+            .transpose()?;
+        let api_key = input
+            .api_key
+            .map(|key| {
+                let stored = old.api_key.as_ref().map(|key| &key.header_value);
+                Ok(StoredApiKey {
+                    header_name: text(key.header_name),
+                    header_value: keep("header_value", key.header_value, stored)?,
+                })
+            })
+            .transpose()?;
+        let hmac = if self.provider.is_empty() { hmac } else { hmac.or_else(|| old.hmac.clone()) };
+        Ok(StoredVerifier { kind: text(input.kind), hmac, basic_auth, api_key })
+    }
+
+    fn place(&self, field: &str) -> String {
+        format!("{}/source/{}/{field}", self.project_id, self.uid)
+    }
+
+    /// The verifier with its secrets in clear, ready to be used.
+    pub fn open_verifier(&self, vault: &Vault) -> Result<Verifier, VaultError> {
+        let open = |field: &str, sealed: &Sealed| vault.open(sealed, &self.place(field));
+        if let Some(provider) = catalogue::find(&self.provider) {
+            let secrets = self.verifier.hmac.iter().map(|hmac| open("secret", &hmac.secret));
+            return Ok(Verifier::Provider {
+                provider,
+                secrets: secrets.collect::<Result<_, _>>()?,
+            });
+        }
+        let verifier = &self.verifier;
+        match (verifier.kind.as_str(), &verifier.hmac, &verifier.basic_auth, &verifier.api_key) {
+            ("hmac", Some(hmac), ..) => Ok(Verifier::Hmac {
+                header: hmac.header.to_ascii_lowercase(),
+                hash: Hash::from_name(&hmac.hash).unwrap_or(Hash::Sha256),
+                encoding: Encoding::from_name(&hmac.encoding).unwrap_or(Encoding::Hex),
+                secrets: vec![open("secret", &hmac.secret)?],
+            }),
+            ("basic_auth", _, Some(basic), _) => Ok(Verifier::BasicAuth {
+                username: Secret::new(basic.username.as_bytes()).ok_or(VaultError::DoesNotOpen)?,
+                password: open("password", &basic.password)?,
+            }),
+            ("api_key", _, _, Some(key)) => Ok(Verifier::ApiKey {
+                header: key.header_name.to_ascii_lowercase(),
+                value: open("header_value", &key.header_value)?,
+            }),
+            _ => Ok(Verifier::Noop),
+        }
+    }
+
+    /// The source as the API shows it. `origin` is where the gateway is reached, without a final slash.
+    pub fn present(&self, origin: &str) -> Value {
+        let verifier = &self.verifier;
+        let kind = if verifier.kind.is_empty() && self.provider.is_empty() {
+            "noop"
+        } else {
+            &verifier.kind
+        };
+        let hmac = verifier.hmac.as_ref().map(|hmac| {
+            json!({"header": hmac.header, "hash": hmac.hash, "encoding": hmac.encoding, "secret": hmac.secret.hint})
+        });
+        let basic_auth = verifier
+            .basic_auth
+            .as_ref()
+            .map(|basic| json!({"username": basic.username, "password": basic.password.hint}));
+        let api_key = verifier.api_key.as_ref().map(
+            |key| json!({"header_name": key.header_name, "header_value": key.header_value.hint}),
+        );
+        let provider_config = (self.provider == "twitter")
+            .then(|| json!({"twitter": {"crc_verified_at": self.crc_verified_at.map(rfc3339)}}));
+        json!({
+            "uid": self.uid, "project_id": self.project_id, "mask_id": self.mask_id, "name": self.name,
+            "url": format!("{origin}/ingest/{}", self.mask_id), "type": self.kind, "provider": self.provider,
+            "is_disabled": self.is_disabled,
+            "verifier": {"type": kind, "hmac": hmac, "basic_auth": basic_auth, "api_key": api_key},
+            "custom_response": self.custom_response, "provider_config": provider_config,
+            "forward_headers": self.forward_headers.as_deref().unwrap_or_default(),
+            "pub_sub": {"type": "", "workers": 0, "sqs": null, "google": null, "kafka": null, "amqp": null},
+            "idempotency_keys": self.idempotency_keys, "dedup_window_seconds": self.dedup_window_seconds,
+            "event_type_location": self.event_type_location, "body_function": null, "header_function": null,
+            "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
+        })
+    }
+}
+
+impl CustomResponse {
+    fn change(&mut self, input: CustomResponseInput) -> Result<(), ApiError> {
+        if let Some(body) = input.body {
+            if RESPONSE_MAX_BYTES < body.len() {
+                return Err(ApiError::bad_request("source custom response too large"));
+            }
+            self.body = body;
+        }
+        if let Some(content_type) = input.content_type {
+            if !content_type.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+                || 256 < content_type.len()
+            {
+                return Err(ApiError::bad_request(
+                    "custom_response.content_type:not a valid header value",
+                ));
+            }
+            self.content_type = content_type;
+        }
+        Ok(())
+    }
+}
+
+fn header_names(names: Vec<String>) -> Result<Vec<String>, ApiError> {
+    let names: Vec<String> =
+        names.into_iter().map(|name| name.trim().to_ascii_lowercase()).collect();
+    match names.iter().find(|name| !is_header_name(name)) {
+        Some(bad) => {
+            Err(ApiError::bad_request(format!("forward_headers:{bad:?} is not a header name")))
+        }
+        None => Ok(names),
+    }
+}
+
+/// Convoy's struct tags: nested objects are checked whenever they are there, whatever the type says.
+fn check_tags(input: &SourceInput, is_provider: bool) -> Result<(), ApiError> {
+    let mut faults = Faults::default();
+    if input.name.as_deref().unwrap_or_default().trim().is_empty() {
+        faults.add("name", "please provide a source name");
+    }
+    match input.kind.as_deref().unwrap_or_default() {
+        "" => faults.add("type", "please provide a type"),
+        "http" | "rest_api" | "pub_sub" | "db_change_stream" => {}
+        _ => faults.add("type", "unsupported source type"),
+    }
+    let Some(verifier) = &input.verifier else { return faults.check() };
+    let kind = verifier.kind.as_deref().unwrap_or_default();
+    if !matches!(kind, "" | "noop" | "hmac" | "basic_auth" | "api_key") {
+        faults.add("type", "please provide a valid verifier type");
+    }
+    let mut require = |field: &str, value: &Option<String>| {
+        let missing = value.as_deref().unwrap_or_default().is_empty();
+        if missing {
+            faults.add(field, "non zero value required");
+        }
+        !missing
+    };
+    if let Some(hmac) = &verifier.hmac
+        && !is_provider
+    {
+        let has_encoding = require("encoding", &hmac.encoding);
+        let has_hash = require("hash", &hmac.hash);
+        let has_header = require("header", &hmac.header);
+        require("secret", &hmac.secret);
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        if has_encoding && !matches!(text(&hmac.encoding).as_str(), "hex" | "base64") {
+            faults.add("encoding", "please provide a valid encoding type");
+        }
+        if has_hash && Hash::from_name(&text(&hmac.hash)).is_none() {
+            faults.add("hash", format!("{} does not validate as supported_hash", text(&hmac.hash)));
+        }
+        if has_header && !is_header_name(text(&hmac.header).trim()) {
+            faults.add("header", "not a valid header name");
+        }
+    }
+    if let Some(basic) = &verifier.basic_auth {
+        let mut require = |field: &str, value: &Option<String>| {
+            if value.as_deref().unwrap_or_default().is_empty() {
+                faults.add(field, "non zero value required");
+            }
+        };
+        require("password", &basic.password);
+        require("username", &basic.username);
+        if basic.username.as_deref().unwrap_or_default().contains(':') {
+            faults.add("username", "a user name of basic auth has no colon");
+        }
+    }
+    if let Some(key) = &verifier.api_key {
+        let name = key.header_name.as_deref().unwrap_or_default();
+        if name.is_empty() {
+            faults.add("header_name", "non zero value required");
+        } else if !is_header_name(name.trim()) {
+            faults.add("header_name", "not a valid header name");
+        }
+        if key.header_value.as_deref().unwrap_or_default().is_empty() {
+            faults.add("header_value", "non zero value required");
+        }
+    }
+    faults.check()?;
+    if is_provider {
+        return Ok(());
+    }
+    let missing = match (kind, &verifier.hmac, &verifier.basic_auth, &verifier.api_key) {
+        ("hmac", None, ..) => "invalid verifier config for hmac",
+        ("basic_auth", _, None, _) => "invalid verifier config for basic auth",
+        ("api_key", _, _, None) => "invalid verifier config for api key",
+        _ => return Ok(()),
+    };
+    Err(ApiError::bad_request(missing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::parse;
+
+    fn vault() -> Vault {
+        Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap()
+    }
+
+    fn create(body: &str) -> Result<Source, String> {
+        let input = parse(body.as_bytes()).map_err(|error| error.message)?;
+        Source::create(input, "p", &vault(), 0, &mut |b| b.fill(5)).map_err(|error| error.message)
+    }
+
+    fn update(source: &mut Source, body: &str) -> Result<(), String> {
+        let input = parse(body.as_bytes()).map_err(|error| error.message)?;
+        source.update(input, &vault(), 1, &mut |b| b.fill(6)).map_err(|error| error.message)
+    }
+
+    fn hmac(hash: &str, encoding: &str) -> String {
+        format!(
+            r#"{{"name":"a","type":"http","verifier":{{"type":"hmac","hmac":
+                {{"header":"X-Sig","hash":"{hash}","encoding":"{encoding}","secret":"convoy-secret"}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_is_refused_in_convoys_words() {
+        for (body, expect) in [
+            ("{}", "name:please provide a source name, type:please provide a type"),
+            (r#"{"type":"http"}"#, "name:please provide a source name"),
+            (r#"{"name":"a","type":"some-random-source-type"}"#, "type:unsupported source type"),
+            (
+                r#"{"name":"a","type":"http","verifier":{"type":"magic"}}"#,
+                "type:please provide a valid verifier type",
+            ),
+            (
+                r#"{"name":"a","type":"http","verifier":{"type":"hmac","hmac":{}}}"#,
+                "encoding:non zero value required, hash:non zero value required, header:non zero value required, secret:non zero value required",
+            ),
+            (
+                r#"{"name":"a","type":"http","verifier":{"type":"basic_auth","basic_auth":{}}}"#,
+                "password:non zero value required, username:non zero value required",
+            ),
+            (
+                r#"{"name":"a","type":"http","verifier":{"type":"api_key","api_key":{}}}"#,
+                "header_name:non zero value required, header_value:non zero value required",
+            ),
+            (
+                r#"{"name":"a","type":"http","verifier":{"type":"hmac"}}"#,
+                "invalid verifier config for hmac",
+            ),
+            (
+                r#"{"name":"a","type":"http","verifier":{"type":"basic_auth"}}"#,
+                "invalid verifier config for basic auth",
+            ),
+            (
+                r#"{"name":"a","type":"http","verifier":{"type":"api_key"}}"#,
+                "invalid verifier config for api key",
+            ),
+            (r#"{"provider":"github"}"#, "please provide a source name"),
+            (
+                r#"{"provider":"github","name":"a","type":"abc"}"#,
+                "please provide a valid source type",
+            ),
+            (
+                r#"{"provider":"github","name":"a","type":"http"}"#,
+                "hmac secret is required for github source",
+            ),
+            (
+                r#"{"provider":"no-such","name":"a","type":"http"}"#,
+                "provider:no-such is not in the catalogue of providers",
+            ),
+            (
+                r#"{"name":"a","type":"http","idempotency_keys":["id"]}"#,
+                "not enough parts set for idempotency key location with value: id",
+            ),
+            (
+                r#"{"name":"a","type":"http","event_type_location":"request.cookie.x"}"#,
+                "unsupported input format for event type location with value: request.cookie.x",
+            ),
+        ] {
+            assert_eq!(create(body).unwrap_err(), expect, "{body}");
+        }
+        assert_eq!(
+            create(&hmac("sha256", "hex")).unwrap_err(),
+            "hash:sha256 does not validate as supported_hash"
+        );
+        assert_eq!(
+            create(&hmac("SHA256", "utf8")).unwrap_err(),
+            "encoding:please provide a valid encoding type"
+        );
+        let large = format!(
+            r#"{{"name":"a","type":"http","custom_response":{{"body":"{}"}}}}"#,
+            "x".repeat(51_201)
+        );
+        assert_eq!(create(&large).unwrap_err(), "source custom response too large");
+    }
+
+    #[test]
+    fn fields_without_an_effect_are_refused() {
+        for field in ["body_function", "header_function"] {
+            let body = format!(
+                r#"{{"name":"a","type":"http","{field}":"function transform(x) {{ return x }}"}}"#
+            );
+            assert!(
+                create(&body).unwrap_err().starts_with(&format!("{field} is not supported yet"))
+            );
+        }
+        let body = r#"{"name":"a","type":"pub_sub","pub_sub":{"type":"kafka","workers":1}}"#;
+        assert!(create(body).unwrap_err().starts_with("pub_sub is not supported yet"));
+        let body = r#"{"name":"a","type":"db_change_stream"}"#;
+        assert!(
+            create(body).unwrap_err().starts_with("type:db_change_stream is not supported yet")
+        );
+    }
+
+    #[test]
+    fn only_the_signed_body_may_name_the_event_type_of_a_signed_source() {
+        let with = |location: &str| {
+            hmac("SHA256", "hex").replacen(
+                '{',
+                &format!(r#"{{"event_type_location":"{location}","#),
+                1,
+            )
+        };
+        assert!(create(&with("request.body.type")).is_ok());
+        assert_eq!(create(&with("request.header.X-Type")).unwrap_err(), METADATA_LOCATION);
+        let provider = r#"{"name":"a","type":"http","provider":"github","verifier":{"hmac":{"secret":"abc"}},
+            "event_type_location":"request.query.type"}"#;
+        assert_eq!(create(provider).unwrap_err(), METADATA_LOCATION);
+        let noop = r#"{"name":"a","type":"http","event_type_location":"request.header.X-Type"}"#;
+        assert!(create(noop).is_ok());
+    }
+
+    #[test]
+    fn all_twelve_hashes_in_both_encodings_make_a_verifier() {
+        for hash in [
+            "MD5",
+            "SHA1",
+            "SHA224",
+            "SHA256",
+            "SHA384",
+            "SHA512",
+            "SHA3_224",
+            "SHA3_256",
+            "SHA3_384",
+            "SHA3_512",
+            "SHA512_224",
+            "SHA512_256",
+        ] {
+            for encoding in ["hex", "base64"] {
+                let source = create(&hmac(hash, encoding)).unwrap();
+                assert!(
+                    matches!(source.open_verifier(&vault()), Ok(Verifier::Hmac { .. })),
+                    "{hash} {encoding}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked_and_a_mask_sent_back_leaves_them_alone() {
+        let mut source = create(&hmac("SHA256", "hex")).unwrap();
+        let shown = source.present("http://x");
+        assert_eq!(shown["verifier"]["hmac"]["secret"], "********cret");
+        assert!(!serde_json::to_string(&source).unwrap().contains("convoy-secret"));
+        let mut body = shown.clone();
+        body["name"] = "renamed".into();
+        update(&mut source, &body.to_string()).unwrap();
+        let Verifier::Hmac { secrets, .. } = source.open_verifier(&vault()).unwrap() else {
+            panic!()
+        };
+        assert_eq!(secrets[0].expose(), b"convoy-secret");
+        assert_eq!(source.name, "renamed");
+    }
+
+    #[test]
+    fn a_mask_where_no_secret_is_stored_is_refused() {
+        let body = hmac("SHA256", "hex").replace("convoy-secret", "********cret");
+        assert_eq!(
+            create(&body).unwrap_err(),
+            "secret:this is the mask of a secret; send the secret itself"
+        );
+        for secret in ["0000", "   "] {
+            let body = hmac("SHA256", "hex").replace("convoy-secret", secret);
+            assert_eq!(create(&body).unwrap_err(), "secret:must not be blank or all zeros");
+        }
+    }
+
+    #[test]
+    fn verifiers_can_be_exchanged_both_ways() {
+        let mut source = create(&hmac("SHA256", "hex")).unwrap();
+        update(&mut source, r#"{"name":"a","type":"http"}"#).unwrap();
+        assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Hmac { .. })));
+        update(&mut source, r#"{"name":"a","type":"http","verifier":{"type":"noop"}}"#).unwrap();
+        assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Noop)));
+        update(&mut source, &hmac("SHA512", "base64")).unwrap();
+        assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Hmac { .. })));
+        assert_eq!(
+            update(&mut source, "{}").unwrap_err(),
+            "name:please provide a source name, type:please provide a type"
+        );
+    }
+
+    #[test]
+    fn a_provider_source_needs_only_a_secret_and_keeps_it() {
+        let body = r#"{"name":"a","type":"http","provider":"github","verifier":{"type":"hmac","hmac":{"secret":"abcdefghijkl"}}}"#;
+        let mut source = create(body).unwrap();
+        assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Provider { .. })));
+        update(&mut source, r#"{"name":"b","type":"http","verifier":{"type":"hmac"}}"#).unwrap();
+        let Verifier::Provider { secrets, .. } = source.open_verifier(&vault()).unwrap() else {
+            panic!()
+        };
+        assert_eq!(secrets[0].expose(), b"abcdefghijkl");
+        assert!(update(&mut source, r#"{"name":"b","type":"http","provider":"shopify"}"#).is_err());
+    }
+}

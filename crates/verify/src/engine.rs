@@ -1,0 +1,488 @@
+//! From a row and a request to a verdict.
+
+use std::borrow::Cow;
+
+use subtle::ConstantTimeEq;
+
+use crate::{
+    Encoding, Hash, Outcome, Place, Policy, Refused, Request, Secret, UnixTime, Verified, digest,
+    ed25519, hmac, keys,
+    keys::Kind,
+    place,
+    scheme::{Algorithm, BodyHash, KeyForm, KeySource, Part, Signed, Stamp, StampAt, Syntax},
+    step::{Job, SignatureAlgorithm},
+    syntax::{self, Claims},
+    time, uri,
+};
+
+/// Everything a check looks at.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask<'r> {
+    pub(crate) secrets: &'r [Secret],
+    pub(crate) request: &'r Request<'r>,
+    pub(crate) now: UnixTime,
+    pub(crate) policy: &'r Policy,
+}
+
+/// A piece of a message: borrowed from the request or the row, or made for it.
+pub(crate) type Piece<'r> = Cow<'r, [u8]>;
+
+pub(crate) fn start(scheme: &Signed<'_>, ask: Ask<'_>) -> Outcome {
+    match begin(scheme, ask) {
+        Ok(outcome) => outcome,
+        Err(refused) => Outcome::Done(Err(refused)),
+    }
+}
+
+fn begin(scheme: &Signed<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
+    let claims = syntax::read(scheme.places, scheme.syntax, ask.request)?;
+    let stamp = read_stamp(scheme.stamp.as_ref(), &claims, ask.request)?;
+    if let Some(hash) = &scheme.body_hash {
+        check_body_hash(hash, ask.request)?;
+    }
+    let reading = Reading { claims, stamp };
+    if Kind::of(scheme.algorithm).is_some() {
+        check_age(scheme.stamp.as_ref(), &reading, ask)?;
+        return public(scheme, &reading, ask);
+    }
+    // The signature first: a late request of the real sender is reported as late, and nobody
+    // else learns anything about our clock.
+    let verdict = shared(scheme, &reading, ask)
+        .and_then(|index| check_age(scheme.stamp.as_ref(), &reading, ask).map(|()| index));
+    Ok(Outcome::Done(verdict.map(|index| Verified { secret_index: Some(index) })))
+}
+
+/// What the headers say, before any of it is believed.
+pub(crate) struct Reading {
+    pub(crate) claims: Claims,
+    /// As written, and in milliseconds.
+    stamp: Option<(String, u64)>,
+}
+
+fn read_stamp(
+    stamp: Option<&Stamp<'_>>,
+    claims: &Claims,
+    request: &Request<'_>,
+) -> Result<Option<(String, u64)>, Refused> {
+    let Some(stamp) = stamp else { return Ok(None) };
+    let text = match stamp.at {
+        StampAt::Place(place) => place::one(&place, request),
+        StampAt::Field(name) => claims.field(name).map(str::to_owned),
+    };
+    let text = match text {
+        Err(Refused::Missing { .. }) if stamp.optional => return Ok(None),
+        text => text?,
+    };
+    let what = "the timestamp".to_owned();
+    let malformed = Refused::Malformed { what, why: "is not written as this provider writes it" };
+    let millis = time::parse(&text, stamp.unit).ok_or(malformed)?;
+    Ok(Some((text, millis)))
+}
+
+fn check_age(stamp: Option<&Stamp<'_>>, reading: &Reading, ask: Ask<'_>) -> Result<(), Refused> {
+    let (Some(stamp), Some((_, millis))) = (stamp, &reading.stamp) else { return Ok(()) };
+    let tolerance = ask.policy.tolerance_seconds.unwrap_or(stamp.tolerance);
+    within(*millis, ask.now, tolerance)
+}
+
+/// Refuses what is further than `tolerance` seconds from `now`. 0 lets everything pass.
+pub(crate) fn within(millis: u64, now: UnixTime, tolerance: u64) -> Result<(), Refused> {
+    let (sent, now) = (millis, now.0.saturating_mul(1000));
+    let allowed = tolerance.saturating_mul(1000);
+    if tolerance == 0 {
+        return Ok(());
+    }
+    if allowed < now.saturating_sub(sent) {
+        return Err(Refused::TooOld { age: (now - sent) / 1000, tolerance });
+    }
+    // A clock of ours that is read in whole seconds lags by up to one.
+    if allowed.saturating_add(999) < sent.saturating_sub(now) {
+        return Err(Refused::TooNew { ahead: (sent - now) / 1000, tolerance });
+    }
+    Ok(())
+}
+
+fn check_body_hash(hash: &BodyHash<'_>, request: &Request<'_>) -> Result<(), Refused> {
+    let Some(claimed) = place::extract(&hash.place, request) else {
+        // Forms are signed field by field; anything else needs the hash to be signed at all.
+        if request.body.is_empty() || is_form(request) {
+            return Ok(());
+        }
+        return Err(Refused::Missing { what: hash.place.to_string() });
+    };
+    let actual = digest(hash.hash, &[request.body]);
+    let same = hash.encoding.decode(claimed.as_bytes()).is_some_and(|claimed| claimed == actual);
+    if same { Ok(()) } else { Err(Refused::Claim { what: hash.place.to_string() }) }
+}
+
+pub(crate) fn is_form(request: &Request<'_>) -> bool {
+    let form = "application/x-www-form-urlencoded";
+    request.headers.get("content-type").is_some_and(|value| {
+        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(form))
+    })
+}
+
+/// MACs and digests: which secret matches.
+fn shared(scheme: &Signed<'_>, reading: &Reading, ask: Ask<'_>) -> Result<usize, Refused> {
+    if ask.secrets.is_empty() {
+        return Err(Refused::NoSecret);
+    }
+    let claimed = decode(scheme, reading)?;
+    let mut matching = None;
+    let mut unusable = None;
+    let mut usable = false;
+    for (index, secret) in ask.secrets.iter().enumerate() {
+        match matches(scheme, reading, &claimed, secret, ask) {
+            Ok(right) => {
+                usable = true;
+                matching = matching.or(right.then_some(index));
+            }
+            Err(refused) => {
+                unusable = unusable.or(Some(match refused {
+                    Refused::Secret { why, .. } => Refused::Secret { index, why },
+                    refused => refused,
+                }));
+            }
+        }
+    }
+    let missed = Refused::Signature { signatures: claimed.len(), secrets: ask.secrets.len() };
+    match (matching, unusable) {
+        (Some(index), _) => Ok(index),
+        (None, Some(refused)) if !usable => Err(refused),
+        (None, _) => Err(missed),
+    }
+}
+
+/// A decoded candidate.
+struct Claimed<'r> {
+    label: &'r str,
+    hash: Hash,
+    bytes: Vec<u8>,
+}
+
+fn decode<'r>(scheme: &Signed<'_>, reading: &'r Reading) -> Result<Vec<Claimed<'r>>, Refused> {
+    let mut why = "holds no signature of this version";
+    let mut claimed = Vec::new();
+    for candidate in &reading.claims.candidates {
+        let hash = match (scheme.syntax, scheme.algorithm) {
+            (Syntax::NamedHash(_), _) => Hash::from_name(&candidate.label),
+            (_, Algorithm::Hmac(hash) | Algorithm::Digest(hash)) => Some(hash),
+            _ => None,
+        };
+        let Some(hash) = hash else { continue };
+        match scheme.encoding.decode(candidate.text.as_bytes()) {
+            None => why = not(scheme.encoding),
+            Some(bytes) => {
+                // Ed25519 signatures stand in the same list under their own version.
+                if bytes.len() == hash.size() || candidate.label == "v1a" {
+                    claimed.push(Claimed { label: &candidate.label, hash, bytes });
+                } else {
+                    why = "holds a signature of the wrong length";
+                }
+            }
+        }
+    }
+    if claimed.is_empty() {
+        let what = scheme.places.first().map_or_else(String::new, ToString::to_string);
+        return Err(Refused::Malformed { what, why });
+    }
+    Ok(claimed)
+}
+
+pub(crate) const fn not(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Hex => "is not hex",
+        Encoding::Base64 | Encoding::Base64Url => "is not base64",
+        Encoding::Base64Hex => "is not base64 of hex",
+    }
+}
+
+/// Whether `secret` made one of the signatures. Looks at all of them, right or wrong.
+fn matches(
+    scheme: &Signed<'_>,
+    reading: &Reading,
+    claimed: &[Claimed<'_>],
+    secret: &Secret,
+    ask: Ask<'_>,
+) -> Result<bool, Refused> {
+    let unusable = |why| Refused::Secret { index: 0, why };
+    let public = public_half(scheme, secret);
+    let standard = scheme.syntax == Syntax::Versions;
+    let ed25519 = if standard && secret.expose().starts_with(keys::PUBLIC_PREFIX.as_bytes()) {
+        let text = secret.expose();
+        let found = keys::public_keys(text, Kind::Ed25519, None).into_iter().next();
+        Some(found.ok_or_else(|| unusable("is no Ed25519 public key"))?)
+    } else {
+        None
+    };
+    let key = match ed25519 {
+        None => keys::mac_key(scheme.key, secret).map_err(unusable)?,
+        Some(_) => Cow::Borrowed(&[][..]),
+    };
+    let mut right = false;
+    let messages = messages(scheme, reading, Some(secret), ask.request)?;
+    for message in &messages {
+        let parts: Vec<&[u8]> = message.iter().map(AsRef::as_ref).collect();
+        let mut macs: Vec<(Hash, Vec<u8>)> = Vec::new();
+        for claim in claimed {
+            if public.is_some_and(|public| public != claim.label.as_bytes()) {
+                continue;
+            }
+            if let Some(keys::PublicKey::Ed25519(key)) = &ed25519 {
+                right |= claim.label == "v1a" && ed25519::verify(key, &parts, &claim.bytes);
+                continue;
+            }
+            if standard && claim.label != "v1" {
+                continue;
+            }
+            let mac = match macs.iter().position(|(hash, _)| *hash == claim.hash) {
+                Some(at) => macs.get(at),
+                None => {
+                    let mac = match scheme.algorithm {
+                        Algorithm::Digest(hash) => digest(hash, &parts),
+                        _ => hmac(claim.hash, &key, &parts),
+                    };
+                    macs.push((claim.hash, mac));
+                    macs.last()
+                }
+            };
+            right |= mac.is_some_and(|(_, mac)| bool::from(mac.ct_eq(&claim.bytes)));
+        }
+    }
+    Ok(right)
+}
+
+/// The public key whose pair counts, in a header of such pairs.
+fn public_half<'s>(scheme: &Signed<'_>, secret: &'s Secret) -> Option<&'s [u8]> {
+    let (public, _) = keys::pair(secret.expose());
+    (scheme.syntax == Syntax::KeyedPairs && !public.is_empty()).then_some(public)
+}
+
+/// Public-key signatures: what has to be fetched or checked.
+fn public(scheme: &Signed<'_>, reading: &Reading, ask: Ask<'_>) -> Result<Outcome, Refused> {
+    let (algorithm, kind) = match scheme.algorithm {
+        Algorithm::Rsa(hash) => (Some(SignatureAlgorithm::RsaPkcs1(hash)), Kind::Rsa),
+        Algorithm::Ecdsa(hash) => (Some(SignatureAlgorithm::EcdsaP256(hash)), Kind::P256),
+        _ => (None, Kind::Ed25519),
+    };
+    let mut signatures = Vec::new();
+    for candidate in &reading.claims.candidates {
+        let decoded = scheme.encoding.decode(candidate.text.as_bytes());
+        signatures.extend(match kind {
+            Kind::P256 => decoded.and_then(|der| keys::ecdsa_raw(&der)),
+            Kind::Ed25519 => decoded.filter(|bytes| bytes.len() == 64),
+            Kind::Rsa => decoded,
+        });
+    }
+    if signatures.is_empty() {
+        let what = scheme.places.first().map_or_else(String::new, ToString::to_string);
+        return Err(Refused::Malformed { what, why: "holds no signature that could be read" });
+    }
+    let pasted = !matches!(scheme.keys, KeySource::Certificate { .. });
+    let mut signed = Vec::new();
+    if pasted {
+        for message in messages(scheme, reading, None, ask.request)? {
+            signed.push((None, message.concat()));
+        }
+    } else {
+        // The key comes with the request; the secret is part of what it signs.
+        for (index, secret) in ask.secrets.iter().enumerate() {
+            for message in messages(scheme, reading, Some(secret), ask.request)? {
+                signed.push((Some(index), message.concat()));
+            }
+        }
+        if signed.is_empty() {
+            for message in messages(scheme, reading, None, ask.request)? {
+                signed.push((None, message.concat()));
+            }
+        }
+    }
+    let kid = match scheme.keys {
+        KeySource::Published { kid: Some(place), .. } => Some(place::one(&place, ask.request)?),
+        _ => reading.claims.field("kid").ok().map(str::to_owned),
+    };
+    find_keys(Job { algorithm, kind, kid, messages: signed, signatures }, scheme.keys, ask)
+}
+
+/// Keys from the secrets, or a step that fetches them.
+pub(crate) fn find_keys(job: Job, source: KeySource, ask: Ask<'_>) -> Result<Outcome, Refused> {
+    if let KeySource::Certificate { place, hosts } = source {
+        let url = place::one(&place, ask.request)?;
+        let host = uri::https_host(&url).filter(|host| trusted(host, hosts));
+        host.ok_or(Refused::Host)?;
+        return Ok(job.fetch(url, None));
+    }
+    if source == KeySource::Plaid {
+        let secret = ask.secrets.first().ok_or(Refused::NoSecret)?;
+        let (client, key) = keys::pair(secret.expose());
+        let quoted = |bytes: &[u8]| quote(&String::from_utf8_lossy(bytes));
+        let kid = job.kid.clone().unwrap_or_default();
+        let (client, key, kid) = (quoted(client), quoted(key), quote(&kid));
+        let body = format!(r#"{{"client_id":{client},"secret":{key},"key_id":{kid}}}"#);
+        let url = "https://production.plaid.com/webhook_verification_key/get";
+        return Ok(job.fetch(url.to_owned(), Some(body)));
+    }
+    let mut found = Vec::new();
+    for (index, secret) in ask.secrets.iter().enumerate() {
+        let text = secret.expose().trim_ascii();
+        if let Some(url) = std::str::from_utf8(text).ok().filter(|text| uri::https_host(text).is_some()) {
+            return Ok(job.fetch(url.to_owned(), None));
+        }
+        let keys = keys::public_keys(text, job.kind, job.kid.as_deref());
+        found.extend(keys.into_iter().map(|key| (Some(index), key)));
+    }
+    match source {
+        KeySource::Published { url, .. } if ask.secrets.is_empty() => {
+            let kid = job.kid.clone().unwrap_or_default();
+            let plain = kid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            if !plain {
+                let what = "the key id".to_owned();
+                return Err(Refused::Malformed { what, why: "holds characters of no key id" });
+            }
+            Ok(job.fetch(url.replace("{kid}", &kid), None))
+        }
+        _ if ask.secrets.is_empty() => Err(Refused::NoSecret),
+        _ if found.is_empty() => {
+            Err(Refused::Secret { index: 0, why: "holds no public key of the kind needed" })
+        }
+        _ => Ok(job.with_keys(found)),
+    }
+}
+
+/// Whether a pattern of the row fits the host. `*.` in front stands for one or more labels,
+/// `*` inside for the letters, digits and hyphens of one label.
+pub(crate) fn trusted(host: &str, patterns: &[&str]) -> bool {
+    patterns.iter().any(|pattern| match pattern.split_once('*') {
+        Some(("", domain)) => host.len() > domain.len() && host.ends_with(domain),
+        Some((before, after)) => host
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after))
+            .is_some_and(|label| 2 < label.len() && !label.contains('.')),
+        None => host == *pattern,
+    })
+}
+
+/// Every alternative of which the request has all parts.
+fn messages<'r>(
+    scheme: &Signed<'r>,
+    reading: &'r Reading,
+    secret: Option<&'r Secret>,
+    request: &'r Request<'_>,
+) -> Result<Vec<Vec<Piece<'r>>>, Refused> {
+    let mut found = Vec::new();
+    let mut missing = None;
+    for alternative in scheme.messages {
+        let pieces: Result<Vec<_>, _> = alternative
+            .iter()
+            .map(|part| render(part, reading, secret, request))
+            .collect();
+        match pieces {
+            Ok(pieces) => found.push(pieces),
+            Err(refused) => missing = missing.or(Some(refused)),
+        }
+    }
+    match missing {
+        Some(refused) if found.is_empty() => Err(refused),
+        _ => Ok(found),
+    }
+}
+
+fn render<'r>(
+    part: &Part<'r>,
+    reading: &'r Reading,
+    secret: Option<&'r Secret>,
+    request: &'r Request<'_>,
+) -> Result<Piece<'r>, Refused> {
+    let absent = |what: &str| Refused::Missing { what: what.to_owned() };
+    let owned = |text: String| Ok(Cow::Owned(text.into_bytes()));
+    let optional = |before: &str, place: &Place<'_>, after: &str, lower: bool| {
+        let text = place::extract(place, request).map(|text| {
+            let text = if lower { text.to_lowercase() } else { text };
+            format!("{before}{text}{after}")
+        });
+        owned(text.unwrap_or_default())
+    };
+    match part {
+        Part::Text(text) => Ok(Cow::Borrowed(text.as_bytes())),
+        Part::Body => Ok(Cow::Borrowed(request.body)),
+        Part::BodyDigest(hash, encoding) => owned(encoding.encode(&digest(*hash, &[request.body]))),
+        Part::BodyCrc32 => owned(crc32(request.body).to_string()),
+        Part::BodyQuoted => match std::str::from_utf8(request.body) {
+            Ok(text) => owned(quote(text)),
+            Err(_) => Err(Refused::Malformed { what: "the body".to_owned(), why: "is not UTF-8" }),
+        },
+        Part::At(place) => match place {
+            // Signed values may be empty where the provider has nothing to say.
+            Place::Body(_) | Place::Form(_) | Place::Query(_) => {
+                place::extract(place, request).map_or_else(|| Err(absent(&place.to_string())), owned)
+            }
+            _ => place::one(place, request).and_then(owned),
+        },
+        Part::Maybe(before, place, after) => optional(before, place, after, false),
+        Part::MaybeLower(before, place, after) => optional(before, place, after, true),
+        Part::Raw(path) => {
+            let steps: Vec<_> = path.split('.').collect();
+            let raw = crate::json::find_only(request.body, &steps)?;
+            Ok(Cow::Borrowed(raw))
+        }
+        Part::Field(name) => Ok(Cow::Borrowed(reading.claims.field(name)?.as_bytes())),
+        Part::Stamp => match &reading.stamp {
+            Some((text, _)) => Ok(Cow::Borrowed(text.as_bytes())),
+            None => Err(absent("the timestamp")),
+        },
+        Part::Method => Ok(Cow::Borrowed(request.method.as_bytes())),
+        Part::Url(form) => owned(uri::form(request.url, *form)),
+        Part::Form if !is_form(request) => Ok(Cow::Borrowed(&[])),
+        Part::Form => {
+            let mut pairs = uri::pairs(request.body);
+            pairs.sort_unstable();
+            pairs.dedup();
+            owned(pairs.into_iter().map(|(name, value)| name + &value).collect())
+        }
+        Part::Secret => secret.map(|secret| Cow::Borrowed(secret.expose())).ok_or(Refused::NoSecret),
+        Part::Public => {
+            let (public, _) = keys::pair(secret.ok_or(Refused::NoSecret)?.expose());
+            Ok(Cow::Borrowed(public))
+        }
+        Part::Custom(make) => make(request).map(Cow::Owned).ok_or_else(|| absent("a signed part")),
+        Part::CustomFields(make) => {
+            let secret = secret.ok_or(Refused::NoSecret)?;
+            let made = make(request, &reading.claims.fields, secret);
+            made.map(Cow::Owned).ok_or_else(|| absent("a signed part"))
+        }
+    }
+}
+
+/// A JSON string literal, as JavaScript's `JSON.stringify` writes it.
+pub(crate) fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for char in text.chars() {
+        match char {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            low @ ..' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(low))),
+            char => quoted.push(char),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// CRC-32 as in zlib. Bit by bit: a table would be larger than the code it saves.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    };
+    !bytes.iter().fold(!0, step)
+}
+
+/// Whether a key form only makes sense for a MAC.
+pub(crate) const fn is_public(form: KeyForm) -> bool {
+    matches!(form, KeyForm::Public)
+}

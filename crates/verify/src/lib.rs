@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+
+pub mod catalogue;
+mod custom;
+mod ed25519;
+mod encoding;
+mod engine;
+mod handshake;
+mod hash;
+mod json;
+mod jwt;
+mod keys;
+mod nfkd;
+mod place;
+mod provider;
+mod refused;
+mod request;
+pub mod scheme;
+mod secret;
+mod step;
+mod syntax;
+mod time;
+mod uri;
+mod user;
+mod verifier;
+
+pub use encoding::Encoding;
+pub use handshake::{
+    Acknowledgement, Handshake, Question, acknowledge, confirmation, handshake,
+};
+pub use hash::{Hash, digest, hmac};
+pub use place::{Location, Place, extract, extract_each};
+pub use provider::{Confidence, Provider};
+pub use refused::Refused;
+pub use request::{Headers, Request, UnixTime};
+pub use scheme::Integrity;
+pub use secret::Secret;
+pub use step::{Answer, Outcome, Pending, SignatureAlgorithm, SignatureCheck, Step};
+pub use user::{Scheme, SchemeError, SchemeSpec};
+pub use verifier::{Policy, Verified, Verifier};

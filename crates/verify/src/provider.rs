@@ -1,0 +1,136 @@
+//! A kind of sender, as data.
+
+use crate::{
+    Location,
+    handshake::Question,
+    scheme::{Check, Integrity},
+};
+
+/// A kind of sender: a row of the [`catalogue`](crate::catalogue).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Provider {
+    /// Lower case, unique: `stripe`.
+    pub name: &'static str,
+    /// Where the provider documents its scheme.
+    pub docs: &'static str,
+    /// The HTTP status with which the provider expects a failed verification to be answered.
+    pub failure_status: u16,
+    /// What the provider calls this event; the default key for dropping duplicates. `None`: it
+    /// has no name, or none that is the same on every retry.
+    pub event_id: Option<Location>,
+    pub event_type: Option<Location>,
+    pub check: Check<'static>,
+    /// What a believed request proves about its body.
+    pub integrity: Integrity,
+    /// How well the row is supported by sources.
+    pub confidence: Confidence,
+    /// What a reader would get wrong. Empty where nothing is odd.
+    pub note: &'static str,
+    /// The questions about the endpoint that this provider asks.
+    pub questions: &'static [Question],
+    /// The body with which the provider wants an event acknowledged. Empty: anything will do.
+    pub reply: &'static str,
+}
+
+/// How well a row is supported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confidence {
+    /// By the provider's documentation, library or tests, or by two independent verifiers.
+    High,
+    /// By one third party.
+    Medium,
+    /// By hearsay. See [`Provider::observe`].
+    Low,
+}
+
+impl Provider {
+    /// Whether a failed verification should be recorded rather than refused, until a live
+    /// delivery has shown that the row is right.
+    pub const fn observe(&self) -> bool {
+        matches!(self.confidence, Confidence::Low)
+    }
+
+    const fn new(name: &'static str, docs: &'static str, confidence: Confidence) -> Self {
+        Self {
+            name,
+            docs,
+            failure_status: 401,
+            event_id: None,
+            event_type: None,
+            check: Check::Unsigned,
+            integrity: Integrity::Full,
+            confidence,
+            note: "",
+            questions: &[],
+            reply: "",
+        }
+    }
+
+    pub(crate) const fn high(name: &'static str, docs: &'static str) -> Self {
+        Self::new(name, docs, Confidence::High)
+    }
+
+    pub(crate) const fn medium(name: &'static str, docs: &'static str) -> Self {
+        Self::new(name, docs, Confidence::Medium)
+    }
+
+    pub(crate) const fn low(name: &'static str, docs: &'static str) -> Self {
+        Self::new(name, docs, Confidence::Low)
+    }
+
+    pub(crate) const fn check(mut self, check: Check<'static>) -> Self {
+        self.integrity = match check {
+            Check::Signed(_) | Check::Jwt(_) | Check::Either(..) => Integrity::Full,
+            Check::AdyenItems => Integrity::Partial,
+            _ => Integrity::None,
+        };
+        self.check = check;
+        self
+    }
+
+    pub(crate) const fn signed(self, scheme: crate::scheme::Signed<'static>) -> Self {
+        self.check(Check::Signed(scheme))
+    }
+
+    /// The secret itself, in one place.
+    pub(crate) const fn token(self, place: Location, prefix: &'static str) -> Self {
+        self.check(Check::Token { place, prefix })
+    }
+
+    /// For schemes that do not sign the body, or not all of it.
+    pub(crate) const fn partial(mut self) -> Self {
+        self.integrity = Integrity::Partial;
+        self
+    }
+
+    pub(crate) const fn id(mut self, place: Location) -> Self {
+        self.event_id = Some(place);
+        self
+    }
+
+    pub(crate) const fn kind(mut self, place: Location) -> Self {
+        self.event_type = Some(place);
+        self
+    }
+
+    pub(crate) const fn note(mut self, note: &'static str) -> Self {
+        self.note = note;
+        self
+    }
+
+    pub(crate) const fn asks(mut self, questions: &'static [Question]) -> Self {
+        self.questions = questions;
+        self
+    }
+
+    pub(crate) const fn fails_with(mut self, status: u16) -> Self {
+        self.failure_status = status;
+        self
+    }
+
+    pub(crate) const fn replies(mut self, body: &'static str) -> Self {
+        self.reply = body;
+        self
+    }
+}

@@ -1,0 +1,49 @@
+//! Key material that stays out of logs.
+
+use std::fmt;
+
+/// A shared secret, token or public key, as the operator pasted it.
+///
+/// Invariant: not empty, not only whitespace and not only NUL. HMAC pads keys with zeros, so
+/// all of these would be the empty key, which anybody can sign with.
+#[derive(Clone)]
+pub struct Secret(Box<[u8]>);
+
+impl Secret {
+    /// `None` where the bytes would be no secret at all: see the invariant of the type.
+    pub fn new(bytes: impl Into<Box<[u8]>>) -> Option<Self> {
+        let bytes = bytes.into();
+        let blank = bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace());
+        (!blank).then_some(Self(bytes))
+    }
+
+    /// The bytes themselves. Whoever calls this keeps them out of logs and replies.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_bytes_are_no_secret() {
+        for blank in [&b""[..], b" ", b"\t\r\n ", b"\0", b"\0\0\0\0", b" \0 "] {
+            assert!(Secret::new(blank).is_none(), "{blank:?}");
+        }
+        assert!(Secret::new(*b"x").is_some());
+    }
+
+    #[test]
+    fn debug_does_not_show_it() {
+        let secret = Secret::new(*b"hush").unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+    }
+}

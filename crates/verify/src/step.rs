@@ -1,0 +1,199 @@
+//! Checks that need the world: a key from the network, RSA or ECDSA from the platform.
+//!
+//! The engine does not perform these. It says what it needs, the shell does it and answers, and
+//! so on until there is a verdict.
+
+use std::collections::VecDeque;
+
+use crate::{
+    Hash, Refused, Verified, ed25519,
+    keys::{self, Kind, PublicKey},
+};
+
+/// Pairs of key and signature that are tried at most: each may cost the shell a call.
+const MOST: usize = 64;
+
+/// Where a verification stands.
+#[derive(Debug)]
+pub enum Outcome {
+    Done(Result<Verified, Refused>),
+    /// Perform [`Pending::step`], then [`Pending::resume`].
+    Need(Box<Pending>),
+}
+
+/// A verification that waits for the shell.
+#[derive(Debug)]
+pub struct Pending {
+    step: Step,
+    rest: Rest,
+}
+
+/// What the shell has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Fetch a document that holds public keys. Worth caching by URL (and body, if any), for an
+    /// hour or as the response says; worth fetching again, once, when the signature does not
+    /// match. Redirects are not to be followed: only this host is trusted.
+    NeedKey {
+        /// Always `https`, always a host that a row of the catalogue or the operator names.
+        url: String,
+        /// `POST` this JSON instead of `GET`. Holds the operator's credentials: not for logs.
+        body: Option<String>,
+    },
+    NeedSignatureCheck(SignatureCheck),
+}
+
+/// One signature to be checked with one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureCheck {
+    pub algorithm: SignatureAlgorithm,
+    /// DER of a `SubjectPublicKeyInfo`: WebCrypto's `spki`.
+    pub key: Vec<u8>,
+    pub message: Vec<u8>,
+    /// As WebCrypto takes it: for ECDSA that is r and s, 32 bytes each, not DER.
+    pub signature: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureAlgorithm {
+    /// `RSASSA-PKCS1-v1_5`
+    RsaPkcs1(Hash),
+    /// `ECDSA` with `namedCurve: "P-256"`
+    EcdsaP256(Hash),
+}
+
+impl SignatureAlgorithm {
+    pub const fn hash(self) -> Hash {
+        match self {
+            Self::RsaPkcs1(hash) | Self::EcdsaP256(hash) => hash,
+        }
+    }
+
+    /// WebCrypto's name of the hash: `SHA-256`.
+    pub const fn web_hash(self) -> &'static str {
+        match self.hash() {
+            Hash::Sha1 => "SHA-1",
+            Hash::Sha384 => "SHA-384",
+            Hash::Sha512 => "SHA-512",
+            _ => "SHA-256",
+        }
+    }
+
+    /// WebCrypto's name of the algorithm.
+    pub const fn web_name(self) -> &'static str {
+        match self {
+            Self::RsaPkcs1(_) => "RSASSA-PKCS1-v1_5",
+            Self::EcdsaP256(_) => "ECDSA",
+        }
+    }
+}
+
+/// What came of a [`Step`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Step::NeedKey`]: the document.
+    Key(Vec<u8>),
+    /// To [`Step::NeedSignatureCheck`]: whether the signature is right. A key that the platform
+    /// does not take is `false`.
+    Checked(bool),
+    /// The network or the platform failed. The sender should try again.
+    Unavailable,
+}
+
+#[derive(Debug)]
+enum Rest {
+    Keys(Job),
+    Checks { secret: Option<usize>, queue: VecDeque<Queued>, missed: Refused },
+}
+
+type Queued = (Option<usize>, SignatureCheck);
+
+/// Signatures in search of a key.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// `None`: Ed25519.
+    pub(crate) algorithm: Option<SignatureAlgorithm>,
+    pub(crate) kind: Kind,
+    pub(crate) kid: Option<String>,
+    /// What may have been signed, with the secret that is part of it, if one is.
+    pub(crate) messages: Vec<(Option<usize>, Vec<u8>)>,
+    pub(crate) signatures: Vec<Vec<u8>>,
+}
+
+impl Job {
+    pub(crate) fn fetch(self, url: String, body: Option<String>) -> Outcome {
+        let step = Step::NeedKey { url, body };
+        Outcome::Need(Box::new(Pending { step, rest: Rest::Keys(self) }))
+    }
+
+    /// Tries every key on every signature.
+    pub(crate) fn with_keys(self, found: Vec<(Option<usize>, PublicKey)>) -> Outcome {
+        let missed =
+            Refused::Signature { signatures: self.signatures.len(), secrets: found.len() };
+        let mut queue = VecDeque::new();
+        let mut matching = None;
+        for (of_key, key) in found {
+            for (of_message, message) in &self.messages {
+                let secret = of_key.or(*of_message);
+                for signature in &self.signatures {
+                    match (&key, self.algorithm) {
+                        (PublicKey::Ed25519(key), None) => {
+                            if ed25519::verify(key, &[message], signature) {
+                                matching = matching.or(Some(secret));
+                            }
+                        }
+                        (PublicKey::Spki(key), Some(algorithm)) if queue.len() < MOST => {
+                            let (key, message) = (key.clone(), message.clone());
+                            let signature = signature.clone();
+                            let check = SignatureCheck { algorithm, key, message, signature };
+                            queue.push_back((secret, check));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        match matching {
+            Some(secret_index) => Outcome::Done(Ok(Verified { secret_index })),
+            None => next(queue, missed),
+        }
+    }
+}
+
+fn next(mut queue: VecDeque<Queued>, missed: Refused) -> Outcome {
+    match queue.pop_front() {
+        None => Outcome::Done(Err(missed)),
+        Some((secret, check)) => Outcome::Need(Box::new(Pending {
+            step: Step::NeedSignatureCheck(check),
+            rest: Rest::Checks { secret, queue, missed },
+        })),
+    }
+}
+
+impl Pending {
+    /// What the shell has to do now.
+    pub fn step(&self) -> &Step {
+        &self.step
+    }
+
+    /// Goes on with what came of the step.
+    pub fn resume(self, answer: Answer) -> Outcome {
+        match (self.rest, answer) {
+            (Rest::Keys(job), Answer::Key(document)) => {
+                let keys = keys::public_keys(&document, job.kind, job.kid.as_deref());
+                if keys.is_empty() {
+                    return Outcome::Done(Err(Refused::NoKey));
+                }
+                job.with_keys(keys.into_iter().map(|key| (None, key)).collect())
+            }
+            (Rest::Checks { secret, .. }, Answer::Checked(true)) => {
+                Outcome::Done(Ok(Verified { secret_index: secret }))
+            }
+            (Rest::Checks { queue, missed, .. }, Answer::Checked(false)) => next(queue, missed),
+            (_, Answer::Unavailable) => Outcome::Done(Err(Refused::Unavailable)),
+            (Rest::Keys(_), Answer::Checked(_)) | (Rest::Checks { .. }, Answer::Key(_)) => {
+                Outcome::Done(Err(Refused::NeedsShell))
+            }
+        }
+    }
+}

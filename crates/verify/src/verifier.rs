@@ -1,0 +1,338 @@
+//! What a source is configured to check, and the check.
+
+use subtle::ConstantTimeEq;
+
+use crate::{
+    Encoding, Hash, Headers, Integrity, Outcome, Place, Provider, Refused, Request, Scheme, Secret,
+    UnixTime, custom,
+    engine::{self, Ask},
+    hmac, jwt, keys, place, refused,
+    scheme::{Check, Jwt, JwtPlace},
+};
+
+/// What a source says on top of its provider's row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Policy {
+    /// Seconds that a timestamp may be off, in place of the provider's. 0: any age will do.
+    pub tolerance_seconds: Option<u64>,
+}
+
+impl Policy {
+    pub fn tolerating(seconds: Option<u64>) -> Self {
+        Self { tolerance_seconds: seconds }
+    }
+}
+
+/// What a source checks before it believes a request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Verifier {
+    /// Everything is believed.
+    Noop,
+    /// HMAC over the raw body, written into one header.
+    Hmac { header: String, hash: Hash, encoding: Encoding, secrets: Vec<Secret> },
+    /// `Authorization: Basic …` (RFC 7617).
+    BasicAuth { username: Secret, password: Secret },
+    /// One header with one exact value.
+    ApiKey { header: String, value: Secret },
+    /// As a row of the catalogue says.
+    Provider { provider: &'static Provider, secrets: Vec<Secret> },
+    /// As the operator describes it.
+    Scheme { scheme: Scheme, secrets: Vec<Secret> },
+}
+
+/// Proof that a request was believed. Only a [`Verifier`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Which of the secrets the sender holds, where there are several to tell apart.
+    pub secret_index: Option<usize>,
+}
+
+impl Verifier {
+    /// Believes `request` or says why not. Schemes that need the shell are refused with
+    /// [`Refused::NeedsShell`]: use [`Verifier::start`] for these.
+    pub fn verify(&self, request: &Request<'_>, now: UnixTime) -> Result<Verified, Refused> {
+        match self.start(request, now, &Policy::default()) {
+            Outcome::Done(verdict) => verdict,
+            Outcome::Need(_) => Err(Refused::NeedsShell),
+        }
+    }
+
+    /// Begins a verification, which may need the shell to go on.
+    pub fn start(&self, request: &Request<'_>, now: UnixTime, policy: &Policy) -> Outcome {
+        let ask = |secrets| Ask { secrets, request, now, policy };
+        Outcome::Done(match self {
+            Self::Noop => Ok(Verified { secret_index: None }),
+            Self::Hmac { header, hash, encoding, secrets } => {
+                by_hand(header, *hash, *encoding, secrets, request)
+            }
+            Self::BasicAuth { username, password } => basic(username, password, request.headers),
+            Self::ApiKey { header, value } => api_key(header, value, request.headers),
+            Self::Provider { provider, secrets } => return begin(&provider.check, ask(secrets)),
+            Self::Scheme { scheme, secrets } => return scheme.start(ask(secrets)),
+        })
+    }
+
+    /// What a believed request proves about its body.
+    pub fn integrity(&self) -> Integrity {
+        match self {
+            Self::Noop | Self::BasicAuth { .. } | Self::ApiKey { .. } => Integrity::None,
+            Self::Hmac { .. } => Integrity::Full,
+            Self::Provider { provider, .. } => provider.integrity,
+            Self::Scheme { scheme, .. } => scheme.integrity(),
+        }
+    }
+
+    /// Whether a believed request proves all of its body. Where it does not, the body could have
+    /// been exchanged by whoever saw the credential once.
+    pub fn signs_body(&self) -> bool {
+        self.integrity() == Integrity::Full
+    }
+
+    /// The lower-case names of the headers that carry a signature or a secret: not for logs,
+    /// and not for forwarding.
+    pub fn credential_headers(&self) -> Vec<String> {
+        let mut names = match self {
+            Self::Noop => Vec::new(),
+            Self::Hmac { header, .. } | Self::ApiKey { header, .. } => {
+                vec![header.to_ascii_lowercase()]
+            }
+            Self::BasicAuth { .. } => vec!["authorization".to_owned()],
+            Self::Provider { provider, secrets } => headers_of(&provider.check, secrets),
+            Self::Scheme { scheme, .. } => scheme.credential_header().into_iter().collect(),
+        };
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+fn begin(check: &Check<'static>, ask: Ask<'_>) -> Outcome {
+    Outcome::Done(match check {
+        Check::Signed(scheme) => return engine::start(scheme, ask),
+        Check::Jwt(scheme) => return jwt::start(scheme, ask),
+        Check::Unsigned => Ok(Verified { secret_index: None }),
+        Check::Token { place, prefix } => token(place, prefix, ask),
+        Check::NamedHeader => named_header(ask),
+        Check::Basic => any_secret(ask, |secret| {
+            let (user, password) = keys::pair(secret.expose());
+            check_basic(user, password, ask.request.headers)
+        }),
+        Check::AdyenItems => custom::adyen_items(ask),
+        Check::Either(first, second) => return either(begin(first, ask), || begin(second, ask)),
+    })
+}
+
+/// Whether a row's check succeeds without the shell.
+pub(crate) fn check(
+    provider: &Provider,
+    secrets: &[Secret],
+    request: &Request<'_>,
+    now: UnixTime,
+    policy: &Policy,
+) -> bool {
+    let ask = Ask { secrets, request, now, policy };
+    matches!(begin(&provider.check, ask), Outcome::Done(Ok(_)))
+}
+
+/// The second where the first is refused; of two refusals the one that found something to read.
+fn either(first: Outcome, second: impl FnOnce() -> Outcome) -> Outcome {
+    match first {
+        Outcome::Done(Err(refused)) => match second() {
+            Outcome::Done(Err(Refused::Missing { .. })) => Outcome::Done(Err(refused)),
+            second => second,
+        },
+        first => first,
+    }
+}
+
+fn headers_of(check: &Check<'_>, secrets: &[Secret]) -> Vec<String> {
+    let numbered = |name: &str| (1..=100).map(|n| format!("{name}{n}")).collect();
+    let names = |place: &Place<'_>| match place {
+        Place::Header(name) => vec![(*name).to_owned()],
+        Place::Numbered(name) => numbered(name),
+        _ => Vec::new(),
+    };
+    match check {
+        Check::Signed(scheme) => scheme.places.iter().flat_map(names).collect(),
+        Check::Jwt(Jwt { place: JwtPlace::Header(name, _), .. }) => vec![(*name).to_owned()],
+        Check::Token { place, .. } => names(place),
+        Check::Basic => vec!["authorization".to_owned()],
+        Check::NamedHeader => secrets
+            .iter()
+            .filter_map(|secret| std::str::from_utf8(keys::pair(secret.expose()).0).ok())
+            .map(|name| name.trim().to_ascii_lowercase())
+            .collect(),
+        Check::Either(first, second) => {
+            [headers_of(first, secrets), headers_of(second, secrets)].concat()
+        }
+        Check::Jwt(_) | Check::AdyenItems | Check::Unsigned => Vec::new(),
+    }
+}
+
+/// The secret itself in one place, or in every item of a batch.
+fn token(place: &Place<'_>, prefix: &str, ask: Ask<'_>) -> Result<Verified, Refused> {
+    if ask.secrets.is_empty() {
+        return Err(Refused::NoSecret);
+    }
+    let values = match place {
+        Place::Body(path) if path.contains('*') => place::every(path, ask.request)?,
+        _ => vec![place::one(place, ask.request)?],
+    };
+    let mut matching = None;
+    for (index, secret) in ask.secrets.iter().enumerate() {
+        let secret = secret.expose().trim_ascii();
+        let mut right = !values.is_empty();
+        for value in &values {
+            let (head, tail) = value.split_at_checked(prefix.len()).unwrap_or(("", value));
+            let bare = if head.eq_ignore_ascii_case(prefix) { tail.trim_start() } else { value };
+            // The operator may have pasted the prefix along.
+            right &= bool::from(
+                bare.as_bytes().ct_eq(secret) | value.as_bytes().ct_eq(secret),
+            );
+        }
+        if right {
+            matching = matching.or(Some(index));
+        }
+    }
+    let wrong = Refused::Credential { what: place.to_string() };
+    matching.map(|index| Verified { secret_index: Some(index) }).ok_or(wrong)
+}
+
+fn named_header(ask: Ask<'_>) -> Result<Verified, Refused> {
+    any_secret(ask, |secret| {
+        let (name, value) = keys::pair(secret.expose());
+        let name = std::str::from_utf8(name.trim_ascii()).unwrap_or_default();
+        let why = "has to be written `Header-Name: value`";
+        let unusable = Refused::Secret { index: 0, why };
+        let value = Secret::new(value.trim_ascii()).filter(|_| !name.is_empty()).ok_or(unusable)?;
+        api_key(name, &value, ask.request.headers)
+    })
+}
+
+/// The first secret with which `check` succeeds, or else how the first one failed.
+fn any_secret(
+    ask: Ask<'_>,
+    check: impl Fn(&Secret) -> Result<Verified, Refused>,
+) -> Result<Verified, Refused> {
+    let mut verdict = Err(Refused::NoSecret);
+    for (index, secret) in ask.secrets.iter().enumerate() {
+        match (&verdict, check(secret)) {
+            (Ok(_), _) => {}
+            (Err(Refused::NoSecret), Err(refused)) => verdict = Err(refused),
+            (Err(_), Err(_)) => {}
+            (Err(_), Ok(_)) => verdict = Ok(Verified { secret_index: Some(index) }),
+        }
+    }
+    verdict
+}
+
+/// The one value of a header. Lines that repeat it, and the `, ` that some runtimes join them
+/// with, are fine as long as all say the same.
+fn single<'a>(headers: &'a Headers, name: &str) -> Result<&'a str, Refused> {
+    let what = || refused::header(name);
+    let mut present = false;
+    let mut distinct: Vec<&str> = Vec::new();
+    for value in headers.get_all(name).flat_map(|line| line.split(',')) {
+        present = true;
+        let value = value.trim();
+        if !value.is_empty() && !distinct.contains(&value) {
+            distinct.push(value);
+        }
+    }
+    match distinct.as_slice() {
+        [] if present => Err(Refused::Empty { what: what() }),
+        [] => Err(Refused::Missing { what: what() }),
+        [value] => Ok(value),
+        several => Err(Refused::Ambiguous { what: what(), times: several.len() }),
+    }
+}
+
+/// Drops a `sha256=` in front. Many senders write one, and no encoding reads it as content.
+fn strip_label(value: &str, hash: Hash) -> &str {
+    let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
+    match value.split_once('=') {
+        Some((label, rest)) if plain(label) == plain(hash.name()) => rest,
+        _ => value,
+    }
+}
+
+fn by_hand(
+    header: &str,
+    hash: Hash,
+    encoding: Encoding,
+    secrets: &[Secret],
+    request: &Request<'_>,
+) -> Result<Verified, Refused> {
+    let value = strip_label(single(request.headers, header)?, hash);
+    let malformed = |why| Refused::Malformed { what: refused::header(header), why };
+    let claimed =
+        encoding.decode(value.as_bytes()).ok_or_else(|| malformed(engine::not(encoding)))?;
+    if claimed.len() != hash.size() {
+        return Err(malformed("holds a signature of the wrong length"));
+    }
+    if secrets.is_empty() {
+        return Err(Refused::NoSecret);
+    }
+    let mut matching = None;
+    for (index, secret) in secrets.iter().enumerate() {
+        let mac = hmac(hash, secret.expose(), &[request.body]);
+        if bool::from(mac.ct_eq(&claimed)) {
+            matching = matching.or(Some(index));
+        }
+    }
+    let missed = Refused::Signature { signatures: 1, secrets: secrets.len() };
+    matching.map(|index| Verified { secret_index: Some(index) }).ok_or(missed)
+}
+
+fn basic(username: &Secret, password: &Secret, headers: &Headers) -> Result<Verified, Refused> {
+    check_basic(username.expose(), password.expose(), headers)
+}
+
+fn check_basic(username: &[u8], password: &[u8], headers: &Headers) -> Result<Verified, Refused> {
+    let what = || refused::header("authorization");
+    let malformed = |why| Refused::Malformed { what: what(), why };
+    let value = single(headers, "authorization")?;
+    let (scheme, credentials) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(malformed("is not of the Basic scheme"));
+    }
+    let credentials = Encoding::Base64
+        .decode(credentials.trim().as_bytes())
+        .ok_or_else(|| malformed("is not base64"))?;
+    // The first colon ends the user name; those after it belong to the password.
+    let mut halves = credentials.splitn(2, |byte| *byte == b':');
+    let (Some(user), Some(pass)) = (halves.next(), halves.next()) else {
+        return Err(malformed("has no colon between user name and password"));
+    };
+    let right = user.ct_eq(username) & pass.ct_eq(password);
+    if !bool::from(right) {
+        return Err(Refused::Credential { what: what() });
+    }
+    Ok(Verified { secret_index: None })
+}
+
+fn api_key(header: &str, expected: &Secret, headers: &Headers) -> Result<Verified, Refused> {
+    let what = || refused::header(header);
+    let mut distinct: Vec<&str> = Vec::new();
+    for line in headers.get_all(header) {
+        let line = line.trim();
+        if !distinct.contains(&line) {
+            distinct.push(line);
+        }
+    }
+    let line = match distinct.as_slice() {
+        [] => return Err(Refused::Missing { what: what() }),
+        [""] => return Err(Refused::Empty { what: what() }),
+        [line] => *line,
+        several => return Err(Refused::Ambiguous { what: what(), times: several.len() }),
+    };
+    // The value may hold commas itself, so it is compared whole before it is taken for a join.
+    let equals = |text: &str| bool::from(text.as_bytes().ct_eq(expected.expose().trim_ascii()));
+    if equals(line) || single(headers, header).is_ok_and(equals) {
+        return Ok(Verified { secret_index: None });
+    }
+    Err(Refused::Credential { what: what() })
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Builds the Worker: crates/edge/build/index.js and index_bg.wasm. Quick when no input changed.
+# It is also wrangler's build command, so `wrangler dev` comes here whenever a source file changes.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$ROOT"
+
+OUT=crates/edge/build
+STAMP=$OUT/.stamp
+# A target directory of its own: worker-build compiles with WASM_BINDGEN_USE_JS_SYS=1, and would else
+# throw away what the native builds made, and they what it made.
+export CARGO_TARGET_DIR=$ROOT/target/worker
+
+[ -f crates/edge/Cargo.toml ] || die "crates/edge has no Cargo.toml: nothing to build."
+
+bindgen=$(locked_version wasm-bindgen || true)
+[ -n "$bindgen" ] || die "Cargo.lock is missing or names no wasm-bindgen."
+
+# Everything that can change the output, by content: a checkout that only touches times builds nothing.
+fingerprint() {
+  local inputs=() path
+  for path in Cargo.toml Cargo.lock package-lock.json scripts/build-edge.sh .cargo rust-toolchain.toml crates migrations; do
+    [ ! -e "$path" ] || inputs+=("$path")
+  done
+  {
+    printf '%s\n' "$bindgen" "$WORKER_BUILD_VERSION" "$(rustc --version)" "${RUSTFLAGS:-}"
+    find "${inputs[@]}" \
+      \( -path "$OUT" -o -name target -o -name tests -o -name benches -o -name fuzz -o -name .wrangler \) -prune \
+      -o -type f -print | LC_ALL=C sort | while IFS= read -r path; do printf '%s\0' "$path"; done | xargs -0 "${SHA256[@]}"
+  } | "${SHA256[@]}" | cut -d' ' -f1
+}
+
+# Two builds at once (make dev rebuilding, make test starting) would fight over the output folder.
+mkdir -p "$CARGO_TARGET_DIR"
+if command -v flock >/dev/null; then
+  exec 9>"$CARGO_TARGET_DIR/.edge-lock"
+  flock -n 9 || { say "edge: another build is running, waiting for it"; flock 9; }
+fi
+
+inputs=$(fingerprint)
+if [ -f $OUT/index.js ] && [ -f $OUT/index_bg.wasm ] && [ "$(cat $STAMP 2>/dev/null)" = "$inputs" ]; then
+  say "edge: up to date"
+  exit 0
+fi
+
+# worker-build looks at these variables, not at PATH; a program it does not find there it would download.
+tool() { find_tool "$1" "$2" || die "$1 $2 is not installed. Run: make setup"; }
+npm_tool() {
+  [ -x "$ROOT/node_modules/.bin/$1" ] || die "node_modules/.bin/$1 is missing. Run: make setup"
+  printf '%s\n' "$ROOT/node_modules/.bin/$1"
+}
+WASM_BINDGEN_BIN=$(tool wasm-bindgen "$bindgen")
+WORKER_BUILD=$(tool worker-build "$WORKER_BUILD_VERSION")
+WASM_OPT_BIN=$(npm_tool wasm-opt)
+ESBUILD_BIN=$(npm_tool esbuild)
+export WASM_BINDGEN_BIN WASM_OPT_BIN ESBUILD_BIN
+
+began=$SECONDS
+say "edge: building"
+# The lock is not handed down: a process that outlives the build must not keep it.
+RUST_BACKTRACE=0 "$WORKER_BUILD" --release crates/edge </dev/null >&2 9>&- || die "the Worker does not build (the messages stand above)."
+[ -f $OUT/index.js ] && [ -f $OUT/index_bg.wasm ] || die "worker-build wrote no $OUT/index.js and index_bg.wasm."
+printf '%s\n' "$inputs" >$STAMP
+say "edge: built in $((SECONDS - began)) s, $(($(wc -c <$OUT/index_bg.wasm) / 1024)) KiB of wasm"

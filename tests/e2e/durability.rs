@@ -1,0 +1,220 @@
+//! A 2xx means that the event survives: kills, refusals, and everything that was left unfinished.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use inlet_tests::{Builder, Endpoint, Gateway, Project, Reply, poll_until_within};
+use serde_json::Value;
+
+/// A gateway of its own with a project, an open source, and an endpoint that it goes to.
+struct Story {
+    gateway: Gateway,
+    uid: String,
+    key: String,
+    source: Value,
+    endpoint: Endpoint,
+}
+
+impl Story {
+    #[track_caller]
+    fn new(builder: Builder) -> Self {
+        let gateway = builder.start();
+        let endpoint = Endpoint::ok();
+        let (uid, key, source) = {
+            let project = gateway.project();
+            let source = project.open_source();
+            project.route(&source, &endpoint);
+            (project.uid.clone(), project.key.clone(), source)
+        };
+        Self { gateway, uid, key, source, endpoint }
+    }
+
+    fn project(&self) -> Project<'_> {
+        Project { gateway: &self.gateway, uid: self.uid.clone(), key: self.key.clone() }
+    }
+
+    fn post(&self, body: &str) -> Reply {
+        self.project().ingest(&self.source, body.as_bytes())
+    }
+
+    /// Waits until these bodies have all arrived, with the cron ringing: longer than a dispatcher that
+    /// was killed holds its lease.
+    #[track_caller]
+    fn wait_for_bodies(&self, bodies: &[String]) {
+        let mut missing = Vec::new();
+        let arrived = poll_until_within(Duration::from_secs(150), || {
+            self.gateway.cron();
+            let received: BTreeSet<String> =
+                self.endpoint.received().iter().map(inlet_tests::Received::text).collect();
+            missing = bodies.iter().filter(|body| !received.contains(*body)).collect();
+            missing.is_empty().then_some(())
+        });
+        assert!(arrived.is_some(), "{} of {} are missing", missing.len(), bodies.len());
+    }
+}
+
+fn bodies(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{{\"n\":{number}}}")).collect()
+}
+
+#[test]
+fn what_was_answered_survives_a_kill() {
+    let mut story = Story::new(Gateway::builder().durability("journal"));
+    let bodies = bodies(50);
+    for body in &bodies {
+        story.post(body).expect(200);
+    }
+    story.gateway.kill9();
+    story.gateway.restart();
+    story.wait_for_bodies(&bodies);
+    let events = story.project().stored_events();
+    assert_eq!(events.len(), bodies.len(), "each is stored once");
+}
+
+#[test]
+fn what_the_queue_took_and_the_router_stored_survives_a_kill() {
+    let mut story = Story::new(Gateway::builder().durability("queue"));
+    let answer = story.post("{\"n\":0}").expect(200).json();
+    let event_id = answer["event_id"].as_str().expect("an id").to_owned();
+    story.project().wait_for_delivery(&event_id, "Success");
+    story.gateway.kill9();
+    story.gateway.restart();
+    assert_eq!(story.project().event(&event_id)["uid"], event_id.as_str());
+    assert_eq!(story.project().deliveries(&event_id)[0]["status"], "Success");
+    story.post("{\"n\":1}").expect(200);
+    story.wait_for_bodies(&bodies(2));
+}
+
+#[test]
+fn when_the_queue_refuses_the_journal_takes_over() {
+    let story = Story::new(Gateway::builder().durability("queue").tapped());
+    story.gateway.refuse("INGEST_0", None);
+    let bodies = bodies(20);
+    for body in &bodies {
+        story.post(body).expect(200);
+    }
+    story.gateway.allow("INGEST_0");
+    story.wait_for_bodies(&bodies);
+    assert_eq!(story.project().stored_events().len(), bodies.len());
+}
+
+#[test]
+fn what_the_journal_took_over_survives_a_kill() {
+    let mut story = Story::new(Gateway::builder().durability("queue").tapped());
+    story.gateway.refuse("INGEST_0", None);
+    let bodies = bodies(10);
+    for body in &bodies {
+        story.post(body).expect(200);
+    }
+    story.gateway.kill9();
+    story.gateway.restart();
+    story.wait_for_bodies(&bodies);
+}
+
+#[test]
+fn when_nothing_can_store_the_event_the_sender_is_told_to_try_again() {
+    for mode in ["queue", "journal"] {
+        let story = Story::new(Gateway::builder().durability(mode).tapped());
+        story.post("{\"n\":0}").expect(200);
+        story.gateway.refuse("INGEST_0", None);
+        story.gateway.refuse("EVENTS_0", None);
+        let reply = story.post("{\"n\":1}").expect(503);
+        assert!(reply.header("Retry-After").is_some(), "{mode}: {:?}", reply.headers);
+        story.gateway.allow("INGEST_0");
+        story.gateway.allow("EVENTS_0");
+        story.post("{\"n\":1}").expect(200);
+        story.wait_for_bodies(&bodies(2));
+    }
+}
+
+#[test]
+fn a_large_body_that_cannot_be_stored_is_not_accepted() {
+    let story = Story::new(Gateway::builder().durability("queue").tapped());
+    story.gateway.refuse("BODIES", None);
+    let reply = story.post(&"x".repeat(200_000)).expect(503);
+    assert!(reply.header("Retry-After").is_some());
+    story.post("{\"n\":0}").expect(200);
+    story.gateway.allow("BODIES");
+    let large = "x".repeat(200_000);
+    story.post(&large).expect(200);
+    story.wait_for_bodies(&["{\"n\":0}".to_owned(), large]);
+}
+
+#[test]
+fn the_queue_mode_does_not_need_the_event_database_to_accept() {
+    let story = Story::new(Gateway::builder().durability("queue").tapped());
+    story.post("{\"n\":0}").expect(200);
+    story.gateway.refuse("EVENTS_0", None);
+    for body in &bodies(10)[1..] {
+        story.post(body).expect(200);
+    }
+    story.gateway.allow("EVENTS_0");
+    story.wait_for_bodies(&bodies(10));
+}
+
+#[test]
+fn a_bell_that_does_not_ring_delays_nothing_for_ever() {
+    let story = Story::new(Gateway::builder().durability("journal").tapped());
+    story.gateway.refuse("INGEST_0", None);
+    story.gateway.refuse("DELIVER", None);
+    let bodies = bodies(10);
+    for body in &bodies {
+        story.post(body).expect(200);
+    }
+    story.gateway.allow("INGEST_0");
+    story.gateway.allow("DELIVER");
+    story.wait_for_bodies(&bodies);
+}
+
+#[test]
+fn deliveries_whose_queue_refused_them_are_picked_up_by_the_cron() {
+    let story = Story::new(Gateway::builder().durability("queue").tapped());
+    story.gateway.refuse("DELIVER", None);
+    let bodies = bodies(10);
+    let mut last = String::new();
+    for body in &bodies {
+        let answer = story.post(body).expect(200).json();
+        last = answer["event_id"].as_str().expect("an id").to_owned();
+    }
+    story.project().wait_for_event(&last);
+    story.gateway.allow("DELIVER");
+    story.wait_for_bodies(&bodies);
+}
+
+#[test]
+fn a_source_that_is_known_works_without_its_configuration_stores() {
+    let story = Story::new(Gateway::builder().durability("queue").tapped());
+    story.post("{\"n\":0}").expect(200);
+    story.gateway.refuse("DB", None);
+    story.gateway.refuse("CONFIG", None);
+    story.post("{\"n\":1}").expect(200);
+    story.gateway.allow("DB");
+    story.gateway.allow("CONFIG");
+    story.wait_for_bodies(&bodies(2));
+}
+
+#[test]
+fn a_source_is_found_without_its_snapshot_and_without_its_cache() {
+    let mut story = Story::new(Gateway::builder().durability("queue").tapped());
+    for key in story.gateway.kv_keys() {
+        story.gateway.delete_kv(&key);
+    }
+    story.gateway.restart();
+    story.post("{\"n\":0}").expect(200);
+    // And from the snapshot when the database is away.
+    story.gateway.restart();
+    story.gateway.refuse("DB", None);
+    story.post("{\"n\":1}").expect(200);
+    story.gateway.allow("DB");
+    story.wait_for_bodies(&bodies(2));
+}
+
+#[test]
+fn an_unknown_source_is_not_taken_for_unknown_when_nobody_can_tell() {
+    let story = Story::new(Gateway::builder().durability("queue").tapped());
+    story.gateway.refuse("DB", None);
+    story.gateway.refuse("CONFIG", None);
+    let reply =
+        story.gateway.call("POST", "/ingest/aaaaaaaaaaaaaaaa").body("{}").send().expect(503);
+    assert!(reply.header("Retry-After").is_some());
+}

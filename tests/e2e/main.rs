@@ -1,0 +1,44 @@
+//! The Worker from outside: every test speaks HTTP to a gateway in workerd and looks at what it
+//! answers, what an endpoint receives, and what the API shows afterwards.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a failing test panics, in its helpers too"
+)]
+
+mod access;
+mod admission;
+mod api;
+mod dedup;
+mod delivery;
+mod durability;
+mod harness;
+mod payloads;
+mod signatures;
+mod sources;
+mod verifiers;
+
+use std::sync::OnceLock;
+
+use inlet_tests::Gateway;
+
+/// The gateway that most tests share, in queue mode; every test has a project of its own.
+fn gateway() -> &'static Gateway {
+    static GATEWAY: OnceLock<Gateway> = OnceLock::new();
+    GATEWAY.get_or_init(|| Gateway::builder().durability("queue").start())
+}
+
+/// The same in journal mode.
+fn journal_gateway() -> &'static Gateway {
+    static GATEWAY: OnceLock<Gateway> = OnceLock::new();
+    GATEWAY.get_or_init(|| Gateway::builder().durability("journal").start())
+}
+
+/// What must hold in both modes of durability.
+fn in_both_modes(check: impl Fn(&'static Gateway)) {
+    check(gateway());
+    check(journal_gateway());
+}

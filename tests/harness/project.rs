@@ -1,0 +1,203 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::client::{Call, Reply};
+use crate::endpoint::Endpoint;
+use crate::gateway::{Gateway, ROOT_KEY};
+use crate::poll::poll_until;
+
+/// A tenant of its own for one test, with the calls of Convoy's API.
+#[derive(Debug)]
+pub struct Project<'g> {
+    pub gateway: &'g Gateway,
+    pub uid: String,
+    pub key: String,
+}
+
+impl Gateway {
+    /// A new `incoming` project.
+    #[track_caller]
+    pub fn project(&self) -> Project<'_> {
+        self.project_with(json!({}))
+    }
+
+    /// A new project with this `config`.
+    #[track_caller]
+    pub fn project_with(&self, config: Value) -> Project<'_> {
+        // Names of projects are unique, also in a state that an earlier process left.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
+        let name = format!("test-{now}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.create_project(json!({"name": name, "type": "incoming", "config": config}))
+    }
+
+    #[track_caller]
+    pub fn create_project(&self, body: Value) -> Project<'_> {
+        let call = self.call("POST", "/api/v1/projects").bearer(ROOT_KEY).json(&body);
+        let data = call.send().expect(201).data();
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let (uid, key) = (text(&data["project"]["uid"]), text(&data["api_key"]["key"]));
+        Project { gateway: self, uid, key }
+    }
+}
+
+/// The path that a source is posted to.
+#[track_caller]
+pub fn source_path(source: &Value) -> String {
+    format!("/ingest/{}", source["mask_id"].as_str().expect("a source has a mask_id"))
+}
+
+impl Project<'_> {
+    /// A call below `/api/v1/projects/{uid}`, with the project's key.
+    pub fn call(&self, method: &str, path: &str) -> Call {
+        let path = format!("/api/v1/projects/{}{path}", self.uid);
+        self.gateway.call(method, &path).bearer(&self.key)
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        self.call("GET", path).send()
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Reply {
+        self.call("POST", path).json(body).send()
+    }
+
+    pub fn put(&self, path: &str, body: &Value) -> Reply {
+        self.call("PUT", path).json(body).send()
+    }
+
+    pub fn delete(&self, path: &str) -> Reply {
+        self.call("DELETE", path).send()
+    }
+
+    /// Creates a source and returns its `data`.
+    #[track_caller]
+    pub fn source(&self, body: Value) -> Value {
+        self.post("/sources", &body).expect(201).data()
+    }
+
+    /// A source that believes everybody.
+    #[track_caller]
+    pub fn open_source(&self) -> Value {
+        self.open_source_with(json!({}))
+    }
+
+    /// A source that believes everybody, with these fields too.
+    #[track_caller]
+    pub fn open_source_with(&self, fields: Value) -> Value {
+        let mut body = json!({"name": "open", "type": "http", "verifier": {"type": "noop"}});
+        merge(&mut body, fields);
+        self.source(body)
+    }
+
+    #[track_caller]
+    pub fn github_source(&self, secret: &str) -> Value {
+        self.source(json!({
+            "name": "github", "type": "http", "provider": "github",
+            "verifier": {"type": "hmac", "hmac": {
+                "secret": secret, "hash": "SHA256", "encoding": "hex",
+                "header": "X-Hub-Signature-256",
+            }},
+        }))
+    }
+
+    #[track_caller]
+    pub fn endpoint(&self, body: Value) -> Value {
+        self.post("/endpoints", &body).expect(201).data()
+    }
+
+    #[track_caller]
+    pub fn subscription(&self, body: Value) -> Value {
+        self.post("/subscriptions", &body).expect(201).data()
+    }
+
+    /// Sends everything of `source` to `endpoint`; answers the endpoint's `data`.
+    #[track_caller]
+    pub fn route(&self, source: &Value, endpoint: &Endpoint) -> Value {
+        self.route_with(source, endpoint, json!({}))
+    }
+
+    /// The same, with these fields of the endpoint.
+    #[track_caller]
+    pub fn route_with(&self, source: &Value, endpoint: &Endpoint, fields: Value) -> Value {
+        let mut body = json!({"name": "endpoint", "url": endpoint.url("/hook")});
+        merge(&mut body, fields);
+        let created = self.endpoint(body);
+        self.subscription(json!({
+            "name": "all", "source_id": source["uid"], "endpoint_id": created["uid"],
+        }));
+        created
+    }
+
+    /// A request of a provider to this source.
+    pub fn ingest_call(&self, source: &Value) -> Call {
+        self.gateway.call("POST", &source_path(source))
+    }
+
+    /// Posts JSON bytes to a source.
+    pub fn ingest(&self, source: &Value, body: &[u8]) -> Reply {
+        self.ingest_call(source).header("Content-Type", "application/json").body(body).send()
+    }
+
+    #[track_caller]
+    pub fn event(&self, id: &str) -> Value {
+        self.get(&format!("/events/{id}")).expect(200).data()
+    }
+
+    /// Waits until the event is in the API.
+    #[track_caller]
+    pub fn wait_for_event(&self, id: &str) -> Value {
+        poll_until(&format!("event {id}"), || {
+            let reply = self.get(&format!("/events/{id}"));
+            (reply.status == 200).then(|| reply.data())
+        })
+    }
+
+    /// Rows of the event store: what the API has no list of.
+    #[track_caller]
+    pub fn stored_events(&self) -> Vec<Value> {
+        let sql = "SELECT * FROM events WHERE project_id = ?1 ORDER BY id";
+        self.gateway.sql("EVENTS_0", sql, &[json!(self.uid)])
+    }
+
+    #[track_caller]
+    pub fn deliveries(&self, event_id: &str) -> Vec<Value> {
+        self.list(&format!("/eventdeliveries?eventId={event_id}&perPage=1000"))
+    }
+
+    /// Waits until the event's only delivery has this status.
+    #[track_caller]
+    pub fn wait_for_delivery(&self, event_id: &str, status: &str) -> Value {
+        let mut last = Vec::new();
+        let found = crate::poll::poll_until_within(crate::poll::DEADLINE, || {
+            last = self.deliveries(event_id);
+            last.iter().find(|delivery| delivery["status"] == status).cloned()
+        });
+        match found {
+            Some(delivery) => delivery,
+            None => panic!("no delivery of {event_id} became {status}: {last:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn attempts(&self, delivery_id: &str) -> Vec<Value> {
+        let path = format!("/eventdeliveries/{delivery_id}/deliveryattempts");
+        let data = self.get(&path).expect(200).data();
+        data.as_array().or_else(|| data["content"].as_array()).cloned().unwrap_or_default()
+    }
+
+    /// `content` of a page.
+    #[track_caller]
+    pub fn list(&self, path: &str) -> Vec<Value> {
+        self.get(path).expect(200).data()["content"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+/// Lays the fields of one object over another.
+fn merge(target: &mut Value, fields: Value) {
+    if let (Value::Object(target), Value::Object(fields)) = (target, fields) {
+        target.extend(fields);
+    }
+}

@@ -1,0 +1,144 @@
+// Stands between the runtime and the Worker under test, in the same isolate: counts what the Worker
+// asks of its bindings, and refuses it when told to. The Worker itself is `./worker/main.mjs`.
+import { WorkerEntrypoint } from "cloudflare:workers";
+import Worker from "./worker/main.mjs";
+
+/** binding -> {match}: calls (or statements that contain `match`) are refused while it is here. */
+const faults = new Map();
+/** binding -> {calls, messages, statements, rowsRead, rowsWritten} */
+const counters = new Map();
+const tapped = new WeakSet();
+
+function counter(binding) {
+  if (!counters.has(binding)) {
+    counters.set(binding, { calls: 0, messages: 0, statements: 0, rowsRead: 0, rowsWritten: 0 });
+  }
+  return counters.get(binding);
+}
+
+function refuse(binding, text) {
+  const fault = faults.get(binding);
+  if (fault !== undefined && (!fault.match || text.includes(fault.match))) {
+    throw new Error(`${binding}: refused by the test harness`);
+  }
+}
+
+/** Replaces methods on the object itself, so its class stays the one the Worker expects. */
+function patch(object, methods) {
+  for (const [name, wrap] of Object.entries(methods)) {
+    if (typeof object[name] !== "function") continue;
+    const original = object[name].bind(object);
+    Object.defineProperty(object, name, {
+      value: wrap(original),
+      configurable: true,
+      writable: true,
+    });
+  }
+}
+
+function countResult(binding, result) {
+  const count = counter(binding);
+  count.statements += 1;
+  count.rowsRead += result?.meta?.rows_read ?? 0;
+  count.rowsWritten += result?.meta?.rows_written ?? 0;
+  return result;
+}
+
+function tapStatement(binding, statement, sql) {
+  const run = (original) => async (...args) => {
+    counter(binding).calls += 1;
+    refuse(binding, sql);
+    return countResult(binding, await original(...args));
+  };
+  // `first` and `raw` answer without the meta data, so they ask through `all` once the tap is on.
+  const all = statement.all.bind(statement);
+  patch(statement, {
+    bind: (original) => (...args) => tapStatement(binding, original(...args), sql),
+    all: run,
+    run,
+    first: () => async (column) => {
+      const { results } = await run(all)();
+      if (results.length === 0) return null;
+      return column === undefined ? results[0] : results[0][column];
+    },
+    raw: (original) => async (options) => {
+      counter(binding).calls += 1;
+      refuse(binding, sql);
+      return original(options);
+    },
+  });
+  statement.harnessSql = sql;
+  return statement;
+}
+
+function tapDatabase(binding, database) {
+  patch(database, {
+    prepare: (original) => (sql) => tapStatement(binding, original(sql), sql),
+    batch: (original) => async (statements) => {
+      counter(binding).calls += 1;
+      for (const statement of statements) refuse(binding, statement.harnessSql ?? "");
+      const results = await original(statements);
+      for (const result of results) countResult(binding, result);
+      return results;
+    },
+    exec: (original) => async (sql) => {
+      counter(binding).calls += 1;
+      refuse(binding, sql);
+      return original(sql);
+    },
+    withSession: (original) => (...args) => tapDatabase(binding, original(...args)),
+  });
+  return database;
+}
+
+function tapOther(binding, object) {
+  const call = (messages) => (original) => async (...args) => {
+    const count = counter(binding);
+    count.calls += 1;
+    refuse(binding, String(args[0]));
+    const result = await original(...args);
+    count.messages += messages(args);
+    return result;
+  };
+  patch(object, {
+    send: call(() => 1),
+    sendBatch: call(([batch]) => [...batch].length),
+    ...Object.fromEntries(
+      ["get", "getWithMetadata", "put", "delete", "list", "head"].map((name) => [name, call(() => 0)]),
+    ),
+  });
+}
+
+function tap(env) {
+  if (tapped.has(env)) return env;
+  tapped.add(env);
+  for (const [binding, value] of Object.entries(env)) {
+    if (typeof value !== "object" || value === null || tapped.has(value)) continue;
+    tapped.add(value);
+    if (typeof value.prepare === "function") tapDatabase(binding, value);
+    else tapOther(binding, value);
+  }
+  return env;
+}
+
+export default class extends Worker {
+  constructor(ctx, env) {
+    super(ctx, tap(env));
+  }
+}
+
+/** POST /fault {binding, refuse, match?}; POST /counters {reset?}. */
+export class HarnessTap extends WorkerEntrypoint {
+  async fetch(request) {
+    const text = await request.text();
+    const given = text === "" ? {} : JSON.parse(text);
+    if (new URL(request.url).pathname === "/fault") {
+      if (given.refuse) faults.set(given.binding, { match: given.match });
+      else faults.delete(given.binding);
+      return Response.json({ refused: [...faults.keys()] });
+    }
+    const answer = Object.fromEntries(counters);
+    if (given.reset) counters.clear();
+    return Response.json(answer);
+  }
+}
