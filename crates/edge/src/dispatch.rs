@@ -25,6 +25,7 @@ use worker::{
 };
 
 use crate::bindings::Bindings;
+use crate::store::rows;
 use crate::{bell, chance, log, router};
 
 /// Bells that an isolate answers in the background at once; past that, the queue waits.
@@ -89,9 +90,9 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let statements = [sql::lease(ids.clone(), now, now + LEASE_MS), sql::events_of(ids)];
     let mut results = events.batch(&statements).await?.into_iter();
     let deliveries: Vec<Delivery> =
-        results.next().map(|result| result.results()).transpose()?.unwrap_or_default();
+        results.next().as_ref().map(rows).transpose()?.unwrap_or_default();
     let stored: Vec<StoredEvent> =
-        results.next().map(|result| result.results()).transpose()?.unwrap_or_default();
+        results.next().as_ref().map(rows).transpose()?.unwrap_or_default();
     if deliveries.is_empty() {
         return Ok(());
     }

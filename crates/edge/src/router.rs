@@ -11,7 +11,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result};
 
 use crate::bindings::Bindings;
-use crate::store::Doc;
+use crate::store::{Doc, rows};
 use crate::{bell, chance, log};
 
 /// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.

@@ -1,8 +1,9 @@
 //! The REST dialect of Convoy: the envelope of every answer, errors, request bodies and pages.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
+
+use crate::fields::{Fields, FromFields};
 
 /// An answer of the API: a status and a JSON body.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,26 +51,22 @@ impl ApiError {
 }
 
 /// Reads the first JSON value of a request body, as Convoy does; bytes after it are ignored.
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub fn parse<T: FromFields>(body: &[u8]) -> Result<T, ApiError> {
     if body.trim_ascii().is_empty() {
         return Err(ApiError::bad_request("body must not be empty"));
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let cause = error.inner();
-        let message = match (cause.classify(), path.as_str()) {
-            (serde_json::error::Category::Data, "." | "") => {
-                format!("body contains incorrect JSON type (at character {})", offset(body, cause))
-            }
-            (serde_json::error::Category::Data, path) => {
-                format!("body contains incorrect JSON type for field \"{path}\"")
-            }
-            (serde_json::error::Category::Eof, _) => "body contains badly-formed JSON".to_owned(),
-            _ => format!("body contains badly-formed JSON (at character {})", offset(body, cause)),
-        };
-        ApiError::bad_request(message)
-    })
+    let badly_formed = |at: usize| {
+        ApiError::bad_request(format!("body contains badly-formed JSON (at character {at})"))
+    };
+    let text = std::str::from_utf8(body).map_err(|error| badly_formed(error.valid_up_to() + 1))?;
+    let value = serde_json::Deserializer::from_str(text).into_iter::<Value>().next();
+    let value = value.unwrap_or(Ok(Value::Null)).map_err(|error| {
+        if error.is_eof() {
+            return ApiError::bad_request("body contains badly-formed JSON");
+        }
+        badly_formed(offset(body, &error))
+    })?;
+    T::from_fields(Fields::of(String::new(), value)?)
 }
 
 fn offset(body: &[u8], error: &serde_json::Error) -> usize {
@@ -164,13 +161,13 @@ impl PageQuery {
 }
 
 /// Convoy's page: `{"content":[…],"pagination":{…}}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Page {
     pub content: Vec<Value>,
     pub pagination: Pagination,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pagination {
     pub per_page: usize,
     pub has_next_page: bool,
@@ -220,17 +217,28 @@ impl Page {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Deserialize)]
-    #[expect(dead_code, reason = "only their types matter here")]
-    struct Sample {
-        name: Option<String>,
-        inner: Option<Inner>,
+    #[derive(Debug)]
+    struct Sample;
+
+    impl FromFields for Sample {
+        fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+            fields.text("name")?;
+            fields.number("count")?;
+            fields.flag("on")?;
+            fields.texts("list")?;
+            fields.object::<Inner>("inner")?;
+            fields.objects::<Inner>("inners")?;
+            Ok(Self)
+        }
     }
 
-    #[derive(Debug, Deserialize)]
-    #[expect(dead_code, reason = "only their types matter here")]
-    struct Inner {
-        secret: Option<String>,
+    #[derive(Debug)]
+    struct Inner;
+
+    impl FromFields for Inner {
+        fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+            fields.text("secret").map(|_| Self)
+        }
     }
 
     #[track_caller]
@@ -250,8 +258,23 @@ mod tests {
             "{\"inner\": {\"secret\": []}}",
             "body contains incorrect JSON type for field \"inner.secret\"",
         );
-        check("[1]", "body contains incorrect JSON type for field \"[0]\"");
-        check("\"text\"", "body contains incorrect JSON type (at character 6)");
+        for (body, field) in [
+            (r#"{"count": -1}"#, "count"),
+            (r#"{"count": 1.5}"#, "count"),
+            (r#"{"on": "yes"}"#, "on"),
+            (r#"{"list": [1]}"#, "list"),
+            (r#"{"inner": "text"}"#, "inner"),
+            (r#"{"inners": {}}"#, "inners"),
+            (r#"{"inners": [{}, {"secret": 1}]}"#, "inners[1].secret"),
+        ] {
+            check(body, &format!("body contains incorrect JSON type for field \"{field}\""));
+        }
+        check("[1]", "body contains incorrect JSON type: an object is expected");
+        check("\"text\"", "body contains incorrect JSON type: an object is expected");
+        assert_eq!(
+            parse::<Sample>(b"{\"name\":\"\xff\"}").unwrap_err().message,
+            "body contains badly-formed JSON (at character 10)"
+        );
     }
 
     #[test]

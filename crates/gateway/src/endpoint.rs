@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::address;
 use crate::api::{ApiError, refuse_unsupported};
+use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::time::rfc3339;
 use crate::vault::{Sealed, Vault, VaultError};
@@ -48,11 +49,9 @@ pub struct EndpointSecret {
 }
 
 /// The body of `POST /endpoints`. `url`/`name` and the older `target_url`/`title` mean the same.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct EndpointInput {
-    #[serde(alias = "title")]
     name: Option<String>,
-    #[serde(alias = "target_url")]
     url: Option<String>,
     description: Option<String>,
     owner_id: Option<String>,
@@ -60,8 +59,23 @@ pub struct EndpointInput {
     advanced_signatures: Option<bool>,
     http_timeout: Option<u64>,
     content_type: Option<String>,
-    #[serde(flatten)]
     other: Map<String, Value>,
+}
+
+impl FromFields for EndpointInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            name: fields.either_text("name", "title")?,
+            url: fields.either_text("url", "target_url")?,
+            description: fields.text("description")?,
+            owner_id: fields.text("owner_id")?,
+            secret: fields.text("secret")?,
+            advanced_signatures: fields.flag("advanced_signatures")?,
+            http_timeout: fields.number("http_timeout")?,
+            content_type: fields.text("content_type")?,
+            other: fields.rest(),
+        })
+    }
 }
 
 /// Fields of Convoy's endpoint that would change what is delivered, or who is told of it.

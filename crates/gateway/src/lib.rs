@@ -6,6 +6,7 @@ pub mod api;
 pub mod deliver;
 pub mod endpoint;
 pub mod event;
+pub mod fields;
 pub mod ids;
 pub mod locate;
 pub mod payload;

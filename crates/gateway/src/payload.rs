@@ -38,7 +38,7 @@ pub fn data<'a>(content_type: Option<&str>, body: &'a [u8]) -> Cow<'a, [u8]> {
 pub fn value(content_type: Option<&str>, body: &[u8]) -> Option<Value> {
     match fields(content_type, body) {
         Some(fields) => Some(Value::Object(fields)),
-        None => serde_json::from_slice(body).ok(),
+        None => serde_json::from_str(std::str::from_utf8(body).ok()?).ok(),
     }
 }
 

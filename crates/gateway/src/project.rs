@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiError, Faults};
+use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::retry::{Strategy, StrategyKind};
 use crate::time::rfc3339;
@@ -74,41 +75,81 @@ pub struct SignatureVersion {
 }
 
 /// The body of `POST /projects` and `PUT /projects/{projectID}`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct ProjectInput {
     name: Option<String>,
-    #[serde(rename = "type")]
     kind: Option<String>,
     config: Option<ConfigInput>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+impl FromFields for ProjectInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            name: fields.text("name")?,
+            kind: fields.text("type")?,
+            config: fields.object("config")?,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
 struct ConfigInput {
     max_payload_read_size: Option<u64>,
     strategy: Option<StrategyInput>,
     signature: Option<SignatureInput>,
-    #[serde(flatten)]
     other: Map<String, Value>,
 }
 
-#[derive(Debug, Deserialize)]
-struct StrategyInput {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    duration: Option<u64>,
-    retry_count: Option<u32>,
+impl FromFields for ConfigInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            max_payload_read_size: fields.number("max_payload_read_size")?,
+            strategy: fields.object("strategy")?,
+            signature: fields.object("signature")?,
+            other: fields.rest(),
+        })
+    }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
+struct StrategyInput {
+    kind: Option<String>,
+    duration: Option<u64>,
+    retry_count: Option<u64>,
+}
+
+impl FromFields for StrategyInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            kind: fields.text("type")?,
+            duration: fields.number("duration")?,
+            retry_count: fields.number("retry_count")?,
+        })
+    }
+}
+
+#[derive(Debug)]
 struct SignatureInput {
     header: Option<String>,
     versions: Option<Vec<SignatureVersionInput>>,
 }
 
-#[derive(Debug, Deserialize)]
+impl FromFields for SignatureInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self { header: fields.text("header")?, versions: fields.objects("versions")? })
+    }
+}
+
+#[derive(Debug)]
 struct SignatureVersionInput {
     hash: Option<String>,
     encoding: Option<String>,
+}
+
+impl FromFields for SignatureVersionInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self { hash: fields.text("hash")?, encoding: fields.text("encoding")? })
+    }
 }
 
 impl Project {
@@ -224,7 +265,7 @@ impl Strategy {
         }
         match input.retry_count {
             None | Some(0) => {}
-            Some(count @ 1..=100) => self.retry_count = count,
+            Some(count @ 1..=100) => self.retry_count = u32::try_from(count).unwrap_or(100),
             Some(_) => faults.add("config.strategy.retry_count", "at most 100 attempts"),
         }
     }

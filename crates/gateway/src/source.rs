@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, Faults, refuse_unsupported};
 use crate::endpoint::is_weak;
+use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::locate::Location;
 use crate::project::is_header_name;
@@ -90,10 +91,9 @@ pub struct CustomResponse {
 }
 
 /// The body of `POST /sources` and `PUT /sources/{sourceID}`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct SourceInput {
     name: Option<String>,
-    #[serde(rename = "type")]
     kind: Option<String>,
     provider: Option<String>,
     is_disabled: Option<bool>,
@@ -108,16 +108,46 @@ pub struct SourceInput {
     pub_sub: Option<Value>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+impl FromFields for SourceInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            name: fields.text("name")?,
+            kind: fields.text("type")?,
+            provider: fields.text("provider")?,
+            is_disabled: fields.flag("is_disabled")?,
+            verifier: fields.object("verifier")?,
+            custom_response: fields.object("custom_response")?,
+            forward_headers: fields.texts("forward_headers")?,
+            idempotency_keys: fields.texts("idempotency_keys")?,
+            dedup_window_seconds: fields.number("dedup_window_seconds")?,
+            event_type_location: fields.text("event_type_location")?,
+            body_function: fields.raw("body_function"),
+            header_function: fields.raw("header_function"),
+            pub_sub: fields.raw("pub_sub"),
+        })
+    }
+}
+
+#[derive(Debug, Default)]
 struct VerifierInput {
-    #[serde(rename = "type")]
     kind: Option<String>,
     hmac: Option<HmacInput>,
     basic_auth: Option<BasicAuthInput>,
     api_key: Option<ApiKeyInput>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+impl FromFields for VerifierInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            kind: fields.text("type")?,
+            hmac: fields.object("hmac")?,
+            basic_auth: fields.object("basic_auth")?,
+            api_key: fields.object("api_key")?,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
 struct HmacInput {
     header: Option<String>,
     hash: Option<String>,
@@ -125,22 +155,54 @@ struct HmacInput {
     secret: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+impl FromFields for HmacInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            header: fields.text("header")?,
+            hash: fields.text("hash")?,
+            encoding: fields.text("encoding")?,
+            secret: fields.text("secret")?,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
 struct BasicAuthInput {
     username: Option<String>,
     password: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+impl FromFields for BasicAuthInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self { username: fields.text("username")?, password: fields.text("password")? })
+    }
+}
+
+#[derive(Debug, Default)]
 struct ApiKeyInput {
     header_name: Option<String>,
     header_value: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+impl FromFields for ApiKeyInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            header_name: fields.text("header_name")?,
+            header_value: fields.text("header_value")?,
+        })
+    }
+}
+
+#[derive(Debug)]
 struct CustomResponseInput {
     body: Option<String>,
     content_type: Option<String>,
+}
+
+impl FromFields for CustomResponseInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self { body: fields.text("body")?, content_type: fields.text("content_type")? })
+    }
 }
 
 const METADATA_LOCATION: &str = "event type location cannot use request headers or query parameters with \

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiError, Faults, refuse_unsupported};
+use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::time::rfc3339;
 
@@ -49,21 +50,39 @@ impl DeliveryMode {
 }
 
 /// The body of `POST /subscriptions`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct SubscriptionInput {
     name: Option<String>,
     pub source_id: Option<String>,
     pub endpoint_id: Option<String>,
     delivery_mode: Option<String>,
     filter_config: Option<FilterConfigInput>,
-    #[serde(flatten)]
     other: Map<String, Value>,
 }
 
-#[derive(Debug, Deserialize)]
+impl FromFields for SubscriptionInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            name: fields.text("name")?,
+            source_id: fields.text("source_id")?,
+            endpoint_id: fields.text("endpoint_id")?,
+            delivery_mode: fields.text("delivery_mode")?,
+            filter_config: fields.object("filter_config")?,
+            other: fields.rest(),
+        })
+    }
+}
+
+#[derive(Debug)]
 struct FilterConfigInput {
     event_types: Option<Vec<String>>,
     filter: Option<Value>,
+}
+
+impl FromFields for FilterConfigInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self { event_types: fields.texts("event_types")?, filter: fields.raw("filter") })
+    }
 }
 
 const UNSUPPORTED: &[&str] =

@@ -1,11 +1,12 @@
 //! Time as the API writes it. The clock itself is always the caller's.
 
-use chrono::{DateTime, SecondsFormat};
-
-/// `2026-11-21T02:58:39.123Z` for Unix milliseconds; what is beyond the calendar reads as 1970.
+/// `2026-11-21T02:58:39.123Z` for Unix milliseconds.
 pub fn rfc3339(ms: u64) -> String {
-    let moment = i64::try_from(ms).ok().and_then(DateTime::from_timestamp_millis);
-    moment.unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
+    let (days, of_day) = (ms / DAY_MS, ms % DAY_MS);
+    let (year, month, day) = civil(days);
+    let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
+    let (second, milli) = (of_day / 1000 % 60, of_day % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
 /// The pause a `Retry-After` header asks for, in milliseconds from `now_ms`: delta-seconds or an HTTP date
@@ -15,8 +16,49 @@ pub fn retry_after_ms(value: &str, now_ms: u64) -> Option<u64> {
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(seconds.saturating_mul(1000));
     }
-    let at = DateTime::parse_from_rfc2822(value).ok()?.timestamp_millis();
-    Some(u64::try_from(at).ok()?.saturating_sub(now_ms))
+    Some(http_date_ms(value)?.saturating_sub(now_ms))
+}
+
+const DAY_MS: u64 = 86_400_000;
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that senders may still write.
+fn http_date_ms(text: &str) -> Option<u64> {
+    let (_, date) = text.split_once(", ")?;
+    let mut parts = date.split(' ');
+    let mut next = || parts.next();
+    let (day, month, year, time, zone) = (next()?, next()?, next()?, next()?, next()?);
+    let month = (1u64..).zip(MONTHS).find(|(_, name)| *name == month)?.0;
+    let mut clock = time.split(':').map(|part| part.parse::<u64>().ok().filter(|n| *n <= 60));
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    let (day, year) = (day.parse::<u64>().ok()?, year.parse::<u64>().ok()?);
+    if zone != "GMT" || hour > 23 || !(1..=31).contains(&day) || !(1970..=9999).contains(&year) {
+        return None;
+    }
+    let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+    Some(seconds * 1000)
+}
+
+/// Days since 1970-01-01, by [Hinnant's algorithm](https://howardhinnant.github.io/date_algorithms.html): years
+/// begin in March, so that the leap day is the last.
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year / 400, year % 400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// The inverse of [`days`].
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let march_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (year + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -26,7 +68,19 @@ mod tests {
     #[test]
     fn times_are_written_in_utc_with_milliseconds() {
         assert_eq!(rfc3339(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
-        assert_eq!(rfc3339(u64::MAX), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(951_782_399_999), "2000-02-28T23:59:59.999Z");
+        assert_eq!(rfc3339(951_868_799_000), "2000-02-29T23:59:59.000Z");
+        assert_eq!(rfc3339(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
+        rfc3339(u64::MAX);
+    }
+
+    #[test]
+    fn every_day_is_the_inverse_of_its_date() {
+        for day in 0..100_000 {
+            let (year, month, of_month) = civil(day);
+            assert_eq!(days(year, month, of_month), day);
+        }
     }
 
     #[test]
@@ -36,6 +90,15 @@ mod tests {
         assert_eq!(retry_after_ms("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(10_000));
         assert_eq!(retry_after_ms("Wed, 21 Oct 2015 07:27:00 GMT", now), Some(0));
         assert_eq!(retry_after_ms("soon", now), None);
-        assert_eq!(retry_after_ms("-1", now), None);
+        for bad in [
+            "-1",
+            "",
+            "Wed, 21 Foo 2015 07:28:00 GMT",
+            "Wed, 21 Oct 2015 27:28:00 GMT",
+            "Wed, 21 Oct 2015",
+            ", ",
+        ] {
+            assert_eq!(retry_after_ms(bad, now), None, "{bad}");
+        }
     }
 }

@@ -155,8 +155,7 @@ pub(crate) fn paddle_classic(request: &Request<'_>) -> Option<Vec<u8>> {
     pairs.retain(|(name, _)| name != "p_signature");
     pairs.sort_unstable();
     let string = |text: &str| format!("s:{}:\"{text}\";", text.len());
-    let inner: String =
-        pairs.iter().map(|(name, value)| string(name) + &string(value)).collect();
+    let inner: String = pairs.iter().map(|(name, value)| string(name) + &string(value)).collect();
     Some(format!("a:{}:{{{inner}}}", pairs.len()).into_bytes())
 }
 

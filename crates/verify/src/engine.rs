@@ -9,7 +9,7 @@ use crate::{
     ed25519, hmac, keys,
     keys::Kind,
     place,
-    scheme::{Algorithm, BodyHash, KeyForm, KeySource, Part, Signed, Stamp, StampAt, Syntax},
+    scheme::{Algorithm, BodyHash, KeySource, Part, Signed, Stamp, StampAt, Syntax},
     step::{Job, SignatureAlgorithm},
     syntax::{self, Claims},
     time, uri,
@@ -37,8 +37,9 @@ pub(crate) fn start(scheme: &Signed<'_>, ask: Ask<'_>) -> Outcome {
 fn begin(scheme: &Signed<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
     let claims = syntax::read(scheme.places, scheme.syntax, ask.request)?;
     let stamp = read_stamp(scheme.stamp.as_ref(), &claims, ask.request)?;
-    if let Some(hash) = &scheme.body_hash {
-        check_body_hash(hash, ask.request)?;
+    match &scheme.body_hash {
+        Some(hash) => check_body_hash(hash, ask.request)?,
+        None => check_form(scheme, ask.request)?,
     }
     let reading = Reading { claims, stamp };
     if Kind::of(scheme.algorithm).is_some() {
@@ -113,6 +114,16 @@ fn check_body_hash(hash: &BodyHash<'_>, request: &Request<'_>) -> Result<(), Ref
     let actual = digest(hash.hash, &[request.body]);
     let same = hash.encoding.decode(claimed.as_bytes()).is_some_and(|claimed| claimed == actual);
     if same { Ok(()) } else { Err(Refused::Claim { what: hash.place.to_string() }) }
+}
+
+/// Where fields are signed, a body that is no form would not be signed at all.
+fn check_form(scheme: &Signed<'_>, request: &Request<'_>) -> Result<(), Refused> {
+    let mut parts = scheme.messages.iter().flat_map(|parts| parts.iter());
+    let fields = parts.any(|part| matches!(part, Part::Form));
+    if !fields || request.body.is_empty() || is_form(request) {
+        return Ok(());
+    }
+    Err(Refused::Malformed { what: "the body".to_owned(), why: "is not declared to be a form" })
 }
 
 pub(crate) fn is_form(request: &Request<'_>) -> bool {
@@ -267,6 +278,9 @@ fn public(scheme: &Signed<'_>, reading: &Reading, ask: Ask<'_>) -> Result<Outcom
     };
     let mut signatures = Vec::new();
     for candidate in &reading.claims.candidates {
+        if scheme.syntax == Syntax::Versions && candidate.label != "v1a" {
+            continue;
+        }
         let decoded = scheme.encoding.decode(candidate.text.as_bytes());
         signatures.extend(match kind {
             Kind::P256 => decoded.and_then(|der| keys::ecdsa_raw(&der)),
@@ -297,11 +311,11 @@ fn public(scheme: &Signed<'_>, reading: &Reading, ask: Ask<'_>) -> Result<Outcom
             }
         }
     }
-    let kid = match scheme.keys {
-        KeySource::Published { kid: Some(place), .. } => Some(place::one(&place, ask.request)?),
+    let key_id = match scheme.keys {
+        KeySource::Published { key_id: Some(place), .. } => Some(place::one(&place, ask.request)?),
         _ => reading.claims.field("kid").ok().map(str::to_owned),
     };
-    find_keys(Job { algorithm, kind, kid, messages: signed, signatures }, scheme.keys, ask)
+    find_keys(Job { algorithm, kind, key_id, messages: signed, signatures }, scheme.keys, ask)
 }
 
 /// Keys from the secrets, or a step that fetches them.
@@ -316,30 +330,33 @@ pub(crate) fn find_keys(job: Job, source: KeySource, ask: Ask<'_>) -> Result<Out
         let secret = ask.secrets.first().ok_or(Refused::NoSecret)?;
         let (client, key) = keys::pair(secret.expose());
         let quoted = |bytes: &[u8]| quote(&String::from_utf8_lossy(bytes));
-        let kid = job.kid.clone().unwrap_or_default();
-        let (client, key, kid) = (quoted(client), quoted(key), quote(&kid));
-        let body = format!(r#"{{"client_id":{client},"secret":{key},"key_id":{kid}}}"#);
+        let key_id = job.key_id.clone().unwrap_or_default();
+        let (client, key, key_id) = (quoted(client), quoted(key), quote(&key_id));
+        let body = format!(r#"{{"client_id":{client},"secret":{key},"key_id":{key_id}}}"#);
         let url = "https://production.plaid.com/webhook_verification_key/get";
         return Ok(job.fetch(url.to_owned(), Some(body)));
     }
     let mut found = Vec::new();
     for (index, secret) in ask.secrets.iter().enumerate() {
         let text = secret.expose().trim_ascii();
-        if let Some(url) = std::str::from_utf8(text).ok().filter(|text| uri::https_host(text).is_some()) {
+        if let Some(url) =
+            std::str::from_utf8(text).ok().filter(|text| uri::https_host(text).is_some())
+        {
             return Ok(job.fetch(url.to_owned(), None));
         }
-        let keys = keys::public_keys(text, job.kind, job.kid.as_deref());
+        let keys = keys::public_keys(text, job.kind, job.key_id.as_deref());
         found.extend(keys.into_iter().map(|key| (Some(index), key)));
     }
     match source {
         KeySource::Published { url, .. } if ask.secrets.is_empty() => {
-            let kid = job.kid.clone().unwrap_or_default();
-            let plain = kid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            let key_id = job.key_id.clone().unwrap_or_default();
+            let plain =
+                key_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
             if !plain {
                 let what = "the key id".to_owned();
                 return Err(Refused::Malformed { what, why: "holds characters of no key id" });
             }
-            Ok(job.fetch(url.replace("{kid}", &kid), None))
+            Ok(job.fetch(url.replace("{kid}", &key_id), None))
         }
         _ if ask.secrets.is_empty() => Err(Refused::NoSecret),
         _ if found.is_empty() => {
@@ -372,10 +389,8 @@ fn messages<'r>(
     let mut found = Vec::new();
     let mut missing = None;
     for alternative in scheme.messages {
-        let pieces: Result<Vec<_>, _> = alternative
-            .iter()
-            .map(|part| render(part, reading, secret, request))
-            .collect();
+        let pieces: Result<Vec<_>, _> =
+            alternative.iter().map(|part| render(part, reading, secret, request)).collect();
         match pieces {
             Ok(pieces) => found.push(pieces),
             Err(refused) => missing = missing.or(Some(refused)),
@@ -413,9 +428,8 @@ fn render<'r>(
         },
         Part::At(place) => match place {
             // Signed values may be empty where the provider has nothing to say.
-            Place::Body(_) | Place::Form(_) | Place::Query(_) => {
-                place::extract(place, request).map_or_else(|| Err(absent(&place.to_string())), owned)
-            }
+            Place::Body(_) | Place::Form(_) | Place::Query(_) => place::extract(place, request)
+                .map_or_else(|| Err(absent(&place.to_string())), owned),
             _ => place::one(place, request).and_then(owned),
         },
         Part::Maybe(before, place, after) => optional(before, place, after, false),
@@ -439,7 +453,9 @@ fn render<'r>(
             pairs.dedup();
             owned(pairs.into_iter().map(|(name, value)| name + &value).collect())
         }
-        Part::Secret => secret.map(|secret| Cow::Borrowed(secret.expose())).ok_or(Refused::NoSecret),
+        Part::Secret => {
+            secret.map(|secret| Cow::Borrowed(secret.expose())).ok_or(Refused::NoSecret)
+        }
         Part::Public => {
             let (public, _) = keys::pair(secret.ok_or(Refused::NoSecret)?.expose());
             Ok(Cow::Borrowed(public))
@@ -447,8 +463,8 @@ fn render<'r>(
         Part::Custom(make) => make(request).map(Cow::Owned).ok_or_else(|| absent("a signed part")),
         Part::CustomFields(make) => {
             let secret = secret.ok_or(Refused::NoSecret)?;
-            let made = make(request, &reading.claims.fields, secret);
-            made.map(Cow::Owned).ok_or_else(|| absent("a signed part"))
+            let piece = make(request, &reading.claims.fields, secret);
+            piece.map(Cow::Owned).ok_or_else(|| absent("a signed part"))
         }
     }
 }
@@ -477,12 +493,9 @@ pub(crate) fn quote(text: &str) -> String {
 /// CRC-32 as in zlib. Bit by bit: a table would be larger than the code it saves.
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
     };
     !bytes.iter().fold(!0, step)
-}
-
-/// Whether a key form only makes sense for a MAC.
-pub(crate) const fn is_public(form: KeyForm) -> bool {
-    matches!(form, KeyForm::Public)
 }

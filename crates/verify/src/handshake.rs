@@ -7,8 +7,8 @@
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Encoding, Hash, Place, Policy, Provider, Request, Secret, UnixTime, digest,
-    engine::quote, extract, hmac, json, keys, scheme::UrlForm, uri,
+    Encoding, Hash, Place, Policy, Provider, Request, Secret, UnixTime, digest, engine::quote,
+    extract, hmac, json, keys, scheme::UrlForm, uri,
 };
 
 /// In front of a secret that is only compared with the token of a question, never used as a key.
@@ -33,11 +33,7 @@ pub enum Handshake {
     ///
     /// To be accepted only while an operator has armed the source for it, for a short time, and
     /// never over a secret that is there. Else: answer 403.
-    Capture {
-        secret: Secret,
-        status: u16,
-        headers: Vec<(&'static str, String)>,
-    },
+    Capture { secret: Secret, status: u16, headers: Vec<(&'static str, String)> },
 }
 
 /// A kind of question. The rows of the catalogue say who asks it.
@@ -154,7 +150,13 @@ impl Ask<'_> {
     /// Whether the request is a believed delivery.
     fn signed(&self) -> bool {
         // A secret the row cannot use is no reason to skip the others.
-        crate::verifier::check(self.provider, self.secrets, self.request, self.now, &Policy::default())
+        crate::verifier::check(
+            self.provider,
+            self.secrets,
+            self.request,
+            self.now,
+            &Policy::default(),
+        )
     }
 
     /// The secrets that a token of a question may equal: those labelled so, or all.
@@ -191,12 +193,10 @@ fn answer(question: Question, ask: Ask<'_>) -> Option<Handshake> {
             }
             echo(&ask.query("hub.challenge")?)
         }
-        Question::CrcToken => {
-            answer_mac(&ask.get("crc_token")?, ask, |mac| {
-                let response = Encoding::Base64.encode(mac);
-                format!(r#"{{"response_token":"sha256={response}"}}"#)
-            })
-        }
+        Question::CrcToken => answer_mac(&ask.get("crc_token")?, ask, |mac| {
+            let response = Encoding::Base64.encode(mac);
+            format!(r#"{{"response_token":"sha256={response}"}}"#)
+        }),
         Question::ChallengeCode => {
             let code = ask.get("challenge_code")?;
             let Some(token) = ask.tokens().into_iter().next() else { return no_secret() };
@@ -264,10 +264,10 @@ fn answer(question: Question, ask: Ask<'_>) -> Option<Handshake> {
         Question::VerifyEvent => {
             let name = ask.member(&["eventName"]).or_else(|| ask.member(&["eventType"]))?;
             (name.eq_ignore_ascii_case("verify")).then_some(())?;
-            let challenge = ask.member(&["payload", "challenge"]).or_else(|| ask.member(&["data", "challenge"]))?;
-            answer_mac(&challenge, ask, |mac| {
-                format!(r#"{{"challenge":"{}"}}"#, hex::encode(mac))
-            })
+            let challenge = ask
+                .member(&["payload", "challenge"])
+                .or_else(|| ask.member(&["data", "challenge"]))?;
+            answer_mac(&challenge, ask, |mac| format!(r#"{{"challenge":"{}"}}"#, hex::encode(mac)))
         }
         Question::EventGrid => {
             let kind = ask.header("aeg-event-type")?;
@@ -393,11 +393,7 @@ fn harmless(text: &str) -> bool {
     !text.is_empty() && text.len() <= 256 && text.bytes().all(plain)
 }
 
-fn capture(
-    text: &str,
-    ask: Ask<'_>,
-    headers: Vec<(&'static str, String)>,
-) -> Option<Handshake> {
+fn capture(text: &str, ask: Ask<'_>, headers: Vec<(&'static str, String)>) -> Option<Handshake> {
     let secret = Secret::new(text.as_bytes())?;
     if ask.knows(text) {
         return Some(with_headers(200, headers));

@@ -64,9 +64,7 @@ fn malformed(what: &str, why: &'static str) -> Refused {
 fn begin(scheme: &Jwt<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
     let text = text(scheme, ask.request)?;
     let token = Token::read(&text).ok_or_else(|| malformed("the token", "is no JWT"))?;
-    let header = |name: &str| {
-        json::find_only(&token.header, &[name]).ok().and_then(json::text)
-    };
+    let header = |name: &str| json::find_only(&token.header, &[name]).ok().and_then(json::text);
     let named = header("alg").ok_or_else(|| malformed("the token", "names no algorithm"))?;
     // The row says what may be used. A token that could choose would choose `none`.
     let algorithm = scheme.algorithms.iter().copied().find(|known| known.name() == named);
@@ -84,12 +82,12 @@ fn begin(scheme: &Jwt<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
         JwtAlgorithm::Es256 => SignatureAlgorithm::EcdsaP256(Hash::Sha256),
         _ => SignatureAlgorithm::RsaPkcs1(Hash::Sha256),
     };
-    let kid = header("kid");
+    let key_id = header("kid");
     if kind == Kind::P256 && token.signature.len() != 64 {
         return Err(malformed("the token", "holds a signature of the wrong length"));
     }
     let (messages, signatures) = (vec![(None, token.signed.into_bytes())], vec![token.signature]);
-    let job = Job { algorithm: Some(algorithm), kind, kid, messages, signatures };
+    let job = Job { algorithm: Some(algorithm), kind, key_id, messages, signatures };
     // Where the secret is the audience, it is no key.
     let secrets = if scheme.audience { &[] } else { ask.secrets };
     find_keys(job, scheme.keys, Ask { secrets, ..ask })
@@ -168,7 +166,9 @@ fn check(scheme: &Jwt<'_>, token: &Token, ask: Ask<'_>) -> Result<(), Refused> {
 fn tied(claim: &Claim<'_>, token: &Token, request: &Request<'_>) -> Result<(), Refused> {
     let wrong = |name: &str| Refused::Claim { what: format!("claim `{name}`") };
     let hash_is = |text: &str, encoding: Encoding, of: &[u8]| {
-        encoding.decode(text.as_bytes()).is_some_and(|claimed| claimed == digest(Hash::Sha256, &[of]))
+        encoding
+            .decode(text.as_bytes())
+            .is_some_and(|claimed| claimed == digest(Hash::Sha256, &[of]))
     };
     let (name, right) = match *claim {
         Claim::Body { name, encoding, required } => match token.claim(name) {
@@ -179,7 +179,9 @@ fn tied(claim: &Claim<'_>, token: &Token, request: &Request<'_>) -> Result<(), R
             None => (name, true),
         },
         Claim::BodyIfAny { name, encoding } => match token.claim(name) {
-            Some(text) => (name, !request.body.is_empty() && hash_is(&text, encoding, request.body)),
+            Some(text) => {
+                (name, !request.body.is_empty() && hash_is(&text, encoding, request.body))
+            }
             None => (name, request.body.is_empty()),
         },
         Claim::UrlHash { name, encoding } => {

@@ -46,6 +46,8 @@ pub(crate) fn mac_key(form: KeyForm, secret: &Secret) -> Result<Cow<'_, [u8]>, &
 /// Decodes a Standard Webhooks secret, with its prefix or without.
 pub(crate) fn base64_key(raw: &[u8]) -> Option<Vec<u8>> {
     let text = raw.trim_ascii();
+    // Supabase shows its secrets with the version in front.
+    let text = text.strip_prefix(b"v1,").unwrap_or(text);
     let bare = BASE64_PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix.as_bytes()));
     Encoding::Base64.decode(bare.unwrap_or(text))
 }
@@ -53,16 +55,14 @@ pub(crate) fn base64_key(raw: &[u8]) -> Option<Vec<u8>> {
 /// The halves of `public:private`. A text without a colon is all private.
 pub(crate) fn pair(raw: &[u8]) -> (&[u8], &[u8]) {
     match raw.iter().position(|byte| *byte == b':') {
-        Some(at) => {
-            (raw.get(..at).unwrap_or_default(), raw.get(at + 1..).unwrap_or_default())
-        }
+        Some(at) => (raw.get(..at).unwrap_or_default(), raw.get(at + 1..).unwrap_or_default()),
         None => (&[], raw),
     }
 }
 
 /// A key that everybody may know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PublicKey {
+pub(crate) enum PublicKey {
     Ed25519([u8; 32]),
     /// DER of a `SubjectPublicKeyInfo`, as WebCrypto's `importKey("spki", …)` takes it.
     Spki(Vec<u8>),
@@ -105,12 +105,12 @@ impl Kind {
 
 /// Every public key of `kind` in a document: PEM (keys, certificates), base64 or hex of DER or
 /// of raw Ed25519 bytes, a JWK, a JWK set, or JSON around any of these. Where keys have ids and
-/// `kid` is given, only that one.
-pub(crate) fn public_keys(document: &[u8], kind: Kind, kid: Option<&str>) -> Vec<PublicKey> {
+/// `key_id` is given, only that one.
+pub(crate) fn public_keys(document: &[u8], kind: Kind, key_id: Option<&str>) -> Vec<PublicKey> {
     let document = document.trim_ascii();
     let mut keys = Vec::new();
     if document.starts_with(b"{") || document.starts_with(b"[") {
-        in_json(document, kind, kid, 4, &mut keys);
+        in_json(document, kind, key_id, 4, &mut keys);
     } else if let Ok(text) = std::str::from_utf8(document) {
         in_text(text, kind, &mut keys);
     }
@@ -118,18 +118,18 @@ pub(crate) fn public_keys(document: &[u8], kind: Kind, kid: Option<&str>) -> Vec
     keys
 }
 
-fn in_json(raw: &[u8], kind: Kind, kid: Option<&str>, depth: usize, keys: &mut Vec<PublicKey>) {
+fn in_json(raw: &[u8], kind: Kind, key_id: Option<&str>, depth: usize, keys: &mut Vec<PublicKey>) {
     let Some(depth) = depth.checked_sub(1) else { return };
     if keys.len() >= MOST {
         return;
     }
     if let Some(items) = json::items(raw) {
-        items.into_iter().for_each(|item| in_json(item, kind, kid, depth, keys));
+        items.into_iter().for_each(|item| in_json(item, kind, key_id, depth, keys));
         return;
     }
     let member = |name| json::find(raw, &[name]).and_then(json::text);
     if let Some(kty) = member("kty") {
-        let other = kid.zip(member("kid")).is_some_and(|(want, have)| want != have);
+        let other = key_id.zip(member("kid")).is_some_and(|(want, have)| want != have);
         let signs = member("use").is_none_or(|usage| usage == "sig");
         if kty == kind.name() && signs && !other {
             keys.extend(jwk(raw, kind));
@@ -139,7 +139,7 @@ fn in_json(raw: &[u8], kind: Kind, kid: Option<&str>, depth: usize, keys: &mut V
     for (_, value) in json::members(raw).unwrap_or_default() {
         match json::text(value) {
             Some(text) => in_text(&text, kind, keys),
-            None => in_json(value, kind, kid, depth, keys),
+            None => in_json(value, kind, key_id, depth, keys),
         }
     }
 }
@@ -170,7 +170,8 @@ fn in_text(text: &str, kind: Kind, keys: &mut Vec<PublicKey>) {
 /// A key without decoration.
 fn bare(text: &str, kind: Kind) -> Option<PublicKey> {
     let text = text.strip_prefix(PUBLIC_PREFIX).unwrap_or(text);
-    let decoded = [Encoding::Hex, Encoding::Base64].map(|encoding| encoding.decode(text.as_bytes()));
+    let decoded =
+        [Encoding::Hex, Encoding::Base64].map(|encoding| encoding.decode(text.as_bytes()));
     decoded.into_iter().flatten().find_map(|bytes| match kind {
         Kind::Ed25519 if bytes.len() == 32 => Some(PublicKey::Ed25519(bytes.try_into().ok()?)),
         _ => from_spki(&bytes, kind),
@@ -185,13 +186,15 @@ fn jwk(raw: &[u8], kind: Kind) -> Option<PublicKey> {
     match kind {
         Kind::Ed25519 => Some(PublicKey::Ed25519(number("x")?.try_into().ok()?)),
         Kind::Rsa => {
-            let numbers = [der(0x02, &[&signed(&number("n")?)]), der(0x02, &[&signed(&number("e")?)])];
+            let numbers =
+                [der(0x02, &[&signed(&number("n")?)]), der(0x02, &[&signed(&number("e")?)])];
             let [n, e] = &numbers;
             Some(PublicKey::Spki(rsa_spki(&der(0x30, &[n, e]))))
         }
         Kind::P256 => {
             let (x, y) = (number("x")?, number("y")?);
-            if json::text(json::find(raw, &["crv"])?)? != "P-256" || x.len() != 32 || y.len() != 32 {
+            if json::text(json::find(raw, &["crv"])?)? != "P-256" || x.len() != 32 || y.len() != 32
+            {
                 return None;
             }
             let algorithm = der(0x30, &[OID_EC, OID_P256]);
@@ -271,7 +274,7 @@ fn tlv(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, rest) = input.split_first()?;
     let (first, rest) = rest.split_first()?;
     let (len, rest) = match first {
-        len @ ..0x80 => (usize::from(*len), rest),
+        len @ ..=0x7f => (usize::from(*len), rest),
         long @ 0x81..=0x83 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(long & 0x7f))?;
             (bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)), rest)

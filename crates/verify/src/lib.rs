@@ -10,6 +10,8 @@ mod hash;
 mod json;
 mod jwt;
 mod keys;
+#[cfg(feature = "native-crypto")]
+pub mod native;
 mod nfkd;
 mod place;
 mod provider;
@@ -25,9 +27,7 @@ mod user;
 mod verifier;
 
 pub use encoding::Encoding;
-pub use handshake::{
-    Acknowledgement, Handshake, Question, acknowledge, confirmation, handshake,
-};
+pub use handshake::{Acknowledgement, Handshake, Question, acknowledge, confirmation, handshake};
 pub use hash::{Hash, digest, hmac};
 pub use place::{Location, Place, extract, extract_each};
 pub use provider::{Confidence, Provider};

@@ -77,7 +77,9 @@ pub(crate) fn every<'p>(path: &'p str, request: &Request<'_>) -> Result<Vec<Stri
     };
     let (before, after) = (steps(before), steps(after));
     let items = json::items(json::find_only(request.body, &before)?).ok_or_else(missing)?;
-    let texts = items.into_iter().map(|item| json::text(json::find_only(item, &after)?).ok_or_else(missing));
+    let texts = items
+        .into_iter()
+        .map(|item| json::text(json::find_only(item, &after)?).ok_or_else(missing));
     texts.collect()
 }
 

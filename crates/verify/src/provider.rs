@@ -59,7 +59,7 @@ impl Provider {
             event_id: None,
             event_type: None,
             check: Check::Unsigned,
-            integrity: Integrity::Full,
+            integrity: Integrity::None,
             confidence,
             note: "",
             questions: &[],
@@ -81,7 +81,9 @@ impl Provider {
 
     pub(crate) const fn check(mut self, check: Check<'static>) -> Self {
         self.integrity = match check {
-            Check::Signed(_) | Check::Jwt(_) | Check::Either(..) => Integrity::Full,
+            Check::Signed(_) | Check::Jwt(_) | Check::Either(..) | Check::Case { .. } => {
+                Integrity::Full
+            }
             Check::AdyenItems => Integrity::Partial,
             _ => Integrity::None,
         };
@@ -101,6 +103,12 @@ impl Provider {
     /// For schemes that do not sign the body, or not all of it.
     pub(crate) const fn partial(mut self) -> Self {
         self.integrity = Integrity::Partial;
+        self
+    }
+
+    /// For rows of which some alternative proves nothing about the body.
+    pub(crate) const fn unproven(mut self) -> Self {
+        self.integrity = Integrity::None;
         self
     }
 

@@ -1,8 +1,20 @@
 //! What arrived, and when.
 
+use crate::{scheme::Unit, time};
+
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(pub u64);
+
+impl UnixTime {
+    /// From any of the ways in which providers write a time: seconds, milliseconds, RFC 3339,
+    /// or the date of an HTTP header. Fractions of a second are dropped.
+    pub fn parse(text: &str) -> Option<Self> {
+        let units = [Unit::Either, Unit::Rfc3339, Unit::HttpDate];
+        let millis = units.into_iter().find_map(|unit| time::parse(text.trim(), unit))?;
+        Some(Self(millis / 1000))
+    }
+}
 
 /// Header lines in the order of arrival. Names are lower case; a name may occur more than once.
 ///

@@ -21,6 +21,9 @@ pub enum Check<'a> {
     Basic,
     /// Either of two will do: providers that migrate send one or the other.
     Either(&'a Check<'a>, &'a Check<'a>),
+    /// Which check is decided by the text at a place. The text is not believed: each of the
+    /// checks has to stand on its own.
+    Case { place: Place<'a>, cases: &'a [(&'a str, Check<'a>)] },
     /// Adyen: every item of the batch carries its own signature.
     AdyenItems,
     /// The provider signs nothing.
@@ -73,7 +76,7 @@ pub enum Syntax<'a> {
     Versions,
     /// `<hash>=<signature>`, the hash being one of these.
     NamedHash(&'a [Hash]),
-    /// Base64 around a JSON object with members `signature` and `kid`.
+    /// Base64 around a JSON object with members `signature` and `key_id`.
     JsonEnvelope,
     /// `public key|signature` pairs joined by `&`; the pair of our public key counts.
     KeyedPairs,
@@ -120,7 +123,7 @@ pub enum KeySource {
     /// The operator pasted them; they are the secrets.
     Pasted,
     /// The secrets where there are any, else this document. `{kid}` in the URL is the key id.
-    Published { url: &'static str, kid: Option<Place<'static>> },
+    Published { url: &'static str, key_id: Option<Place<'static>> },
     /// A certificate whose URL stands in the request. The host has to match: `*.` in front
     /// stands for any one or more labels, `sns.*.` for one.
     Certificate { place: Place<'static>, hosts: &'static [&'static str] },
@@ -259,13 +262,27 @@ pub enum JwtAlgorithm {
 #[derive(Clone, Copy, Debug)]
 pub enum Claim<'a> {
     /// A SHA-256 of the body. Where `required` is false, an absent claim is fine.
-    Body { name: &'a str, encoding: Encoding, required: bool },
+    Body {
+        name: &'a str,
+        encoding: Encoding,
+        required: bool,
+    },
     /// A SHA-256 of the body, present exactly when there is a body.
-    BodyIfAny { name: &'a str, encoding: Encoding },
+    BodyIfAny {
+        name: &'a str,
+        encoding: Encoding,
+    },
     /// A SHA-256 of the URL.
-    UrlHash { name: &'a str, encoding: Encoding },
-    Url { name: &'a str },
-    True { name: &'a str },
+    UrlHash {
+        name: &'a str,
+        encoding: Encoding,
+    },
+    Url {
+        name: &'a str,
+    },
+    True {
+        name: &'a str,
+    },
 }
 
 impl<'a> Signed<'a> {

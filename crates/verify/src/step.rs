@@ -114,7 +114,7 @@ pub(crate) struct Job {
     /// `None`: Ed25519.
     pub(crate) algorithm: Option<SignatureAlgorithm>,
     pub(crate) kind: Kind,
-    pub(crate) kid: Option<String>,
+    pub(crate) key_id: Option<String>,
     /// What may have been signed, with the secret that is part of it, if one is.
     pub(crate) messages: Vec<(Option<usize>, Vec<u8>)>,
     pub(crate) signatures: Vec<Vec<u8>>,
@@ -128,8 +128,7 @@ impl Job {
 
     /// Tries every key on every signature.
     pub(crate) fn with_keys(self, found: Vec<(Option<usize>, PublicKey)>) -> Outcome {
-        let missed =
-            Refused::Signature { signatures: self.signatures.len(), secrets: found.len() };
+        let missed = Refused::Signature { signatures: self.signatures.len(), secrets: found.len() };
         let mut queue = VecDeque::new();
         let mut matching = None;
         for (of_key, key) in found {
@@ -180,7 +179,7 @@ impl Pending {
     pub fn resume(self, answer: Answer) -> Outcome {
         match (self.rest, answer) {
             (Rest::Keys(job), Answer::Key(document)) => {
-                let keys = keys::public_keys(&document, job.kind, job.kid.as_deref());
+                let keys = keys::public_keys(&document, job.kind, job.key_id.as_deref());
                 if keys.is_empty() {
                     return Outcome::Done(Err(Refused::NoKey));
                 }

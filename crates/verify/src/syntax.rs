@@ -76,7 +76,8 @@ pub(crate) fn read(
 /// Refuses two different values where the provider sends one: a proxy or application behind us
 /// might look at the other.
 fn alone(place: &Place<'_>, lines: &[String]) -> Result<(), Refused> {
-    let mut distinct: Vec<&str> = lines.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
+    let mut distinct: Vec<&str> =
+        lines.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
     distinct.sort_unstable();
     distinct.dedup();
     match distinct.iter().filter(|piece| !piece.is_empty()).count() {

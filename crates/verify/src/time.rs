@@ -86,7 +86,8 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
         return None;
     }
     // Years begin in March, so that the leap day is the last of its year.
-    let (year, month) = if month < 3 { (year.checked_sub(1)?, month + 9) } else { (year, month - 3) };
+    let (year, month) =
+        if month < 3 { (year.checked_sub(1)?, month + 9) } else { (year, month - 3) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
     days.checked_sub(719_468)
 }

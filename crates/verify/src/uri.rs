@@ -83,8 +83,18 @@ fn port(authority: &str) -> Option<&str> {
 /// The escapes that HubSpot undoes before it signs: <https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests>.
 fn unescaped(url: &str) -> String {
     const ESCAPES: [(&str, &str); 12] = [
-        ("3A", ":"), ("2F", "/"), ("3F", "?"), ("40", "@"), ("21", "!"), ("24", "$"),
-        ("27", "'"), ("28", "("), ("29", ")"), ("2A", "*"), ("2C", ","), ("3B", ";"),
+        ("3A", ":"),
+        ("2F", "/"),
+        ("3F", "?"),
+        ("40", "@"),
+        ("21", "!"),
+        ("24", "$"),
+        ("27", "'"),
+        ("28", "("),
+        ("29", ")"),
+        ("2A", "*"),
+        ("2C", ","),
+        ("3B", ";"),
     ];
     let mut pieces = url.split('%');
     let mut plain = pieces.next().unwrap_or_default().to_owned();

@@ -3,9 +3,7 @@
 use crate::{
     Encoding, Hash, Integrity, Outcome, Place,
     engine::{self, Ask},
-    scheme::{
-        Algorithm, KeyForm, KeySource, Part, Signed, Stamp, StampAt, Syntax, Unit, UrlForm,
-    },
+    scheme::{Algorithm, KeyForm, KeySource, Part, Signed, Stamp, StampAt, Syntax, Unit, UrlForm},
 };
 
 /// A scheme in words, as it stands in the configuration of a source. [`Scheme::parse`] says
@@ -160,10 +158,8 @@ impl Scheme {
     /// Checks that `spec` makes sense and that what it describes would prove something.
     pub fn parse(spec: &SchemeSpec) -> Result<Self, SchemeError> {
         let algorithm = algorithm(&spec.algorithm)?;
-        let public = matches!(
-            algorithm,
-            Algorithm::Ed25519 | Algorithm::Rsa(_) | Algorithm::Ecdsa(_)
-        );
+        let public =
+            matches!(algorithm, Algorithm::Ed25519 | Algorithm::Rsa(_) | Algorithm::Ecdsa(_));
         let scheme = Self {
             place: place("signature", &spec.signature)?,
             prefix: spec.prefix.clone(),

@@ -122,6 +122,13 @@ fn begin(check: &Check<'static>, ask: Ask<'_>) -> Outcome {
         }),
         Check::AdyenItems => custom::adyen_items(ask),
         Check::Either(first, second) => return either(begin(first, ask), || begin(second, ask)),
+        Check::Case { place, cases } => match place::one(place, ask.request) {
+            Ok(text) => match cases.iter().find(|(case, _)| *case == text) {
+                Some((_, check)) => return begin(check, ask),
+                None => Err(Refused::Malformed { what: place.to_string(), why: "is not known" }),
+            },
+            Err(refused) => Err(refused),
+        },
     })
 }
 
@@ -137,14 +144,24 @@ pub(crate) fn check(
     matches!(begin(&provider.check, ask), Outcome::Done(Ok(_)))
 }
 
-/// The second where the first is refused; of two refusals the one that found something to read.
+/// The second where the first is refused; of two refusals the one that came further.
 fn either(first: Outcome, second: impl FnOnce() -> Outcome) -> Outcome {
-    match first {
-        Outcome::Done(Err(refused)) => match second() {
-            Outcome::Done(Err(Refused::Missing { .. })) => Outcome::Done(Err(refused)),
-            second => second,
-        },
-        first => first,
+    let Outcome::Done(Err(refused)) = first else { return first };
+    match second() {
+        Outcome::Done(Err(other)) if reached(&other) <= reached(&refused) => {
+            Outcome::Done(Err(refused))
+        }
+        second => second,
+    }
+}
+
+/// How far a check came before it refused.
+const fn reached(refused: &Refused) -> u8 {
+    match refused {
+        Refused::TooOld { .. } | Refused::TooNew { .. } => 3,
+        Refused::Signature { .. } | Refused::Credential { .. } | Refused::Claim { .. } => 2,
+        Refused::Missing { .. } => 0,
+        _ => 1,
     }
 }
 
@@ -168,6 +185,9 @@ fn headers_of(check: &Check<'_>, secrets: &[Secret]) -> Vec<String> {
         Check::Either(first, second) => {
             [headers_of(first, secrets), headers_of(second, secrets)].concat()
         }
+        Check::Case { cases, .. } => {
+            cases.iter().flat_map(|(_, check)| headers_of(check, secrets)).collect()
+        }
         Check::Jwt(_) | Check::AdyenItems | Check::Unsigned => Vec::new(),
     }
 }
@@ -189,9 +209,7 @@ fn token(place: &Place<'_>, prefix: &str, ask: Ask<'_>) -> Result<Verified, Refu
             let (head, tail) = value.split_at_checked(prefix.len()).unwrap_or(("", value));
             let bare = if head.eq_ignore_ascii_case(prefix) { tail.trim_start() } else { value };
             // The operator may have pasted the prefix along.
-            right &= bool::from(
-                bare.as_bytes().ct_eq(secret) | value.as_bytes().ct_eq(secret),
-            );
+            right &= bool::from(bare.as_bytes().ct_eq(secret) | value.as_bytes().ct_eq(secret));
         }
         if right {
             matching = matching.or(Some(index));

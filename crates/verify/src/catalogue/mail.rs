@@ -1,0 +1,107 @@
+//! Mail, push, campaigns.
+
+use super::prelude::*;
+
+pub(super) static ROWS: &[Provider] = &[
+    Provider::high("sendgrid", "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features")
+        .signed(
+            Signed::public(
+                &[Header("x-twilio-email-event-webhook-signature")],
+                Algorithm::Ecdsa(Hash::Sha256),
+            )
+            .over(TIME_BODY)
+            .stamp(time("x-twilio-email-event-webhook-timestamp"), Unit::Seconds, 300),
+        )
+        .id(Body("*.sg_event_id"))
+        .kind(Body("*.event"))
+        .note("ECDSA, not HMAC. The body ends in CRLF, which is signed."),
+    Provider::high("mailgun", "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks")
+        .signed(
+            Signed::hmac256(&[First(&[Body("signature.signature"), Form("signature")])])
+                .over(&[
+                    &[
+                        Part::At(Body("signature.timestamp")),
+                        Part::At(Body("signature.token")),
+                    ],
+                    &[Part::At(Form("timestamp")), Part::At(Form("token"))],
+                ]),
+        )
+        .partial()
+        .id(Body("event-data.id"))
+        .kind(Body("event-data.event"))
+        .note("The event is not signed, only a time and a token; retries carry the same two."),
+    Provider::high("postmark", "https://postmarkapp.com/developer/webhooks/webhooks-overview")
+        .check(Check::Basic)
+        .id(All(&[Body("MessageID"), Body("RecordType")]))
+        .kind(Body("RecordType")),
+    Provider::high("mandrill", "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/")
+        .signed(
+            Signed::hmac1(&[Header("x-mandrill-signature")])
+                .base64()
+                .over(&[&[Part::Url(UrlForm::Full), Part::Form]]),
+        )
+        .asks(&[Question::Reachability])
+        .id(FormJson("mandrill_events", "*._id"))
+        .kind(FormJson("mandrill_events", "*.event")),
+    Provider::high("mailchimp", "https://mailchimp.com/developer/marketing/guides/sync-audience-data-webhooks/")
+        .token(Query("secret"), "")
+        .asks(&[Question::Reachability])
+        .id(All(&[Form("fired_at"), Form("data[id]")]))
+        .kind(Form("type"))
+        .note("Unsigned: the secret is ?secret= in the URL."),
+    Provider::high("customerio", "https://docs.customer.io/journeys/webhooks/#securely-verify-requests")
+        .signed(
+            Signed::hmac256(&[Header("x-cio-signature")])
+                .over(V0_TIME_BODY)
+                .stamp(time("x-cio-timestamp"), Unit::Seconds, 300),
+        )
+        .id(Body("event_id"))
+        .kind(All(&[Body("object_type"), Body("metric")])),
+    Provider::high("klaviyo", "https://developers.klaviyo.com/en/docs/working_with_system_webhooks")
+        .signed(
+            Signed::hmac256(&[Header("klaviyo-signature")])
+                .over(BODY_TIME)
+                .stamp(time("klaviyo-timestamp"), Unit::HttpDate, 300),
+        )
+        .id(Body("data.*.external_id"))
+        .kind(Body("data.*.topic")),
+    Provider::medium("brevo", "https://developers.brevo.com/docs/how-to-use-webhooks")
+        .token(Header("authorization"), "Bearer ")
+        .id(All(&[Body("message-id"), Body("event")]))
+        .kind(Body("event"))
+        .note("Unsigned; comes from 1.179.112.0/20 and 172.246.240.0/20."),
+    Provider::medium("mailersend", "https://developers.mailersend.com/api/v1/webhooks.html")
+        .signed(Signed::hmac256(&[Header("signature")]))
+        .id(Body("data.id"))
+        .kind(Body("type")),
+    Provider::medium("courier", "https://www.courier.com/docs/platform/workspaces/outbound-webhooks")
+        .signed(
+            paired(&[Header("courier-signature")], &["signature"])
+                .stamp(Field("t"), Unit::Millis, 300),
+        )
+        .kind(Body("type")),
+    Provider::low("knock", "https://docs.knock.app/developer-tools/outbound-webhooks/overview")
+        .signed(paired(&[Header("x-knock-signature")], &["s"]).base64())
+        .id(Body("id"))
+        .kind(Body("type")),
+    Provider::medium("airship", "https://docs.airship.com/")
+        .signed(
+            Signed::hmac256(&[Header("x-ua-signature")])
+                .over(TIME_COLON_BODY)
+                .stamp(time("x-ua-timestamp"), Unit::Seconds, 300),
+        ),
+    Provider::medium("mailchannels", "https://docs.mailchannels.net/email-api/webhook-verification/")
+        .signed(
+            Signed::public(&[Header("signature")], Algorithm::Ed25519)
+                .syntax(Syntax::Dictionary)
+                .over(&[&[Part::Custom(crate::custom::content_digest)]]),
+        )
+        .kind(Body("*.event"))
+        .note("RFC 9421 over the content digest. The secret is the public key of the key id."),
+    Provider::high("nylas", "https://developer.nylas.com/docs/v3/notifications/")
+        .signed(Signed::hmac256(&[Header("x-nylas-signature")]))
+        .asks(&[Question::Echo("challenge")])
+        .id(Body("id"))
+        .kind(Body("type"))
+        .note("Where the body is compressed, the compressed bytes are signed."),
+];

@@ -1,0 +1,309 @@
+//! Chat, telephony, social networks, video.
+
+use super::prelude::*;
+
+/// The URL as Twilio may have seen it, and the form.
+const TWILIO: Signed<'static> = Signed::hmac1(&[Header("x-twilio-signature")])
+    .base64()
+    .over(&[
+        &[Part::Url(UrlForm::Full), Part::Form],
+        &[Part::Url(UrlForm::WithPort), Part::Form],
+        &[Part::Url(UrlForm::WithoutPort), Part::Form],
+        &[Part::Url(UrlForm::QuotesEscaped), Part::Form],
+    ])
+    .body_hash(Query("bodySHA256"));
+
+const TWITCH: &[&[Part<'static>]] =
+    &[&[Part::At(Header("twitch-eventsub-message-id")), Part::Stamp, Part::Body]];
+
+const MESSAGEBIRD: &[Claim<'static>] = &[
+    Claim::UrlHash { name: "url_hash", encoding: Encoding::Hex },
+    Claim::BodyIfAny { name: "payload_hash", encoding: Encoding::Hex },
+];
+
+const META: &str = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started";
+
+const fn meta(provider: Provider) -> Provider {
+    provider
+        .signed(Signed::hmac256(&[Header("x-hub-signature-256")]).prefix("sha256="))
+        .asks(&[Question::Hub])
+        .kind(Body("object"))
+        .note("Secrets: the app secret, and verify_token:… for the subscription. Bodies arrive \\uXXXX-escaped.")
+}
+
+pub(super) static ROWS: &[Provider] = &[
+    Provider::high("slack", "https://api.slack.com/authentication/verifying-requests-from-slack")
+        .signed(
+            Signed::hmac256(&[Header("x-slack-signature")])
+                .several("v0=")
+                .over(V0_TIME_BODY)
+                .stamp(time("x-slack-request-timestamp"), Unit::Seconds, 300),
+        )
+        .asks(&[Question::UrlVerification])
+        .id(First(&[Body("event_id"), Form("trigger_id")]))
+        .kind(First(&[Body("event.type"), Body("type"), Form("command")])),
+    Provider::high("discord", "https://discord.com/developers/docs/interactions/overview#setting-up-an-endpoint")
+        .signed(
+            Signed::public(&[Header("x-signature-ed25519")], Algorithm::Ed25519)
+                .encoding(Encoding::Hex)
+                .over(TIME_BODY)
+                .stamp(time("x-signature-timestamp"), Unit::Seconds, 300),
+        )
+        .asks(&[Question::Ping])
+        .id(Body("id"))
+        .kind(First(&[Body("event.type"), Body("type")]))
+        .note("Discord probes with wrong signatures and wants 401."),
+    Provider::medium("telegram", "https://core.telegram.org/bots/api#setwebhook")
+        .token(Header("x-telegram-bot-api-secret-token"), "")
+        .id(Body("update_id")),
+    Provider::high("twilio", "https://www.twilio.com/docs/usage/webhooks/webhooks-security")
+        .signed(TWILIO)
+        .id(Header("i-twilio-idempotency-token"))
+        .kind(First(&[Form("EventType"), Form("MessageStatus"), Form("CallStatus")]))
+        .note("JSON bodies are bound by ?bodySHA256=. The port may or may not be signed."),
+    Provider::high("twilio_json", "https://www.twilio.com/docs/usage/webhooks/webhooks-security")
+        .signed(TWILIO)
+        .id(Header("i-twilio-idempotency-token"))
+        .kind(First(&[Body("type"), Body("*.type")])),
+    Provider::low("signalwire", "https://developer.signalwire.com/compatibility-api/guides/general/how-to-validate-webhooks/")
+        .signed(
+            Signed::hmac1(&[Header("x-signalwire-signature")]).base64().over(&[
+                &[Part::Url(UrlForm::Full), Part::Form],
+                &[Part::Url(UrlForm::WithPort), Part::Form],
+            ]),
+        ),
+    Provider::high("plivo_v3", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
+        .signed(
+            Signed::hmac256(&[Header("x-plivo-signature-v3")])
+                .base64()
+                .several("")
+                .over(&[&[Part::Custom(crate::custom::plivo)]]),
+        )
+        .id(First(&[Form("MessageUUID"), Form("CallUUID")])),
+    Provider::high("plivo_v2", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
+        .signed(
+            Signed::hmac256(&[Header("x-plivo-signature-v2")])
+                .base64()
+                .several("")
+                .over(&[&[
+                    Part::Url(UrlForm::Base),
+                    Part::At(Header("x-plivo-signature-v2-nonce")),
+                ]]),
+        )
+        .partial()
+        .note("Only the URL is signed."),
+    Provider::medium("vonage", "https://developer.vonage.com/en/getting-started/concepts/webhooks")
+        .check(Check::Jwt(Jwt {
+            max_age: 300,
+            ..jwt(
+                JwtPlace::Header("authorization", "Bearer "),
+                &[JwtAlgorithm::Hs256],
+                &[Claim::Body { name: "payload_hash", encoding: Encoding::Hex, required: false }],
+            )
+        }))
+        .partial()
+        .note("The claim that binds the body may be absent."),
+    Provider::high("messagebird", "https://developers.messagebird.com/api/#verifying-http-requests")
+        .check(Check::Jwt(Jwt {
+            issuers: &["MessageBird"],
+            leeway: 5,
+            ..jwt(
+                JwtPlace::Header("messagebird-signature-jwt", ""),
+                &[JwtAlgorithm::Hs256, JwtAlgorithm::Hs384, JwtAlgorithm::Hs512],
+                MESSAGEBIRD,
+            )
+        })),
+    Provider::medium("telnyx", "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks")
+        .signed(
+            Signed::public(&[Header("telnyx-signature-ed25519")], Algorithm::Ed25519)
+                .over(&[&[Part::Stamp, Part::Text("|"), Part::Body]])
+                .stamp(time("telnyx-timestamp"), Unit::Seconds, 300),
+        )
+        .id(Body("data.id"))
+        .kind(Body("data.event_type")),
+    Provider::medium("sinch", "https://developers.sinch.com/docs/conversation/callbacks/")
+        .signed(
+            Signed::hmac256(&[Header("x-sinch-webhook-signature")])
+                .base64()
+                .over(&[&[
+                    Part::Body,
+                    Part::Text("."),
+                    Part::At(Header("x-sinch-webhook-signature-nonce")),
+                    Part::Text("."),
+                    Part::Stamp,
+                ]])
+                .stamp(time("x-sinch-webhook-signature-timestamp"), Unit::Seconds, 300),
+        ),
+    Provider::medium("bandwidth", "https://dev.bandwidth.com/docs/messaging/webhooks/")
+        .check(Check::Basic)
+        .asks(&[Question::AskForBasic])
+        .kind(Body("*.type"))
+        .note("The first request comes without credentials and has to be answered with 401."),
+    Provider::high("line", "https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/")
+        .signed(Signed::hmac256(&[Header("x-line-signature")]).base64())
+        .id(Body("events.*.webhookEventId"))
+        .kind(Body("events.*.type")),
+    Provider::medium("viber", "https://developers.viber.com/docs/api/rest-bot-api/#callbacks")
+        .signed(Signed::hmac256(&[Header("x-viber-content-signature")]))
+        .id(Body("message_token"))
+        .kind(Body("event")),
+    meta(Provider::high("meta", META)),
+    meta(Provider::high("whatsapp", META))
+        .id(First(&[
+            Body("entry.*.changes.*.value.messages.*.id"),
+            All(&[
+                Body("entry.*.changes.*.value.statuses.*.id"),
+                Body("entry.*.changes.*.value.statuses.*.status"),
+            ]),
+        ]))
+        .kind(Body("entry.*.changes.*.field")),
+    meta(Provider::medium("instagram", META)),
+    Provider::high("zoom", "https://developers.zoom.us/docs/api/webhooks/#verify-webhook-events")
+        .signed(
+            Signed::hmac256(&[Header("x-zm-signature")])
+                .several("v0=")
+                .over(V0_TIME_BODY)
+                .stamp(time("x-zm-request-timestamp"), Unit::Seconds, 300),
+        )
+        .asks(&[Question::UrlValidation])
+        .id(All(&[Body("event"), Body("event_ts"), Body("payload.object.uuid")]))
+        .kind(Body("event")),
+    Provider::high("webex", "https://developer.webex.com/docs/api/guides/webhooks")
+        .signed(Signed::hmac1(&[Header("x-spark-signature")]))
+        .id(All(&[Body("id"), Body("data.id")]))
+        .kind(All(&[Body("resource"), Body("event")])),
+    Provider::high("x", "https://docs.x.com/x-api/webhooks/introduction")
+        .signed(
+            Signed::hmac256(&[Header("x-twitter-webhooks-signature")]).base64().prefix("sha256="),
+        )
+        .asks(&[Question::CrcToken])
+        .note("Formerly Twitter. The endpoint is asked for an HMAC every hour."),
+    Provider::high("tiktok", "https://developers.tiktok.com/doc/webhooks-verification")
+        .signed(paired(&[Header("tiktok-signature")], &["s"]))
+        .id(All(&[Body("event"), Body("user_openid"), Body("create_time")]))
+        .kind(Body("event")),
+    Provider::medium("linkedin", "https://learn.microsoft.com/en-us/linkedin/shared/api-guide/webhook-validation")
+        .signed(
+            Signed::hmac256(&[Header("x-li-signature")])
+                .over(&[&[Part::Text("hmacsha256="), Part::Body]]),
+        )
+        .asks(&[Question::ChallengeHmac])
+        .id(Body("notificationId"))
+        .kind(Body("type"))
+        .note("The prefix is signed along with the body."),
+    Provider::high("twitch", "https://dev.twitch.tv/docs/eventsub/handling-webhook-events/")
+        .signed(
+            Signed::hmac256(&[Header("twitch-eventsub-message-signature")])
+                .prefix("sha256=")
+                .over(TWITCH)
+                .stamp(time("twitch-eventsub-message-timestamp"), Unit::Rfc3339, 600),
+        )
+        .asks(&[Question::SignedChallenge(
+            "twitch-eventsub-message-type",
+            "webhook_callback_verification",
+        )])
+        .id(Header("twitch-eventsub-message-id"))
+        .kind(Header("twitch-eventsub-subscription-type")),
+    Provider::medium("kick", "https://docs.kick.com/events/webhook-security")
+        .signed(
+            Signed::public(&[Header("kick-event-signature")], Algorithm::Rsa(Hash::Sha256))
+                .keys(KeySource::Published {
+                    url: "https://api.kick.com/public/v1/public-key",
+                    key_id: None,
+                })
+                .over(&[&[
+                    Part::At(Header("kick-event-message-id")),
+                    Part::Text("."),
+                    Part::Stamp,
+                    Part::Text("."),
+                    Part::Body,
+                ]])
+                .stamp(time("kick-event-message-timestamp"), Unit::Rfc3339, 300),
+        )
+        .id(Header("kick-event-message-id"))
+        .kind(Header("kick-event-type")),
+    Provider::medium("youtube", "https://developers.google.com/youtube/v3/guides/push_notifications")
+        .signed(Signed::hmac1(&[Header("x-hub-signature")]).prefix("sha1="))
+        .asks(&[Question::HubOpen])
+        .note("Atom XML. Signed only where a hub.secret was given."),
+    Provider::high("websub", "https://www.w3.org/TR/websub/#signing-content")
+        .signed(Signed::hmac256(&[Header("x-hub-signature")]).syntax(Syntax::NamedHash(&[
+            Hash::Sha1,
+            Hash::Sha256,
+            Hash::Sha384,
+            Hash::Sha512,
+        ])))
+        .asks(&[Question::HubOpen])
+        .note("The hub chooses the hash. A wrong signature may also be answered with 2xx and ignored."),
+    Provider::medium("strava", "https://developers.strava.com/docs/webhooks/")
+        .asks(&[Question::HubJson])
+        .id(All(&[Body("object_id"), Body("aspect_type"), Body("event_time")]))
+        .kind(All(&[Body("object_type"), Body("aspect_type")]))
+        .note("Unsigned. The secret is the verify token of the subscription."),
+    Provider::medium("fitbit", "https://dev.fitbit.com/build/reference/web-api/developer-guide/using-subscriptions/")
+        .signed(Signed::hmac1(&[Header("x-fitbit-signature")]).base64().key(KeyForm::Ampersand))
+        .asks(&[Question::Verify])
+        .kind(Body("*.collectionType"))
+        .note("The key is the client secret and an ampersand. verify_token:… for the subscription."),
+    Provider::low("oura", "https://cloud.ouraring.com/v2/docs#tag/Webhook-Subscription-Routes")
+        .signed(
+            Signed::hmac256(&[Header("x-oura-signature")])
+                .over(&[&[Part::Stamp, Part::Body], &[Part::Body]])
+                .optional_stamp(time("x-oura-timestamp"), Unit::Either, 300),
+        )
+        .asks(&[Question::TokenAndChallenge])
+        .id(All(&[Body("object_id"), Body("event_time")]))
+        .kind(Body("event_type"))
+        .note("Sources disagree on whether the timestamp is signed."),
+    Provider::medium("livekit", "https://docs.livekit.io/home/server/webhooks/")
+        .check(Check::Jwt(jwt(
+            JwtPlace::Header("authorization", "Bearer "),
+            &[JwtAlgorithm::Hs256],
+            &[Claim::Body { name: "sha256", encoding: Encoding::Base64, required: true }],
+        )))
+        .id(Body("id"))
+        .kind(Body("event")),
+    Provider::medium("daily", "https://docs.daily.co/reference/rest-api/webhooks")
+        .signed(
+            Signed::hmac256(&[Header("x-webhook-signature")])
+                .base64()
+                .key(KeyForm::Base64)
+                .over(TIME_DOT_BODY)
+                .stamp(time("x-webhook-timestamp"), Unit::Either, 300),
+        )
+        .asks(&[Question::TestBody(r#"{"test":"test"}"#)])
+        .id(Body("id"))
+        .kind(Body("type")),
+    Provider::medium("whereby", "https://docs.whereby.com/monitoring-usage/webhooks")
+        .signed(paired(&[Header("whereby-signature")], &["v1"]).stamp(Field("t"), Unit::Either, 300))
+        .id(Body("id"))
+        .kind(Body("type")),
+    Provider::medium("ringcentral", "https://developers.ringcentral.com/guide/notifications/webhooks/receiving")
+        .token(Header("verification-token"), "")
+        .asks(&[Question::EchoHeader("validation-token")])
+        .id(Body("uuid"))
+        .kind(Body("event")),
+    Provider::medium("aircall", "https://developer.aircall.io/api-references/#webhooks")
+        .token(Body("token"), "")
+        .kind(Body("event")),
+    Provider::low("dialpad", "https://developers.dialpad.com/docs/webhooks")
+        .check(Check::Jwt(jwt(JwtPlace::Body, &[JwtAlgorithm::Hs256], &[])))
+        .note("The body is the token."),
+    Provider::medium("gong", "https://help.gong.io/docs/create-a-webhook-rule")
+        .check(Check::Jwt(jwt(
+            JwtPlace::Header("authorization", "Bearer "),
+            &[JwtAlgorithm::Rs256],
+            &[
+                Claim::Url { name: "webhook_url" },
+                Claim::Body { name: "body_sha256", encoding: Encoding::Hex, required: true },
+            ],
+        )))
+        .id(Body("callData.metaData.id")),
+    Provider::medium("podium", "https://docs.podium.com/docs/webhooks")
+        .signed(
+            Signed::hmac256(&[Header("podium-signature")])
+                .over(TIME_DOT_BODY)
+                .stamp(time("podium-timestamp"), Unit::Millis, 300),
+        )
+        .kind(Body("metadata.event_type")),
+];
