@@ -8,7 +8,8 @@ mod settings;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use settings::Settings;
+use serde_json::Value;
+use settings::{Key, Settings};
 
 const HELP: &str = "\
 inlet-consumer carries messages from brokers to an Inlet gateway.
@@ -49,35 +50,60 @@ fn main() -> ExitCode {
         }
     };
     match reach(&settings) {
-        Ok(version) => {
-            let keys = settings.keys.len();
-            println!(
-                "reached {version} at {} ({keys} key(s)); no broker is served by this version",
-                settings.url
-            );
+        Ok(reached) => {
+            println!("{reached}; no broker is served by this version");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("inlet-consumer: cannot reach {}: {error}", settings.url);
+            eprintln!("inlet-consumer: {}: {error}", settings.url);
             ExitCode::FAILURE
         }
     }
 }
 
-/// Asks the gateway who it is: `Inlet 0.1.0`.
+/// Asks the gateway who it is, and whose each key is.
 fn reach(settings: &Settings) -> Result<String, String> {
-    let url = settings.url.join("healthz").map_err(|error| error.to_string())?;
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
+        .http_status_as_error(false)
         .user_agent(concat!("inlet-consumer/", env!("CARGO_PKG_VERSION")))
         .build()
         .into();
-    let mut response = agent.get(url.as_str()).call().map_err(|error| error.to_string())?;
-    let body = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
-    let health: serde_json::Value =
-        serde_json::from_str(&body).map_err(|_| "what answers there is not Inlet".to_owned())?;
-    match health.get("message").and_then(serde_json::Value::as_str) {
-        Some(message) if message.starts_with("Inlet ") => Ok(message.to_owned()),
-        _ => Err("what answers there is not Inlet".to_owned()),
+    let (_, health) = get(&agent, settings, "healthz", None)?;
+    let version = health.get("message").and_then(Value::as_str).unwrap_or_default();
+    if !version.starts_with("Inlet ") {
+        return Err(format!("what answers there is not Inlet: {version}"));
     }
+    let mut projects = Vec::new();
+    for (number, key) in (1..).zip(&settings.keys) {
+        let (status, answer) = get(&agent, settings, "api/v1/projects", Some(key))?;
+        let names = answer.get("data").and_then(Value::as_array).into_iter().flatten();
+        let names: Vec<&str> =
+            names.filter_map(|project| project.get("name").and_then(Value::as_str)).collect();
+        if status != 200 || names.is_empty() {
+            return Err(format!(
+                "key {number} of INLET_CONSUMER_KEY is not accepted (status {status})"
+            ));
+        }
+        projects.push(names.join(", "));
+    }
+    Ok(format!("reached {version} at {} for {}", settings.url, projects.join(", ")))
+}
+
+fn get(
+    agent: &ureq::Agent,
+    settings: &Settings,
+    path: &str,
+    key: Option<&Key>,
+) -> Result<(u16, Value), String> {
+    let url = settings.url.join(path).map_err(|error| error.to_string())?;
+    let mut request = agent.get(url.as_str());
+    if let Some(key) = key {
+        request = request.header("authorization", format!("Bearer {}", key.expose()));
+    }
+    let mut response = request.call().map_err(|error| format!("not reached: {error}"))?;
+    let body = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
+    let json =
+        serde_json::from_str(&body).map_err(|_| "what answers there is not Inlet".to_owned())?;
+    Ok((response.status().as_u16(), json))
 }

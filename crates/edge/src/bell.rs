@@ -59,12 +59,12 @@ pub(crate) async fn send_drain(shard: u32, bindings: &Bindings) -> worker::Resul
 
 /// Rings for deliveries. `delay_ms` is for all of them.
 pub(crate) async fn ring_dispatcher(bells: &[Bell], delay_ms: u64, bindings: &Bindings) {
-    let delay_s = u32::try_from(delay_ms.min(BELL_DELAY_MAX_MS).div_ceil(1000)).unwrap_or(u32::MAX);
+    let seconds = u32::try_from(delay_ms.min(BELL_DELAY_MAX_MS).div_ceil(1000)).unwrap_or(u32::MAX);
     for batch in bells.chunks(BATCH_MAX) {
         let messages = batch.iter().map(|bell| {
             let text = JsValue::from_str(&serde_json::to_string(bell).unwrap_or_default());
             let message = RawMessageBuilder::new(text);
-            let message = if delay_s == 0 { message } else { message.delay_seconds(delay_s) };
+            let message = if seconds == 0 { message } else { message.delay_seconds(seconds) };
             message.build_with_content_type(QueueContentType::Text)
         });
         let messages: Vec<SendMessage<JsValue>> = messages.collect();

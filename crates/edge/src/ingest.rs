@@ -26,9 +26,9 @@ pub(crate) async fn ingest(
             let (status, label) = rejection.status();
             let fields = json!({"mask_id": mask, "status": status, "label": label, "detail": rejection.detail()});
             if 500 <= status {
-                log::error("rejected", fields)
+                log::error("rejected", fields);
             } else {
-                log::info("rejected", fields)
+                log::info("rejected", fields);
             }
             rejection.reply()
         }

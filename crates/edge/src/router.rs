@@ -182,8 +182,7 @@ async fn store(
             envelopes.iter().map(|envelope| envelope.meta.event_id.as_str()).collect();
         json!({"shard": shard, "event_ids": ids, "deliveries": routing.deliveries.len()})
     });
-    let waiting: Vec<Waiting> =
-        results.last().map(worker::D1Result::results).transpose()?.unwrap_or_default();
+    let waiting: Vec<Waiting> = results.last().map(rows).transpose()?.unwrap_or_default();
     let bells = bells(shard, waiting.into_iter().map(Waiting::into_parts).collect());
     bell::ring_dispatcher(&bells, 0, bindings).await;
     Ok(())

@@ -108,14 +108,16 @@ fn project_call<'a>(method: &str, rest: &[&'a str]) -> Result<ProjectCall<'a>, N
         (["eventdeliveries", delivery, "deliveryattempts", attempt], "GET") => {
             C::GetAttempt { delivery, attempt }
         }
+        (["events" | "eventdeliveries", _] | ["eventdeliveries"], _) => {
+            return Err(NoCall::Method { allow: "GET" });
+        }
         (
-            ["events", _]
-            | ["eventdeliveries"]
-            | ["eventdeliveries", _]
-            | ["eventdeliveries", _, "deliveryattempts"]
+            ["eventdeliveries", _, "deliveryattempts"]
             | ["eventdeliveries", _, "deliveryattempts", _],
             _,
-        ) => return Err(NoCall::Method { allow: "GET" }),
+        ) => {
+            return Err(NoCall::Method { allow: "GET" });
+        }
         _ => return Err(NoCall::Path),
     };
     Ok(found)

@@ -246,17 +246,14 @@ fn matches(
             if standard && claim.label != "v1" {
                 continue;
             }
-            let mac = match macs.iter().position(|(hash, _)| *hash == claim.hash) {
-                Some(at) => macs.get(at),
-                None => {
-                    let mac = match scheme.algorithm {
-                        Algorithm::Digest(hash) => digest(hash, &parts),
-                        _ => hmac(claim.hash, &key, &parts),
-                    };
-                    macs.push((claim.hash, mac));
-                    macs.last()
-                }
-            };
+            if !macs.iter().any(|(hash, _)| *hash == claim.hash) {
+                let mac = match scheme.algorithm {
+                    Algorithm::Digest(hash) => digest(hash, &parts),
+                    _ => hmac(claim.hash, &key, &parts),
+                };
+                macs.push((claim.hash, mac));
+            }
+            let mac = macs.iter().find(|(hash, _)| *hash == claim.hash);
             right |= mac.is_some_and(|(_, mac)| bool::from(mac.ct_eq(&claim.bytes)));
         }
     }
@@ -482,12 +479,17 @@ pub(crate) fn quote(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\u{8}' => quoted.push_str("\\b"),
             '\u{c}' => quoted.push_str("\\f"),
-            low @ ..' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(low))),
+            low @ ..' ' => quoted.extend(['\\', 'u', '0', '0', digit(low, 4), digit(low, 0)]),
             char => quoted.push(char),
         }
     }
     quoted.push('"');
     quoted
+}
+
+/// Four bits of a character below U+0100 in hex.
+fn digit(char: char, shift: u32) -> char {
+    char::from_digit((u32::from(char) >> shift) & 15, 16).unwrap_or('0')
 }
 
 /// CRC-32 as in zlib. Bit by bit: a table would be larger than the code it saves.

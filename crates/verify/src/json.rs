@@ -103,6 +103,27 @@ fn each<'a>(raw: &'a [u8], open: u8, mut visit: impl FnMut(&'a [u8], &'a [u8])) 
     }
 }
 
+/// The same JSON with other spaces between its tokens: `after` follows every comma and colon.
+/// Strings and numbers stay as they are.
+pub(crate) fn respaced(json: &[u8], after: &str) -> Vec<u8> {
+    let mut written = Vec::with_capacity(json.len());
+    let (mut inside, mut escaped) = (false, false);
+    for byte in json.iter().copied() {
+        if inside {
+            written.push(byte);
+            inside = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if !is_space(byte) {
+            written.push(byte);
+            inside = byte == b'"';
+            if byte == b',' || byte == b':' {
+                written.extend(after.as_bytes());
+            }
+        }
+    }
+    written
+}
+
 struct Walk<'a> {
     json: &'a [u8],
     at: usize,
@@ -273,6 +294,14 @@ mod tests {
         assert_eq!(at(r#"{"\u0061":1}"#, "a").as_deref(), Some("1"));
         assert_eq!(at(r#"{"a":9007199254740993}"#, "a").as_deref(), Some("9007199254740993"));
         assert_eq!(at(r#"{"a":"\ud83d"}"#, "a"), None);
+    }
+
+    #[test]
+    fn spaces_move_and_nothing_else() {
+        let json = br#"{ "a b" : [1.0, "x\\\", y: \\\\"],"c":"\\u00e9" }"#;
+        let compact = br#"{"a b":[1.0,"x\\\", y: \\\\"],"c":"\\u00e9"}"#;
+        assert_eq!(respaced(json, ""), compact);
+        assert_eq!(respaced(&respaced(json, " "), ""), compact);
     }
 
     #[test]

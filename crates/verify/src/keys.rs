@@ -124,7 +124,9 @@ fn in_json(raw: &[u8], kind: Kind, key_id: Option<&str>, depth: usize, keys: &mu
         return;
     }
     if let Some(items) = json::items(raw) {
-        items.into_iter().for_each(|item| in_json(item, kind, key_id, depth, keys));
+        for item in items {
+            in_json(item, kind, key_id, depth, keys);
+        }
         return;
     }
     let member = |name| json::find(raw, &[name]).and_then(json::text);

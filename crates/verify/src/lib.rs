@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
+#![allow(clippy::doc_markdown, reason = "the names of companies and standards are no code")]
 
 pub mod catalogue;
 mod custom;
+mod diagnose;
 mod ed25519;
 mod encoding;
 mod engine;
@@ -26,6 +28,7 @@ mod uri;
 mod user;
 mod verifier;
 
+pub use diagnose::{BodyForm, Finding, SecretForm, diagnose};
 pub use encoding::Encoding;
 pub use handshake::{Acknowledgement, Handshake, Question, acknowledge, confirmation, handshake};
 pub use hash::{Hash, digest, hmac};

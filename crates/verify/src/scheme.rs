@@ -166,10 +166,16 @@ pub enum Part<'a> {
     /// What precedes the colon of a `public:private` secret.
     Public,
     /// What no other part can say.
-    Custom(fn(&Request<'_>) -> Option<Vec<u8>>),
+    Custom(MakePart),
     /// As `Custom`, with the fields of the signature header.
-    CustomFields(fn(&Request<'_>, &[(String, String)], &Secret) -> Option<Vec<u8>>),
+    CustomFields(MakePartOfFields),
 }
+
+/// Makes a part from the request. `None`: the request lacks what it needs.
+pub type MakePart = fn(&Request<'_>) -> Option<Vec<u8>>;
+
+/// As [`MakePart`], with the pairs of the signature header.
+pub type MakePartOfFields = fn(&Request<'_>, &[(String, String)], &Secret) -> Option<Vec<u8>>;
 
 /// Which form of the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

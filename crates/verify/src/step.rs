@@ -137,9 +137,8 @@ impl Job {
                 for signature in &self.signatures {
                     match (&key, self.algorithm) {
                         (PublicKey::Ed25519(key), None) => {
-                            if ed25519::verify(key, &[message], signature) {
-                                matching = matching.or(Some(secret));
-                            }
+                            let right = ed25519::verify(key, &[message], signature);
+                            matching = matching.or(right.then_some(secret));
                         }
                         (PublicKey::Spki(key), Some(algorithm)) if queue.len() < MOST => {
                             let (key, message) = (key.clone(), message.clone());

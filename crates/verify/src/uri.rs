@@ -103,16 +103,9 @@ fn unescaped(url: &str) -> String {
             let known = ESCAPES.iter().find(|(have, _)| have.eq_ignore_ascii_case(code))?;
             Some((known.1, rest))
         });
-        match escape {
-            Some((char, rest)) => {
-                plain.push_str(char);
-                plain.push_str(rest);
-            }
-            None => {
-                plain.push('%');
-                plain.push_str(piece);
-            }
-        }
+        let (char, rest) = escape.unwrap_or(("%", piece));
+        plain.push_str(char);
+        plain.push_str(rest);
     }
     plain
 }

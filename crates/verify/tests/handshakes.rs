@@ -1,0 +1,320 @@
+//! Questions about the endpoint.
+
+mod support;
+
+use inlet_verify::{Handshake, Headers, Question, Request, acknowledge, catalogue, confirmation};
+use support::{NOW, mac, to};
+
+fn text(status: u16, body: &str) -> Option<(u16, String)> {
+    Some((status, body.to_owned()))
+}
+
+#[test]
+fn hub_challenges() {
+    let ask = "hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=open%20sesame";
+    for name in ["meta", "whatsapp", "instagram"] {
+        let meta = to(name).secrets(&["app secret", "verify_token:open sesame"]).get(ask);
+        assert_eq!(meta.answer(), text(200, "1158201444"));
+        let wrong = to(name).secrets(&["app secret", "verify_token:other"]).get(ask);
+        assert_eq!(wrong.answer(), text(403, "refused"));
+    }
+    let strava = to("strava").secret("open sesame").get(ask);
+    assert_eq!(strava.answer(), text(200, r#"{"hub.challenge":"1158201444"}"#));
+    let open = "hub.mode=unsubscribe&hub.topic=https%3A%2F%2Fexample.com%2Ffeed&hub.challenge=c";
+    for name in ["websub", "youtube"] {
+        assert_eq!(to(name).get(open).answer(), text(200, "c"));
+        assert_eq!(to(name).get("hub.mode=denied&hub.topic=x&hub.challenge=c").answer(), None);
+    }
+}
+
+/// The token of a question travels in URLs, so it may not become a key.
+#[test]
+fn a_verify_token_signs_nothing() {
+    let forged = format!("sha256={}", mac("verify_token:open sesame", "{}"));
+    let sent = to("meta").secrets(&["app secret", "verify_token:open sesame"]);
+    assert_eq!(sent.header("x-hub-signature-256", &forged).label(), "signature");
+}
+
+#[test]
+fn hmac_challenges() {
+    let x = to("x").get("crc_token=foo&nonce=bar").answer().unwrap();
+    assert!(x.1.starts_with(r#"{"response_token":"sha256="#), "{x:?}");
+    let linkedin = to("linkedin").get("challengeCode=890e4665-4dfe").answer();
+    let response = mac("hush", "890e4665-4dfe");
+    let want = format!(r#"{{"challengeCode":"890e4665-4dfe","challengeResponse":"{response}"}}"#);
+    assert_eq!(linkedin, text(200, &want));
+    let body = r#"{"eventName":"verify","payload":{"challenge":"abc"}}"#;
+    let want = format!(r#"{{"challenge":"{}"}}"#, mac("hush", "abc"));
+    assert_eq!(to("smartcar").body(body).answer(), text(200, &want));
+    let body = r#"{"event":"endpoint.url_validation","payload":{"plainToken":"abc"}}"#;
+    let want = format!(r#"{{"plainToken":"abc","encryptedToken":"{}"}}"#, mac("hush", "abc"));
+    assert_eq!(to("zoom").body(body).answer(), text(200, &want));
+}
+
+/// Whoever may choose what we sign would choose an event.
+#[test]
+fn no_challenge_is_a_forgery() {
+    let event = r#"{"for_user_id":"1"}"#;
+    let encoded = "%7B%22for_user_id%22%3A%221%22%7D";
+    assert_eq!(to("x").get(&format!("crc_token={encoded}")).answer(), text(403, "refused"));
+    let asked = format!("challengeCode=hmacsha256%3D{encoded}");
+    assert_eq!(to("linkedin").get(&asked).answer(), text(403, "refused"));
+    let stolen = format!(r#"v0:{NOW}:{event}"#).replace('"', "\\\"");
+    let body =
+        format!(r#"{{"event":"endpoint.url_validation","payload":{{"plainToken":"{stolen}"}}}}"#);
+    assert_eq!(to("zoom").body(body).answer(), text(403, "refused"));
+    let body = r#"{"eventName":"verify","payload":{"challenge":"{\"a\":1}"}}"#;
+    assert_eq!(to("smartcar").body(body).answer(), text(403, "refused"));
+    let braintree = to("braintree").secret("public:private").get("bt_challenge=cGF5bG9hZA");
+    assert_eq!(braintree.answer(), text(403, "refused"));
+}
+
+#[test]
+fn digest_challenges() {
+    let ebay = to("ebay").secret("verify_token:token").get("challenge_code=code").answer().unwrap();
+    let want = hex::encode(inlet_verify::digest(
+        inlet_verify::Hash::Sha256,
+        &[b"code", b"token", support::URL.as_bytes()],
+    ));
+    assert_eq!(ebay.1, format!(r#"{{"challengeResponse":"{want}"}}"#));
+}
+
+#[test]
+fn echoes() {
+    for (name, query, want) in [
+        ("dropbox", "challenge=a%2Bb", "a+b"),
+        ("nylas", "challenge=abc", "abc"),
+        ("onfleet", "check=abc", "abc"),
+    ] {
+        let sent = to(name).get(query);
+        assert_eq!(sent.answer(), text(200, want), "{name}");
+        assert_eq!(sent.answer_header("x-content-type-options").as_deref(), Some("nosniff"));
+    }
+    let graph = to("ms_graph").query("validationToken=Validation%3A+a%26b");
+    assert_eq!(graph.answer(), text(200, "Validation: a&b"));
+    assert_eq!(
+        to("dropbox").get(&format!("challenge={}", "a".repeat(9999))).answer(),
+        text(403, "refused")
+    );
+}
+
+#[test]
+fn tokens_in_questions() {
+    let fitbit = |query: &str| to("fitbit").secrets(&["key", "verify_token:t"]).get(query).answer();
+    assert_eq!(fitbit("verify=t"), text(204, ""));
+    assert_eq!(fitbit("verify=key"), text(404, ""));
+    let oura = to("oura").secret("t").get("verification_token=t&challenge=c").answer();
+    assert_eq!(oura, text(200, r#"{"challenge":"c"}"#));
+    let oura = to("oura").secret("t").get("verification_token=x&challenge=c").answer();
+    assert_eq!(oura, text(403, "refused"));
+    let okta = to("okta").get("").header("X-Okta-Verification-Challenge", "a\"b").answer();
+    assert_eq!(okta, text(200, r#"{"verification":"a\"b"}"#));
+}
+
+#[test]
+fn slack_is_answered_only_when_it_signs() {
+    let body = r#"{"type":"url_verification","challenge":"c"}"#;
+    let signature = format!("v0={}", mac("hush", &format!("v0:{NOW}:{body}")));
+    let signed = to("slack")
+        .body(body)
+        .header("x-slack-request-timestamp", &NOW.to_string())
+        .header("x-slack-signature", &signature);
+    assert_eq!(signed.answer(), text(200, "c"));
+    assert_eq!(to("slack").body(body).answer(), None);
+}
+
+#[test]
+fn json_challenges() {
+    assert_eq!(
+        to("monday").body(r#"{"challenge":"c"}"#).answer(),
+        text(200, r#"{"challenge":"c"}"#)
+    );
+    assert_eq!(to("monday").body(r#"{"challenge":"c","type":"x"}"#).answer(), None);
+    let body = r#"[{"data":{"validationCode":"512d"}}]"#;
+    let grid = to("azure_event_grid").header("aeg-event-type", "SubscriptionValidation").body(body);
+    assert_eq!(grid.answer(), text(200, r#"{"validationResponse":"512d"}"#));
+}
+
+#[test]
+fn twitch_callback() {
+    let (time, body) = ("2023-11-14T22:13:20Z", r#"{"challenge":"pogchamp"}"#);
+    let sent = |key: &str| {
+        to("twitch")
+            .body(body)
+            .header("twitch-eventsub-message-id", "m")
+            .header("twitch-eventsub-message-timestamp", time)
+            .header("twitch-eventsub-message-type", "webhook_callback_verification")
+            .header(
+                "twitch-eventsub-message-signature",
+                &format!("sha256={}", mac(key, &format!("m{time}{body}"))),
+            )
+            .answer()
+    };
+    assert_eq!(sent("hush"), text(200, "pogchamp"));
+    assert_eq!(sent("other"), None);
+}
+
+#[test]
+fn cloud_events_ask_for_permission() {
+    for name in ["cloudevents_http", "azure_event_grid"] {
+        let sent =
+            to(name).method("OPTIONS").header("WebHook-Request-Origin", "eventemitter.example.com");
+        assert_eq!(
+            sent.answer_header("webhook-allowed-origin").as_deref(),
+            Some("eventemitter.example.com")
+        );
+        assert_eq!(sent.answer_header("webhook-allowed-rate").as_deref(), Some("*"));
+    }
+    let injected =
+        to("cloudevents_http").method("OPTIONS").header("webhook-request-origin", "a\r\nb: c");
+    assert!(injected.ask().is_none());
+}
+
+/// Nothing proves who sends a secret to come, so it never replaces one.
+#[test]
+fn secrets_to_come() {
+    for name in ["asana", "clio", "zoho_mail"] {
+        let first = to(name).secrets(&[]).header("X-Hook-Secret", "s3cret");
+        let Some(Handshake::Capture { secret, status: 200, .. }) = first.ask() else {
+            panic!("{name}")
+        };
+        assert_eq!(secret.expose(), b"s3cret");
+        assert_eq!(first.answer_header("x-hook-secret").as_deref(), Some("s3cret"));
+        let hijack = to(name).header("X-Hook-Secret", "s3cret");
+        assert_eq!(hijack.answer(), text(403, "refused"));
+        let again = to(name).secret("s3cret").header("X-Hook-Secret", "s3cret");
+        assert_eq!(again.answer(), text(200, ""));
+    }
+    let body = r#"{"verification_token":"secret_x"}"#;
+    assert_eq!(to("notion").secrets(&[]).body(body).answer(), text(200, "captured"));
+    assert_eq!(to("notion").body(body).answer(), text(403, "refused"));
+}
+
+#[test]
+fn header_echoes() {
+    let sent = to("ringcentral").header("Validation-Token", "v");
+    assert_eq!(sent.answer_header("validation-token").as_deref(), Some("v"));
+    let sent = to("smartsheet").header("Smartsheet-Hook-Challenge", "v");
+    assert_eq!(sent.answer(), text(200, r#"{"smartsheetHookResponse":"v"}"#));
+    assert_eq!(to("front").header("X-Front-Challenge", "v").answer(), text(200, "v"));
+    let sent = to("adobe_sign").secret("client").get("").header("X-AdobeSign-ClientId", "client");
+    assert_eq!(sent.answer_header("x-adobesign-clientid").as_deref(), Some("client"));
+    let sent = to("adobe_sign").get("").header("X-AdobeSign-ClientId", "client");
+    assert_eq!(sent.answer(), text(403, "refused"));
+}
+
+#[test]
+fn discord_pings_are_answered_only_when_signed() {
+    let bad = to("discord")
+        .secret("cd92d5c447c6ae1bfe280f01612670306150136297d5cde3010f53a7eac57937")
+        .body(r#"{"type":1}"#)
+        .header("x-signature-timestamp", &NOW.to_string())
+        .header("x-signature-ed25519", &"00".repeat(64));
+    assert!(bad.ask().is_none());
+    assert_eq!(bad.label(), "signature");
+    assert_eq!(catalogue::find("discord").unwrap().failure_status, 401);
+}
+
+#[test]
+fn is_anybody_there() {
+    for name in ["trello", "mailchimp", "mandrill", "intercom", "zoho_desk"] {
+        assert_eq!(to(name).get("").answer(), text(200, ""), "{name}");
+        assert_eq!(to(name).method("HEAD").body("").answer(), text(200, ""), "{name}");
+        assert_eq!(to(name).body("{}").answer(), None, "{name}");
+    }
+}
+
+#[test]
+fn bandwidth_asks_first() {
+    let sent = to("bandwidth");
+    assert_eq!(sent.answer(), text(401, ""));
+    assert!(sent.answer_header("www-authenticate").unwrap().starts_with("Basic"));
+    assert!(to("bandwidth").header("authorization", "Basic x").ask().is_none());
+}
+
+#[test]
+fn tests_and_notices() {
+    assert_eq!(to("daily").body(r#"{"test":"test"}"#).answer(), text(200, ""));
+    assert_eq!(to("woocommerce").body("webhook_id=7").answer(), text(200, ""));
+    assert_eq!(to("woocommerce").body("webhook_id=7&a=b").answer(), None);
+    let sync = |token: &str| {
+        to("google_channel")
+            .header("x-goog-resource-state", "sync")
+            .header("x-goog-channel-token", token)
+    };
+    assert_eq!(sync("hush").answer(), text(200, ""));
+    assert_eq!(sync("other").answer(), None);
+    let body = r#"{"id":"1","type":"validation.webhook"}"#;
+    let hash = hex::encode(inlet_verify::digest(inlet_verify::Hash::Sha256, &[body.as_bytes()]));
+    let tebex = to("tebex").body(body).header("x-signature", &mac("hush", &hash));
+    assert_eq!(tebex.answer(), text(200, r#"{"id":"1"}"#));
+}
+
+#[test]
+fn xero_and_ebay_name_their_failure() {
+    for (name, status) in [("xero", 401), ("ebay", 412), ("gocardless", 498), ("github", 401)] {
+        assert_eq!(catalogue::find(name).unwrap().failure_status, status, "{name}");
+    }
+}
+
+#[test]
+fn deliveries_are_no_questions() {
+    for row in catalogue::all() {
+        let body = r#"{"id":"1","type":"order.created","event":"order.created"}"#;
+        let sent = to(row.name).header("authorization", "Basic x").body(body);
+        assert!(sent.ask().is_none(), "{}", row.name);
+    }
+}
+
+#[test]
+fn every_question_is_asked_by_somebody() {
+    let asked: Vec<Question> =
+        catalogue::all().iter().flat_map(|row| row.questions.iter().copied()).collect();
+    assert!(
+        28 <= {
+            let mut kinds: Vec<_> = asked.iter().map(|question| format!("{question:?}")).collect();
+            kinds.sort();
+            kinds.dedup();
+            kinds.len()
+        }
+    );
+}
+
+fn request<'a>(headers: &'a Headers, body: &'a [u8]) -> Request<'a> {
+    Request { method: "POST", url: "https://example.com/", headers, body }
+}
+
+#[test]
+fn acknowledgements() {
+    let headers = support::headers(&[("x-adobesign-clientid", "client")]);
+    let reply = |name: &str| acknowledge(catalogue::find(name).unwrap(), &request(&headers, b""));
+    assert_eq!(reply("adyen").unwrap().body, b"[accepted]");
+    assert_eq!(reply("dropbox_sign").unwrap().body, b"Hello API Event Received");
+    assert_eq!(reply("alipay").unwrap().body, b"success");
+    assert_eq!(reply("salesforce_om").unwrap().content_type, "text/xml");
+    let adobe = reply("adobe_sign").unwrap();
+    assert_eq!(adobe.headers, [("x-adobesign-clientid", "client".to_owned())]);
+    assert!(reply("github").is_none());
+}
+
+#[test]
+fn subscriptions_are_confirmed_only_at_amazon() {
+    let sns = catalogue::find("aws_sns").unwrap();
+    let headers = Headers::default();
+    let url = |url: &str| {
+        let body = format!(r#"{{"Type":"SubscriptionConfirmation","SubscribeURL":"{url}"}}"#);
+        confirmation(sns, &request(&headers, body.as_bytes()))
+    };
+    assert!(url("https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription").is_some());
+    assert!(url("https://sns.cn-north-1.amazonaws.com.cn/?a").is_some());
+    for wrong in [
+        "http://sns.us-west-2.amazonaws.com/",
+        "https://sns.us-west-2.amazonaws.com.evil.com/",
+        "https://evil.com/sns.us-west-2.amazonaws.com",
+        "https://sns.evil.com#.amazonaws.com/",
+        "https://sns.a.b.amazonaws.com/",
+        "https://x@sns.us-west-2.amazonaws.com/",
+    ] {
+        assert!(url(wrong).is_none(), "{wrong}");
+    }
+}

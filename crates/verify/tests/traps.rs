@@ -1,0 +1,352 @@
+//! What other implementations got wrong. Each is a test here.
+
+mod support;
+
+use inlet_verify::{
+    Encoding, Hash, Headers, Integrity, Place, Request, Secret, catalogue, digest, extract,
+    extract_each, hmac,
+};
+use support::{NOW, mac, mac64, secret, to};
+
+#[test]
+fn vercel_signs_with_sha1() {
+    let right = hex::encode(hmac(Hash::Sha1, b"hush", &[b"{}"]));
+    assert_eq!(to("vercel").header("x-vercel-signature", &right).label(), "ok");
+    let wrong = mac("hush", "{}");
+    assert_eq!(to("vercel").header("x-vercel-signature", &wrong).label(), "malformed");
+}
+
+#[test]
+fn box_signs_the_body_before_the_time() {
+    let time = "2023-11-14T22:13:20Z";
+    let sent = |message: &str| {
+        to("box")
+            .header("box-delivery-timestamp", time)
+            .header("box-signature-primary", &mac64(Hash::Sha256, b"hush", message))
+            .label()
+    };
+    assert_eq!(sent(&format!("{{}}{time}")), "ok");
+    assert_eq!(sent(&format!("{time}{{}}")), "signature");
+}
+
+#[test]
+fn sendgrid_is_no_hmac() {
+    let sent = to("sendgrid")
+        .header("x-twilio-email-event-webhook-timestamp", "1700000000")
+        .header("x-twilio-email-event-webhook-signature", &mac64(Hash::Sha256, b"hush", "{}"));
+    assert_ne!(sent.label(), "ok");
+}
+
+#[test]
+fn twilio_signs_url_and_fields() {
+    let form = "application/x-www-form-urlencoded";
+    let sent = |message: &str| {
+        to("twilio")
+            .url("https://example.com/it's")
+            .header("content-type", form)
+            .header("x-twilio-signature", &mac64(Hash::Sha1, b"hush", message))
+            .body("b=2&a=1")
+            .label()
+    };
+    assert_eq!(sent("https://example.com/it'sa1b2"), "ok");
+    assert_eq!(sent("https://example.com:443/it'sa1b2"), "ok");
+    assert_eq!(sent("https://example.com/it%27sa1b2"), "ok");
+    assert_eq!(sent("b=2&a=1"), "signature");
+}
+
+/// Who holds the signature of a bare URL may not attach a body to it.
+#[test]
+fn twilio_binds_json_bodies_too() {
+    let url = "https://example.com/in";
+    let signature = mac64(Hash::Sha1, b"hush", url);
+    let sent = to("twilio").url(url).header("x-twilio-signature", &signature);
+    assert_eq!(sent.label(), "missing");
+    let hash = hex::encode(digest(Hash::Sha256, &[b"{}"]));
+    let url = format!("https://example.com/in?bodySHA256={hash}");
+    let signature = mac64(Hash::Sha1, b"hush", &url);
+    let sent =
+        |body: &str| to("twilio").url(&url).header("x-twilio-signature", &signature).body(body);
+    assert_eq!(sent("{}").label(), "ok");
+    assert_eq!(sent("{ }").label(), "claim");
+    assert_eq!(sent("").label(), "claim");
+    let mandrill = mac64(Hash::Sha1, b"hush", support::URL);
+    let sent = to("mandrill").header("x-mandrill-signature", &mandrill).body("{}");
+    assert_eq!(sent.label(), "malformed");
+}
+
+#[test]
+fn stripe_keys_are_whole_and_svix_keys_are_decoded() {
+    let text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let key = Encoding::Base64.decode(&text.as_bytes()[6..]).unwrap();
+    let message = format!("{NOW}.{{}}");
+    let stripe = |signature: &str| {
+        to("stripe")
+            .secret(text)
+            .header("stripe-signature", &format!("t={NOW},v1={signature}"))
+            .label()
+    };
+    assert_eq!(stripe(&mac(text, &message)), "ok");
+    assert_eq!(stripe(&hex::encode(hmac(Hash::Sha256, &key, &[message.as_bytes()]))), "signature");
+    assert_eq!(
+        to("stripe").secret(text).header("stripe-signature", &mac(text, "{}")).label(),
+        "malformed"
+    );
+    let svix = |key: &[u8]| {
+        to("svix")
+            .secret(text)
+            .header("svix-id", "m")
+            .header("svix-timestamp", &NOW.to_string())
+            .header(
+                "svix-signature",
+                &format!("v1,{}", mac64(Hash::Sha256, key, &format!("m.{NOW}.{{}}"))),
+            )
+            .label()
+    };
+    assert_eq!(svix(&key), "ok");
+    assert_eq!(svix(text.as_bytes()), "signature");
+}
+
+#[test]
+fn recharge_and_old_hubspot_hash_without_hmac() {
+    let hash = hex::encode(digest(Hash::Sha256, &[b"hush{}"]));
+    assert_eq!(to("recharge").header("x-recharge-hmac-sha256", &hash).label(), "ok");
+    assert_eq!(
+        to("recharge").header("x-recharge-hmac-sha256", &mac("hush", "{}")).label(),
+        "signature"
+    );
+    assert_eq!(to("hubspot_v1").header("x-hubspot-signature", &hash).label(), "ok");
+}
+
+#[test]
+fn secrets_are_read_as_each_provider_writes_them() {
+    let base64 = Encoding::Base64.encode(b"raw key");
+    let polar = |key: &[u8]| {
+        to("polar")
+            .secret(&base64)
+            .header("webhook-id", "m")
+            .header("webhook-timestamp", &NOW.to_string())
+            .header(
+                "webhook-signature",
+                &format!("v1,{}", mac64(Hash::Sha256, key, &format!("m.{NOW}.{{}}"))),
+            )
+            .label()
+    };
+    assert_eq!(polar(base64.as_bytes()), "ok");
+    assert_eq!(polar(b"raw key"), "signature");
+    let airtable = format!("hmac-sha256={}", hex::encode(hmac(Hash::Sha256, b"raw key", &[b"{}"])));
+    assert_eq!(
+        to("airtable").secret(&base64).header("x-airtable-content-mac", &airtable).label(),
+        "ok"
+    );
+    let adyen = mac64(Hash::Sha256, b"\xab\xcd", "{}");
+    assert_eq!(to("adyen_platform").secret("ABcd").header("hmacsignature", &adyen).label(), "ok");
+    assert_eq!(
+        to("adyen_platform").secret("not hex").header("hmacsignature", &adyen).label(),
+        "bad_secret"
+    );
+}
+
+#[test]
+fn cashfree_has_no_dot() {
+    let time = format!("{NOW}000");
+    let sent = |message: &str| {
+        to("cashfree")
+            .header("x-webhook-timestamp", &time)
+            .header("x-webhook-signature", &mac64(Hash::Sha256, b"hush", message))
+            .label()
+    };
+    assert_eq!(sent(&format!("{time}{{}}")), "ok");
+    assert_eq!(sent(&format!("{time}.{{}}")), "signature");
+}
+
+#[test]
+fn mollie_repeats_its_header_and_others_may_not() {
+    let right = format!("sha256={}", mac("hush", "{}"));
+    let other = format!("sha256={}", mac("other", "{}"));
+    let mollie =
+        to("mollie").header("x-mollie-signature", &other).header("x-mollie-signature", &right);
+    assert_eq!(mollie.label(), "ok");
+    let joined = to("mollie").header("x-mollie-signature", &format!("{other}, {right}"));
+    assert_eq!(joined.label(), "ok");
+    for (first, second) in [(&other, &right), (&right, &other)] {
+        let github =
+            to("github").header("x-hub-signature-256", first).header("x-hub-signature-256", second);
+        assert_eq!(github.label(), "ambiguous");
+    }
+    let github = to("github").header("x-hub-signature-256", &format!("garbage, {right}"));
+    assert_eq!(github.label(), "ambiguous");
+}
+
+#[test]
+fn empty_keys_are_no_keys() {
+    assert!(Secret::new(*b"\0\0\0").is_none());
+    let signature = mac64(Hash::Sha256, b"", "{}");
+    assert_eq!(
+        to("adyen_platform").secret("0000").header("hmacsignature", &signature).label(),
+        "bad_secret"
+    );
+    // The identity: a key of low order, with which one signature fits every message.
+    let identity = format!("01{}", "00".repeat(31));
+    let signature = format!("{identity}{}", "00".repeat(32));
+    let discord = to("discord")
+        .secret(&identity)
+        .header("x-signature-timestamp", &NOW.to_string())
+        .header("x-signature-ed25519", &signature);
+    assert_eq!(discord.label(), "signature");
+}
+
+#[test]
+fn bytes_stay_as_they_arrived() {
+    let easypost = format!("hmac-sha256-hex={}", mac("se\u{301}cret", "{}"));
+    assert_eq!(
+        to("easypost").secret("s\u{e9}cret").header("x-hmac-signature", &easypost).label(),
+        "ok"
+    );
+    let body = r#"{"a":"\u001B[0m\u2665"}"#;
+    let signed = format!("sha256={}", mac("hush", body));
+    assert_eq!(to("github").header("x-hub-signature-256", &signed).body(body).label(), "ok");
+    let lower = body.replace("1B", "1b");
+    assert_eq!(
+        to("github").header("x-hub-signature-256", &signed).body(lower).label(),
+        "signature"
+    );
+    // Compressed bytes are signed as they are, and are no text.
+    let zipped = b"\x1f\x8b\x08\x00\xff";
+    let signed = hex::encode(hmac(Hash::Sha256, b"hush", &[zipped]));
+    assert_eq!(to("nylas").header("x-nylas-signature", &signed).body(zipped).label(), "ok");
+}
+
+#[test]
+fn a_segment_batch_is_refused() {
+    let first = r#"{"messageId":"1"}"#;
+    let batch = format!("[{first},{{}}]");
+    let signed = hex::encode(hmac(Hash::Sha1, b"hush", &[first.as_bytes()]));
+    assert_eq!(to("segment").header("x-signature", &signed).body(first).label(), "ok");
+    assert_eq!(to("segment").header("x-signature", &signed).body(batch).label(), "signature");
+}
+
+#[test]
+fn what_does_not_sign_its_body_says_so() {
+    for name in ["mailgun", "dropbox_sign", "mercado_pago", "midtrans", "lever", "google_pubsub"] {
+        assert_eq!(catalogue::find(name).unwrap().integrity, Integrity::Partial, "{name}");
+    }
+}
+
+#[test]
+fn batches_can_be_taken_apart() {
+    let headers = Headers::default();
+    let body =
+        br#"[{"eventId":1,"subscriptionId":9},{"eventId":9007199254740993,"subscriptionId":9}]"#;
+    let request = Request { method: "POST", url: "https://example.com/", headers: &headers, body };
+    assert_eq!(extract_each(&Place::Body("*.eventId"), &request), ["1", "9007199254740993"]);
+    let hubspot = catalogue::find("hubspot_v3").unwrap();
+    let id = extract(&hubspot.event_id.unwrap(), &request).unwrap();
+    assert_eq!(id, "1,9007199254740993:9,9");
+}
+
+#[test]
+fn a_forwarded_copy_comes_too_late() {
+    let body = format!(r#"{{"webhookTimestamp":{NOW}000}}"#);
+    let signed = mac("hush", &body);
+    let linear =
+        |now| to("linear").header("linear-signature", &signed).body(&body).now(now).label();
+    assert_eq!(linear(NOW + 60), "ok");
+    assert_eq!(linear(NOW + 61), "too_old");
+    let signed = format!("ts={NOW};h1={}", mac("hush", &format!("{NOW}:{{}}")));
+    let paddle = |now| to("paddle").header("paddle-signature", &signed).now(now).label();
+    assert_eq!(paddle(NOW + 5), "ok");
+    assert_eq!(paddle(NOW + 6), "too_old");
+}
+
+#[test]
+fn no_transport_header_names_an_event() {
+    fn names(place: &Place<'_>, found: &mut Vec<String>) {
+        match place {
+            Place::Header(name) => found.push((*name).to_owned()),
+            Place::All(places) | Place::First(places) => {
+                places.iter().for_each(|place| names(place, found));
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for row in catalogue::all() {
+        row.event_id.iter().for_each(|place| names(place, &mut found));
+    }
+    for poison in ["x-request-id", "x-amzn-trace-id", "traceparent", "cf-ray", "x-correlation-id"] {
+        assert!(!found.iter().any(|name| name == poison), "{poison}");
+    }
+}
+
+#[test]
+fn shopify_prefers_the_event_to_the_delivery() {
+    let headers = support::headers(&[("x-shopify-webhook-id", "w"), ("X-Shopify-Event-Id", "e")]);
+    let request =
+        Request { method: "POST", url: "https://example.com/", headers: &headers, body: b"" };
+    let shopify = catalogue::find("shopify").unwrap();
+    assert_eq!(extract(&shopify.event_id.unwrap(), &request).as_deref(), Some("e"));
+}
+
+#[test]
+fn gitlab_names_and_signs_events() {
+    let headers = support::headers(&[("idempotency-key", "i"), ("x-gitlab-event-uuid", "u")]);
+    let request =
+        Request { method: "POST", url: "https://example.com/", headers: &headers, body: b"" };
+    let gitlab = catalogue::find("gitlab").unwrap();
+    assert_eq!(extract(&gitlab.event_id.unwrap(), &request).as_deref(), Some("i"));
+    let signing = catalogue::find("gitlab_signing_token").unwrap();
+    assert_eq!(format!("{:?}", signing.event_id).contains("webhook-id"), true);
+}
+
+#[test]
+fn braintree_signs_with_or_without_a_line_break_and_only_our_pair_counts() {
+    let payload = "cGF5bG9hZA==";
+    let key = digest(Hash::Sha1, &[b"private"]);
+    let sign = |text: &str| hex::encode(hmac(Hash::Sha1, &key, &[text.as_bytes()]));
+    let sent = |pairs: &str| {
+        let body = format!(
+            "bt_signature={}&bt_payload=cGF5bG9hZA%3D%3D",
+            pairs.replace('&', "%26").replace('|', "%7C")
+        );
+        to("braintree").secret("ours:private").body(body).label()
+    };
+    let zeros = "0".repeat(40);
+    assert_eq!(sent(&format!("theirs|{zeros}&ours|{}", sign(payload))), "ok");
+    assert_eq!(sent(&format!("ours|{}", sign(&format!("{payload}\n")))), "ok");
+    assert_eq!(sent(&format!("theirs|{}", sign(payload))), "signature");
+    assert_eq!(sent(&format!("ours|{zeros}")), "signature");
+}
+
+#[test]
+fn tokens_do_not_choose_their_algorithm() {
+    let url_hash = hex::encode(digest(Hash::Sha256, &[support::URL.as_bytes()]));
+    let body_hash = hex::encode(digest(Hash::Sha256, &[b"{}"]));
+    let claims = format!(
+        r#"{{"iss":"MessageBird","url_hash":"{url_hash}","payload_hash":"{body_hash}","exp":{}}}"#,
+        NOW + 9
+    );
+    let token = |alg: &str, signature: Option<Hash>| {
+        let encode = |bytes: &[u8]| Encoding::Base64Url.encode(bytes);
+        let head = format!(r#"{{"alg":"{alg}","typ":"JWT"}}"#);
+        let signed = format!("{}.{}", encode(head.as_bytes()), encode(claims.as_bytes()));
+        let signature = signature.map(|hash| encode(&hmac(hash, b"hush", &[signed.as_bytes()])));
+        format!("{signed}.{}", signature.unwrap_or_default())
+    };
+    let sent = |token: &str| to("messagebird").header("messagebird-signature-jwt", token).label();
+    assert_eq!(sent(&token("HS256", Some(Hash::Sha256))), "ok");
+    assert_eq!(sent(&token("HS512", Some(Hash::Sha512))), "ok");
+    for alg in ["none", "None", "", "RS256", "HS1"] {
+        assert_eq!(sent(&token(alg, None)), "malformed", "{alg}");
+    }
+    assert_eq!(sent(&token("HS256", None)), "signature");
+    // A secret that is no MAC key of this row stays none.
+    let gong = to("gong")
+        .secret(support_pem())
+        .header("authorization", &token("HS256", Some(Hash::Sha256)));
+    assert_eq!(gong.label(), "malformed");
+    let _ = secret("x");
+}
+
+const fn support_pem() -> &'static str {
+    "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"
+}
