@@ -514,7 +514,7 @@ struct ListRow {
 /// Notes that a provider's question was answered, where the API shows it. An error is logged; the answer goes out all
 /// the same.
 pub(crate) async fn note_handshake(bindings: &Bindings, source: &Source, now: u64) {
-    if source.provider != "twitter" || source.crc_verified_at.is_some() {
+    if !source.is_twitter() || source.crc_verified_at.is_some() {
         return;
     }
     let noted: Result<(), Refusal> = async {

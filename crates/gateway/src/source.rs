@@ -285,7 +285,7 @@ impl Source {
             if is_new && secret.unwrap_or_default().is_empty() {
                 return Err(ApiError::bad_request(format!(
                     "hmac secret is required for {} source",
-                    provider.name
+                    self.provider
                 )));
             }
         }
@@ -465,6 +465,11 @@ impl Source {
         }
     }
 
+    /// Whether the provider is X, under either name: the one whose question leaves a mark on the source.
+    pub fn is_twitter(&self) -> bool {
+        catalogue::find(&self.provider).is_some_and(|row| matches!(row.name, "twitter" | "x"))
+    }
+
     /// The source as the API shows it. `origin` is where the gateway is reached, without a final slash.
     pub fn present(&self, origin: &str) -> Value {
         let verifier = &self.verifier;
@@ -483,7 +488,8 @@ impl Source {
         let api_key = verifier.api_key.as_ref().map(
             |key| json!({"header_name": key.header_name, "header_value": key.header_value.hint}),
         );
-        let provider_config = (self.provider == "twitter")
+        let provider_config = self
+            .is_twitter()
             .then(|| json!({"twitter": {"crc_verified_at": self.crc_verified_at.map(rfc3339)}}));
         json!({
             "uid": self.uid, "project_id": self.project_id, "mask_id": self.mask_id, "name": self.name,

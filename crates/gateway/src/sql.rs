@@ -628,7 +628,7 @@ pub(crate) mod tests {
         });
         let mut prepared =
             db.prepare(&statement.sql).unwrap_or_else(|error| panic!("{error}: {}", statement.sql));
-        let names: Vec<String> = prepared.column_names().iter().map(ToString::to_string).collect();
+        let names: Vec<String> = prepared.column_names().map(ToString::to_string).collect();
         let rows = prepared.query_map(params_from_iter(params), |row| {
             let mut object = serde_json::Map::new();
             for (index, name) in names.iter().enumerate() {

@@ -4,6 +4,7 @@
 //! `secrets`), `method`, `url`, `headers`, `body` (or `body_base64`), `timestamp` (the clock; none: any age will
 //! do), `key_document` (what a fetch of the key would return), `valid`, and for questions about the endpoint `handshake` and `expected_response`.
 //! Each verdict is printed as a line of JSON. The status is 1 if any contradicts `valid`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what the program is for")]
 
 use std::{env, fs, process::ExitCode};
 
@@ -115,10 +116,10 @@ fn compare(answer: &Handshake, expected: &Value) -> Verdict {
         expected => parse_one(body).as_ref() == Some(expected),
     };
     let reply = String::from_utf8_lossy(body);
-    match same {
-        true => Verdict { word: "handshake", reason: String::new() },
-        false => Verdict { word: "invalid", reason: format!("the reply would be {reply}") },
+    if same {
+        return Verdict { word: "handshake", reason: String::new() };
     }
+    Verdict { word: "invalid", reason: format!("the reply would be {reply}") }
 }
 
 fn parse_one(text: &[u8]) -> Option<Value> {
@@ -152,8 +153,10 @@ fn body(vector: &Value) -> Option<Vec<u8>> {
 
 /// The body of a form, for vectors that only list its fields.
 fn form(fields: &serde_json::Map<String, Value>) -> Vec<u8> {
-    let escape =
-        |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+    let escape = |text: &str| {
+        let bytes: Vec<_> = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        bytes.concat()
+    };
     let mut pairs = Vec::new();
     for (name, value) in fields {
         let values = value.as_array().map_or_else(|| vec![value], |values| values.iter().collect());

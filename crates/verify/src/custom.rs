@@ -132,12 +132,10 @@ pub(crate) fn hook0(
 pub(crate) fn plivo(request: &Request<'_>) -> Option<Vec<u8>> {
     let nonce = place::one(&Place::Header("x-plivo-signature-v3-nonce"), request).ok()?;
     let base = uri::form(request.url, UrlForm::Base);
-    let mut query = uri::pairs(uri::query(request.url).as_bytes());
-    query.sort_unstable();
+    let query = uri::sorted(uri::query(request.url).as_bytes());
     let query: Vec<_> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     let query = query.join("&");
-    let mut form = if request.method == "GET" { Vec::new() } else { uri::pairs(request.body) };
-    form.sort_unstable();
+    let form = if request.method == "GET" { Vec::new() } else { uri::sorted(request.body) };
     let form: String = form.into_iter().map(|(name, value)| name + &value).collect();
     let signed = match (query.is_empty(), form.is_empty()) {
         (true, true) => base,
@@ -152,9 +150,8 @@ pub(crate) fn plivo(request: &Request<'_>) -> Option<Vec<u8>> {
 /// <https://developer.paddle.com/classic/reference/zg9joji1mzu0mdi2-verifying-webhooks>
 #[expect(clippy::unnecessary_wraps, reason = "has the type of its siblings")]
 pub(crate) fn paddle_classic(request: &Request<'_>) -> Option<Vec<u8>> {
-    let mut pairs = uri::pairs(request.body);
+    let mut pairs = uri::sorted(request.body);
     pairs.retain(|(name, _)| name != "p_signature");
-    pairs.sort_unstable();
     let string = |text: &str| format!("s:{}:\"{text}\";", text.len());
     let inner: String = pairs.iter().map(|(name, value)| string(name) + &string(value)).collect();
     Some(format!("a:{}:{{{inner}}}", pairs.len()).into_bytes())
@@ -164,9 +161,8 @@ pub(crate) fn paddle_classic(request: &Request<'_>) -> Option<Vec<u8>> {
 /// <https://opendocs.alipay.com/common/02mse7>
 #[expect(clippy::unnecessary_wraps, reason = "has the type of its siblings")]
 pub(crate) fn alipay(request: &Request<'_>) -> Option<Vec<u8>> {
-    let mut pairs = uri::pairs(request.body);
+    let mut pairs = uri::sorted(request.body);
     pairs.retain(|(name, value)| name != "sign" && name != "sign_type" && !value.is_empty());
-    pairs.sort_unstable();
     let lines: Vec<_> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     Some(lines.join("&").into_bytes())
 }

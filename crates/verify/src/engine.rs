@@ -445,8 +445,7 @@ fn render<'r>(
         Part::Url(form) => owned(uri::form(request.url, *form)),
         Part::Form if !is_form(request) => Ok(Cow::Borrowed(&[])),
         Part::Form => {
-            let mut pairs = uri::pairs(request.body);
-            pairs.sort_unstable();
+            let mut pairs = uri::sorted(request.body);
             pairs.dedup();
             owned(pairs.into_iter().map(|(name, value)| name + &value).collect())
         }

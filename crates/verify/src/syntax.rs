@@ -76,11 +76,13 @@ pub(crate) fn read(
 /// Refuses two different values where the provider sends one: a proxy or application behind us
 /// might look at the other.
 fn alone(place: &Place<'_>, lines: &[String]) -> Result<(), Refused> {
-    let mut distinct: Vec<&str> =
-        lines.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
-    distinct.sort_unstable();
-    distinct.dedup();
-    match distinct.iter().filter(|piece| !piece.is_empty()).count() {
+    let mut distinct: Vec<&str> = Vec::new();
+    for piece in lines.iter().flat_map(|line| line.split(',')).map(str::trim) {
+        if !piece.is_empty() && !distinct.contains(&piece) && distinct.len() < MOST {
+            distinct.push(piece);
+        }
+    }
+    match distinct.len() {
         0 | 1 => Ok(()),
         times => Err(Refused::Ambiguous { what: place.to_string(), times }),
     }

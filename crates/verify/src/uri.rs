@@ -17,6 +17,13 @@ pub(crate) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
         .collect()
 }
 
+/// As [`pairs`], sorted.
+pub(crate) fn sorted(encoded: &[u8]) -> Vec<(String, String)> {
+    let mut pairs = pairs(encoded);
+    pairs.sort_unstable();
+    pairs
+}
+
 /// What stands between `?` and `#`, without either. Empty where there is none.
 pub(crate) fn query(url: &str) -> &str {
     let before_fragment = url.split('#').next().unwrap_or_default();

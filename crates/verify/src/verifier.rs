@@ -94,7 +94,7 @@ impl Verifier {
     /// The lower-case names of the headers that carry a signature or a secret: not for logs,
     /// and not for forwarding.
     pub fn credential_headers(&self) -> Vec<String> {
-        let mut names = match self {
+        let found = match self {
             Self::Noop => Vec::new(),
             Self::Hmac { header, .. } | Self::ApiKey { header, .. } => {
                 vec![header.to_ascii_lowercase()]
@@ -103,8 +103,12 @@ impl Verifier {
             Self::Provider { provider, secrets } => headers_of(&provider.check, secrets),
             Self::Scheme { scheme, .. } => scheme.credential_header().into_iter().collect(),
         };
-        names.sort_unstable();
-        names.dedup();
+        let mut names: Vec<String> = Vec::with_capacity(found.len());
+        for name in found {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         names
     }
 }

@@ -1,4 +1,11 @@
 //! Requests that nobody would send in good faith, and those that only clumsy people would.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test may stop where it fails"
+)]
 
 mod support;
 
@@ -54,7 +61,8 @@ fn lists_of_signatures() {
     assert_eq!(sent(&right), "malformed");
     assert_eq!(sent("v1,"), "malformed");
     // Whoever sends thousands of guesses has only the first hundred looked at.
-    let guesses: String = (0..5000).map(|guess| format!("v1,{guess:043}= ")).collect();
+    let guesses: Vec<_> = (0..5000).map(|guess| format!("v1,{guess:043}= ")).collect();
+    let guesses = guesses.concat();
     assert_eq!(sent(&guesses), "signature");
     assert_eq!(sent(&format!("{guesses}v1,{right}")), "signature");
 }
@@ -77,7 +85,8 @@ fn several_secrets() {
 
 #[test]
 fn any_bytes_are_a_body() {
-    for body in [&b""[..], b"\xff\xfe\x00", b"\xed\xa0\x80", &[0; 70_000]] {
+    let large = vec![0; 70_000];
+    for body in [&b""[..], b"\xff\xfe\x00", b"\xed\xa0\x80", &large] {
         let signed = hex::encode(inlet_verify::hmac(Hash::Sha256, b"hush", &[body]));
         let sent = to("razorpay").header("x-razorpay-signature", &signed).body(body);
         assert_eq!(sent.label(), "ok");
@@ -262,7 +271,7 @@ fn signatures_that_do_not_match_are_tried_to_the_last() {
 
 #[test]
 fn key_ids_stay_out_of_urls() {
-    let (token, _) = ("eyJhbGciOiJSUzI1NiIsImtpZCI6Ii4uLy4uL3gifQ.e30.AAAA", ());
+    let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6Ii4uLy4uL3gifQ.e30.AAAA";
     let outcome = start("google_pubsub", &[("authorization", &format!("Bearer {token}"))], "{}");
     assert!(matches!(outcome, Outcome::Done(Err(_))), "{outcome:?}");
 }
@@ -279,9 +288,9 @@ fn no_row_panics_on_nothing() {
         ] {
             let request = Request { method, url, headers: &headers, body };
             let secrets = vec![secret("x")];
-            let _ = handshake(row, &secrets, &request, UnixTime(0));
+            drop(handshake(row, &secrets, &request, UnixTime(0)));
             let verifier = Verifier::Provider { provider: row, secrets };
-            let _ = verifier.verify(&request, UnixTime(u64::MAX));
+            drop(verifier.verify(&request, UnixTime(u64::MAX)));
         }
     }
 }

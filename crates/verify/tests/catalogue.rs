@@ -1,4 +1,11 @@
 //! Walks the table, and the vectors of `vectors/`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test may stop where it fails"
+)]
 
 use std::collections::HashSet;
 

@@ -1,4 +1,11 @@
 //! The verifiers that are configured by hand, and the vectors Convoy is tested with.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test may stop where it fails"
+)]
 
 use inlet_verify::{
     Encoding, Handshake, Hash, Headers, Refused, Request, Secret, UnixTime, Verified, Verifier,
@@ -59,7 +66,7 @@ fn convoy_hmac() {
         (&hex, "Hash with characters outside hex", "malformed"),
         (&hex, "", "empty"),
         (&hex, "  ", "empty"),
-        (&hex, &HEX[..126], "malformed"),
+        (&hex, HEX.get(..126).unwrap_or_default(), "malformed"),
         (&hex, BASE64, "malformed"),
         (&hex, &"ab".repeat(100_000), "malformed"),
         (&base64, BASE64, "ok"),
@@ -121,7 +128,8 @@ fn no_secret_believes_nobody() {
 
 #[test]
 fn every_hash_and_any_bytes() {
-    let bodies: [&[u8]; 4] = [b"", b"\xff\xfe\x00", "é".as_bytes(), &[0; 100_000]];
+    let large = vec![0; 100_000];
+    let bodies: [&[u8]; 4] = [b"", b"\xff\xfe\x00", "é".as_bytes(), &large];
     for hash in Hash::ALL {
         for encoding in [Encoding::Hex, Encoding::Base64] {
             let verifier = Verifier::Hmac {
@@ -148,7 +156,7 @@ fn convoy_providers() {
     for (name, header, value, want) in [
         ("github", "X-Hub-Signature-256", hex, "ok"),
         ("github", "X-Hub-Signature-256", &junk, "malformed"),
-        ("github", "X-Hub-Signature-256", &hex[7..], "malformed"),
+        ("github", "X-Hub-Signature-256", hex.get(7..).unwrap_or_default(), "malformed"),
         ("github", "X-Hub-Signature-256", "sha256=", "malformed"),
         ("shopify", "X-Shopify-Hmac-SHA256", base64, "ok"),
         ("twitter", "X-Twitter-Webhooks-Signature", &labelled, "ok"),

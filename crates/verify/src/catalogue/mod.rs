@@ -60,8 +60,11 @@ pub fn all() -> &'static [&'static Provider] {
             productivity::ROWS,
             standard::ROWS,
         ];
-        let mut rows: Vec<_> = families.into_iter().flatten().collect();
-        rows.sort_unstable_by_key(|row| row.name);
+        let mut rows: Vec<&'static Provider> = Vec::new();
+        for row in families.into_iter().flatten() {
+            let at = rows.partition_point(|have| have.name < row.name);
+            rows.insert(at, row);
+        }
         rows
     })
 }

@@ -77,7 +77,7 @@ impl Sent {
     }
 
     pub(crate) fn url(mut self, url: &str) -> Self {
-        self.url = url.to_owned();
+        url.clone_into(&mut self.url);
         self
     }
 
