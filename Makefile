@@ -1,10 +1,6 @@
-# Every target sets up what it needs; see scripts/README.md for their options.
+# Every target sets up what it needs. Options (`make dev PORT=9999`, `PORT=9999 make dev`): see scripts/README.md.
 .DEFAULT_GOAL := help
 .PHONY: help setup build dev test bench chaos consumer deploy fmt lint clean
-
-STATE ?= .inlet/state
-INLET_URL ?= http://127.0.0.1:8787
-export STATE INLET_URL
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'

@@ -59,7 +59,7 @@ async function must(args, options) {
 }
 
 function failure(args, { code, stdout, stderr }) {
-  const text = `${stdout}${stderr}`.trim();
+  const text = `${stdout}${stderr}`.replace(/\x1b\[[0-9;]*m/g, "").trim();
   let hint = "";
   if (/CLOUDFLARE_API_TOKEN|not authenticated|Authentication error|Not logged in/i.test(text)) {
     hint = "\nNot logged in, or not allowed to: npx wrangler login (or set CLOUDFLARE_API_TOKEN).";

@@ -238,11 +238,12 @@ SOURCE=$(post /sources '{"name":"github","type":"http","provider":"github","veri
 SOURCE_ID=$(node scripts/json.mjs data.uid <<<"$SOURCE") SOURCE_URL=$(node scripts/json.mjs data.url <<<"$SOURCE")
 ENDPOINT_ID=$(post /endpoints '{"name":"receiver","url":"http://127.0.0.1:9000/hooks"}' | node scripts/json.mjs data.uid)
 post /subscriptions '{"name":"github to receiver","source_id":"'$SOURCE_ID'","endpoint_id":"'$ENDPOINT_ID'"}' | node scripts/json.mjs message
-curl -i -H 'X-Hub-Signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17' -d 'Hello, World!' "$SOURCE_URL"
+ANSWER=$(curl -sS -H 'Content-Type: text/plain' -H 'X-Hub-Signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17' -d 'Hello, World!' "$SOURCE_URL")
+echo "$ANSWER"
 
 and what became of it:
 
-EVENT_ID=$(get "/events?sourceId=$SOURCE_ID" | node scripts/json.mjs data.content.0.uid)
+EVENT_ID=$(node scripts/json.mjs event_id <<<"$ANSWER")
 get "/events/$EVENT_ID" | node scripts/json.mjs data
 DELIVERY_ID=$(get "/eventdeliveries?eventId=$EVENT_ID" | node scripts/json.mjs data.content.0.uid)
 get "/eventdeliveries/$DELIVERY_ID/deliveryattempts" | node scripts/json.mjs data

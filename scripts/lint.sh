@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# What CI checks besides the tests: formatting, lints, documentation, and that the pure crates stay pure.
+# What CI checks besides the tests: formatting, lints, documentation, the Worker's target.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-WASM=(--target wasm32-unknown-unknown)
+# As worker-build compiles: its flag, and its own target directory (see build-edge.sh).
+export WASM_BINDGEN_USE_JS_SYS=1
+WASM=(--target wasm32-unknown-unknown --target-dir target/worker)
 
 step() {
   say "lint: $*"
@@ -18,8 +20,7 @@ done
 
 step cargo fmt --all --check
 step cargo clippy --workspace --exclude inlet-edge --all-targets -- -D warnings
-# The Worker's own target directory and flag, or this would undo worker-build's work (see build-edge.sh).
-step env WASM_BINDGEN_USE_JS_SYS=1 cargo clippy -p inlet-edge "${WASM[@]}" --target-dir target/worker -- -D warnings
-step env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace
-# No clock, no sockets, no threads: what compiles for the bare target knows none of them.
+step cargo clippy -p inlet-edge "${WASM[@]}" -- -D warnings
+# The pure crates compile for the Worker's target on their own, without `worker`.
 step cargo check -p inlet-verify -p inlet-gateway "${WASM[@]}"
+step env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace

@@ -43,11 +43,15 @@ fn main() -> ExitCode {
         }
         let life = Duration::from_millis(500 + random.below(2000));
         let load = Load::new(gateway.url(), &path, round);
-        let (ids, refused) = load.run(connections, life, || gateway.kill9());
+        // Every other time the load ends first, so that the kill meets the router and the dispatcher.
+        let quiet =
+            Duration::from_millis(if round % 2 == 0 { 200 + random.below(1800) } else { 0 });
+        let (ids, refused) = load.run(connections, life, quiet, || gateway.kill9());
         note_deliveries(&endpoint, &mut delivered);
         println!(
-            "round {round:>3}: killed after {:>4} ms, acknowledged {:>6}, refused {:>5}, delivered so far {:>7}",
+            "round {round:>3}: {:>4} ms of load, {:>4} ms of quiet, killed; acknowledged {:>6}, refused {:>5}, delivered so far {:>7}",
             life.as_millis(),
+            quiet.as_millis(),
             ids.len(),
             refused,
             delivered.len(),
@@ -95,12 +99,21 @@ impl Load {
         }
     }
 
-    /// Runs for `life`, then `kill`; answers the ids that were acknowledged, and how many were refused.
-    fn run(&self, connections: usize, life: Duration, kill: impl FnOnce()) -> (Vec<String>, usize) {
+    /// Posts for `life`, pauses for `quiet`, then `kill`s; without a pause the load goes on until the
+    /// gateway is dead. Answers the ids that were acknowledged, and how many were refused.
+    fn run(
+        &self,
+        connections: usize,
+        life: Duration,
+        quiet: Duration,
+        kill: impl FnOnce(),
+    ) -> (Vec<String>, usize) {
         thread::scope(|scope| {
             let workers: Vec<_> =
                 (0..connections).map(|number| scope.spawn(move || self.post_all(number))).collect();
             thread::sleep(life);
+            self.stop.store(!quiet.is_zero(), Ordering::Release);
+            thread::sleep(quiet);
             kill();
             self.stop.store(true, Ordering::Release);
             let acknowledged = workers

@@ -13,7 +13,7 @@ use crate::{gateway, in_both_modes};
 /// Waits until this many deliveries have succeeded and none is unfinished.
 fn wait_for_deliveries(project: &Project<'_>, count: usize) {
     poll_until("the deliveries are done", || {
-        let deliveries = project.list("/eventdeliveries?perPage=1000");
+        let deliveries = project.stored_deliveries();
         let done = deliveries.iter().all(|delivery| delivery["status"] == "Success");
         (done && deliveries.len() >= count).then_some(())
     });

@@ -107,7 +107,7 @@ fn many_events_are_delivered_once_each() {
         endpoint.wait_for(EVENTS);
         gateway.cron();
         poll_until("all deliveries are finished", || {
-            let deliveries = project.list("/eventdeliveries?perPage=1000");
+            let deliveries = project.stored_deliveries();
             let done = deliveries.iter().all(|delivery| delivery["status"] == "Success");
             (done && deliveries.len() == EVENTS).then_some(())
         });

@@ -18,7 +18,7 @@ struct Story {
 impl Story {
     #[track_caller]
     fn new(builder: Builder) -> Self {
-        let gateway = builder.start();
+        let gateway = builder.var("SWEEP_AFTER_SECONDS", "2").start();
         let endpoint = Endpoint::ok();
         let (uid, key, source) = {
             let project = gateway.project();
@@ -201,6 +201,7 @@ fn a_source_is_found_without_its_snapshot_and_without_its_cache() {
     }
     story.gateway.restart();
     story.post("{\"n\":0}").expect(200);
+    story.wait_for_bodies(&bodies(1));
     // And from the snapshot when the database is away.
     story.gateway.restart();
     story.gateway.refuse("DB", None);

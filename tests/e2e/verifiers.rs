@@ -236,9 +236,9 @@ fn twitter_gets_its_challenge_answered() {
         reply.json(),
         json!({"response_token": "sha256=HXvxTdsfShG6k2zC9NVANwFquJBdOugRYHax2vNiiOo="})
     );
-    let token = "any other token";
+    let token = "bmFtZT1+/w==";
     let expected = format!("sha256={}", base64(&hmac_sha256(SECRET.as_bytes(), token.as_bytes())));
-    let reply = gateway().get(&format!("{path}?crc_token=any%20other%20token")).expect(200);
+    let reply = gateway().get(&format!("{path}?crc_token=bmFtZT1%2B%2Fw%3D%3D")).expect(200);
     assert_eq!(reply.json()["response_token"], expected);
     let status = gateway().get(&path).status;
     assert!((400..500).contains(&status), "a GET without a token: {status}");

@@ -4,7 +4,7 @@
 //
 // prints one JSON line when it is ready ({url, controlUrl, pid, workerdPid, startMs}), sends everything
 // the Worker logs to stderr, and stops when its stdin closes: whoever started it and died leaves
-// nothing behind. Options (all optional but `state`):
+// nothing behind. What `controlUrl` answers stands in `control.mjs`. Options (all optional but `state`):
 //
 //   state       folder that keeps D1, KV and R2; a second start on it finds what the first one wrote
 //   ephemeral   remove `state` when stdin closes
@@ -16,7 +16,6 @@
 //   port        of the Worker (default: any free one)
 //   migrate     false: leave the databases as they are
 
-import { createServer } from "node:http";
 import { mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -86,21 +85,26 @@ function collectModules(main, tap) {
   return { modules, modulesRoot: "/harness" };
 }
 
+/** Asks the control Worker. */
+async function control(path, body) {
+  const reply = await fetch(controlUrl + path, { method: "POST", body: JSON.stringify(body) });
+  const answer = await reply.json();
+  if (!reply.ok) throw new Error(`${path}: ${answer.error}`);
+  return answer;
+}
+
 /** Applies what is new, with the bookkeeping of `wrangler d1 migrations apply`. */
-async function migrate(database, folder) {
-  await database
-    .prepare(
-      "CREATE TABLE IF NOT EXISTS d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)",
-    )
-    .run();
-  const { results } = await database.prepare("SELECT name FROM d1_migrations").all();
-  const applied = new Set(results.map((row) => row.name));
+async function migrate(db, folder) {
+  const create =
+    "CREATE TABLE IF NOT EXISTS d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)";
+  await control("/sql", { db, sql: create });
+  const { rows } = await control("/sql", { db, sql: "SELECT name FROM d1_migrations" });
+  const applied = new Set(rows.map((row) => row.name));
   const files = readdirSync(folder).filter((name) => name.endsWith(".sql")).sort();
   for (const name of files.filter((file) => !applied.has(file))) {
-    await database.batch([
-      database.prepare(readFileSync(join(folder, name), "utf8").trim()),
-      database.prepare("INSERT INTO d1_migrations (name) VALUES (?1)").bind(name),
-    ]);
+    const note = { sql: "INSERT INTO d1_migrations (name) VALUES (?1)", params: [name] };
+    const sql = readFileSync(join(folder, name), "utf8").trim();
+    await control("/batch", { db, statements: [{ sql }, note] });
   }
 }
 
@@ -108,12 +112,6 @@ class StderrLog extends Log {
   log(message) {
     process.stderr.write(`${message}\n`);
   }
-}
-
-async function readBody(request) {
-  const chunks = [];
-  for await (const chunk of request) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }
 
 const options = JSON.parse(process.argv[2] ?? "{}");
@@ -138,9 +136,6 @@ const consumers = Object.fromEntries(
   ]),
 );
 
-const sockets = [{ host: "127.0.0.1", port: options.port ?? 0 }];
-if (options.tap) sockets.push({ host: "127.0.0.1", port: 0, entrypoint: "HarnessTap" });
-
 const sunk = new Set(options.sink ?? []);
 const pick = (wanted) =>
   Object.fromEntries(Object.entries(consumers).filter(([queue]) => sunk.has(queue) === wanted));
@@ -156,7 +151,7 @@ const worker = {
   r2Buckets: byBinding(config.r2_buckets, "bucket_name"),
   queueProducers: byBinding(config.queues?.producers, "queue"),
   queueConsumers: pick(false),
-  unsafeDirectSockets: sockets,
+  unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
 };
 
 const sink = {
@@ -167,8 +162,34 @@ const sink = {
   queueConsumers: pick(true),
 };
 
+const resources = {
+  d1Databases: worker.d1Databases,
+  kvNamespaces: worker.kvNamespaces,
+  r2Buckets: worker.r2Buckets,
+};
+const controller = {
+  ...resources,
+  name: "control",
+  modules: [
+    {
+      type: "ESModule",
+      path: "/control.mjs",
+      contents: readFileSync(join(HARNESS, "control.mjs"), "utf8"),
+    },
+  ],
+  modulesRoot: "/",
+  compatibilityDate: config.compatibility_date,
+  compatibilityFlags: ["service_binding_extra_handlers"],
+  bindings: { CRON: config.triggers?.crons?.[0] ?? "* * * * *" },
+  serviceBindings: {
+    WORKER: config.name,
+    ...(options.tap ? { TAP: { name: config.name, entrypoint: "HarnessTap" } } : {}),
+  },
+  unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+};
+
 const mf = new Miniflare({
-  workers: sunk.size > 0 ? [worker, sink] : [worker],
+  workers: [worker, controller, ...(sunk.size > 0 ? [sink] : [])],
   host: "127.0.0.1",
   port: 0,
   cf: false,
@@ -191,13 +212,13 @@ async function stop(code) {
 process.stdin.on("close", () => stop(0)).on("error", () => stop(0)).resume();
 
 await mf.ready;
+const url = (await mf.unsafeGetDirectURL()).origin;
+const controlUrl = (await mf.unsafeGetDirectURL("control")).origin;
 if (options.migrate !== false) {
   for (const { binding, migrations_dir } of databases) {
-    if (migrations_dir) await migrate(await mf.getD1Database(binding), join(ROOT, migrations_dir));
+    if (migrations_dir) await migrate(binding, join(ROOT, migrations_dir));
   }
 }
-const url = (await mf.unsafeGetDirectURL()).origin;
-const tapUrl = options.tap ? (await mf.unsafeGetDirectURL(undefined, "HarnessTap")).origin : null;
 
 /** workerd is the only child of this process that is called so. */
 function workerdPid() {
@@ -206,77 +227,11 @@ function workerdPid() {
   return Number(children.split(" ").find(isWorkerd));
 }
 
-/** What the control server answers: `"METHOD /path": (query, body) => JSON`. */
-const routes = {
-  "POST /sql": async (_query, body) => {
-    const { db, sql, params = [] } = JSON.parse(body);
-    const database = await mf.getD1Database(db);
-    const { results, meta } = await database.prepare(sql).bind(...params).all();
-    return { rows: results, meta };
-  },
-  "GET /kv": async (query) => {
-    const namespace = await mf.getKVNamespace("CONFIG");
-    if (query.has("key")) return { value: await namespace.get(query.get("key")) };
-    return { keys: (await namespace.list()).keys.map((key) => key.name) };
-  },
-  "DELETE /kv": async (query) => {
-    await (await mf.getKVNamespace("CONFIG")).delete(query.get("key"));
-    return {};
-  },
-  "GET /r2": async (query) => {
-    const bucket = await mf.getR2Bucket("BODIES");
-    if (!query.has("key")) return { keys: (await bucket.list()).objects.map((item) => item.key) };
-    const object = await bucket.get(query.get("key"));
-    if (object === null) return { base64: null };
-    return { base64: Buffer.from(await object.arrayBuffer()).toString("base64") };
-  },
-  "DELETE /r2": async (query) => {
-    await (await mf.getR2Bucket("BODIES")).delete(query.get("key"));
-    return {};
-  },
-  "POST /cron": async (_query, body) => {
-    const given = body.length > 0 ? JSON.parse(body) : {};
-    const worker = await mf.getWorker();
-    return worker.scheduled({ cron: given.cron ?? config.triggers?.crons?.[0] });
-  },
-  "POST /fault": async (_query, body) => tapped("/fault", body),
-  "POST /counters": async (_query, body) => tapped("/counters", body),
-  "POST /dispose": async () => {
-    setImmediate(() => stop(0));
-    return {};
-  },
+const ready = {
+  url,
+  controlUrl,
+  pid: process.pid,
+  workerdPid: workerdPid(),
+  startMs: Math.round(performance.now() - started),
 };
-
-async function tapped(path, body) {
-  if (tapUrl === null) throw new Error("the gateway was started without its tap");
-  const reply = await fetch(tapUrl + path, { method: "POST", body });
-  return reply.json();
-}
-
-const control = createServer(async (request, response) => {
-  const { pathname, searchParams } = new URL(request.url, "http://control");
-  const route = routes[`${request.method} ${pathname}`];
-  let status = route === undefined ? 404 : 200;
-  let answer = { error: "no such route" };
-  if (route !== undefined) {
-    try {
-      answer = await route(searchParams, await readBody(request));
-    } catch (error) {
-      status = 500;
-      answer = { error: String(error?.message ?? error) };
-    }
-  }
-  response.writeHead(status, { "content-type": "application/json" });
-  response.end(JSON.stringify(answer));
-});
-control.keepAliveTimeout = 60_000;
-control.listen(0, "127.0.0.1", () => {
-  const ready = {
-    url,
-    controlUrl: `http://127.0.0.1:${control.address().port}`,
-    pid: process.pid,
-    workerdPid: workerdPid(),
-    startMs: Math.round(performance.now() - started),
-  };
-  process.stdout.write(`${JSON.stringify(ready)}\n`);
-});
+process.stdout.write(`${JSON.stringify(ready)}\n`);

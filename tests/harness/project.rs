@@ -162,6 +162,13 @@ impl Project<'_> {
         self.gateway.sql("EVENTS_0", sql, &[json!(self.uid)])
     }
 
+    /// Rows of the delivery store, for the same reason.
+    #[track_caller]
+    pub fn stored_deliveries(&self) -> Vec<Value> {
+        let sql = "SELECT * FROM deliveries WHERE project_id = ?1 ORDER BY id";
+        self.gateway.sql("EVENTS_0", sql, &[json!(self.uid)])
+    }
+
     #[track_caller]
     pub fn deliveries(&self, event_id: &str) -> Vec<Value> {
         self.list(&format!("/eventdeliveries?eventId={event_id}&perPage=1000"))

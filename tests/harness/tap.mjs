@@ -5,13 +5,14 @@ import Worker from "./worker/main.mjs";
 
 /** binding -> {match}: calls (or statements that contain `match`) are refused while it is here. */
 const faults = new Map();
-/** binding -> {calls, messages, statements, rowsRead, rowsWritten} */
+/** binding -> {calls, messages, statements, rowsRead, rowsWritten, bySql: {sql: {…}}} */
 const counters = new Map();
 const tapped = new WeakSet();
 
 function counter(binding) {
   if (!counters.has(binding)) {
-    counters.set(binding, { calls: 0, messages: 0, statements: 0, rowsRead: 0, rowsWritten: 0 });
+    const none = { calls: 0, messages: 0, statements: 0, rowsRead: 0, rowsWritten: 0, bySql: {} };
+    counters.set(binding, none);
   }
   return counters.get(binding);
 }
@@ -36,11 +37,14 @@ function patch(object, methods) {
   }
 }
 
-function countResult(binding, result) {
+function countResult(binding, sql, result) {
   const count = counter(binding);
-  count.statements += 1;
-  count.rowsRead += result?.meta?.rows_read ?? 0;
-  count.rowsWritten += result?.meta?.rows_written ?? 0;
+  const ofSql = (count.bySql[sql] ??= { statements: 0, rowsRead: 0, rowsWritten: 0 });
+  for (const each of [count, ofSql]) {
+    each.statements += 1;
+    each.rowsRead += result?.meta?.rows_read ?? 0;
+    each.rowsWritten += result?.meta?.rows_written ?? 0;
+  }
   return result;
 }
 
@@ -48,7 +52,7 @@ function tapStatement(binding, statement, sql) {
   const run = (original) => async (...args) => {
     counter(binding).calls += 1;
     refuse(binding, sql);
-    return countResult(binding, await original(...args));
+    return countResult(binding, sql, await original(...args));
   };
   // `first` and `raw` answer without the meta data, so they ask through `all` once the tap is on.
   const all = statement.all.bind(statement);
@@ -78,7 +82,7 @@ function tapDatabase(binding, database) {
       counter(binding).calls += 1;
       for (const statement of statements) refuse(binding, statement.harnessSql ?? "");
       const results = await original(statements);
-      for (const result of results) countResult(binding, result);
+      results.forEach((result, i) => countResult(binding, statements[i].harnessSql, result));
       return results;
     },
     exec: (original) => async (sql) => {

@@ -19,12 +19,15 @@ use serde_json::{Value, json};
 use worker::Request;
 
 use crate::bindings::Bindings;
+use crate::body::{self, Unread};
 use crate::chance::{fill, now_ms};
 use crate::store::Doc;
 use crate::{config, dispatch, log};
 
 /// The largest request body of the API.
-const BODY_MAX_BYTES: usize = 1024 * 1024;
+const BODY_MAX_BYTES: u64 = 1024 * 1024;
+/// How long a reader waits for memory for a large body.
+const BODY_WAIT_MS: u64 = 10_000;
 
 type Answered = Result<Answer, Refusal>;
 
@@ -135,10 +138,12 @@ async fn carry_out(
     let origin = before_query.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
     let query = query.to_owned();
     let origin = if bindings.public_url.is_empty() { origin } else { bindings.public_url.clone() };
-    let body = request.bytes().await.unwrap_or_default();
-    if BODY_MAX_BYTES < body.len() {
-        return Err(ApiError::new(413, "request body too large").into());
-    }
+    let length = body::length(request);
+    let body =
+        body::read(request, length, BODY_MAX_BYTES).await.map_err(|unread| match unread {
+            Unread::TooLarge => ApiError::new(413, "request body too large"),
+            Unread::Broken => ApiError::bad_request("the request body could not be read"),
+        })?;
     let caller = Caller { bindings, query, origin, body };
     match (call, key) {
         (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
@@ -183,6 +188,10 @@ async fn authenticate(authorization: &str, bindings: &Bindings) -> Result<Key, R
     }
 }
 
+fn taken() -> ApiError {
+    ApiError::bad_request("a project with this name already exists")
+}
+
 impl Caller<'_> {
     async fn doc<T: DeserializeOwned>(
         &self,
@@ -198,12 +207,16 @@ impl Caller<'_> {
         let project = Project::create(api::parse(&self.body)?, 0, now, &mut fill)?;
         let db = self.bindings.db()?;
         if db.row::<Doc>(&sql::project_named(&project.name)).await?.is_some() {
-            return Err(ApiError::bad_request("a project with this name already exists").into());
+            return Err(taken().into());
         }
         let key = NewApiKey::generate(now, &mut fill);
         let hash = self.bindings.vault()?.hash_api_key(&key.key);
         let insert_key = sql::insert_api_key(&hash, &key.uid, &project.uid, now);
-        db.batch(&[sql::insert_project(&project), insert_key]).await?;
+        if let Err(error) = db.batch(&[sql::insert_project(&project), insert_key]).await {
+            // Somebody else took the name between the look-up and the insert.
+            let is_taken = error.to_string().contains("UNIQUE constraint failed");
+            return Err(if is_taken { taken().into() } else { error.into() });
+        }
         Ok(Answer::ok(201, "Project created successfully", key.present_with(&project)))
     }
 
@@ -313,9 +326,12 @@ impl Caller<'_> {
         if project.name != old_name
             && db.row::<Doc>(&sql::project_named(&project.name)).await?.is_some()
         {
-            return Err(ApiError::bad_request("a project with this name already exists").into());
+            return Err(taken().into());
         }
-        db.run(&sql::update_project(&project)).await?;
+        if let Err(error) = db.run(&sql::update_project(&project)).await {
+            let is_taken = error.to_string().contains("UNIQUE constraint failed");
+            return Err(if is_taken { taken().into() } else { error.into() });
+        }
         // The sources' snapshots hold what the project decides for them.
         let mut query =
             PageQuery { per_page: api::PER_PAGE_MAX, direction: Direction::Next, cursor: None };
@@ -437,8 +453,8 @@ impl Caller<'_> {
                     (original.ok_or_else(|| ApiError::not_found("event not found"))?, Some(id))
                 }
             };
-        let body = dispatch::body_of(&event, self.bindings).await?;
-        let body =
+        let body = dispatch::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
+        let (body, _share) =
             body.ok_or_else(|| ApiError::new(410, "the event's body is gone from the store"))?;
         let data = event.present(&body, duplicate);
         let text = format!(

@@ -24,26 +24,29 @@ const BATCH_MAX: usize = 100;
 
 thread_local! {
     static RANG_AT: Cell<u64> = const { Cell::new(0) };
-    static WILL_RING: Cell<bool> = const { Cell::new(false) };
+    static WILL_RING_AT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Wakes the router of a shard: at once when it was quiet, and otherwise once at the end of the interval, so that an
 /// event which came while the router was at work is not left behind.
 pub(crate) fn ring_router(shard: u32, bindings: &Bindings, context: &Context) {
-    if WILL_RING.get() {
+    let now = chance::now_ms();
+    // A ring that is overdue was lost with the invocation that had promised it.
+    if now < WILL_RING_AT.get() + RING_EVERY_MS {
         return;
     }
-    let pause = RING_EVERY_MS.saturating_sub(chance::now_ms().saturating_sub(RANG_AT.get()));
-    WILL_RING.set(0 < pause);
+    let pause = RING_EVERY_MS.saturating_sub(now.saturating_sub(RANG_AT.get()));
     if pause == 0 {
-        RANG_AT.set(chance::now_ms());
+        RANG_AT.set(now);
+    } else {
+        WILL_RING_AT.set(now + pause);
     }
     let bindings = bindings.clone();
     context.wait_until(async move {
         if 0 < pause {
             Delay::from(Duration::from_millis(pause)).await;
             RANG_AT.set(chance::now_ms());
-            WILL_RING.set(false);
+            WILL_RING_AT.set(0);
         }
         if let Err(error) = send_drain(shard, &bindings).await {
             log::error("bell_not_rung", json!({"shard": shard, "error": error.to_string()}));

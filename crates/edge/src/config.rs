@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use inlet_gateway::admit::{Compiled, Snapshot};
 use inlet_gateway::project::Project;
@@ -13,7 +14,7 @@ use inlet_gateway::rejection::Rejection;
 use inlet_gateway::source::Source;
 use inlet_gateway::sql;
 use serde_json::json;
-use worker::Result;
+use worker::{Delay, Result};
 
 use crate::bindings::Bindings;
 use crate::{chance, log};
@@ -27,6 +28,11 @@ const STALE_MAX_MS: u64 = 600_000;
 const KV_CACHE_S: u64 = 30;
 /// A copy that a reader puts back may be older than a write that went on at the same time: it does not stay.
 const PUT_BACK_EXPIRES_S: u64 = 300;
+/// Every copy in KV ends some time, should a write of ours ever be lost.
+const EXPIRES_S: u64 = 3_600;
+/// KV takes one write a second for each key.
+const PUBLISH_TRIES: u32 = 3;
+const PUBLISH_PAUSE: Duration = Duration::from_millis(1_100);
 const ENTRIES_MAX: usize = 2_000;
 
 struct Entry {
@@ -117,13 +123,21 @@ pub(crate) async fn publish(bindings: &Bindings, source: &Source, project: &Proj
     let mask = source.mask_id.clone();
     SOURCES.with_borrow_mut(|sources| sources.remove(&mask));
     let text = serde_json::to_string(&snapshot(source.clone(), project)).unwrap_or_default();
-    let written = async {
-        std::result::Result::<(), worker::Error>::Ok(
-            bindings.config()?.put(&key(&mask), text)?.execute().await?,
-        )
-    };
-    if let Err(error) = written.await {
-        log::error("kv_unwritable", json!({"mask_id": mask, "error": error.to_string()}));
+    for tries_left in (0..PUBLISH_TRIES).rev() {
+        let text = text.as_str();
+        let written = async {
+            let put = bindings.config()?.put(&key(&mask), text)?.expiration_ttl(EXPIRES_S);
+            std::result::Result::<(), worker::Error>::Ok(put.execute().await?)
+        };
+        match written.await {
+            Ok(()) => break,
+            Err(error) => {
+                log::error("kv_unwritable", json!({"mask_id": mask, "error": error.to_string()}));
+                if 0 < tries_left {
+                    Delay::from(PUBLISH_PAUSE).await;
+                }
+            }
+        }
     }
     SOURCES.with_borrow_mut(|sources| sources.remove(&mask));
 }

@@ -14,7 +14,7 @@ use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::project::Project;
 use inlet_gateway::route::Bell;
-use inlet_gateway::sql;
+use inlet_gateway::sql::{self, Statement};
 use js_sys::Uint8Array;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,11 +25,14 @@ use worker::{
 };
 
 use crate::bindings::Bindings;
-use crate::store::rows;
+use crate::body::{self, Share};
+use crate::store::{Store, rows};
 use crate::{bell, chance, log, router};
 
 /// Bells that an isolate answers in the background at once; past that, the queue waits.
 const BACKGROUND_MAX: usize = 64;
+const RECORD_TRIES: u32 = 5;
+const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
 thread_local! {
     static IN_BACKGROUND: Cell<usize> = const { Cell::new(0) };
@@ -55,12 +58,12 @@ pub(crate) async fn dispatch_batch(
             }
         };
         if bindings.dispatch_in_background && IN_BACKGROUND.get() < BACKGROUND_MAX {
-            IN_BACKGROUND.set(IN_BACKGROUND.get() + 1);
+            let place = Place::take();
             message.ack();
             let bindings = bindings.clone();
             context.wait_until(async move {
                 report(&bell, dispatch(&bell, &bindings).await);
-                IN_BACKGROUND.set(IN_BACKGROUND.get().saturating_sub(1));
+                drop(place);
             });
         } else {
             here.push(async move {
@@ -71,6 +74,22 @@ pub(crate) async fn dispatch_batch(
         }
     }
     join_all(here).await;
+}
+
+/// One of the places in the background, given back even when its invocation is cut off.
+struct Place;
+
+impl Place {
+    fn take() -> Self {
+        IN_BACKGROUND.set(IN_BACKGROUND.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        IN_BACKGROUND.set(IN_BACKGROUND.get().saturating_sub(1));
+    }
 }
 
 fn report(bell: &Bell, done: Result<()>) {
@@ -110,7 +129,7 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         .zip(&attempted)
         .filter_map(|(delivery, done)| done.as_ref().map(|d| d.row(delivery, bindings)))
         .collect();
-    events.batch(&sql::record(json!(rows))).await?;
+    record(&events, &sql::record(json!(rows))).await?;
 
     for (delivery, done) in deliveries.iter().zip(&attempted) {
         if let Some(Settled { due_at: Some(due_at), .. }) = done.as_ref().map(|done| &done.settled)
@@ -126,6 +145,18 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes down what became of deliveries. It is worth some patience: what is not written is called again.
+async fn record(events: &Store, statements: &[Statement]) -> Result<()> {
+    for _ in 1..RECORD_TRIES {
+        match events.batch(statements).await {
+            Ok(_) => return Ok(()),
+            Err(error) => log::error("not_recorded_yet", json!({"error": error.to_string()})),
+        }
+        Delay::from(RECORD_PAUSE).await;
+    }
+    events.batch(statements).await.map(|_| ())
 }
 
 /// What became of one delivery.
@@ -193,7 +224,9 @@ async fn attempt(
     };
     let Some((endpoint, project)) = to else { return ended(Undeliverable::EndpointGone) };
     let Some(event) = event else { return ended(Undeliverable::BodyGone) };
-    let body = match body_of(event, bindings).await {
+    // The lease began before this, and has to outlive the call.
+    let wait_until = chance::now_ms() + LEASE_MS / 6;
+    let (body, _share) = match body_of(event, wait_until, bindings).await {
         Ok(Some(body)) => body,
         Ok(None) => return ended(Undeliverable::BodyGone),
         Err(error) => {
@@ -257,15 +290,22 @@ fn dead(delivery: &Delivery, settled: &Settled) {
     log::info("dead_letter", fields);
 }
 
-/// The bytes of an event. `None` when its R2 object is gone.
-pub(crate) async fn body_of(event: &StoredEvent, bindings: &Bindings) -> Result<Option<Vec<u8>>> {
+/// The bytes of an event. `None` when its R2 object is gone. A large body waits for memory until `deadline_ms`.
+pub(crate) async fn body_of(
+    event: &StoredEvent,
+    deadline_ms: u64,
+    bindings: &Bindings,
+) -> Result<Option<(Vec<u8>, Option<Share>)>> {
     let key = match event.inline_body() {
-        Ok(body) => return Ok(Some(body)),
+        Ok(body) => return Ok(Some((body, None))),
         Err(key) => key,
     };
     let Some(object) = bindings.bodies()?.get(key).execute().await? else { return Ok(None) };
+    let share = body::share_until(object.size(), deadline_ms).await;
+    let share =
+        share.ok_or_else(|| worker::Error::RustError("no memory for the body right now".into()))?;
     match object.body() {
-        Some(body) => Ok(Some(body.bytes().await?)),
+        Some(body) => Ok(Some((body.bytes().await?, Some(share)))),
         None => Ok(None),
     }
 }

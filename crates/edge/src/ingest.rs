@@ -1,6 +1,5 @@
 //! The hot path: one request of a provider, to a durable event.
 
-use futures_util::StreamExt;
 use inlet_gateway::admit::{Admitted, Arrival, needs_store};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::reply::Reply;
@@ -11,6 +10,7 @@ use serde_json::json;
 use worker::{Context, QueueContentType, Request};
 
 use crate::bindings::{Bindings, Durability};
+use crate::body::{self, Unread};
 use crate::{bell, chance, config, log};
 
 /// Takes a request in. The reply is sent only once what it says is true.
@@ -43,11 +43,15 @@ async fn take_in(
 ) -> Result<Reply, Rejection> {
     let source = config::source(bindings, mask).await?;
     let method = request.method().to_string();
-    let length =
-        request.headers().get("content-length").ok().flatten().and_then(|text| text.parse().ok());
+    let length = body::length(request);
     source.before_body(&method, length)?;
 
-    let body = read(request, length, source.body_max_bytes(), || source.too_large()).await?;
+    let _share = body::share(length.unwrap_or(source.body_max_bytes())).ok_or(Rejection::Busy)?;
+    let body = body::read(request, length, source.body_max_bytes()).await;
+    let body = body.map_err(|unread| match unread {
+        Unread::TooLarge => source.too_large(),
+        Unread::Broken => Rejection::Unreadable,
+    })?;
     let headers = request.headers().entries().collect();
     let url = public_url(request, bindings);
     let now = chance::now_ms();
@@ -136,33 +140,6 @@ pub(crate) async fn append(bindings: &Bindings, envelope: &Envelope) -> worker::
     let journal = Journal::at(chance::now_ms());
     let statement = journal.append(&meta, &body.text, body.is_base64);
     bindings.events(envelope.meta.shard)?.run(&statement).await
-}
-
-/// Reads a body, counting. A length that is declared and small is kept to by HTTP itself; what is chunked, or declares
-/// nothing, is refused the moment it goes over the limit.
-async fn read(
-    request: &mut Request,
-    length: Option<u64>,
-    limit_bytes: u64,
-    too_large: impl Fn() -> Rejection,
-) -> Result<Vec<u8>, Rejection> {
-    let over = |len: usize| limit_bytes < len as u64;
-    if length.is_some() {
-        let body = request.bytes().await.map_err(|_| Rejection::Unreadable)?;
-        return if over(body.len()) { Err(too_large()) } else { Ok(body) };
-    }
-    if request.inner().body().is_none() {
-        return Ok(Vec::new());
-    }
-    let mut stream = request.stream().map_err(|_| Rejection::Unreadable)?;
-    let mut body = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        body.extend(chunk.map_err(|_| Rejection::Unreadable)?);
-        if over(body.len()) {
-            return Err(too_large());
-        }
-    }
-    Ok(body)
 }
 
 /// The URL as the provider has it: some sign it.

@@ -3,6 +3,7 @@
 mod api;
 mod bell;
 mod bindings;
+mod body;
 mod chance;
 mod config;
 mod dispatch;

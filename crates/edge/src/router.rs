@@ -1,6 +1,6 @@
 //! The router: from the ingest queue and the journal into the event store.
 
-use inlet_gateway::route::{bells, route};
+use inlet_gateway::route::{bells, route, transaction_len};
 use inlet_gateway::sql::{self, Journal, Statement};
 use inlet_gateway::subscription::Subscription;
 use inlet_gateway::wire::{Envelope, Text};
@@ -39,15 +39,20 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
     }
     for (shard, group) in shards {
         let (messages, envelopes): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let routed = store(shard, &envelopes, Vec::new(), bindings).await;
-        if let Err(error) = &routed {
-            log::error(
-                "not_routed",
-                json!({"shard": shard, "events": envelopes.len(), "error": error.to_string()}),
-            );
-        }
-        for message in &messages {
-            settle(message, routed.is_ok());
+        let (mut messages, mut envelopes) = (messages.as_slice(), envelopes.as_slice());
+        while !envelopes.is_empty() {
+            let (now, later) = envelopes.split_at(transaction_len(envelopes));
+            let (now_messages, later_messages) = messages.split_at(now.len());
+            let routed = store(shard, now, Vec::new(), bindings).await;
+            if let Err(error) = &routed {
+                let fields =
+                    json!({"shard": shard, "events": now.len(), "error": error.to_string()});
+                log::error("not_routed", fields);
+            }
+            for message in now_messages {
+                settle(message, routed.is_ok());
+            }
+            (messages, envelopes) = (later_messages, later);
         }
     }
     for (shard, messages) in drains {

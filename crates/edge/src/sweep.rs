@@ -16,6 +16,9 @@ use crate::{bell, chance, log};
 /// How often an isolate sweeps on its own.
 const EVERY_MS: u64 = 30_000;
 
+/// Bulks that one sweep takes; what is left waits for the next.
+const ROUNDS_MAX: usize = 20;
+
 thread_local! {
     static SWEPT_AT: Cell<u64> = const { Cell::new(0) };
 }
@@ -51,22 +54,31 @@ async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
         id: String,
         deliveries: String,
     }
-    let fan_outs: Vec<FanOut> =
-        events.rows(&sql::old_outbox(now.saturating_sub(bindings.sweep_after_ms))).await?;
-    let settled: Vec<Statement> = fan_outs
-        .iter()
-        .flat_map(|fan_out| sql::settle_outbox(fan_out.at, &fan_out.id, &fan_out.deliveries, now))
-        .collect();
-    if !settled.is_empty() {
+    for _ in 0..ROUNDS_MAX {
+        let old = sql::old_outbox(now.saturating_sub(bindings.sweep_after_ms));
+        let fan_outs: Vec<FanOut> = events.rows(&old).await?;
+        if fan_outs.is_empty() {
+            break;
+        }
+        let settled: Vec<Statement> = fan_outs
+            .iter()
+            .flat_map(|fan_out| {
+                sql::settle_outbox(fan_out.at, &fan_out.id, &fan_out.deliveries, now)
+            })
+            .collect();
         events.batch(&settled).await?;
     }
 
-    let waiting: Vec<Waiting> = events.rows(&sql::look(now, now + bindings.sweep_after_ms)).await?;
-    if !waiting.is_empty() {
+    for _ in 0..ROUNDS_MAX {
+        let waiting: Vec<Waiting> =
+            events.rows(&sql::look(now, now + bindings.sweep_after_ms)).await?;
+        if waiting.is_empty() {
+            break;
+        }
         log::info("swept", json!({"shard": shard, "deliveries": waiting.len()}));
+        let bells = bells(shard, waiting.into_iter().map(Waiting::into_parts).collect());
+        bell::ring_dispatcher(&bells, 0, bindings).await;
     }
-    let bells = bells(shard, waiting.into_iter().map(Waiting::into_parts).collect());
-    bell::ring_dispatcher(&bells, 0, bindings).await;
 
     if let Some(journal) = Journal::idle(now) {
         #[derive(Deserialize)]

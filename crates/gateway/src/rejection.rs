@@ -36,6 +36,8 @@ pub enum Rejection {
     // We must act; the sender keeps the event and tries again.
     #[error("the gateway cannot store events right now")]
     NotDurable,
+    #[error("the gateway holds too many large bodies right now")]
+    Busy,
     #[error("the gateway cannot read its configuration right now")]
     NoConfig,
     /// The operator has to set or restore `ENCRYPTION_KEY`.
@@ -58,6 +60,7 @@ impl Rejection {
             Self::Handshake { status, .. } => (*status, "handshake"),
             Self::Unreadable => (400, "unreadable"),
             Self::NotDurable => (503, "not_durable"),
+            Self::Busy => (503, "busy"),
             Self::NoConfig => (503, "no_config"),
             Self::NoKey => (503, "no_key"),
         }
@@ -91,7 +94,8 @@ mod tests {
 
     #[test]
     fn our_own_failures_never_tell_the_sender_to_give_up() {
-        for ours in [Rejection::NotDurable, Rejection::NoConfig, Rejection::NoKey] {
+        for ours in [Rejection::NotDurable, Rejection::Busy, Rejection::NoConfig, Rejection::NoKey]
+        {
             let reply = ours.reply();
             assert_eq!(reply.status, 503, "{ours:?}");
             assert!(reply.headers.contains(&("retry-after", "10".into())));

@@ -127,6 +127,22 @@ pub fn route(
     Routing { statements, deliveries }
 }
 
+/// How many of `envelopes`, from the first, one transaction should carry: at least one.
+pub fn transaction_len<'a>(envelopes: impl IntoIterator<Item = &'a Envelope>) -> usize {
+    let mut bytes = 0;
+    let mut count = 0;
+    for envelope in envelopes {
+        if let Body::Inline(body) = &envelope.body {
+            bytes += body.len() as u64;
+        }
+        if 0 < count && sql::TRANSACTION_BYTES < bytes {
+            break;
+        }
+        count += 1;
+    }
+    count
+}
+
 /// Rows for a JSON parameter, cut where it would become too long.
 #[derive(Default)]
 struct Rows {
@@ -296,6 +312,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_transaction_carries_at_least_one_event_and_not_too_many_bytes() {
+        let of = |len: usize| envelope(Body::Inline(vec![0; len]));
+        assert_eq!(transaction_len(&[of(100), of(100)]), 2);
+        assert_eq!(transaction_len(&vec![of(120_000); 100]), 33);
+        assert_eq!(transaction_len(&[of(5_000_000), of(1)]), 1);
+        assert_eq!(transaction_len(&[]), 0);
     }
 
     #[test]

@@ -289,6 +289,8 @@ const JOURNAL_TURN_MS: u64 = 3_600_000;
 const JOURNAL_REST_MS: u64 = 600_000;
 /// Rows that one drain takes.
 pub const DRAIN_ROWS: u64 = 200;
+/// Bytes of bodies that one transaction carries, give or take one body.
+pub const TRANSACTION_BYTES: u64 = 4_000_000;
 
 /// One of the two journals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -325,13 +327,16 @@ impl Journal {
         statement(sql, [meta.into(), body.into(), u64::from(is_base64).into()])
     }
 
-    /// The oldest rows that wait, with the epoch they belong to.
+    /// The oldest rows that wait, with the epoch they belong to: up to [`DRAIN_ROWS`] of them, and few when they are large.
     pub fn waiting(self) -> Statement {
         let (table, journal) = (self.table(), self.0);
         Statement {
             sql: format!(
-                "SELECT j.seq AS seq, j.meta AS meta, j.body AS body, j.is_base64 AS is_base64, s.epoch AS epoch \
-                 FROM journal_state AS s JOIN {table} AS j ON j.seq > s.done WHERE s.journal = {journal} ORDER BY j.seq LIMIT {DRAIN_ROWS}"
+                "SELECT seq, meta, body, is_base64, epoch FROM (\
+                 SELECT seq, meta, body, is_base64, epoch, sum(length(body)) OVER (ORDER BY seq) - length(body) AS before FROM (\
+                 SELECT j.seq AS seq, j.meta AS meta, j.body AS body, j.is_base64 AS is_base64, s.epoch AS epoch \
+                 FROM journal_state AS s JOIN {table} AS j ON j.seq > s.done WHERE s.journal = {journal} \
+                 ORDER BY j.seq LIMIT {DRAIN_ROWS})) WHERE before < {TRANSACTION_BYTES} ORDER BY seq"
             ),
             params: Vec::new(),
         }
@@ -814,6 +819,20 @@ pub(crate) mod tests {
             "new",
             "a router of the time before moved the mark"
         );
+    }
+
+    #[test]
+    fn a_drain_takes_few_rows_when_they_are_large() {
+        let db = database();
+        let journal = Journal::at(0);
+        for n in 0..50 {
+            run(&db, &journal.append(&format!("m{n}"), &"x".repeat(500_000), false));
+        }
+        assert_eq!(run(&db, &journal.waiting()).len(), 8);
+        for n in 0..300 {
+            run(&db, &Journal::at(3_600_000).append(&format!("m{n}"), "{}", false));
+        }
+        assert_eq!(run(&db, &Journal::at(3_600_000).waiting()).len(), 200);
     }
 
     #[test]

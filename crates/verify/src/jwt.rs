@@ -3,7 +3,7 @@
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Encoding, Hash, Outcome, Place, Refused, Request, Verified, digest,
+    Encoding, Hash, Outcome, Place, Refused, Request, Secret, Verified, digest,
     engine::{Ask, find_keys, within},
     hmac, json,
     keys::Kind,
@@ -152,15 +152,27 @@ fn check(scheme: &Jwt<'_>, token: &Token, ask: Ask<'_>) -> Result<(), Refused> {
     }
     if scheme.audience {
         let audience = token.claim("aud").unwrap_or_default();
-        let ours = |secret: &crate::Secret| secret.expose().trim_ascii() == audience.as_bytes();
+        let email = token.claim("email");
+        let ours = |secret: &Secret| receiver_is(secret, &audience, email.as_deref());
         if ask.secrets.is_empty() {
             return Err(Refused::NoSecret);
         }
         if !ask.secrets.iter().any(ours) {
-            return Err(Refused::Claim { what: "claim `aud`".to_owned() });
+            return Err(Refused::Claim { what: "claim `aud` or `email`".to_owned() });
         }
     }
     scheme.claims.iter().try_for_each(|claim| tied(claim, token, ask.request))
+}
+
+/// Whether a secret, written `audience` or `audience email`, names these two.
+///
+/// The audience alone only says for whom a token is: anybody may ask Google for one. The email
+/// says who asked.
+fn receiver_is(secret: &Secret, audience: &str, email: Option<&str>) -> bool {
+    let Ok(text) = std::str::from_utf8(secret.expose()) else { return false };
+    let mut words = text.split_ascii_whitespace();
+    let named = words.next() == Some(audience);
+    named && words.next().is_none_or(|sender| Some(sender) == email)
 }
 
 fn tied(claim: &Claim<'_>, token: &Token, request: &Request<'_>) -> Result<(), Refused> {

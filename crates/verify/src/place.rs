@@ -100,13 +100,25 @@ pub(crate) fn lines(place: &Place<'_>, request: &Request<'_>) -> Vec<String> {
             let found = places.iter().map(|place| lines(place, request));
             found.into_iter().find(|lines| !lines.is_empty()).unwrap_or_default()
         }
+        Place::Query(name) => values(uri::pairs(uri::query(request.url).as_bytes()), name),
+        Place::Form(name) => values(uri::pairs(request.body), name),
         _ => extract(place, request).into_iter().collect(),
     }
 }
 
+fn values(pairs: Vec<(String, String)>, name: &str) -> Vec<String> {
+    pairs.into_iter().filter(|(have, _)| have == name).map(|(_, value)| value).collect()
+}
+
 /// The one text at `place`. Two that differ are refused: whoever reads the request later might
-/// take the other one.
+/// take the other one. A JSON key that occurs twice is refused in any case.
 pub(crate) fn one(place: &Place<'_>, request: &Request<'_>) -> Result<String, Refused> {
+    if let Place::Body(path) = place {
+        let steps: Vec<_> = path.split('.').collect();
+        let text = json::text(json::find_only(request.body, &steps)?).unwrap_or_default();
+        let empty = Refused::Empty { what: place.to_string() };
+        return if text.is_empty() { Err(empty) } else { Ok(text) };
+    }
     let mut lines = lines(place, request);
     lines.dedup();
     if 1 < lines.len() {

@@ -180,6 +180,7 @@ pub type MakePartOfFields = fn(&Request<'_>, &[(String, String)], &Secret) -> Op
 /// Which form of the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UrlForm {
+    /// As the provider was given it.
     Full,
     /// With `:443` or `:80` where no port is written.
     WithPort,
@@ -237,7 +238,8 @@ pub struct Jwt<'a> {
     pub algorithms: &'a [JwtAlgorithm],
     pub keys: KeySource,
     pub issuers: &'a [&'a str],
-    /// Whether the `aud` claim has to be the secret's text.
+    /// Whether the `aud` claim has to be the first word of a secret, and `email` the second, if
+    /// there is one.
     pub audience: bool,
     pub claims: &'a [Claim<'a>],
     /// Seconds that `exp` and `nbf` may be missed by.

@@ -55,7 +55,7 @@ pub(crate) fn read(
         present |= !lines.is_empty();
         written |= lines.iter().any(|line| !line.is_empty());
         let single = matches!(syntax, Syntax::One { .. } | Syntax::NamedHash(_));
-        if single && matches!(place, Place::Header(_)) {
+        if single && !matches!(place, Place::Numbered(_)) {
             alone(place, &lines)?;
         }
         for line in &lines {

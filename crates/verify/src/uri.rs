@@ -47,9 +47,10 @@ pub(crate) fn https_host(url: &str) -> Option<String> {
 
 /// A URL as some provider signs it.
 pub(crate) fn form(url: &str, form: UrlForm) -> String {
+    let whole = url;
     let url = url.split('#').next().unwrap_or_default();
     match form {
-        UrlForm::Full => url.to_owned(),
+        UrlForm::Full => whole.to_owned(),
         UrlForm::Base => url.split('?').next().unwrap_or_default().to_owned(),
         UrlForm::QuotesEscaped => url.replace('\'', "%27"),
         UrlForm::Unescaped => unescaped(url),

@@ -19,7 +19,7 @@ pub struct SchemeSpec {
     pub pairs: Vec<String>,
     /// What stands between several signatures or pairs. Empty: only one signature is expected.
     pub separators: String,
-    /// `hmac-sha256` (or any other [`Hash`] name), `sha256` (a plain digest), `ed25519`,
+    /// `hmac-sha256` (or any other name of [`enum@Hash`]), `sha256` (a plain digest), `ed25519`,
     /// `rsa-sha256`, `ecdsa-sha256`.
     pub algorithm: String,
     /// `hex`, `base64`, `base64url`, `base64hex`.
@@ -230,6 +230,13 @@ impl Scheme {
     pub(crate) fn credential_header(&self) -> Option<String> {
         match &self.place {
             Owned::Header(name) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn credential_parameter(&self) -> Option<String> {
+        match &self.place {
+            Owned::Query(name) => Some(name.clone()),
             _ => None,
         }
     }

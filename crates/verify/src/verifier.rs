@@ -91,6 +91,18 @@ impl Verifier {
         self.integrity() == Integrity::Full
     }
 
+    /// The names of the query parameters that carry a signature or a secret, where a provider
+    /// puts it into the URL.
+    pub fn credential_parameters(&self) -> Vec<String> {
+        match self {
+            Self::Provider { provider, .. } => {
+                parameters_of(&provider.check).into_iter().map(str::to_owned).collect()
+            }
+            Self::Scheme { scheme, .. } => scheme.credential_parameter().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The lower-case names of the headers that carry a signature or a secret: not for logs,
     /// and not for forwarding.
     pub fn credential_headers(&self) -> Vec<String> {
@@ -110,6 +122,23 @@ impl Verifier {
             }
         }
         names
+    }
+}
+
+/// The query parameters that a check reads, which carry a signature or a secret.
+fn parameters_of(check: &Check<'static>) -> Vec<&'static str> {
+    let name = |place: &Place<'static>| match place {
+        Place::Query(name) => Some(*name),
+        _ => None,
+    };
+    match check {
+        Check::Signed(scheme) => scheme.places.iter().filter_map(name).collect(),
+        Check::Token { place, .. } => name(place).into_iter().collect(),
+        Check::Either(first, second) => [parameters_of(first), parameters_of(second)].concat(),
+        Check::Case { cases, .. } => {
+            cases.iter().flat_map(|(_, check)| parameters_of(check)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -120,6 +120,52 @@ fn numbers_keep_their_digits() {
     assert_eq!(to("midtrans").body(body).label(), "ok", "{message}");
 }
 
+/// The audience says for whom a token is, the email who asked for it.
+#[test]
+fn a_google_token_names_its_sender() {
+    let claims = format!(
+        r#"{{"iss":"https://accounts.google.com","aud":"us","email":"a@b.c","email_verified":true,"exp":{}}}"#,
+        NOW + 9
+    );
+    let token = |claims: &str| {
+        let encode = |text: &str| Encoding::Base64Url.encode(text.as_bytes());
+        format!("Bearer {}.{}.AAAA", encode(r#"{"alg":"RS256"}"#), encode(claims))
+    };
+    let sent = |secret: &str, claims: &str| {
+        to("google_pubsub").secret(secret).header("authorization", &token(claims)).label()
+    };
+    // As far as the key, which is only on the network.
+    assert_eq!(sent("us a@b.c", &claims), "unavailable");
+    assert_eq!(sent("us", &claims), "unavailable");
+    assert_eq!(sent("us x@b.c", &claims), "claim");
+    assert_eq!(sent("them a@b.c", &claims), "claim");
+    assert_eq!(sent("us", &claims.replace("true", "false")), "claim");
+    assert_eq!(sent("us", &claims.replace("accounts.google.com", "evil.com")), "claim");
+    assert_eq!(sent("us", &claims.replace("\"aud\"", "\"aud\":\"them\",\"aud\"")), "claim");
+    assert_eq!(
+        to("google_pubsub")
+            .secret("us")
+            .now(NOW + 99)
+            .header("authorization", &token(&claims))
+            .label(),
+        "too_old"
+    );
+}
+
+#[test]
+fn repeated_fields_are_refused() {
+    let sent = |url: &str| to("mailchimp").url(url).label();
+    assert_eq!(sent("https://e.com/?secret=hush"), "ok");
+    assert_eq!(sent("https://e.com/?secret=hush&secret=hush"), "ok");
+    assert_eq!(sent("https://e.com/?secret=hush&secret=x"), "ambiguous");
+    assert_eq!(sent("https://e.com/?secret="), "empty");
+    assert_eq!(to("figma").body(r#"{"passcode":"hush","passcode":"hush"}"#).label(), "ambiguous");
+    let signed = mac("hush", "{}");
+    let url = |more: &str| format!("https://e.com/?signature={signed}{more}");
+    assert_eq!(to("pandadoc").url(&url("")).label(), "ok");
+    assert_eq!(to("pandadoc").url(&url("&signature=00")).label(), "ambiguous");
+}
+
 #[test]
 fn every_item_of_a_batch_counts() {
     let graph = |body: &str| to("ms_graph").body(body).label();
@@ -141,6 +187,7 @@ fn every_item_of_a_batch_counts() {
     assert_eq!(adyen(&format!("[{item}]")), "ok");
     let other = item.replace("additionalData", r#"success":"true","additionalData"#);
     assert_eq!(adyen(&format!("[{item},{other}]")), "signature");
+    assert_eq!(adyen(&format!("[{other},{item}]")), "signature");
 }
 
 #[test]
@@ -159,6 +206,25 @@ fn clocks_may_be_apart_both_ways() {
     assert_eq!(slack(NOW + 301, NOW).unwrap_err(), Refused::TooNew { ahead: 301, tolerance: 300 });
     assert!(matches!(slack(0, u64::MAX), Err(Refused::TooOld { .. })));
     assert!(matches!(slack(u64::MAX / 1000, 0), Err(Refused::TooNew { .. })));
+}
+
+/// Contentful lets the request say which headers are signed; the time has to be one of them.
+#[test]
+fn a_time_beside_the_signed_headers_is_refused() {
+    let sent = |names: &str, lines: &str| {
+        to("contentful")
+            .header("x-contentful-timestamp", &format!("{NOW}000"))
+            .header("x-contentful-topic", "a")
+            .header("x-contentful-signed-headers", names)
+            .header("x-contentful-signature", &mac("hush", &format!("POST\n/in\n{lines}\n{{}}")))
+            .label()
+    };
+    let time = format!("x-contentful-timestamp:{NOW}000");
+    let both = format!("x-contentful-topic:a;{time}");
+    assert_eq!(sent("x-contentful-topic,x-contentful-timestamp", &both), "ok");
+    assert_eq!(sent("x-contentful-timestamp", &time), "ok");
+    assert_eq!(sent("x-contentful-topic", "x-contentful-topic:a"), "missing");
+    assert_eq!(sent("x-contentful-topic,x-other", "x-contentful-topic:a"), "missing");
 }
 
 /// A wrong signature says nothing about our clock.

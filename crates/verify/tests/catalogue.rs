@@ -345,6 +345,19 @@ fn requests_of_another_time_are_refused() {
 }
 
 #[test]
+fn parameters_that_carry_secrets_are_named() {
+    let named = |name: &str| {
+        let provider = catalogue::find(name).unwrap();
+        Verifier::Provider { provider, secrets: Vec::new() }.credential_parameters()
+    };
+    assert_eq!(named("mailchimp"), ["secret"]);
+    assert_eq!(named("azure_event_grid"), ["code"]);
+    assert_eq!(named("pandadoc"), ["signature"]);
+    assert_eq!(named("cloudevents_http"), ["access_token"]);
+    assert!(named("github").is_empty());
+}
+
+#[test]
 fn no_header_that_carries_a_signature_is_forgotten() {
     for vector in Vector::all(ROWS) {
         let (provider, secrets) = (vector.provider, vector.secrets.clone());

@@ -321,6 +321,8 @@ fn subscriptions_are_confirmed_only_at_amazon() {
         "https://evil.com/sns.us-west-2.amazonaws.com",
         "https://sns.evil.com#.amazonaws.com/",
         "https://sns.a.b.amazonaws.com/",
+        "https://sns.s3.amazonaws.com/",
+        "https://sns.s3-us-west-2.amazonaws.com/",
         "https://x@sns.us-west-2.amazonaws.com/",
     ] {
         assert!(url(wrong).is_none(), "{wrong}");

@@ -81,7 +81,7 @@ pub(super) static ROWS: &[Provider] = &[
         .partial()
         .id(Body("message.messageId"))
         .kind(Body("message.attributes.eventType"))
-        .note("The secret is the audience of the subscription. The body is not signed."),
+        .note("The secret is written audience service-account-email; without the email anybody with a Google account gets in. The body is not signed."),
     Provider::medium("google_channel", "https://developers.google.com/workspace/drive/api/guides/push")
         .token(Header("x-goog-channel-token"), "")
         .asks(&[Question::Notice("x-goog-resource-state", "sync")])

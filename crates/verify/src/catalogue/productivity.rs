@@ -81,9 +81,9 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(BODY_TIME)
                 .stamp(time("box-delivery-timestamp"), Unit::Rfc3339, 600),
         )
-        .id(Header("box-delivery-id"))
+        .id(Body("id"))
         .kind(Body("trigger"))
-        .note("Body first, then the time."),
+        .note("Body first, then the time. The delivery id is new on every retry, the body's is not."),
     Provider::high("docusign", "https://developers.docusign.com/platform/webhooks/connect/hmac/")
         .signed(Signed::hmac256(&[Numbered("x-docusign-signature-")]).base64())
         .id(All(&[Body("data.envelopeId"), Body("event"), Body("generatedDateTime")]))
