@@ -137,7 +137,11 @@ async fn carry_out(
     let (before_query, query) = url.split_once('?').unwrap_or((&url, ""));
     let origin = before_query.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
     let query = query.to_owned();
-    let origin = if bindings.public_url.is_empty() { origin } else { bindings.public_url.clone() };
+    let origin = if bindings.settings.public_url.is_empty() {
+        origin
+    } else {
+        bindings.settings.public_url.clone()
+    };
     let length = body::length(request);
     let body =
         body::read(request, length, BODY_MAX_BYTES).await.map_err(|unread| match unread {
@@ -382,7 +386,7 @@ impl Caller<'_> {
     async fn create_endpoint(&self, project: &str) -> Answered {
         let vault = self.bindings.vault()?;
         let input = api::parse(&self.body)?;
-        let allow_private = self.bindings.allow_private_endpoints;
+        let allow_private = self.bindings.settings.allow_private_endpoints;
         let (endpoint, secret) =
             Endpoint::create(input, project, allow_private, &vault, now_ms(), &mut fill)?;
         self.bindings.db()?.run(&sql::insert_endpoint(&endpoint)).await?;

@@ -1,5 +1,6 @@
 //! The names of bindings, variables and secrets: each is named here and nowhere else.
 
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use inlet_gateway::vault::Vault;
@@ -15,10 +16,8 @@ pub(crate) enum Durability {
     Journal,
 }
 
-/// What the Worker is bound to. Made once for each invocation: a binding must not outlive it.
-#[derive(Clone)]
-pub(crate) struct Bindings {
-    env: Env,
+/// What the variables say. They do not change while an isolate lives, so they are read once.
+pub(crate) struct Settings {
     pub(crate) durability: Durability,
     pub(crate) allow_private_endpoints: bool,
     /// Without a final slash; empty when the request's own origin is the public one.
@@ -30,24 +29,42 @@ pub(crate) struct Bindings {
     pub(crate) dispatch_in_background: bool,
 }
 
-impl Bindings {
-    pub(crate) fn new(env: Env) -> Self {
-        let var = |name: &str| text(&env, name);
-        let durability = match var("DURABILITY").as_str() {
-            "journal" => Durability::Journal,
-            _ => Durability::Queue,
-        };
+impl Settings {
+    fn read(env: &Env) -> Self {
+        let var = |name: &str| text(env, name);
         let is_true = |name: &str| var(name).eq_ignore_ascii_case("true");
-        let sweep_after_s: u64 = var("SWEEP_AFTER_SECONDS").parse().unwrap_or(60);
         log::set_level(&var("LOG_LEVEL"));
         Self {
-            durability,
+            durability: match var("DURABILITY").as_str() {
+                "journal" => Durability::Journal,
+                _ => Durability::Queue,
+            },
             allow_private_endpoints: is_true("ALLOW_PRIVATE_ENDPOINTS"),
             public_url: var("PUBLIC_URL").trim().trim_end_matches('/').to_owned(),
-            sweep_after_ms: sweep_after_s.saturating_mul(1000),
+            sweep_after_ms: var("SWEEP_AFTER_SECONDS")
+                .parse()
+                .unwrap_or(60u64)
+                .saturating_mul(1000),
             dispatch_in_background: is_true("DISPATCH_IN_BACKGROUND"),
-            env,
         }
+    }
+}
+
+/// What the Worker is bound to. Made once for each invocation: a binding must not outlive it.
+#[derive(Clone)]
+pub(crate) struct Bindings {
+    env: Env,
+    pub(crate) settings: Rc<Settings>,
+}
+
+impl Bindings {
+    pub(crate) fn new(env: Env) -> Self {
+        thread_local! {
+            static SETTINGS: OnceCell<Rc<Settings>> = const { OnceCell::new() };
+        }
+        let settings =
+            SETTINGS.with(|read| Rc::clone(read.get_or_init(|| Rc::new(Settings::read(&env)))));
+        Self { env, settings }
     }
 
     pub(crate) fn db(&self) -> Result<Store> {
@@ -88,7 +105,7 @@ impl Bindings {
     /// The vault of this isolate. It is made once: its key does not change while the Worker lives.
     pub(crate) fn vault(&self) -> std::result::Result<Rc<Vault>, inlet_gateway::vault::VaultError> {
         thread_local! {
-            static VAULT: std::cell::RefCell<Option<Rc<Vault>>> = const { std::cell::RefCell::new(None) };
+            static VAULT: RefCell<Option<Rc<Vault>>> = const { RefCell::new(None) };
         }
         if let Some(vault) = VAULT.with_borrow(Clone::clone) {
             return Ok(vault);

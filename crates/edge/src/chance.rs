@@ -2,7 +2,13 @@
 
 /// Unix milliseconds.
 pub(crate) fn now_ms() -> u64 {
-    worker::Date::now().as_millis()
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a time since 1970, below 2^53"
+    )]
+    let now = js_sys::Date::now() as u64;
+    now
 }
 
 /// Fills a buffer with random bytes of the platform.

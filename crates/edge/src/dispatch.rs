@@ -57,7 +57,7 @@ pub(crate) async fn dispatch_batch(
                 continue;
             }
         };
-        if bindings.dispatch_in_background && IN_BACKGROUND.get() < BACKGROUND_MAX {
+        if bindings.settings.dispatch_in_background && IN_BACKGROUND.get() < BACKGROUND_MAX {
             let place = Place::take();
             message.ack();
             let bindings = bindings.clone();
@@ -170,7 +170,7 @@ impl Done {
     fn row(&self, delivery: &Delivery, bindings: &Bindings) -> Value {
         let Settled { status, description, due_at } = &self.settled;
         let attempt = self.attempt.as_ref().map(|attempt| json!(attempt).to_string());
-        let look_at = due_at.map(|due| due + bindings.sweep_after_ms);
+        let look_at = due_at.map(|due| due + bindings.settings.sweep_after_ms);
         let now = chance::now_ms();
         json!([
             delivery.project_id,
@@ -256,7 +256,7 @@ async fn attempt(
         secrets: &secrets,
         signature: &project.config.signature,
     };
-    let call = match outgoing.call(bindings.allow_private_endpoints, requested_at) {
+    let call = match outgoing.call(bindings.settings.allow_private_endpoints, requested_at) {
         Ok(call) => call,
         Err(why) => return ended(why),
     };

@@ -52,7 +52,7 @@ async fn take_in(
         Unread::TooLarge => source.too_large(),
         Unread::Broken => Rejection::Unreadable,
     })?;
-    let headers = request.headers().entries().collect();
+    let headers = body::headers(request.headers());
     let url = public_url(request, bindings);
     let now = chance::now_ms();
     let arrival = Arrival { method: &method, url: &url, headers: &headers, body: &body };
@@ -101,7 +101,7 @@ async fn make_durable(
         })?;
         envelope.body = Body::Stored { key, len };
     }
-    let order = match bindings.durability {
+    let order = match bindings.settings.durability {
         Durability::Queue => [QUEUE, JOURNAL],
         Durability::Journal => [JOURNAL, QUEUE],
     };
@@ -145,9 +145,9 @@ pub(crate) async fn append(bindings: &Bindings, envelope: &Envelope) -> worker::
 /// The URL as the provider has it: some sign it.
 fn public_url(request: &Request, bindings: &Bindings) -> String {
     let url = request.inner().url();
-    if bindings.public_url.is_empty() {
+    if bindings.settings.public_url.is_empty() {
         return url;
     }
     let path = url.splitn(4, '/').nth(3).unwrap_or_default();
-    format!("{}/{path}", bindings.public_url)
+    format!("{}/{path}", bindings.settings.public_url)
 }

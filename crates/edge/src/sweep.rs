@@ -55,7 +55,7 @@ async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
         deliveries: String,
     }
     for _ in 0..ROUNDS_MAX {
-        let old = sql::old_outbox(now.saturating_sub(bindings.sweep_after_ms));
+        let old = sql::old_outbox(now.saturating_sub(bindings.settings.sweep_after_ms));
         let fan_outs: Vec<FanOut> = events.rows(&old).await?;
         if fan_outs.is_empty() {
             break;
@@ -71,7 +71,7 @@ async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
 
     for _ in 0..ROUNDS_MAX {
         let waiting: Vec<Waiting> =
-            events.rows(&sql::look(now, now + bindings.sweep_after_ms)).await?;
+            events.rows(&sql::look(now, now + bindings.settings.sweep_after_ms)).await?;
         if waiting.is_empty() {
             break;
         }

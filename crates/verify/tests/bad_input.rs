@@ -67,6 +67,39 @@ fn lists_of_signatures() {
     assert_eq!(sent(&format!("{guesses}v1,{right}")), "signature");
 }
 
+/// A signature only counts under the version it is written with.
+#[test]
+fn versions_are_not_mixed_up() {
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../vectors/rows.json")).unwrap();
+    let vectors = vectors.as_array().unwrap();
+    let v1a = vectors.iter().find(|vector| vector["provider"] == "standard_webhooks_v1a").unwrap();
+    let signature = v1a["headers"]["webhook-signature"].as_str().unwrap();
+    let (body, key) = (v1a["body"].as_str().unwrap(), v1a["secret"].as_str().unwrap());
+    let sent = |provider, signature: &str| {
+        to(provider)
+            .secret(key)
+            .body(body)
+            .header("webhook-id", "msg_1")
+            .header("webhook-timestamp", &NOW.to_string())
+            .header("webhook-signature", signature)
+            .label()
+    };
+    for provider in ["standard_webhooks", "standard_webhooks_v1a"] {
+        assert_eq!(sent(provider, signature), "ok");
+        assert_eq!(sent(provider, &format!("v1,AAAA {signature}")), "ok");
+        assert_ne!(sent(provider, &signature.replace("v1a,", "v1,")), "ok");
+        assert_ne!(sent(provider, &signature.replace("v1a,", "v2,")), "ok");
+    }
+    // The public key is no HMAC key, under any version.
+    let bytes = Encoding::Base64.decode(key.trim_start_matches("whpk_").as_bytes()).unwrap();
+    let forged = mac64(Hash::Sha256, &bytes, &format!("msg_1.{NOW}.{body}"));
+    for provider in ["standard_webhooks", "standard_webhooks_v1a"] {
+        assert_ne!(sent(provider, &format!("v1,{forged}")), "ok");
+        assert_ne!(sent(provider, &format!("v1a,{forged}")), "ok");
+    }
+}
+
 #[test]
 fn several_secrets() {
     let signed = format!("sha256={}", mac("third", "{}"));

@@ -344,6 +344,30 @@ fn requests_of_another_time_are_refused() {
     }
 }
 
+/// Whoever renews the time of an old request has to sign it again.
+#[test]
+fn another_time_is_refused() {
+    let mut renewed = 0;
+    for mut vector in Vector::all(ROWS) {
+        let mut checked = false;
+        schemes(&vector.provider.check, &mut |scheme| {
+            checked |= scheme.stamp.is_some_and(|stamp| 0 < stamp.tolerance);
+        });
+        let newer =
+            |value: &str| value.replace("1700000000", "1700000001").replace("22:13:20", "22:13:21");
+        let lines = vector.headers.iter();
+        let lines: Headers = lines.map(|(name, value)| (name.to_owned(), newer(value))).collect();
+        let body = String::from_utf8(vector.body.clone()).unwrap();
+        let body = if body.contains("1700000000") { newer(&body) } else { body }.into_bytes();
+        if checked && (lines != vector.headers || body != vector.body) {
+            renewed += 1;
+            (vector.headers, vector.body) = (lines, body);
+            assert!(vector.verify().is_err(), "{}", vector.id);
+        }
+    }
+    assert!(100 < renewed, "{renewed}");
+}
+
 #[test]
 fn parameters_that_carry_secrets_are_named() {
     let named = |name: &str| {

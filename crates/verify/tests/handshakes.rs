@@ -132,6 +132,21 @@ fn slack_is_answered_only_when_it_signs() {
 }
 
 #[test]
+fn zoom_is_not_answered_when_it_signs_wrongly() {
+    let body = r#"{"event":"endpoint.url_validation","payload":{"plainToken":"abc"}}"#;
+    let sent = |key: &str| {
+        let signature = format!("v0={}", mac(key, &format!("v0:{NOW}:{body}")));
+        to("zoom")
+            .body(body)
+            .header("x-zm-request-timestamp", &NOW.to_string())
+            .header("x-zm-signature", &signature)
+            .answer()
+    };
+    assert_eq!(sent("hush").unwrap().0, 200);
+    assert_eq!(sent("other"), None);
+}
+
+#[test]
 fn json_challenges() {
     assert_eq!(
         to("monday").body(r#"{"challenge":"c"}"#).answer(),
