@@ -1,6 +1,6 @@
 //! The order of ingest: unknown, disabled, method, size, signature; and what the sender reads.
 
-use inlet_tests::{Connection, Gateway, Project, source_path};
+use inlet_tests::{Connection, Gateway, Project, poll_until, source_path};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
@@ -252,6 +252,29 @@ fn without_a_location_the_event_type_is_the_mask() {
     let answer = project.ingest(&source, b"{}").expect(200).json();
     let event = project.wait_for_event(answer["event_id"].as_str().expect("an id"));
     assert_eq!(event["event_type"], source["mask_id"]);
+}
+
+#[test]
+fn a_refusal_is_logged_without_anything_that_was_sent() {
+    let project = gateway().project();
+    let source = project
+        .source(json!({"name": "a", "type": "http", "verifier": {"type": "api_key",
+        "api_key": {"header_name": "X-Key", "header_value": "the-right-key-4711"}}}));
+    let post = |key: &str| {
+        let call = project.ingest_call(&source).header("X-Key", key);
+        call.header("Cookie", "session=cookie-4712").body("body-4713").send().status
+    };
+    assert_eq!(post("the-wrong-key-4714"), 401);
+    assert_eq!(post("the-right-key-4711"), 200);
+    let mask = source["mask_id"].as_str().expect("a mask");
+    poll_until("the refusal in the log", || {
+        gateway().log().iter().any(|line| line.contains(mask) && line.contains("401")).then_some(())
+    });
+    for line in gateway().log() {
+        for secret in ["right-key-4711", "cookie-4712", "body-4713", "wrong-key-4714"] {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
 }
 
 #[test]

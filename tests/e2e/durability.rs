@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use inlet_tests::{Builder, Endpoint, Gateway, Project, Reply, poll_until_within};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A gateway of its own with a project, an open source, and an endpoint that it goes to.
 struct Story {
@@ -179,6 +179,25 @@ fn deliveries_whose_queue_refused_them_are_picked_up_by_the_cron() {
     story.project().wait_for_event(&last);
     story.gateway.allow("DELIVER");
     story.wait_for_bodies(&bodies);
+}
+
+#[test]
+fn where_the_queue_is_durable_it_watches_the_deliveries() {
+    let builder = Gateway::builder().durability("queue").var("LOCAL_QUEUE", "false").tapped();
+    let story = Story::new(builder.consumer("inlet-ingest-0", json!({"retryDelay": 0})));
+    story.gateway.refuse("DELIVER", None);
+    let bodies = bodies(5);
+    let mut last = String::new();
+    for body in &bodies {
+        let answer = story.post(body).expect(200).json();
+        last = answer["event_id"].as_str().expect("an id").to_owned();
+    }
+    story.project().wait_for_event(&last);
+    let outbox = story.gateway.sql("EVENTS_0", "SELECT count(*) AS n FROM outbox", &[]);
+    assert_eq!(outbox[0]["n"], 0, "{outbox:?}");
+    story.gateway.allow("DELIVER");
+    story.wait_for_bodies(&bodies);
+    assert_eq!(story.project().stored_events().len(), bodies.len(), "each is stored once");
 }
 
 #[test]

@@ -215,6 +215,7 @@ impl Gateway {
             ("ROOT_KEY", ROOT_KEY),
             ("ENCRYPTION_KEY", ENCRYPTION_KEY),
             ("DURABILITY", "queue"),
+            ("LOCAL_QUEUE", "true"),
             ("ALLOW_PRIVATE_ENDPOINTS", "true"),
             ("PUBLIC_URL", ""),
         ];

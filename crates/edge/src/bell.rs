@@ -60,8 +60,13 @@ pub(crate) async fn send_drain(shard: u32, bindings: &Bindings) -> worker::Resul
     bindings.ingest_queue()?.send_raw(message).await
 }
 
-/// Rings for deliveries. `delay_ms` is for all of them.
-pub(crate) async fn ring_dispatcher(bells: &[Bell], delay_ms: u64, bindings: &Bindings) {
+/// Rings for deliveries. `delay_ms` is for all of them. The error is the first; the other bells are rung all the same.
+pub(crate) async fn ring_dispatcher(
+    bells: &[Bell],
+    delay_ms: u64,
+    bindings: &Bindings,
+) -> worker::Result<()> {
+    let mut rung = Ok(());
     let seconds = u32::try_from(delay_ms.min(BELL_DELAY_MAX_MS).div_ceil(1000)).unwrap_or(u32::MAX);
     for batch in bells.chunks(BATCH_MAX) {
         let messages = batch.iter().map(|bell| {
@@ -77,6 +82,8 @@ pub(crate) async fn ring_dispatcher(bells: &[Bell], delay_ms: u64, bindings: &Bi
         };
         if let Err(error) = sent.await {
             log::error("bell_not_rung", json!({"bells": batch.len(), "error": error.to_string()}));
+            rung = rung.and(Err(error));
         }
     }
+    rung
 }

@@ -24,9 +24,9 @@ pub(crate) struct Settings {
     pub(crate) public_url: String,
     /// Milliseconds after which the sweep takes a bell for lost.
     pub(crate) sweep_after_ms: u64,
-    /// Whether dispatchers run on after their queue message is acknowledged. Deliveries are leased in D1, so it is
-    /// safe either way; Miniflare runs one consumer at a time, and a slow endpoint would hold up all others.
-    pub(crate) dispatch_in_background: bool,
+    /// Whether the queues are Miniflare's: in memory, and with one consumer at a time. Then bells are watched by the outbox,
+    /// and dispatchers run on after their message is acknowledged, so that a slow endpoint does not hold up all others.
+    pub(crate) local_queue: bool,
 }
 
 impl Settings {
@@ -45,7 +45,7 @@ impl Settings {
                 .parse()
                 .unwrap_or(60u64)
                 .saturating_mul(1000),
-            dispatch_in_background: is_true("DISPATCH_IN_BACKGROUND"),
+            local_queue: is_true("LOCAL_QUEUE"),
         }
     }
 }

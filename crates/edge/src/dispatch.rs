@@ -7,13 +7,13 @@ use std::time::Duration;
 use futures_util::future::{Either, join_all, select};
 use futures_util::{StreamExt, pin_mut};
 use inlet_gateway::deliver::{
-    Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, LEASE_MS, Outgoing, RESPONSE_MAX_BYTES,
-    Settled, Status, Undeliverable, settle,
+    Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, EARLY_MS, LEASE_MS, Outgoing,
+    RESPONSE_MAX_BYTES, Settled, Status, Undeliverable, settle,
 };
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::project::Project;
-use inlet_gateway::route::Bell;
+use inlet_gateway::route::{Bell, bells};
 use inlet_gateway::sql::{self, Statement};
 use js_sys::Uint8Array;
 use serde::Deserialize;
@@ -26,6 +26,7 @@ use worker::{
 
 use crate::bindings::Bindings;
 use crate::body::{self, Share};
+use crate::router::Waiting;
 use crate::store::{Store, rows};
 use crate::{bell, chance, log, router};
 
@@ -57,7 +58,7 @@ pub(crate) async fn dispatch_batch(
                 continue;
             }
         };
-        if bindings.settings.dispatch_in_background && IN_BACKGROUND.get() < BACKGROUND_MAX {
+        if bindings.settings.local_queue && IN_BACKGROUND.get() < BACKGROUND_MAX {
             let place = Place::take();
             message.ack();
             let bindings = bindings.clone();
@@ -106,12 +107,22 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let events = bindings.events(bell.shard)?;
     let ids = json!(bell.deliveries);
     let now = chance::now_ms();
-    let statements = [sql::lease(ids.clone(), now, now + LEASE_MS), sql::events_of(ids)];
-    let mut results = events.batch(&statements).await?.into_iter();
-    let deliveries: Vec<Delivery> =
-        results.next().as_ref().map(rows).transpose()?.unwrap_or_default();
-    let stored: Vec<StoredEvent> =
-        results.next().as_ref().map(rows).transpose()?.unwrap_or_default();
+    let statements = [
+        sql::held(ids.clone(), now),
+        sql::lease(ids.clone(), now, now + LEASE_MS),
+        sql::events_of(ids),
+    ];
+    let results = events.batch(&statements).await?;
+    let [held, leased, stored] = results.as_slice() else {
+        return Err(worker::Error::RustError(
+            "a batch of three has another number of results".into(),
+        ));
+    };
+    let held: Vec<Waiting> = rows(held)?;
+    let deliveries: Vec<Delivery> = rows(leased)?;
+    let stored: Vec<StoredEvent> = rows(stored)?;
+    // Its dispatcher may be dead, and this message may be the last that knows of it.
+    ring_later(bell.shard, held.into_iter().map(Waiting::into_parts).collect(), bindings).await?;
     if deliveries.is_empty() {
         return Ok(());
     }
@@ -131,6 +142,11 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         .collect();
     record(&events, &sql::record(json!(rows))).await?;
 
+    let not_attempted = deliveries.iter().zip(&attempted).filter(|(_, done)| done.is_none());
+    let not_attempted = not_attempted.map(|(delivery, _)| {
+        (delivery.project_id.clone(), delivery.id.clone(), delivery.endpoint_id.clone())
+    });
+    ring_later(bell.shard, not_attempted.collect(), bindings).await?;
     for (delivery, done) in deliveries.iter().zip(&attempted) {
         if let Some(Settled { due_at: Some(due_at), .. }) = done.as_ref().map(|done| &done.settled)
         {
@@ -140,11 +156,21 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
                     shard: bell.shard,
                     deliveries: vec![(delivery.project_id.clone(), delivery.id.clone())],
                 };
-                bell::ring_dispatcher(&[again], pause, bindings).await;
+                // Should it be lost: a retry is watched by the sweep.
+                bell::ring_dispatcher(&[again], pause, bindings).await.unwrap_or_default();
             }
         }
     }
     Ok(())
+}
+
+/// Rings again when the lease that is held now has run out.
+async fn ring_later(
+    shard: u32,
+    waiting: Vec<(String, String, String)>,
+    bindings: &Bindings,
+) -> Result<()> {
+    bell::ring_dispatcher(&bells(shard, waiting), LEASE_MS + EARLY_MS, bindings).await
 }
 
 /// Writes down what became of deliveries. It is worth some patience: what is not written is called again.

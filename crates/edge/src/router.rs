@@ -1,6 +1,6 @@
 //! The router: from the ingest queue and the journal into the event store.
 
-use inlet_gateway::route::{bells, route, transaction_len};
+use inlet_gateway::route::{Bell, bells, route, transaction_len};
 use inlet_gateway::sql::{self, Journal, Statement};
 use inlet_gateway::subscription::Subscription;
 use inlet_gateway::wire::{Envelope, Text};
@@ -43,7 +43,7 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
         while !envelopes.is_empty() {
             let (now, later) = envelopes.split_at(transaction_len(envelopes));
             let (now_messages, later_messages) = messages.split_at(now.len());
-            let routed = store(shard, now, Vec::new(), bindings).await;
+            let routed = store(shard, now, None, bindings).await;
             if let Err(error) = &routed {
                 let fields =
                     json!({"shard": shard, "events": now.len(), "error": error.to_string()});
@@ -150,7 +150,7 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
                     }
                 }
             }
-            store(shard, &envelopes, vec![done], bindings).await?;
+            store(shard, &envelopes, Some(done), bindings).await?;
         }
         if is_empty {
             return Ok(());
@@ -159,11 +159,15 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
     bell::send_drain(shard, bindings).await
 }
 
-/// Stores a batch as one transaction, with `also` in it, and rings for its deliveries.
+/// Stores a batch as one transaction, and rings for its deliveries. `journal_mark` belongs into the transaction when the
+/// envelopes are from the journal.
+///
+/// Until they are dispatched, somebody has to watch the deliveries. A batch of the queue is retried until its bells are
+/// rung, and bells are as durable as it was: there, the queue watches. Otherwise the outbox does.
 async fn store(
     shard: u32,
     envelopes: &[Envelope],
-    also: Vec<Statement>,
+    journal_mark: Option<Statement>,
     bindings: &Bindings,
 ) -> Result<()> {
     let mut sources: Vec<(&str, &str)> = envelopes
@@ -177,9 +181,11 @@ async fn store(
         subscriptions.iter().map(Doc::read).collect::<Result<_>>()?;
 
     let now = chance::now_ms();
-    let routing = route(envelopes, &subscriptions, now, &chance::uid(now));
+    let queue_watches = journal_mark.is_none() && !bindings.settings.local_queue;
+    let outbox = (!queue_watches).then(|| chance::uid(now));
+    let routing = route(envelopes, &subscriptions, now, outbox.as_deref());
     let mut statements = routing.statements;
-    statements.extend(also);
+    statements.extend(journal_mark);
     statements.push(sql::scheduled(json!(routing.deliveries)));
     let results = bindings.events(shard)?.batch(&statements).await?;
     log::debug("routed", || {
@@ -189,8 +195,8 @@ async fn store(
     });
     let waiting: Vec<Waiting> = results.last().map(rows).transpose()?.unwrap_or_default();
     let bells = bells(shard, waiting.into_iter().map(Waiting::into_parts).collect());
-    bell::ring_dispatcher(&bells, 0, bindings).await;
-    Ok(())
+    let rung = bell::ring_dispatcher(&bells, 0, bindings).await;
+    if queue_watches { rung } else { Ok(()) }
 }
 
 /// A delivery that waits.
@@ -208,7 +214,7 @@ impl Waiting {
 }
 
 /// Takes in what other consumers gave up on. An envelope goes into the journal, from where it is routed once the
-/// cause is mended; a bell needs nothing, because the sweep rings again; the rest is buried.
+/// cause is mended; the deliveries of a bell are left to the sweep; the rest is buried.
 pub(crate) async fn unbury_batch(batch: &MessageBatch<JsValue>, bindings: &Bindings) {
     for message in batch.raw_iter() {
         let body = message.body();
@@ -217,12 +223,21 @@ pub(crate) async fn unbury_batch(batch: &MessageBatch<JsValue>, bindings: &Bindi
                 log::error("rerouted", json!({"event_id": envelope.meta.event_id}));
                 crate::ingest::append(bindings, &envelope).await
             }
-            Err(_) if body.is_string() => Ok(()),
-            Err((reason, bytes)) => bury("queue", &reason, &bytes, bindings).await,
+            Err(_) if drain_of(&body).is_some() => Ok(()),
+            Err((reason, bytes)) => match serde_json::from_slice::<Bell>(&bytes) {
+                Ok(bell) => watch(&bell, bindings).await,
+                Err(_) => bury("queue", &reason, &bytes, bindings).await,
+            },
         };
         if let Err(error) = &kept {
             log::error("dead_letter_not_kept", json!({"error": error.to_string()}));
         }
         settle(&message, kept.is_ok());
     }
+}
+
+/// Puts the deliveries of a bell under the eye of the sweep.
+async fn watch(bell: &Bell, bindings: &Bindings) -> Result<()> {
+    let statement = sql::watch(&json!(bell.deliveries).to_string(), chance::now_ms());
+    bindings.events(bell.shard)?.run(&statement).await
 }

@@ -77,7 +77,7 @@ async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
         }
         log::info("swept", json!({"shard": shard, "deliveries": waiting.len()}));
         let bells = bells(shard, waiting.into_iter().map(Waiting::into_parts).collect());
-        bell::ring_dispatcher(&bells, 0, bindings).await;
+        bell::ring_dispatcher(&bells, 0, bindings).await?;
     }
 
     if let Some(journal) = Journal::idle(now) {

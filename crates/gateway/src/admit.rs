@@ -150,7 +150,12 @@ impl Compiled {
                 Some(Handshake::Refuse { status, reason }) => {
                     return Err(Rejection::Handshake { status, reason });
                 }
-                _ => {}
+                // An unsigned secret from whoever comes first is not taken on trust.
+                Some(_) => {
+                    let reason = "the source does not take secrets from requests";
+                    return Err(Rejection::Handshake { status: 403, reason });
+                }
+                None => {}
             }
         }
         if arrival.method != "POST" {

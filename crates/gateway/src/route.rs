@@ -25,12 +25,13 @@ pub struct Routing {
     pub deliveries: Vec<(String, String)>,
 }
 
-/// Plans the batch. `subscriptions` are those of all the sources; `outbox_id` is a fresh uid.
+/// Plans the batch. `subscriptions` are those of all the sources; `outbox_id` is a fresh uid, or `None` when
+/// somebody else watches the deliveries until they are dispatched.
 pub fn route(
     envelopes: &[Envelope],
     subscriptions: &[Subscription],
     now_ms: u64,
-    outbox_id: &str,
+    outbox_id: Option<&str>,
 ) -> Routing {
     let mut claims = Rows::default();
     let mut duplicates = Rows::default();
@@ -121,7 +122,7 @@ pub fn route(
     statements.extend(large);
     statements.extend(duplicates.statements(sql::insert_duplicates));
     statements.extend(fan_out.statements(sql::insert_deliveries));
-    if !deliveries.is_empty() {
+    if let Some(outbox_id) = outbox_id.filter(|_| !deliveries.is_empty()) {
         statements.push(sql::insert_outbox(now_ms, outbox_id, json!(deliveries)));
     }
     Routing { statements, deliveries }
@@ -236,7 +237,8 @@ mod tests {
             subscription("other", "another-source", "*"),
         ];
         let db = database();
-        let routing = route(&[envelope(Body::Inline(b"{}".to_vec()))], &subscriptions, 7, "outbox");
+        let routing =
+            route(&[envelope(Body::Inline(b"{}".to_vec()))], &subscriptions, 7, Some("outbox"));
         let mut endpoints: Vec<_> = apply(&db, &routing)
             .iter()
             .map(|row| row["endpoint_id"].as_str().unwrap().to_owned())
@@ -254,7 +256,7 @@ mod tests {
         second.meta.event_id = "01ARZ3NDEKTSV4RRFFQ69G5FAW".into();
         second.meta.claim = None;
         let envelopes = [envelope(Body::Inline(vec![0xff])), second];
-        let routing = route(&envelopes, &subscriptions, 7, "outbox");
+        let routing = route(&envelopes, &subscriptions, 7, Some("outbox"));
         let state = |db: &rusqlite::Connection| {
             ["events", "claims", "duplicates", "deliveries", "outbox"].map(|table| {
                 run(db, &Statement { sql: format!("SELECT * FROM {table}"), params: vec![] })
@@ -262,7 +264,7 @@ mod tests {
         };
         apply(&db, &routing);
         let once = state(&db);
-        assert_eq!(apply(&db, &route(&envelopes, &subscriptions, 7, "outbox")).len(), 2);
+        assert_eq!(apply(&db, &route(&envelopes, &subscriptions, 7, Some("outbox"))).len(), 2);
         assert_eq!(state(&db), once);
         assert_eq!(once.map(|rows| rows.len()), [2, 1, 0, 2, 1]);
     }
@@ -270,7 +272,7 @@ mod tests {
     #[test]
     fn an_event_nobody_wants_is_kept_with_the_reason() {
         let db = database();
-        apply(&db, &route(&[envelope(Body::Inline(vec![]))], &[], 7, "outbox"));
+        apply(&db, &route(&[envelope(Body::Inline(vec![]))], &[], 7, Some("outbox")));
         let event = &run(&db, &sql::event("project", "01ARZ3NDEKTSV4RRFFQ69G5FAV"))[0];
         assert_eq!(event["status"], "Failure");
         assert_eq!(event["failure_reason"], "no subscription matched this event");
@@ -287,7 +289,7 @@ mod tests {
                 copy
             })
             .collect();
-        let waiting = apply(&db, &route(&copies, &subscriptions, 7, "outbox"));
+        let waiting = apply(&db, &route(&copies, &subscriptions, 7, Some("outbox")));
         assert_eq!(waiting.len(), 1);
         let sql = "SELECT count(*) AS n FROM duplicates".into();
         assert_eq!(run(&db, &Statement { sql, params: vec![] })[0]["n"], 49);
@@ -303,7 +305,7 @@ mod tests {
                 envelope
             })
             .collect();
-        let routing = route(&envelopes, &[], 7, "outbox");
+        let routing = route(&envelopes, &[], 7, Some("outbox"));
         assert!(3 < routing.statements.len());
         for statement in routing.statements {
             for param in statement.params {

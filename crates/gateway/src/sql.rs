@@ -492,6 +492,16 @@ pub fn lease(deliveries: Value, now_ms: u64, lease_until: u64) -> Statement {
     }
 }
 
+/// Those of `deliveries` (pairs of project and delivery) that another dispatcher holds, and that nobody else watches.
+pub fn held(deliveries: Value, now_ms: u64) -> Statement {
+    statement(
+        "SELECT d.project_id AS project_id, d.id AS id, d.endpoint_id AS endpoint_id FROM json_each(?1) AS j \
+         JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 \
+         WHERE d.status = 'Processing' AND d.lease_until >= ?2 AND d.look_at IS NULL",
+        [deliveries.into(), now_ms.into()],
+    )
+}
+
 /// The events of `deliveries` (pairs of project and delivery).
 pub fn events_of(deliveries: Value) -> Statement {
     let columns: Vec<String> =
@@ -539,15 +549,20 @@ pub fn old_outbox(before_ms: u64) -> Statement {
     )
 }
 
-/// Puts those deliveries of a fan-out that still wait under the eye of the sweep, and forgets the fan-out.
+/// Puts those of `deliveries` (JSON: pairs of project and delivery) that still wait under the eye of the sweep.
+pub fn watch(deliveries: &str, now_ms: u64) -> Statement {
+    statement(
+        "UPDATE deliveries SET look_at = max(coalesce(lease_until, 0), ?2) \
+         WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) \
+         AND status IN ('Scheduled', 'Processing') AND look_at IS NULL",
+        [deliveries.into(), now_ms.into()],
+    )
+}
+
+/// Watches the deliveries of a fan-out, and forgets the fan-out.
 pub fn settle_outbox(at: u64, id: &str, deliveries: &str, now_ms: u64) -> Vec<Statement> {
     vec![
-        statement(
-            "UPDATE deliveries SET look_at = max(coalesce(lease_until, 0), ?2) \
-             WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) \
-             AND status IN ('Scheduled', 'Processing') AND look_at IS NULL",
-            [deliveries.into(), now_ms.into()],
-        ),
+        watch(deliveries, now_ms),
         statement("DELETE FROM outbox WHERE at = ?1 AND id = ?2", [at.into(), id.into()]),
     ]
 }
@@ -727,8 +742,11 @@ pub(crate) mod tests {
         delivered(&db);
         assert_eq!(count(&db, "deliveries"), 1);
         assert_eq!(run(&db, &scheduled(ids())).len(), 1);
+        assert_eq!(run(&db, &held(ids(), 1000)).len(), 0);
         assert_eq!(run(&db, &lease(ids(), 1000, 2000)).len(), 1);
         assert_eq!(run(&db, &lease(ids(), 1500, 2500)).len(), 0);
+        assert_eq!(run(&db, &held(ids(), 1500)).len(), 1);
+        assert_eq!(run(&db, &held(ids(), 2001)).len(), 0);
         assert_eq!(run(&db, &scheduled(ids())).len(), 0);
         assert_eq!(run(&db, &lease(ids(), 2001, 3000)).len(), 1);
         assert_eq!(run(&db, &events_of(ids())).len(), 1);

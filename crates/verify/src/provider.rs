@@ -51,6 +51,17 @@ impl Provider {
         matches!(self.confidence, Confidence::Low)
     }
 
+    /// Whether the provider signs nothing, so that anybody could send in its name.
+    pub const fn is_unsigned(&self) -> bool {
+        matches!(self.check, Check::Unsigned)
+    }
+
+    /// Whether the crate can check a request of this provider alone: without a key that has to be fetched, and
+    /// without a signature that only the shell can check ([`Step`](crate::Step)).
+    pub fn is_self_contained(&self) -> bool {
+        self.check.is_self_contained()
+    }
+
     const fn new(name: &'static str, docs: &'static str, confidence: Confidence) -> Self {
         Self {
             name,

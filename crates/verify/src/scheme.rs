@@ -30,6 +30,39 @@ pub enum Check<'a> {
     Unsigned,
 }
 
+impl Check<'_> {
+    /// Whether the crate can do the check alone: without a key that has to be fetched, and without a signature that
+    /// only the shell can check.
+    pub(crate) fn is_self_contained(&self) -> bool {
+        match self {
+            Self::Signed(signed) => {
+                let checked_here = matches!(
+                    signed.algorithm,
+                    Algorithm::Hmac(_) | Algorithm::Digest(_) | Algorithm::Ed25519
+                );
+                checked_here && matches!(signed.keys, KeySource::Pasted)
+            }
+            Self::Jwt(jwt) => {
+                let mut algorithms = jwt.algorithms.iter();
+                let shared = |algorithm: &JwtAlgorithm| {
+                    matches!(
+                        algorithm,
+                        JwtAlgorithm::Hs256 | JwtAlgorithm::Hs384 | JwtAlgorithm::Hs512
+                    )
+                };
+                algorithms.all(shared) && matches!(jwt.keys, KeySource::Pasted)
+            }
+            Self::Either(one, other) => one.is_self_contained() && other.is_self_contained(),
+            Self::Case { cases, .. } => cases.iter().all(|(_, check)| check.is_self_contained()),
+            Self::Token { .. }
+            | Self::NamedHeader
+            | Self::Basic
+            | Self::AdyenItems
+            | Self::Unsigned => true,
+        }
+    }
+}
+
 /// What a check proves about the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Integrity {
