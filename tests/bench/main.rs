@@ -475,39 +475,47 @@ fn pipeline(settings: &Settings) {
     }
 }
 
-/// Resident memory under a steady load of whole events, 50 in a second.
+/// Resident memory under a steady load of whole events, 50 in a second, and beside it that of a bare
+/// Worker that inserts as many rows: what the runtime itself takes.
 fn memory(settings: &Settings, targets: &mut Targets) {
     let minutes: f64 = setting("MEM_MINUTES", if settings.quick { 0.5 } else { 10.0 });
-    let pipeline = Pipeline::start(Gateway::builder().durability("queue"));
+    let ours = Pipeline::start(Gateway::builder().durability("queue"));
+    let bare = bare("insert.mjs").start();
     let small = body(1024);
-    let started = Instant::now();
     let end = Duration::from_secs_f64(minutes * 60.0);
-    let mut samples = Vec::new();
+    let started = Instant::now();
+    let (mut samples, mut bare_samples) = (Vec::new(), Vec::new());
     let mut sent: u32 = 0;
     while started.elapsed() < end {
         let due = Duration::from_millis(20) * sent;
         thread::sleep(due.saturating_sub(started.elapsed()));
-        pipeline.call(&format!("memory-{sent}"), &small).send().expect(200);
+        ours.call(&format!("memory-{sent}"), &small).send().expect(200);
+        bare.call("POST", "/").body(&*small).send().expect(200);
         sent += 1;
         if sent.is_multiple_of(250) {
-            samples.push(resident_mib(pipeline.gateway.workerd_pid()));
-            pipeline.endpoint.take();
+            samples.push(resident_mib(ours.gateway.workerd_pid()));
+            bare_samples.push(resident_mib(bare.workerd_pid()));
+            ours.endpoint.take();
             if sent.is_multiple_of(3000) {
-                pipeline.gateway.cron();
+                ours.gateway.cron();
             }
         }
     }
-    let third = (samples.len() / 3).max(1);
-    let middle = Series::new(samples.iter().skip(third).take(third).copied());
-    let last = Series::new(samples.iter().rev().take(third).copied());
     println!(
-        "\nMemory of workerd under 50 whole events a second for {minutes} min: {:.0} MiB at first, {:.0} MiB in the second third, {:.0} MiB in the last",
-        samples.first().copied().unwrap_or(0.0),
-        middle.median(),
-        last.median(),
+        "\nMemory of workerd, MiB, under 50 whole events a second for {minutes} min ({sent} events)"
     );
+    let series = |samples: &[f64]| {
+        let step = samples.len().div_ceil(14).max(1);
+        let shown = samples.iter().step_by(step).map(|mib| format!("{mib:>6.0}"));
+        shown.collect::<String>()
+    };
+    println!("inlet, every event routed and delivered {}", series(&samples));
+    println!("a bare Worker, one row for each request {}", series(&bare_samples));
     // A short run only shows the warming up.
     if minutes >= 5.0 {
+        let third = (samples.len() / 3).max(1);
+        let middle = Series::new(samples.iter().skip(third).take(third).copied());
+        let last = Series::new(samples.iter().rev().take(third).copied());
         let growth = last.median() / middle.median();
         targets.at_most("memory, last third against the second", growth, MEMORY_GROWTH, "times");
     }

@@ -270,7 +270,7 @@ impl Source {
         let name = input.name.as_deref().unwrap_or_default().trim();
         let kind = input.kind.as_deref().unwrap_or_default();
         let is_new = self.name.is_empty();
-        if let Some(provider) = provider {
+        if provider.is_some() {
             if name.is_empty() {
                 return Err(ApiError::bad_request("please provide a source name"));
             }
