@@ -258,7 +258,7 @@ async function main() {
   await takeState();
   await portIsFree();
   const keys = loadKeys();
-  const vars = { DURABILITY, LOCAL_QUEUE: "true", ALLOW_PRIVATE_ENDPOINTS: "true", ROOT_KEY: keys.root_key, ENCRYPTION_KEY: keys.encryption_key };
+  const vars = { DURABILITY, LOCAL_QUEUE: "true", RETRY_SECONDS: "5", ALLOW_PRIVATE_ENDPOINTS: "true", ROOT_KEY: keys.root_key, ENCRYPTION_KEY: keys.encryption_key };
   writeSecret(VARS, Object.entries(vars).map(([name, value]) => envLine(name, value)).join(""));
 
   await step("setup.sh");

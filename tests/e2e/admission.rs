@@ -266,9 +266,9 @@ fn a_refusal_is_logged_without_anything_that_was_sent() {
     };
     assert_eq!(post("the-wrong-key-4714"), 401);
     assert_eq!(post("the-right-key-4711"), 200);
-    let mask = source["mask_id"].as_str().expect("a mask");
+    let id = source["uid"].as_str().expect("an id");
     poll_until("the refusal in the log", || {
-        gateway().log().iter().any(|line| line.contains(mask) && line.contains("401")).then_some(())
+        gateway().log().iter().any(|line| line.contains(id) && line.contains("401")).then_some(())
     });
     for line in gateway().log() {
         for secret in ["right-key-4711", "cookie-4712", "body-4713", "wrong-key-4714"] {
@@ -294,4 +294,14 @@ fn malformed_requests_do_not_hurt_the_gateway() {
         connection.write(bytes).ok();
     }
     gateway.get("/healthz").expect(200);
+}
+
+#[test]
+fn an_event_type_is_a_name_and_not_a_book() {
+    let project = gateway().project();
+    let source = project.open_source_with(json!({"event_type_location": "request.body.t"}));
+    let long = json!({"t": "x".repeat(300)}).to_string();
+    let reply = project.ingest(&source, long.as_bytes()).expect(400);
+    assert_eq!(reply.message(), "event type too long: at most 256 bytes");
+    project.ingest(&source, json!({"t": "x".repeat(256)}).to_string().as_bytes()).expect(200);
 }

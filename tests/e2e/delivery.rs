@@ -1,5 +1,8 @@
 //! From an event to an endpoint: once when all goes well, again when it does not, and never for ever.
 
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use inlet_tests::{
@@ -322,4 +325,75 @@ fn the_delivery_of_a_deleted_endpoint_ends() {
             |delivery: &Value| matches!(delivery["status"].as_str(), Some("Discarded" | "Failure"));
         deliveries.first().is_some_and(ended).then_some(())
     });
+}
+
+#[test]
+fn an_answer_of_any_size_and_kind_is_recorded_once() {
+    let mut answer = Answer::ok().body(vec![1; 60_000]);
+    for number in 0..30 {
+        answer = answer.header(&format!("x-quotes-{number}"), &"\"".repeat(900));
+    }
+    let story = Story::new(impatient(3), &[answer], json!({}));
+    let delivery = story.wait_for("Success");
+    assert_eq!(story.attempts(&delivery).len(), 1);
+    assert_eq!(story.endpoint.count(), 1);
+}
+
+#[test]
+fn a_body_that_does_not_end_does_not_make_an_answer_of_200_a_failure() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    // Answers, says that more is coming, and keeps the connection; the thread ends with the tests.
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        while let Ok((mut connection, _)) = listener.accept() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let mut request = [0; 4096];
+            let read = connection.read(&mut request);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this";
+            assert!(read.is_ok() && connection.write_all(answer).is_ok());
+            kept.push(connection);
+        }
+    });
+    let project = gateway().project_with(impatient(2));
+    let source = project.open_source();
+    let url = format!("http://127.0.0.1:{port}/");
+    let receiver = project.endpoint(json!({"name": "a", "url": url, "http_timeout": 2}));
+    project.subscription(json!({
+        "name": "a", "source_id": source["uid"], "endpoint_id": receiver["uid"],
+    }));
+    let answer = project.ingest(&source, b"{}").expect(200).json();
+    let delivery =
+        project.wait_for_delivery(answer["event_id"].as_str().expect("an id"), "Success");
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let attempts = project.attempts(delivery["uid"].as_str().expect("a uid"));
+    assert_eq!(attempts[0]["response_data"], "only this");
+}
+
+#[test]
+fn at_most_once_is_one_call_even_without_an_answer() {
+    let endpoint = Endpoint::answering(&[Answer::hang_up()]);
+    let project = gateway().project_with(impatient(3));
+    let source = project.open_source();
+    let receiver = project.endpoint(json!({"name": "a", "url": endpoint.url("/")}));
+    project.subscription(json!({
+        "name": "a", "source_id": source["uid"], "endpoint_id": receiver["uid"],
+        "delivery_mode": "at_most_once",
+    }));
+    let answer = project.ingest(&source, b"{}").expect(200).json();
+    let delivery =
+        project.wait_for_delivery(answer["event_id"].as_str().expect("an id"), "Failure");
+    let reason = delivery["description"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("Endpoint did not answer"), "{reason}");
+    assert_eq!(endpoint.count(), 1);
+}
+
+#[test]
+fn an_endpoint_that_would_go_round_in_circles_is_refused() {
+    let project = gateway().project();
+    let source = project.open_source();
+    let reply = project.post("/endpoints", &json!({"name": "a", "url": source["url"]})).expect(400);
+    assert!(reply.message().contains("round in circles"), "{}", reply.message());
 }

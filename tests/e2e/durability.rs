@@ -238,3 +238,40 @@ fn an_unknown_source_is_not_taken_for_unknown_when_nobody_can_tell() {
         story.gateway.call("POST", "/ingest/aaaaaaaaaaaaaaaa").body("{}").send().expect(503);
     assert!(reply.header("Retry-After").is_some());
 }
+
+#[test]
+fn what_cannot_be_routed_is_buried_and_holds_up_nobody() {
+    let story = Story::new(Gateway::builder().durability("journal"));
+    let insert = "INSERT INTO journal_0 (meta, body, is_base64) VALUES (?1, ?2, 0)";
+    for journal in ["journal_0", "journal_1"] {
+        let insert = insert.replace("journal_0", journal);
+        story.gateway.sql("EVENTS_0", &insert, &[json!("{\"no\":\"envelope\"}"), json!("body")]);
+    }
+    story.post("{\"n\":0}").expect(200);
+    story.wait_for_bodies(&bodies(1));
+    let buried = story.gateway.sql("EVENTS_0", "SELECT kind, reason FROM dead_letters", &[]);
+    assert_eq!(buried.len(), 2, "{buried:?}");
+    for letter in &buried {
+        assert_eq!(letter["kind"], "journal");
+        let reason = letter["reason"].as_str().unwrap_or_default();
+        assert!(reason.starts_with("the envelope's fields are damaged"), "{reason}");
+    }
+}
+
+#[test]
+fn a_change_that_the_edge_was_not_told_of_is_not_reported_as_made() {
+    let story = Story::new(Gateway::builder().durability("queue").tapped());
+    story.post("{\"n\":0}").expect(200);
+    story.gateway.refuse("CONFIG", None);
+    let path = format!("/sources/{}", story.source["uid"].as_str().expect("an id"));
+    let disable = json!({"name": "open", "type": "http", "is_disabled": true});
+    let reply = story.project().put(&path, &disable).expect(503);
+    assert!(reply.message().starts_with("the change is stored"), "{}", reply.message());
+    story.project().delete(&path).expect(503);
+    story.gateway.allow("CONFIG");
+    story.project().put(&path, &disable).expect(202);
+    story.post("{\"n\":1}").expect(403);
+    story.project().delete(&path).expect(200);
+    story.post("{\"n\":1}").expect(404);
+    story.project().put(&path, &disable).expect(404);
+}

@@ -173,6 +173,9 @@ impl Running {
         BufReader::new(stdout).read_line(&mut ready).expect("a line from the gateway");
         let Ok(ready) = serde_json::from_str::<Value>(&ready) else {
             let code = child.wait().ok();
+            if ephemeral {
+                std::fs::remove_dir_all(state).ok();
+            }
             let lines = log.lock().unwrap_or_else(PoisonError::into_inner);
             panic!("the gateway did not start ({code:?}):\n{}", lines.join("\n"));
         };
@@ -216,6 +219,7 @@ impl Gateway {
             ("ENCRYPTION_KEY", ENCRYPTION_KEY),
             ("DURABILITY", "queue"),
             ("LOCAL_QUEUE", "true"),
+            ("RETRY_SECONDS", "1"),
             ("ALLOW_PRIVATE_ENDPOINTS", "true"),
             ("PUBLIC_URL", ""),
         ];

@@ -143,9 +143,12 @@ async fn carry_out(
         bindings.settings.public_url.clone()
     };
     let length = body::length(request);
-    let body =
+    let (body, _share) =
         body::read(request, length, BODY_MAX_BYTES).await.map_err(|unread| match unread {
             Unread::TooLarge => ApiError::new(413, "request body too large"),
+            Unread::Busy => {
+                ApiError::new(503, "the gateway holds too many large bodies right now, try again")
+            }
             Unread::Broken => ApiError::bad_request("the request body could not be read"),
         })?;
     let caller = Caller { bindings, query, origin, body };
@@ -194,6 +197,14 @@ async fn authenticate(authorization: &str, bindings: &Bindings) -> Result<Key, R
 
 fn taken() -> ApiError {
     ApiError::bad_request("a project with this name already exists")
+}
+
+/// A change that is stored, but that others may not learn of at once, is not reported as made.
+fn told(published: worker::Result<()>) -> Result<(), Refusal> {
+    published.map_err(|_| {
+        let text = "the change is stored, but the edge could not be told: repeat the call, or wait 7 minutes";
+        Refusal::Api(ApiError::new(503, text))
+    })
 }
 
 impl Caller<'_> {
@@ -247,8 +258,10 @@ impl Caller<'_> {
             ProjectCall::UpdateSource(source) => self.update_source(&project, source).await,
             ProjectCall::DeleteSource(source) => {
                 let source = self.source(id, source).await?;
+                // First, so that a call that fails can be repeated; and again, should a reader have put a copy back.
+                told(config::withdraw(self.bindings, &source.mask_id).await)?;
                 self.bindings.db()?.batch(&sql::delete_source(id, &source.uid)).await?;
-                config::withdraw(self.bindings, &source.mask_id).await;
+                config::withdraw(self.bindings, &source.mask_id).await.unwrap_or_default();
                 Ok(Answer::ok(200, "Source deleted successfully", Value::Null))
             }
             ProjectCall::CreateEndpoint => self.create_endpoint(id).await,
@@ -343,7 +356,10 @@ impl Caller<'_> {
             let (page, _) = sql::list(List::Sources, &project.uid, &[], None, &query);
             let rows: Vec<ListRow> = db.rows(&page).await?;
             for row in rows.iter().take(query.per_page) {
-                config::publish(self.bindings, &serde_json::from_str(&row.doc)?, &project).await;
+                told(
+                    config::publish(self.bindings, &serde_json::from_str(&row.doc)?, &project)
+                        .await,
+                )?;
             }
             match rows.get(query.per_page) {
                 Some(next) => query.cursor = Some(next.id.clone()),
@@ -361,8 +377,9 @@ impl Caller<'_> {
         let vault = self.bindings.vault()?;
         let source =
             Source::create(api::parse(&self.body)?, &project.uid, &vault, now_ms(), &mut fill)?;
-        self.bindings.db()?.run(&sql::put_source(&source)).await?;
-        config::publish(self.bindings, &source, project).await;
+        // Nobody knows its mask yet, so a copy that is not in KV is only read from D1 once.
+        self.bindings.db()?.run(&sql::insert_source(&source)).await?;
+        config::publish(self.bindings, &source, project).await.unwrap_or_default();
         Ok(Answer::ok(201, "Source created successfully", source.present(&self.origin)))
     }
 
@@ -370,8 +387,12 @@ impl Caller<'_> {
         let vault = self.bindings.vault()?;
         let mut source = self.source(&project.uid, id).await?;
         source.update(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
-        self.bindings.db()?.run(&sql::put_source(&source)).await?;
-        config::publish(self.bindings, &source, project).await;
+        let updated: Option<ListRow> =
+            self.bindings.db()?.row(&sql::update_source(&source)).await?;
+        if updated.is_none() {
+            return Err(ApiError::not_found("source not found").into());
+        }
+        told(config::publish(self.bindings, &source, project).await)?;
         Ok(Answer::ok(202, "Source updated successfully", source.present(&self.origin)))
     }
 
@@ -389,6 +410,11 @@ impl Caller<'_> {
         let allow_private = self.bindings.settings.allow_private_endpoints;
         let (endpoint, secret) =
             Endpoint::create(input, project, allow_private, &vault, now_ms(), &mut fill)?;
+        if endpoint.url.starts_with(&format!("{}/ingest/", self.origin)) {
+            let text =
+                "endpoint url refused: events would go round in circles through this gateway";
+            return Err(ApiError::bad_request(text).into());
+        }
         self.bindings.db()?.run(&sql::insert_endpoint(&endpoint)).await?;
         Ok(Answer::ok(201, "Endpoint created successfully", endpoint.present_created(&secret)))
     }
@@ -539,20 +565,15 @@ pub(crate) async fn note_handshake(bindings: &Bindings, source: &Source, now: u6
     }
     let noted: Result<(), Refusal> = async {
         let db = bindings.db()?;
-        let Some(mut source) = db
-            .row::<Doc>(&sql::source(&source.project_id, &source.uid))
-            .await?
-            .map(|doc| doc.read::<Source>())
-            .transpose()?
+        let Some(row) =
+            db.row::<ListRow>(&sql::note_crc(&source.project_id, &source.uid, now)).await?
         else {
             return Ok(());
         };
         let Some(project) = db.row::<Doc>(&sql::project(&source.project_id)).await? else {
             return Ok(());
         };
-        source.crc_verified_at = Some(now);
-        db.run(&sql::put_source(&source)).await?;
-        config::publish(bindings, &source, &project.read()?).await;
+        config::publish(bindings, &serde_json::from_str(&row.doc)?, &project.read()?).await?;
         Ok(())
     }
     .await;

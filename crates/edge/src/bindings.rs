@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     /// Whether the queues are Miniflare's: in memory, and with one consumer at a time. Then bells are watched by the outbox,
     /// and dispatchers run on after their message is acknowledged, so that a slow endpoint does not hold up all others.
     pub(crate) local_queue: bool,
+    /// Seconds until a queue message whose work failed is tried again.
+    pub(crate) retry_s: u32,
 }
 
 impl Settings {
@@ -46,6 +48,7 @@ impl Settings {
                 .unwrap_or(60u64)
                 .saturating_mul(1000),
             local_queue: is_true("LOCAL_QUEUE"),
+            retry_s: var("RETRY_SECONDS").parse().unwrap_or(30),
         }
     }
 }

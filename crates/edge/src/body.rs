@@ -3,91 +3,142 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::{StreamExt, pin_mut};
 use worker::{Delay, Request};
 
 use crate::chance;
 
-/// What an isolate holds of large bodies at once. It has 128 MB for everything, and a body stands in it twice: here, and
-/// as the runtime's own buffer.
-const LARGE_MAX_BYTES: u64 = 40 * 1024 * 1024;
+/// What an isolate holds of bodies that come in, and as much again of bodies that go out. It has 128 MB for everything,
+/// and a body stands in it twice for a moment: here, and as the runtime's own buffer.
+const HELD_MAX_BYTES: u64 = 24 * 1024 * 1024;
 /// Bodies up to this size are not counted.
 const SMALL_BYTES: u64 = 64 * 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long a sender may take for a body.
+const READ_WITHIN: Duration = Duration::from_secs(30);
+
+/// Which way a body goes. Those that come in and those that go out do not take each other's room.
+#[derive(Clone, Copy)]
+pub(crate) enum Way {
+    In,
+    Out,
+}
 
 thread_local! {
-    static HELD: Cell<u64> = const { Cell::new(0) };
+    static HELD_IN: Cell<u64> = const { Cell::new(0) };
+    static HELD_OUT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// A share of the memory, given back when it is dropped.
-pub(crate) struct Share(u64);
+pub(crate) struct Share {
+    way: Way,
+    bytes: u64,
+}
+
+impl Share {
+    fn none(way: Way) -> Self {
+        Self { way, bytes: 0 }
+    }
+
+    /// Makes the share one for `bytes`, if there is room. One body always has room.
+    fn grow(&mut self, bytes: u64) -> bool {
+        if bytes <= SMALL_BYTES || bytes <= self.bytes {
+            return true;
+        }
+        let (way, own) = (self.way, self.bytes);
+        let others = held(way, Cell::get).saturating_sub(own);
+        if others != 0 && HELD_MAX_BYTES < others + bytes {
+            return false;
+        }
+        held(way, |held| held.set(others + bytes));
+        self.bytes = bytes;
+        true
+    }
+}
 
 impl Drop for Share {
     fn drop(&mut self) {
-        HELD.set(HELD.get().saturating_sub(self.0));
+        held(self.way, |held| held.set(held.get().saturating_sub(self.bytes)));
     }
 }
 
-/// Takes a share for a body of `bytes`, if there is room. One body always has room.
-pub(crate) fn share(bytes: u64) -> Option<Share> {
-    if bytes <= SMALL_BYTES {
-        return Some(Share(0));
+fn held<T>(way: Way, with: impl FnOnce(&Cell<u64>) -> T) -> T {
+    match way {
+        Way::In => HELD_IN.with(with),
+        Way::Out => HELD_OUT.with(with),
     }
-    let held = HELD.get();
-    if held != 0 && LARGE_MAX_BYTES < held + bytes {
-        return None;
-    }
-    HELD.set(held + bytes);
-    Some(Share(bytes))
 }
 
-/// Waits for a share until `deadline_ms`.
+/// Waits for room for a body that goes out, until `deadline_ms`.
 pub(crate) async fn share_until(bytes: u64, deadline_ms: u64) -> Option<Share> {
-    loop {
-        if let Some(share) = share(bytes) {
-            return Some(share);
-        }
+    let mut share = Share::none(Way::Out);
+    while !share.grow(bytes) {
         if deadline_ms < chance::now_ms() {
             return None;
         }
         Delay::from(LOOK_EVERY).await;
     }
+    Some(share)
 }
 
 /// Why a body was not read.
 pub(crate) enum Unread {
     TooLarge,
-    /// The sender broke off.
+    /// There is no room for it now.
+    Busy,
+    /// The sender broke off, or took too long.
     Broken,
 }
 
-/// Reads a body of at most `limit_bytes`. A length that is declared is kept to by HTTP itself, so a small one is read at
-/// once; what is chunked is refused the moment it goes over the limit.
+/// Reads a body of at most `limit_bytes`. What is small and declares its length is read at once, because HTTP keeps to a
+/// length; anything else is counted as it arrives: only what is there takes room, and one byte too many ends it.
 pub(crate) async fn read(
     request: &mut Request,
     length: Option<u64>,
     limit_bytes: u64,
-) -> Result<Vec<u8>, Unread> {
-    let over = |len: usize| limit_bytes < len as u64;
-    if let Some(length) = length {
-        if limit_bytes < length {
-            return Err(Unread::TooLarge);
-        }
-        let body = request.bytes().await.map_err(|_| Unread::Broken)?;
-        return if over(body.len()) { Err(Unread::TooLarge) } else { Ok(body) };
-    }
+) -> Result<(Vec<u8>, Share), Unread> {
+    let share = Share::none(Way::In);
     if request.inner().body().is_none() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), share));
     }
+    if length.is_some_and(|length| limit_bytes < length) {
+        return Err(Unread::TooLarge);
+    }
+    if length.is_some_and(|length| length <= SMALL_BYTES) {
+        let body = request.bytes().await.map_err(|_| Unread::Broken)?;
+        return if limit_bytes < body.len() as u64 {
+            Err(Unread::TooLarge)
+        } else {
+            Ok((body, share))
+        };
+    }
+    let counted = count(request, share, limit_bytes);
+    let timeout = Delay::from(READ_WITHIN);
+    pin_mut!(counted, timeout);
+    match select(counted, timeout).await {
+        Either::Left((read, _)) => read,
+        Either::Right(((), _)) => Err(Unread::Broken),
+    }
+}
+
+async fn count(
+    request: &mut Request,
+    mut share: Share,
+    limit_bytes: u64,
+) -> Result<(Vec<u8>, Share), Unread> {
     let mut stream = request.stream().map_err(|_| Unread::Broken)?;
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         body.extend(chunk.map_err(|_| Unread::Broken)?);
-        if over(body.len()) {
+        if limit_bytes < body.len() as u64 {
             return Err(Unread::TooLarge);
         }
+        if !share.grow(body.len() as u64) {
+            return Err(Unread::Busy);
+        }
     }
-    Ok(body)
+    Ok((body, share))
 }
 
 /// The declared length of a body.

@@ -14,8 +14,8 @@ pub(crate) fn now_ms() -> u64 {
 /// Fills a buffer with random bytes of the platform.
 pub(crate) fn fill(buffer: &mut [u8]) {
     if getrandom::fill(buffer).is_err() {
-        // WebCrypto does not fail on Workers; an id of zeros would collide, and the insert then says so.
-        buffer.fill(0);
+        // WebCrypto does not fail on Workers. If it did, a key that is no secret would be worse than no answer.
+        wasm_bindgen::throw_str("the platform has no randomness");
     }
 }
 

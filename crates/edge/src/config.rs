@@ -29,7 +29,7 @@ const KV_CACHE_S: u64 = 30;
 /// A copy that a reader puts back may be older than a write that went on at the same time: it does not stay.
 const PUT_BACK_EXPIRES_S: u64 = 300;
 /// Every copy in KV ends some time, should a write of ours ever be lost.
-const EXPIRES_S: u64 = 3_600;
+const EXPIRES_S: u64 = 300;
 /// KV takes one write a second for each key.
 const PUBLISH_TRIES: u32 = 3;
 const PUBLISH_PAUSE: Duration = Duration::from_millis(1_100);
@@ -44,6 +44,11 @@ thread_local! {
     static SOURCES: RefCell<HashMap<String, Entry>> = RefCell::new(HashMap::new());
 }
 
+/// Whether a text can be the mask of a source at all; if not, no store has to be asked.
+fn is_mask(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 fn key(mask: &str) -> String {
     format!("source:{mask}")
 }
@@ -53,6 +58,9 @@ pub(crate) async fn source(
     bindings: &Bindings,
     mask: &str,
 ) -> std::result::Result<Rc<Compiled>, Rejection> {
+    if !is_mask(mask) {
+        return Err(Rejection::UnknownSource);
+    }
     let now = chance::now_ms();
     let cached = SOURCES.with_borrow(|sources| {
         sources.get(mask).map(|entry| (entry.source.clone(), now.saturating_sub(entry.read_at)))
@@ -65,7 +73,7 @@ pub(crate) async fn source(
     let read = match read(bindings, mask).await {
         Ok(read) => read,
         Err(error) => {
-            log::error("config_unreadable", json!({"mask_id": mask, "error": error.to_string()}));
+            log::error("config_unreadable", json!({"error": error.to_string()}));
             return match cached {
                 Some((Some(source), age)) if age < STALE_MAX_MS => Ok(source),
                 _ => Err(Rejection::NoConfig),
@@ -76,7 +84,7 @@ pub(crate) async fn source(
         Some(snapshot) => {
             let compiled = bindings.vault().and_then(|vault| Compiled::new(snapshot, &vault));
             Some(Rc::new(compiled.map_err(|error| {
-                log::error("config_unusable", json!({"mask_id": mask, "error": error.to_string()}));
+                log::error("config_unusable", json!({"error": error.to_string()}));
                 Rejection::NoKey
             })?))
         }
@@ -117,40 +125,42 @@ async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
     Ok(Some(snapshot))
 }
 
-/// Makes a change of a source known: in this isolate at once, elsewhere through KV. D1 has it already, so a KV that
-/// does not answer only makes the others slower to learn.
-pub(crate) async fn publish(bindings: &Bindings, source: &Source, project: &Project) {
-    let mask = source.mask_id.clone();
-    SOURCES.with_borrow_mut(|sources| sources.remove(&mask));
-    let text = serde_json::to_string(&snapshot(source.clone(), project)).unwrap_or_default();
-    for tries_left in (0..PUBLISH_TRIES).rev() {
-        let text = text.as_str();
-        let written = async {
-            let put = bindings.config()?.put(&key(&mask), text)?.expiration_ttl(EXPIRES_S);
-            std::result::Result::<(), worker::Error>::Ok(put.execute().await?)
-        };
-        match written.await {
-            Ok(()) => break,
-            Err(error) => {
-                log::error("kv_unwritable", json!({"mask_id": mask, "error": error.to_string()}));
-                if 0 < tries_left {
-                    Delay::from(PUBLISH_PAUSE).await;
-                }
-            }
-        }
-    }
-    SOURCES.with_borrow_mut(|sources| sources.remove(&mask));
+/// Makes a change of a source known: in this isolate at once, elsewhere through KV. The error means that others may go on
+/// with what they know for some minutes.
+pub(crate) async fn publish(bindings: &Bindings, source: &Source, project: &Project) -> Result<()> {
+    let text = serde_json::to_string(&snapshot(source.clone(), project))?;
+    change(bindings, &source.mask_id, Some(&text)).await
 }
 
 /// Makes known that a source is no more.
-pub(crate) async fn withdraw(bindings: &Bindings, mask: &str) {
-    let deleted = async {
-        std::result::Result::<(), worker::Error>::Ok(bindings.config()?.delete(&key(mask)).await?)
-    };
-    if let Err(error) = deleted.await {
-        log::error("kv_unwritable", json!({"mask_id": mask, "error": error.to_string()}));
+pub(crate) async fn withdraw(bindings: &Bindings, mask: &str) -> Result<()> {
+    change(bindings, mask, None).await
+}
+
+async fn change(bindings: &Bindings, mask: &str, text: Option<&str>) -> Result<()> {
+    let kv = bindings.config()?;
+    let mut changed: Result<()> = Ok(());
+    for tries_left in (0..PUBLISH_TRIES).rev() {
+        SOURCES.with_borrow_mut(|sources| sources.remove(mask));
+        let write = async {
+            match text {
+                Some(text) => {
+                    Ok(kv.put(&key(mask), text)?.expiration_ttl(EXPIRES_S).execute().await?)
+                }
+                None => Ok(kv.delete(&key(mask)).await?),
+            }
+        };
+        changed = write.await;
+        match &changed {
+            Ok(()) => break,
+            Err(error) => log::error("kv_unwritable", json!({"error": error.to_string()})),
+        }
+        if 0 < tries_left {
+            Delay::from(PUBLISH_PAUSE).await;
+        }
     }
     SOURCES.with_borrow_mut(|sources| sources.remove(mask));
+    changed
 }
 
 fn snapshot(source: Source, project: &Project) -> Snapshot {
@@ -159,6 +169,10 @@ fn snapshot(source: Source, project: &Project) -> Snapshot {
 
 fn remember(mask: &str, source: Option<Rc<Compiled>>, now: u64) {
     SOURCES.with_borrow_mut(|sources| {
+        if ENTRIES_MAX <= sources.len() {
+            // Strangers who try masks must not drive out the sources that are in use.
+            sources.retain(|_, entry| entry.source.is_some());
+        }
         if ENTRIES_MAX <= sources.len() {
             sources.clear();
         }

@@ -1,6 +1,6 @@
 //! The dispatcher: leases deliveries, calls endpoints, records what they said.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::project::Project;
 use inlet_gateway::route::{Bell, bells};
-use inlet_gateway::sql::{self, Statement};
+use inlet_gateway::sql;
 use js_sys::Uint8Array;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
 use worker::{
     AbortController, Context, Delay, Fetch, Headers, MessageBatch, MessageExt, Method, Request,
-    RequestInit, RequestRedirect, Result,
+    RequestInit, RequestRedirect, Response, Result,
 };
 
 use crate::bindings::Bindings;
@@ -31,7 +31,7 @@ use crate::store::{Store, rows};
 use crate::{bell, chance, log, router};
 
 /// Bells that an isolate answers in the background at once; past that, the queue waits.
-const BACKGROUND_MAX: usize = 64;
+const BACKGROUND_MAX: usize = 512;
 const RECORD_TRIES: u32 = 5;
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
@@ -54,7 +54,7 @@ pub(crate) async fn dispatch_batch(
             Err(error) => {
                 let buried =
                     router::bury("bell", &error.to_string(), text.as_bytes(), bindings).await;
-                router::settle(&message, buried.is_ok());
+                router::settle(&message, buried.is_ok(), bindings.settings.retry_s);
                 continue;
             }
         };
@@ -69,7 +69,7 @@ pub(crate) async fn dispatch_batch(
         } else {
             here.push(async move {
                 let done = dispatch(&bell, bindings).await;
-                router::settle(&message, done.is_ok());
+                router::settle(&message, done.is_ok(), bindings.settings.retry_s);
                 report(&bell, done);
             });
         }
@@ -130,17 +130,23 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         stored.into_iter().map(|event| (event.id.clone(), event)).collect();
     let endpoints = endpoints(&deliveries, bindings).await?;
 
+    let lease_until = now + LEASE_MS;
     let attempted = deliveries.iter().map(|delivery| async {
         let to = endpoints.get(&delivery.endpoint_id);
-        attempt(delivery, stored.get(&delivery.event_id), to, bindings).await
+        let done = attempt(delivery, stored.get(&delivery.event_id), to, bindings).await?;
+        // At once: what is not written down is called again, and another call of this bell may take a minute yet.
+        match record(&events, delivery, done, lease_until, bindings).await {
+            Ok(settled) => Some(settled),
+            Err(error) => {
+                log::error(
+                    "not_recorded",
+                    json!({"delivery_id": delivery.id, "error": error.to_string()}),
+                );
+                None
+            }
+        }
     });
-    let attempted: Vec<Option<Done>> = join_all(attempted).await;
-    let rows: Vec<Value> = deliveries
-        .iter()
-        .zip(&attempted)
-        .filter_map(|(delivery, done)| done.as_ref().map(|d| d.row(delivery, bindings)))
-        .collect();
-    record(&events, &sql::record(json!(rows))).await?;
+    let attempted: Vec<Option<Settled>> = join_all(attempted).await;
 
     let not_attempted = deliveries.iter().zip(&attempted).filter(|(_, done)| done.is_none());
     let not_attempted = not_attempted.map(|(delivery, _)| {
@@ -148,8 +154,7 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     });
     ring_later(bell.shard, not_attempted.collect(), bindings).await?;
     for (delivery, done) in deliveries.iter().zip(&attempted) {
-        if let Some(Settled { due_at: Some(due_at), .. }) = done.as_ref().map(|done| &done.settled)
-        {
+        if let Some(Settled { due_at: Some(due_at), .. }) = done {
             let pause = due_at.saturating_sub(chance::now_ms());
             if pause <= BELL_DELAY_MAX_MS {
                 let again = Bell {
@@ -173,16 +178,30 @@ async fn ring_later(
     bell::ring_dispatcher(&bells(shard, waiting), LEASE_MS + EARLY_MS, bindings).await
 }
 
-/// Writes down what became of deliveries. It is worth some patience: what is not written is called again.
-async fn record(events: &Store, statements: &[Statement]) -> Result<()> {
-    for _ in 1..RECORD_TRIES {
-        match events.batch(statements).await {
-            Ok(_) => return Ok(()),
-            Err(error) => log::error("not_recorded_yet", json!({"error": error.to_string()})),
+/// Writes down what became of a delivery. It is worth some patience: what is not written is called again. What the
+/// endpoint said is left out if the store does not take it.
+async fn record(
+    events: &Store,
+    delivery: &Delivery,
+    mut done: Done,
+    lease_until: u64,
+    bindings: &Bindings,
+) -> Result<Settled> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let statements = sql::record(json!([done.row(delivery, lease_until, bindings)]));
+        let Err(error) = events.batch(&statements).await else { return Ok(done.settled) };
+        log::error(
+            "not_recorded_yet",
+            json!({"delivery_id": delivery.id, "error": error.to_string()}),
+        );
+        if tries == RECORD_TRIES {
+            return Err(error);
         }
+        done.attempt = done.attempt.map(Attempt::without_response);
         Delay::from(RECORD_PAUSE).await;
     }
-    events.batch(statements).await.map(|_| ())
 }
 
 /// What became of one delivery.
@@ -193,7 +212,7 @@ struct Done {
 
 impl Done {
     /// A row of [`sql::record`].
-    fn row(&self, delivery: &Delivery, bindings: &Bindings) -> Value {
+    fn row(&self, delivery: &Delivery, lease_until: u64, bindings: &Bindings) -> Value {
         let Settled { status, description, due_at } = &self.settled;
         let attempt = self.attempt.as_ref().map(|attempt| json!(attempt).to_string());
         let look_at = due_at.map(|due| due + bindings.settings.sweep_after_ms);
@@ -206,7 +225,8 @@ impl Done {
             attempt,
             due_at,
             look_at,
-            now
+            now,
+            lease_until
         ])
     }
 }
@@ -336,24 +356,35 @@ pub(crate) async fn body_of(
     }
 }
 
-/// Makes a call. Whatever goes wrong is an answer too.
+/// Makes a call. Whatever goes wrong is an answer too. The status decides, so a body that does not end in time is cut.
 async fn make(call: &Call, body: &[u8]) -> Answered {
     let controller = AbortController::default();
     let signal = controller.signal();
-    let answer = fetch(call, body, &signal);
     let timeout = Delay::from(Duration::from_millis(call.timeout_ms));
+    let answer = fetch(call, body, &signal);
     pin_mut!(answer, timeout);
-    match select(answer, timeout).await {
-        Either::Left((Ok(answered), _)) => answered,
-        Either::Left((Err(error), _)) => Answered::Nothing { error: error.to_string() },
+    let mut response = match select(answer, &mut timeout).await {
+        Either::Left((Ok(response), _)) => response,
+        Either::Left((Err(error), _)) => return Answered::Nothing { error: error.to_string() },
         Either::Right(((), _)) => {
             controller.abort();
-            Answered::Nothing { error: format!("no answer within {} s", call.timeout_ms / 1000) }
+            return Answered::Nothing {
+                error: format!("no answer within {} s", call.timeout_ms / 1000),
+            };
         }
+    };
+    let headers = response.headers().entries().collect();
+    let status = response.status_code();
+    let kept = RefCell::new(Vec::new());
+    let reading = read(&mut response, &kept);
+    pin_mut!(reading);
+    if let Either::Right(_) = select(reading, timeout).await {
+        controller.abort();
     }
+    Answered::Response { status, headers, body: kept.take() }
 }
 
-async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result<Answered> {
+async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result<Response> {
     let headers = Headers::new();
     for (name, value) in &call.headers {
         headers.set(name, value)?;
@@ -364,18 +395,18 @@ async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result
         .with_redirect(RequestRedirect::Manual)
         .with_body(Some(Uint8Array::from(body).into()));
     let request = Request::new_with_init(&call.url, &init)?;
-    let mut response = Fetch::Request(request).send_with_signal(signal).await?;
-    let headers = response.headers().entries().collect();
-    let status = response.status_code();
-    let mut kept = Vec::new();
-    if let Ok(mut stream) = response.stream() {
-        while let Some(Ok(chunk)) = stream.next().await {
-            let room = RESPONSE_MAX_BYTES.saturating_sub(kept.len());
-            kept.extend(chunk.into_iter().take(room));
-            if kept.len() == RESPONSE_MAX_BYTES {
-                break;
-            }
+    Fetch::Request(request).send_with_signal(signal).await
+}
+
+/// Reads an answer's body into `kept`, as much of it as is kept.
+async fn read(response: &mut Response, kept: &RefCell<Vec<u8>>) {
+    let Ok(mut stream) = response.stream() else { return };
+    while let Some(Ok(chunk)) = stream.next().await {
+        let mut kept = kept.borrow_mut();
+        let room = RESPONSE_MAX_BYTES.saturating_sub(kept.len());
+        kept.extend(chunk.into_iter().take(room));
+        if kept.len() == RESPONSE_MAX_BYTES {
+            return;
         }
     }
-    Ok(Answered::Response { status, headers, body: kept })
 }

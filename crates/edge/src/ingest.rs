@@ -20,11 +20,12 @@ pub(crate) async fn ingest(
     bindings: &Bindings,
     context: &Context,
 ) -> Reply {
-    match take_in(&mut request, mask, bindings, context).await {
+    let mut source_id = None;
+    match take_in(&mut request, mask, &mut source_id, bindings, context).await {
         Ok(reply) => reply,
         Err(rejection) => {
             let (status, label) = rejection.status();
-            let fields = json!({"mask_id": mask, "status": status, "label": label, "detail": rejection.detail()});
+            let fields = json!({"source_id": source_id, "status": status, "label": label, "detail": rejection.detail()});
             if 500 <= status {
                 log::error("rejected", fields);
             } else {
@@ -38,18 +39,20 @@ pub(crate) async fn ingest(
 async fn take_in(
     request: &mut Request,
     mask: &str,
+    source_id: &mut Option<String>,
     bindings: &Bindings,
     context: &Context,
 ) -> Result<Reply, Rejection> {
     let source = config::source(bindings, mask).await?;
+    *source_id = Some(source.source.uid.clone());
     let method = request.method().to_string();
     let length = body::length(request);
     source.before_body(&method, length)?;
 
-    let _share = body::share(length.unwrap_or(source.body_max_bytes())).ok_or(Rejection::Busy)?;
-    let body = body::read(request, length, source.body_max_bytes()).await;
-    let body = body.map_err(|unread| match unread {
+    let read = body::read(request, length, source.body_max_bytes()).await;
+    let (body, _share) = read.map_err(|unread| match unread {
         Unread::TooLarge => source.too_large(),
+        Unread::Busy => Rejection::Busy,
         Unread::Broken => Rejection::Unreadable,
     })?;
     let headers = body::headers(request.headers());

@@ -1,7 +1,7 @@
 //! The router: from the ingest queue and the journal into the event store.
 
-use inlet_gateway::route::{Bell, bells, route, transaction_len};
-use inlet_gateway::sql::{self, Journal, Statement};
+use inlet_gateway::route::{Bell, DELIVERIES_MAX, bells, route, scheduled, transaction_len};
+use inlet_gateway::sql::{self, Journal};
 use inlet_gateway::subscription::Subscription;
 use inlet_gateway::wire::{Envelope, Text};
 use js_sys::{ArrayBuffer, Uint8Array};
@@ -15,9 +15,9 @@ use crate::store::{Doc, rows};
 use crate::{bell, chance, log};
 
 /// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
-const DRAINS_MAX: usize = 20;
-/// Seconds until a batch that could not be stored is tried again.
-const RETRY_S: u32 = 10;
+const DRAINS_MAX: usize = 5;
+/// Seconds until a dead letter that could not be kept is tried again: a hundred of them are four days.
+const KEEP_RETRY_S: u32 = 3_600;
 
 /// Routes a batch of the ingest queue. Each message is acknowledged or retried; nothing is returned, because an error
 /// would abort the instance.
@@ -33,26 +33,19 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
         match decode(&body) {
             Ok(envelope) => group(&mut shards, envelope.meta.shard).push((message, envelope)),
             Err((reason, bytes)) => {
-                settle(&message, bury("envelope", &reason, &bytes, bindings).await.is_ok());
+                settle(
+                    &message,
+                    bury("envelope", &reason, &bytes, bindings).await.is_ok(),
+                    bindings.settings.retry_s,
+                );
             }
         }
     }
     for (shard, group) in shards {
         let (messages, envelopes): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let (mut messages, mut envelopes) = (messages.as_slice(), envelopes.as_slice());
-        while !envelopes.is_empty() {
-            let (now, later) = envelopes.split_at(transaction_len(envelopes));
-            let (now_messages, later_messages) = messages.split_at(now.len());
-            let routed = store(shard, now, None, bindings).await;
-            if let Err(error) = &routed {
-                let fields =
-                    json!({"shard": shard, "events": now.len(), "error": error.to_string()});
-                log::error("not_routed", fields);
-            }
-            for message in now_messages {
-                settle(message, routed.is_ok());
-            }
-            (messages, envelopes) = (later_messages, later);
+        let stored = store_all(shard, &envelopes, Watch::Queue, bindings).await;
+        for (message, stored) in messages.iter().zip(stored) {
+            settle(message, stored, bindings.settings.retry_s);
         }
     }
     for (shard, messages) in drains {
@@ -61,7 +54,7 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
             log::error("not_drained", json!({"shard": shard, "error": error.to_string()}));
         }
         for message in &messages {
-            settle(message, drained.is_ok());
+            settle(message, drained.is_ok(), bindings.settings.retry_s);
         }
     }
 }
@@ -76,12 +69,12 @@ fn group<T>(groups: &mut Vec<(u32, Vec<T>)>, shard: u32) -> &mut Vec<T> {
 }
 
 /// Acknowledges, or asks for the message again.
-pub(crate) fn settle(message: &RawMessage, done: bool) {
+pub(crate) fn settle(message: &RawMessage, done: bool, retry_s: u32) {
     if done {
         message.ack();
     } else {
         message.retry_with_options(
-            &QueueRetryOptionsBuilder::new().with_delay_seconds(RETRY_S).build(),
+            &QueueRetryOptionsBuilder::new().with_delay_seconds(retry_s).build(),
         );
     }
 }
@@ -150,7 +143,13 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
                     }
                 }
             }
-            store(shard, &envelopes, Some(done), bindings).await?;
+            if store_all(shard, &envelopes, Watch::Outbox, bindings).await.contains(&false) {
+                return Err(worker::Error::RustError(
+                    "not all of the journal could be stored".into(),
+                ));
+            }
+            // Only now: whoever dies before this reads the same rows again, and changes nothing by it.
+            events.run(&done).await?;
         }
         if is_empty {
             return Ok(());
@@ -159,17 +158,78 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
     bell::send_drain(shard, bindings).await
 }
 
-/// Stores a batch as one transaction, and rings for its deliveries. `journal_mark` belongs into the transaction when the
-/// envelopes are from the journal.
-///
-/// Until they are dispatched, somebody has to watch the deliveries. A batch of the queue is retried until its bells are
-/// rung, and bells are as durable as it was: there, the queue watches. Otherwise the outbox does.
+/// Who watches deliveries until they are dispatched. A batch of the queue is retried until its bells are rung, and bells
+/// are as durable as it was. What comes from a journal has nobody but the outbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    Queue,
+    Outbox,
+}
+
+/// Stores envelopes in transactions of a bearable size, and rings for their deliveries. Says of each whether it is done
+/// with: stored, or buried because it cannot be.
+async fn store_all(
+    shard: u32,
+    envelopes: &[Envelope],
+    watch: Watch,
+    bindings: &Bindings,
+) -> Vec<bool> {
+    let mut done = Vec::with_capacity(envelopes.len());
+    let mut rest = envelopes;
+    // How many the next transaction takes. A failure halves it, so that one envelope that cannot be stored does not hold
+    // up the others: it ends alone, and is buried if the store works otherwise.
+    let mut size = usize::MAX;
+    while let Some(first) = rest.first() {
+        let (now, later) = rest.split_at(transaction_len(rest).min(size));
+        match store(shard, now, watch, bindings).await {
+            Ok(stored) => {
+                done.resize(done.len() + stored, true);
+                rest = rest.get(stored..).unwrap_or_default();
+                size = size.saturating_mul(2);
+            }
+            Err(error) if 1 < now.len() => {
+                log::error(
+                    "not_routed_together",
+                    json!({"shard": shard, "events": now.len(), "error": error.to_string()}),
+                );
+                size = now.len() / 2;
+            }
+            Err(error) => {
+                let (id, why) = (&first.meta.event_id, error.to_string());
+                let fields = json!({"shard": shard, "event_id": id, "error": why});
+                log::error("not_routed", fields);
+                done.push(
+                    is_poison(&why) && bury("event", &why, &first.encode(), bindings).await.is_ok(),
+                );
+                rest = later;
+                size = 1;
+            }
+        }
+    }
+    done
+}
+
+/// Whether an error of the store is about what it was given, and will be the same the next time.
+fn is_poison(error: &str) -> bool {
+    [
+        "SQLITE_TOOBIG",
+        "too big",
+        "too large",
+        "SQLITE_CONSTRAINT",
+        "SQLITE_MISMATCH",
+        "malformed JSON",
+    ]
+    .iter()
+    .any(|sign| error.contains(sign))
+}
+
+/// Stores envelopes from the first on, as many as one transaction takes, and says how many.
 async fn store(
     shard: u32,
     envelopes: &[Envelope],
-    journal_mark: Option<Statement>,
+    watch: Watch,
     bindings: &Bindings,
-) -> Result<()> {
+) -> Result<usize> {
     let mut sources: Vec<(&str, &str)> = envelopes
         .iter()
         .map(|envelope| (envelope.meta.project_id.as_str(), envelope.meta.source_id.as_str()))
@@ -179,24 +239,32 @@ async fn store(
     let subscriptions: Vec<Doc> = bindings.db()?.rows(&sql::subscriptions_of(&sources)).await?;
     let subscriptions: Vec<Subscription> =
         subscriptions.iter().map(Doc::read).collect::<Result<_>>()?;
+    // An event has at most as many deliveries as there are subscriptions.
+    let most = (DELIVERIES_MAX / subscriptions.len().max(1)).max(1);
+    let envelopes = envelopes.get(..most).unwrap_or(envelopes);
 
     let now = chance::now_ms();
-    let queue_watches = journal_mark.is_none() && !bindings.settings.local_queue;
+    let queue_watches = watch == Watch::Queue && !bindings.settings.local_queue;
     let outbox = (!queue_watches).then(|| chance::uid(now));
     let routing = route(envelopes, &subscriptions, now, outbox.as_deref());
     let mut statements = routing.statements;
-    statements.extend(journal_mark);
-    statements.push(sql::scheduled(json!(routing.deliveries)));
+    let writes = statements.len();
+    statements.extend(scheduled(&routing.deliveries));
     let results = bindings.events(shard)?.batch(&statements).await?;
     log::debug("routed", || {
         let ids: Vec<&str> =
             envelopes.iter().map(|envelope| envelope.meta.event_id.as_str()).collect();
         json!({"shard": shard, "event_ids": ids, "deliveries": routing.deliveries.len()})
     });
-    let waiting: Vec<Waiting> = results.last().map(rows).transpose()?.unwrap_or_default();
-    let bells = bells(shard, waiting.into_iter().map(Waiting::into_parts).collect());
-    let rung = bell::ring_dispatcher(&bells, 0, bindings).await;
-    if queue_watches { rung } else { Ok(()) }
+    let mut waiting = Vec::new();
+    for result in results.iter().skip(writes) {
+        waiting.extend(rows::<Waiting>(result)?.into_iter().map(Waiting::into_parts));
+    }
+    let rung = bell::ring_dispatcher(&bells(shard, waiting), 0, bindings).await;
+    if queue_watches {
+        rung?;
+    }
+    Ok(envelopes.len())
 }
 
 /// A delivery that waits.
@@ -232,7 +300,7 @@ pub(crate) async fn unbury_batch(batch: &MessageBatch<JsValue>, bindings: &Bindi
         if let Err(error) = &kept {
             log::error("dead_letter_not_kept", json!({"error": error.to_string()}));
         }
-        settle(&message, kept.is_ok());
+        settle(&message, kept.is_ok(), KEEP_RETRY_S);
     }
 }
 

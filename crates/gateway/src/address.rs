@@ -31,12 +31,18 @@ pub fn check(raw: &str, allow_private: bool) -> Result<Url, BadUrl> {
     if raw.trim().is_empty() {
         return Err(BadUrl::Missing);
     }
+    if raw.trim().contains(char::is_control) {
+        return Err(BadUrl::Unreadable("it holds a control character".into()));
+    }
     let url = Url::parse(raw.trim()).map_err(|error| BadUrl::Unreadable(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(BadUrl::Scheme(url.scheme().to_owned()));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(BadUrl::Credentials);
+    }
+    if url.port() == Some(0) {
+        return Err(BadUrl::Unreadable("there is no port 0".into()));
     }
     let kind = match url.host() {
         None => return Err(BadUrl::Unreadable("it names no host".into())),
@@ -58,9 +64,19 @@ fn local_name(name: &str) -> Option<&'static str> {
         Some("this machine")
     } else if name == "metadata.google.internal" || name == "metadata" {
         Some("a metadata service")
-    } else if ["internal", "local", "lan", "home.arpa", "intranet", "corp", "private"]
-        .iter()
-        .any(|s| ends(s))
+    } else if [
+        "internal",
+        "local",
+        "localdomain",
+        "lan",
+        "home.arpa",
+        "intranet",
+        "corp",
+        "private",
+        "svc",
+    ]
+    .iter()
+    .any(|s| ends(s))
     {
         Some("a name of a private network")
     } else if !name.contains('.') {
@@ -98,7 +114,10 @@ fn private_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0xfe80..=0xfebf, ..] => Some("a link-local address"),
         [0xfec0..=0xfeff, ..] => Some("a site-local address"),
         [0xff00..=0xffff, ..] => Some("a multicast address"),
-        [0x2001, 0xdb8, ..] | [0x100, 0, 0, 0, ..] => Some("a reserved address"),
+        [0x2001, 0xdb8 | 0, ..]
+        | [0x100, 0, 0, 0, ..]
+        | [0x3fff | 0x5f00, ..]
+        | [0x64, 0xff9b, 1, ..] => Some("a reserved address"),
         _ => None,
     }
 }
@@ -109,7 +128,7 @@ fn embedded_v4(segments: [u16; 8]) -> Option<Ipv4Addr> {
     match segments {
         [0, 0, 0, 0, 0, 0xffff | 0, high, low] if high != 0 || 1 < low => Some(join(high, low)),
         [0, 0, 0, 0, 0xffff, 0, high, low] => Some(join(high, low)),
-        [0x64, 0xff9b, 0 | 1, 0, 0, 0, high, low] => Some(join(high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(join(high, low)),
         [0x2002, high, low, ..] => Some(join(high, low)),
         _ => None,
     }
@@ -158,6 +177,12 @@ mod tests {
             "http://[2002:7f00:1::]/",
             "http://[ff02::1]/",
             "http://printer.local/",
+            "http://kubernetes.default.svc/",
+            "http://localhost.localdomain/",
+            "http://[64:ff9b:1:1::7f00:1]/",
+            "http://[2001::1]/",
+            "http://[5f00::1]/",
+            "http://[3fff::1]/",
             "http://intranet/",
             "http://db.internal/",
             "http://224.0.0.1/",
@@ -194,6 +219,8 @@ mod tests {
         assert!(check("example.com/hooks").starts_with("invalid endpoint url"));
         assert!(check("ftp://example.com").starts_with("invalid endpoint scheme: ftp"));
         assert!(check("https://u:p@example.com").contains("authentication"));
+        assert!(check("https://a\nb.com").contains("control character"));
+        assert!(check("https://example.com:0/").contains("port 0"));
     }
 
     proptest! {

@@ -20,6 +20,11 @@ use crate::wire::{Body, Claim, ENVELOPE_MAX_BYTES, Envelope, INLINE_BODY_MAX_BYT
 /// The most bytes of headers that are kept with an event; the envelope has to fit a queue message.
 const HEADERS_MAX_BYTES: usize = 64 * 1024;
 
+/// An event type is a name.
+const EVENT_TYPE_MAX_BYTES: usize = 256;
+/// The most bytes of all that is kept beside the body, as it is written into the envelope.
+const META_MAX_BYTES: usize = 100 * 1024;
+
 /// Headers that belong to one connection or one hop, or that the runtime adds: never kept.
 const HOP_HEADERS: &[&str] = &[
     "accept-encoding",
@@ -182,6 +187,10 @@ impl Compiled {
         {
             return Err(Rejection::HeadersTooLarge);
         }
+        if EVENT_TYPE_MAX_BYTES < event_type.len() {
+            let text = format!("event type too long: at most {EVENT_TYPE_MAX_BYTES} bytes");
+            return Err(Rejection::EventType(text));
+        }
         let reply = self.accepted(&event_id, payload::data(content_type, arrival.body).len());
         let meta = Meta::new(
             event_id,
@@ -196,6 +205,9 @@ impl Compiled {
             query.to_owned(),
             claim,
         );
+        if META_MAX_BYTES < meta.encoded_len() {
+            return Err(Rejection::HeadersTooLarge);
+        }
         Ok(Admitted::Event { meta: Box::new(meta), reply })
     }
 
@@ -247,7 +259,8 @@ impl Compiled {
             match &self.source.forward_headers {
                 Some(listed) => listed.iter().any(|listed| listed == name),
                 None => {
-                    let added = name.starts_with("cf-") || name.starts_with("x-forwarded-");
+                    let added = ["cf-", "x-forwarded-", "inlet-", "x-convoy-"];
+                    let added = added.iter().any(|prefix| name.starts_with(prefix));
                     let private = PRIVATE_HEADERS.contains(&name)
                         || self.credential_headers.iter().any(|credential| credential == name);
                     !added && !private

@@ -98,6 +98,19 @@ impl Faults {
     }
 }
 
+/// The longest name.
+pub const NAME_MAX_CHARS: usize = 256;
+/// The longest description, URL, or id of somebody else's.
+pub const TEXT_MAX_CHARS: usize = 4_096;
+
+/// Refuses a text that is longer than it may be.
+pub fn check_length(field: &str, text: &str, max_chars: usize) -> Result<(), ApiError> {
+    if max_chars < text.chars().count() {
+        return Err(ApiError::bad_request(format!("{field}:at most {max_chars} characters")));
+    }
+    Ok(())
+}
+
 /// Refuses a field whose effect does not exist: what is stored must do something. A value that asks
 /// for nothing (`null`, `""`, `0`, `false`, `{}`, `[]`, or an object of such) is let through.
 pub fn refuse_unsupported(field: &str, value: Option<&Value>) -> Result<(), ApiError> {

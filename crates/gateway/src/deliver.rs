@@ -16,6 +16,10 @@ use crate::time::{retry_after_ms, rfc3339};
 
 /// How much of an endpoint's answer is kept.
 pub const RESPONSE_MAX_BYTES: usize = 51_200;
+/// How much of the headers of an endpoint's answer is kept.
+const RESPONSE_HEADERS_MAX_BYTES: usize = 16_384;
+/// The description of a delivery whose last dispatcher died while it held the lease.
+pub const INTERRUPTED: &str = "the attempt was interrupted";
 /// How long a dispatcher may hold a delivery: longer than the longest timeout, so that a delivery is only
 /// taken from a dispatcher that died.
 pub const LEASE_MS: u64 = 90_000;
@@ -66,6 +70,9 @@ pub enum Undeliverable {
     EndpointNotActive(&'static str),
     #[error("the event's body is gone from the store")]
     BodyGone,
+    /// It was to be called at most once, and nobody knows whether it was.
+    #[error("the only attempt was interrupted, and may have reached the endpoint")]
+    Interrupted,
     #[error("{0}")]
     Address(address::BadUrl),
 }
@@ -75,7 +82,7 @@ impl Undeliverable {
     pub fn settled(&self) -> Settled {
         let status = match self {
             Self::EndpointGone | Self::EndpointNotActive(_) => Status::Discarded,
-            Self::BodyGone | Self::Address(_) => Status::Failure,
+            Self::BodyGone | Self::Interrupted | Self::Address(_) => Status::Failure,
         };
         Settled { status, description: self.to_string(), due_at: None }
     }
@@ -100,6 +107,11 @@ impl Outgoing<'_> {
             EndpointStatus::Active => {}
             EndpointStatus::Paused => return Err(Undeliverable::EndpointNotActive("paused")),
             EndpointStatus::Inactive => return Err(Undeliverable::EndpointNotActive("inactive")),
+        }
+        if self.delivery.mode() == DeliveryMode::AtMostOnce
+            && self.delivery.description == INTERRUPTED
+        {
+            return Err(Undeliverable::Interrupted);
         }
         let mut url =
             address::check(&self.endpoint.url, allow_private).map_err(Undeliverable::Address)?;
@@ -265,6 +277,10 @@ pub fn settle(
             .iter()
             .find(|(name, _)| name == "retry-after")
             .and_then(|(_, value)| retry_after_ms(value, now_ms)),
+        // Whether it arrived nobody can tell, so once is all there is.
+        Answered::Nothing { error } if mode == DeliveryMode::AtMostOnce => {
+            return dead(format!("Endpoint did not answer: {error}"));
+        }
         Answered::Nothing { .. } => None,
     };
     match strategy.next_pause_ms(attempt, asked, jitter) {
@@ -350,6 +366,15 @@ impl Attempt {
     }
 }
 
+impl Attempt {
+    /// The attempt without what the endpoint said: for a store that did not take all of it.
+    pub fn without_response(mut self) -> Self {
+        self.response_headers.clear();
+        self.response_data.clear();
+        self
+    }
+}
+
 impl Delivery {
     pub fn mode(&self) -> DeliveryMode {
         DeliveryMode::from_name(&self.delivery_mode).unwrap_or(DeliveryMode::AtLeastOnce)
@@ -391,7 +416,14 @@ fn masked(headers: &[(String, String)]) -> Vec<(String, String)> {
     let mask = |(name, value): &(String, String)| {
         (name.clone(), if secret(name) { MASKED.to_owned() } else { value.clone() })
     };
-    headers.iter().map(mask).collect()
+    let mut room = RESPONSE_HEADERS_MAX_BYTES;
+    let fits = |(name, value): &&(String, String)| -> bool {
+        let bytes = name.len() + value.len();
+        let fits = bytes <= room;
+        room = room.saturating_sub(bytes);
+        fits
+    };
+    headers.iter().filter(fits).map(mask).collect()
 }
 
 /// `200 OK`, for the statuses that have a well-known text.
@@ -640,7 +672,12 @@ mod tests {
             (Status::Retry, "", Some(11_000)),
         );
         check(nothing(), 1, AtLeastOnce, (Status::Retry, "", Some(11_000)));
-        check(nothing(), 1, AtMostOnce, (Status::Retry, "", Some(11_000)));
+        check(
+            nothing(),
+            1,
+            AtMostOnce,
+            (Status::Failure, "Endpoint did not answer: connection refused", None),
+        );
         check(
             answer(500, &[]),
             1,

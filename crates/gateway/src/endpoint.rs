@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::address;
-use crate::api::{ApiError, refuse_unsupported};
+use crate::api::{ApiError, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, refuse_unsupported};
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::time::rfc3339;
@@ -113,6 +113,11 @@ impl Endpoint {
         if name.is_empty() {
             return Err(ApiError::bad_request("name:please provide your endpointName"));
         }
+        check_length("name", &name, NAME_MAX_CHARS)?;
+        for (field, value) in [("description", &input.description), ("owner_id", &input.owner_id)] {
+            check_length(field, value.as_deref().unwrap_or_default(), TEXT_MAX_CHARS)?;
+        }
+        check_length("url", input.url.as_deref().unwrap_or_default(), TEXT_MAX_CHARS)?;
         let url = input.url.unwrap_or_default();
         address::check(&url, allow_private)
             .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
@@ -126,6 +131,11 @@ impl Endpoint {
             }
         };
         let secret = match input.secret.filter(|secret| !secret.is_empty()) {
+            Some(secret) if is_short_key(&secret) => {
+                return Err(ApiError::bad_request(
+                    "secret:after whsec_ stands a key of at least 16 bytes in base64",
+                ));
+            }
             Some(secret) if is_weak(&secret) => {
                 return Err(ApiError::bad_request("secret:must not be blank or all zeros"));
             }
@@ -192,6 +202,15 @@ impl EndpointSecret {
     }
 }
 
+/// True for a key of Standard Webhooks that is none, or too short to be one.
+fn is_short_key(secret: &str) -> bool {
+    use base64::Engine;
+    let key = secret.strip_prefix("whsec_");
+    key.is_some_and(|key| {
+        base64::engine::general_purpose::STANDARD.decode(key).map_or(0, |key| key.len()) < 16
+    })
+}
+
 /// True for a secret that is no secret: blank, or nothing but zeros.
 pub(crate) fn is_weak(secret: &str) -> bool {
     secret.trim_matches(|c: char| c.is_whitespace() || c == '0' || c == '\0').is_empty()
@@ -247,6 +266,11 @@ mod tests {
             assert!(error.contains(expect), "{body}: {error}");
         };
         check("{}", "name:please provide");
+        check(r#"{"name":"a","url":"https://example.com","secret":"whsec_"}"#, "at least 16 bytes");
+        check(
+            &format!(r#"{{"name":"{}","url":"https://example.com"}}"#, "x".repeat(300)),
+            "name:at most 256",
+        );
         check(r#"{"name":"a"}"#, "please provide the endpoint url");
         check(r#"{"name":"a","url":"http://127.0.0.1/"}"#, "is a loopback address");
         check(r#"{"name":"a","url":"gopher://example.com"}"#, "invalid endpoint scheme");

@@ -70,8 +70,15 @@ pub fn query_value(query: &str, name: &str) -> Option<String> {
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
+/// A form larger than this is bytes: as an object of small fields it would take many times its length.
+const FORM_MAX_BYTES: usize = 256 * 1024;
+
 fn fields(content_type: Option<&str>, body: &[u8]) -> Option<Map<String, Value>> {
-    let pairs: Vec<(String, String)> = match form_of(content_type)? {
+    let form = form_of(content_type)?;
+    if FORM_MAX_BYTES < body.len() {
+        return None;
+    }
+    let pairs: Vec<(String, String)> = match form {
         Form::UrlEncoded => {
             // A body that is JSON under a form's name (`curl -d` sends it so) stays what it is.
             if matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))

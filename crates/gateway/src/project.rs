@@ -4,7 +4,7 @@ use inlet_verify::{Encoding, Hash};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiError, Faults};
+use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length};
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::retry::{Strategy, StrategyKind};
@@ -170,6 +170,7 @@ impl Project {
             faults.add("type", "please provide a valid type: incoming or outgoing");
         }
         faults.check()?;
+        check_length("name", name, NAME_MAX_CHARS)?;
         Ok(Self {
             uid: ids::uid(now_ms, &mut *fill),
             name: name.to_owned(),
@@ -200,6 +201,7 @@ impl Project {
             if name.trim().is_empty() {
                 return Err(ApiError::bad_request("name:please provide a valid name"));
             }
+            check_length("name", name, NAME_MAX_CHARS)?;
             name.trim().clone_into(&mut self.name);
         }
         self.config = self.config.clone().changed(input.config, now_ms, fill)?;
@@ -274,7 +276,12 @@ impl Strategy {
 impl SignatureConfig {
     fn change(&mut self, input: SignatureInput, now_ms: u64, fill: Fill<'_>, faults: &mut Faults) {
         if let Some(header) = input.header.filter(|header| !header.is_empty()) {
-            if is_header_name(&header) {
+            if is_taken_header(&header) {
+                faults.add(
+                    "config.signature.header",
+                    "this name has another meaning; choose one of your own",
+                );
+            } else if is_header_name(&header) {
                 self.header = header;
             } else {
                 faults.add("config.signature.header", "not a valid header name");
@@ -307,6 +314,29 @@ impl SignatureConfig {
             self.versions = changed;
         }
     }
+}
+
+/// Whether deliveries use a header for something else, or HTTP itself does.
+fn is_taken_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let hop = [
+        "connection",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    ];
+    hop.contains(&name.as_str())
+        || name.starts_with("webhook-")
+        || name.starts_with("inlet-")
+        || name.starts_with("cf-")
 }
 
 /// Whether `name` can be a header's name: a token of [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2).

@@ -12,6 +12,10 @@ use crate::wire::{Body, Envelope, Text};
 
 /// A JSON parameter grows up to about this size; D1 takes 2 MB.
 const PARAM_MAX_BYTES: usize = 500_000;
+/// Pairs of project and delivery that one parameter carries; each is 60 bytes.
+const DELIVERIES_PER_PARAM: usize = 5_000;
+/// Deliveries that one transaction makes, give or take those of one event.
+pub const DELIVERIES_MAX: usize = 5_000;
 /// A body longer than this is bound by itself: pulling it out of a JSON text costs more.
 const SMALL_BODY_MAX_BYTES: usize = 8_192;
 
@@ -122,10 +126,21 @@ pub fn route(
     statements.extend(large);
     statements.extend(duplicates.statements(sql::insert_duplicates));
     statements.extend(fan_out.statements(sql::insert_deliveries));
-    if let Some(outbox_id) = outbox_id.filter(|_| !deliveries.is_empty()) {
-        statements.push(sql::insert_outbox(now_ms, outbox_id, json!(deliveries)));
+    if let Some(outbox_id) = outbox_id {
+        for (part, some) in deliveries.chunks(DELIVERIES_PER_PARAM).enumerate() {
+            statements.push(sql::insert_outbox(
+                now_ms,
+                &format!("{outbox_id}-{part}"),
+                json!(some),
+            ));
+        }
     }
     Routing { statements, deliveries }
+}
+
+/// The statements that say which of `deliveries` wait for their first attempt.
+pub fn scheduled(deliveries: &[(String, String)]) -> Vec<Statement> {
+    deliveries.chunks(DELIVERIES_PER_PARAM).map(|some| sql::scheduled(json!(some))).collect()
 }
 
 /// How many of `envelopes`, from the first, one transaction should carry: at least one.
@@ -133,9 +148,7 @@ pub fn transaction_len<'a>(envelopes: impl IntoIterator<Item = &'a Envelope>) ->
     let mut bytes = 0;
     let mut count = 0;
     for envelope in envelopes {
-        if let Body::Inline(body) = &envelope.body {
-            bytes += body.len() as u64;
-        }
+        bytes += envelope.weight();
         if 0 < count && sql::TRANSACTION_BYTES < bytes {
             break;
         }
@@ -225,7 +238,7 @@ mod tests {
         for statement in &routing.statements {
             run(db, statement);
         }
-        run(db, &sql::scheduled(json!(routing.deliveries)))
+        scheduled(&routing.deliveries).iter().flat_map(|statement| run(db, statement)).collect()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use inlet_verify::{Encoding, Hash, Provider, Secret, Verifier, catalogue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::api::{ApiError, Faults, refuse_unsupported};
+use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length, refuse_unsupported};
 use crate::endpoint::is_weak;
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
@@ -304,6 +304,7 @@ impl Source {
         };
         name.clone_into(&mut self.name);
 
+        check_length("name", name, NAME_MAX_CHARS)?;
         if let Some(verifier) = input.verifier {
             self.verifier = self.stored_verifier(verifier, vault, &mut *fill)?;
         }
@@ -314,7 +315,8 @@ impl Source {
             self.is_disabled = disabled;
         }
         if let Some(names) = input.forward_headers {
-            self.forward_headers = Some(header_names(names)?);
+            // An empty list is what a source without one shows.
+            self.forward_headers = Some(header_names(names)?).filter(|names| !names.is_empty());
         }
         if let Some(keys) = input.idempotency_keys {
             for key in &keys {
@@ -322,14 +324,12 @@ impl Source {
             }
             self.idempotency_keys = keys;
         }
-        match input.dedup_window_seconds {
-            None | Some(0) => {}
-            Some(seconds) if seconds <= DEDUP_WINDOW_MAX_S => self.dedup_window_seconds = seconds,
-            Some(_) => {
-                return Err(ApiError::bad_request(format!(
-                    "dedup_window_seconds:at most {DEDUP_WINDOW_MAX_S}"
-                )));
+        if let Some(seconds) = input.dedup_window_seconds {
+            if !(1..=DEDUP_WINDOW_MAX_S).contains(&seconds) {
+                let text = format!("dedup_window_seconds:from 1 to {DEDUP_WINDOW_MAX_S}");
+                return Err(ApiError::bad_request(text));
             }
+            self.dedup_window_seconds = seconds;
         }
         if let Some(location) = input.event_type_location {
             if !location.is_empty() {
@@ -390,8 +390,10 @@ impl Source {
         let mut keep = |field: &str, given: Option<String>, stored: Option<&Sealed>| {
             let given = given.unwrap_or_default();
             match stored {
-                Some(stored) if given.is_empty() || is_hint(&given) => return Ok(stored.clone()),
-                None if is_hint(&given) => {
+                Some(stored) if given.is_empty() || given == stored.hint => {
+                    return Ok(stored.clone());
+                }
+                _ if is_hint(&given) => {
                     return Err(ApiError::bad_request(format!(
                         "{field}:this is the mask of a secret; send the secret itself"
                     )));
@@ -440,8 +442,29 @@ impl Source {
                 })
             })
             .transpose()?;
-        let hmac = if self.provider.is_empty() { hmac } else { hmac.or_else(|| old.hmac.clone()) };
-        Ok(StoredVerifier { kind: text(input.kind), hmac, basic_auth, api_key })
+        if !self.provider.is_empty() {
+            let hmac = hmac.or_else(|| old.hmac.clone());
+            return Ok(StoredVerifier {
+                kind: text(input.kind),
+                hmac,
+                basic_auth: None,
+                api_key: None,
+            });
+        }
+        let kind = match (text(input.kind).as_str(), &hmac, &basic_auth, &api_key) {
+            // Without a type, what is given says which one is meant; nothing at all changes nothing.
+            ("", None, None, None) => return Ok(old.clone()),
+            ("", Some(_), None, None) | ("hmac", _, None, None) => "hmac",
+            ("", None, Some(_), None) | ("basic_auth", None, _, None) => "basic_auth",
+            ("", None, None, Some(_)) | ("api_key", None, None, _) => "api_key",
+            ("noop", None, None, None) => "noop",
+            _ => {
+                return Err(ApiError::bad_request(
+                    "verifier:give one of hmac, basic_auth and api_key, and the type that goes with it; noop goes with none",
+                ));
+            }
+        };
+        Ok(StoredVerifier { kind: kind.to_owned(), hmac, basic_auth, api_key })
     }
 
     fn place(&self, field: &str) -> String {
@@ -535,7 +558,7 @@ impl CustomResponse {
                     "custom_response.content_type:not a valid header value",
                 ));
             }
-            self.content_type = content_type;
+            content_type.trim().clone_into(&mut self.content_type);
         }
         Ok(())
     }
@@ -804,6 +827,47 @@ mod tests {
         };
         assert_eq!(secrets[0].expose(), b"convoy-secret");
         assert_eq!(source.name, "renamed");
+    }
+
+    #[test]
+    fn a_secret_without_a_type_is_never_a_source_without_a_check() {
+        let untyped = hmac("SHA256", "hex").replace(r#""type":"hmac","hmac""#, r#""hmac""#);
+        let mut source = create(&untyped).unwrap();
+        assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Hmac { .. })));
+        assert_eq!(source.present("")["verifier"]["type"], "hmac");
+        for verifier in ["{}", r#"{"type":""}"#] {
+            update(&mut source, &format!(r#"{{"name":"a","type":"http","verifier":{verifier}}}"#))
+                .unwrap();
+            assert!(
+                matches!(source.open_verifier(&vault()), Ok(Verifier::Hmac { .. })),
+                "{verifier}"
+            );
+        }
+        for kind in ["noop", "api_key"] {
+            let mixed =
+                hmac("SHA256", "hex").replace(r#""type":"hmac""#, &format!(r#""type":"{kind}""#));
+            assert!(create(&mixed).is_err(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_only_looks_like_the_mask_is_refused() {
+        let mut source = create(&hmac("SHA256", "hex")).unwrap();
+        let other = hmac("SHA256", "hex").replace("convoy-secret", "********else");
+        assert!(
+            update(&mut source, &other)
+                .unwrap_err()
+                .starts_with("secret:this is the mask of a secret")
+        );
+    }
+
+    #[test]
+    fn what_a_read_shows_can_be_sent_back() {
+        let mut source = create(&hmac("SHA256", "hex")).unwrap();
+        let shown = source.present("http://x").to_string();
+        update(&mut source, &shown).unwrap();
+        assert_eq!(source.forward_headers, None);
+        assert_eq!(source.dedup_window_seconds, DEDUP_WINDOW_DEFAULT_S);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::api::{Direction, PageQuery};
-use crate::deliver::EARLY_MS;
+use crate::deliver::{EARLY_MS, INTERRUPTED};
 use crate::endpoint::Endpoint;
 use crate::project::Project;
 use crate::source::Source;
@@ -109,11 +109,32 @@ pub fn project_of_key(hash: &str) -> Statement {
     )
 }
 
-/// Inserts a source, or replaces it.
-pub fn put_source(source: &Source) -> Statement {
+/// Replaces a source; a row comes back if there was one.
+pub fn update_source(source: &Source) -> Statement {
     statement(
-        "INSERT INTO sources (project_id, id, mask_id, name, type, provider, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-         ON CONFLICT (project_id, id) DO UPDATE SET name = excluded.name, type = excluded.type, doc = excluded.doc",
+        "UPDATE sources SET name = ?3, type = ?4, doc = ?5 WHERE project_id = ?1 AND id = ?2 RETURNING id, doc",
+        [
+            source.project_id.as_str().into(),
+            source.uid.as_str().into(),
+            source.name.as_str().into(),
+            json!(source.kind).as_str().unwrap_or_default().into(),
+            doc(source),
+        ],
+    )
+}
+
+/// Notes when a source answered its provider's question, whatever else is changed at the same time.
+pub fn note_crc(project_id: &str, id: &str, now_ms: u64) -> Statement {
+    statement(
+        "UPDATE sources SET doc = json_set(doc, '$.crc_verified_at', ?3) WHERE project_id = ?1 AND id = ?2 \
+         RETURNING id, doc",
+        [project_id.into(), id.into(), now_ms.into()],
+    )
+}
+
+pub fn insert_source(source: &Source) -> Statement {
+    statement(
+        "INSERT INTO sources (project_id, id, mask_id, name, type, provider, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         [
             source.project_id.as_str().into(),
             source.uid.as_str().into(),
@@ -333,7 +354,7 @@ impl Journal {
         Statement {
             sql: format!(
                 "SELECT seq, meta, body, is_base64, epoch FROM (\
-                 SELECT seq, meta, body, is_base64, epoch, sum(length(body)) OVER (ORDER BY seq) - length(body) AS before FROM (\
+                 SELECT seq, meta, body, is_base64, epoch, sum(length(body) + length(meta)) OVER (ORDER BY seq) - length(body) AS before FROM (\
                  SELECT j.seq AS seq, j.meta AS meta, j.body AS body, j.is_base64 AS is_base64, s.epoch AS epoch \
                  FROM journal_state AS s JOIN {table} AS j ON j.seq > s.done WHERE s.journal = {journal} \
                  ORDER BY j.seq LIMIT {DRAIN_ROWS})) WHERE before < {TRANSACTION_BYTES} ORDER BY seq"
@@ -342,7 +363,8 @@ impl Journal {
         }
     }
 
-    /// Marks all rows up to `seq` as routed. It belongs into the batch that routes them. A journal that
+    /// Marks all rows up to `seq` as routed. It is run after the transaction that routes them: whoever dies between
+    /// reads the same rows again. A journal that
     /// was emptied since (another `epoch`) is left alone: its numbers mean other rows now.
     pub fn done(self, seq: u64, epoch: u64) -> Statement {
         statement(
@@ -483,7 +505,8 @@ pub fn lease(deliveries: Value, now_ms: u64, lease_until: u64) -> Statement {
     Statement {
         sql: format!(
             "UPDATE deliveries SET status = 'Processing', lease_until = ?3, updated_at = ?2, \
-             look_at = CASE WHEN look_at IS NULL THEN NULL ELSE ?3 END \
+             look_at = CASE WHEN look_at IS NULL THEN NULL ELSE ?3 END, \
+             description = CASE WHEN status = 'Processing' THEN '{INTERRUPTED}' ELSE '' END \
              WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) \
              AND (status = 'Scheduled' OR (status = 'Retry' AND coalesce(due_at, 0) <= ?2 + {EARLY_MS}) \
              OR (status = 'Processing' AND coalesce(lease_until, 0) < ?2)) RETURNING {DELIVERY_COLUMNS}"
@@ -517,14 +540,15 @@ pub fn events_of(deliveries: Value) -> Statement {
     }
 }
 
-/// Records what became of leased deliveries: `[project, id, status, description, attempt or null, due_at, look_at, now]`.
-/// The attempt before the last moves to its own row first. A success is never taken back by a late dispatcher.
+/// Records what became of leased deliveries: `[project, id, status, description, attempt or null, due_at, look_at, now,
+/// lease_until]`. The attempt before the last moves to its own row first. A dispatcher whose lease was taken over by another
+/// writes nothing.
 pub fn record(rows: Value) -> Vec<Statement> {
     vec![
         statement(
             "INSERT INTO attempts (delivery_id, n, doc) SELECT d.id, d.attempts, d.attempt FROM json_each(?1) AS j \
              JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 \
-             WHERE d.attempt IS NOT NULL AND j.value ->> 4 IS NOT NULL AND d.status <> 'Success' \
+             WHERE d.attempt IS NOT NULL AND j.value ->> 4 IS NOT NULL AND d.lease_until = j.value ->> 8 \
              ON CONFLICT (delivery_id, n) DO NOTHING",
             [rows.clone().into()],
         ),
@@ -533,7 +557,8 @@ pub fn record(rows: Value) -> Vec<Statement> {
              attempt = coalesce(j.value ->> 4, deliveries.attempt), \
              attempts = deliveries.attempts + (j.value ->> 4 IS NOT NULL), lease_until = NULL, \
              due_at = j.value ->> 5, look_at = j.value ->> 6, updated_at = j.value ->> 7 FROM json_each(?1) AS j \
-             WHERE deliveries.project_id = j.value ->> 0 AND deliveries.id = j.value ->> 1 AND deliveries.status <> 'Success'",
+             WHERE deliveries.project_id = j.value ->> 0 AND deliveries.id = j.value ->> 1 \
+             AND deliveries.lease_until = j.value ->> 8",
             [rows.into()],
         ),
     ]
@@ -748,7 +773,8 @@ pub(crate) mod tests {
         assert_eq!(run(&db, &held(ids(), 1500)).len(), 1);
         assert_eq!(run(&db, &held(ids(), 2001)).len(), 0);
         assert_eq!(run(&db, &scheduled(ids())).len(), 0);
-        assert_eq!(run(&db, &lease(ids(), 2001, 3000)).len(), 1);
+        let taken_over = run(&db, &lease(ids(), 2001, 3000));
+        assert_eq!(taken_over[0]["description"], INTERRUPTED);
         assert_eq!(run(&db, &events_of(ids())).len(), 1);
     }
 
@@ -756,19 +782,22 @@ pub(crate) mod tests {
     fn attempts_are_all_kept_and_a_success_is_final() {
         let db = database();
         delivered(&db);
-        let record = |attempt: &str, status: &str, due: Option<u64>| {
-            for statement in super::record(json!([["p", "d", status, "", attempt, due, due, 50]])) {
+        let record = |attempt: &str, status: &str, due: Option<u64>, lease: u64| {
+            for statement in
+                super::record(json!([["p", "d", status, "", attempt, due, due, 50, lease]]))
+            {
                 run(&db, &statement);
             }
         };
         run(&db, &lease(ids(), 1000, 2000));
-        record("one", "Retry", Some(100_000));
+        record("stranger", "Failure", None, 1999);
+        record("one", "Retry", Some(100_000), 2000);
         assert_eq!(run(&db, &lease(ids(), 97_999, 98_000)).len(), 0);
         assert_eq!(run(&db, &lease(ids(), 98_000, 99_000)).len(), 1);
-        record("two", "Retry", Some(200_000));
+        record("two", "Retry", Some(200_000), 99_000);
         run(&db, &lease(ids(), 200_000, 201_000));
-        record("three", "Success", None);
-        record("late", "Retry", Some(1));
+        record("three", "Success", None, 201_000);
+        record("late", "Retry", Some(1), 201_000);
         let delivery = &run(&db, &delivery("p", "d"))[0];
         assert_eq!((&delivery["attempts"], &delivery["attempt"]), (&json!(3), &json!("three")));
         assert_eq!(delivery["status"], "Success");
@@ -800,7 +829,7 @@ pub(crate) mod tests {
         let db = database();
         delivered(&db);
         run(&db, &lease(ids(), 5, 50));
-        for statement in record(json!([["p", "d", "Success", "", "x", null, null, 50]])) {
+        for statement in record(json!([["p", "d", "Success", "", "x", null, null, 50, 50]])) {
             run(&db, &statement);
         }
         for statement in settle_outbox(10, "o", &ids().to_string(), 100) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiError, Faults, refuse_unsupported};
+use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length, refuse_unsupported};
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::time::rfc3339;
@@ -28,7 +28,7 @@ pub struct Subscription {
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryMode {
     AtLeastOnce,
-    /// An answer, whatever it says, is the last attempt; only a call that got no answer is repeated.
+    /// One call, whatever comes of it.
     AtMostOnce,
 }
 
@@ -108,6 +108,7 @@ impl Subscription {
             faults.add("name", "please provide a valid subscription name");
         }
         faults.check()?;
+        check_length("name", &name, NAME_MAX_CHARS)?;
         for field in UNSUPPORTED {
             refuse_unsupported(field, input.other.get(*field))?;
         }

@@ -90,6 +90,10 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// Bytes of the fields, as they are written.
+    pub fn encoded_len(&self) -> usize {
+        serde_json::to_string(self).map_or(usize::MAX, |text| text.len())
+    }
     /// `stored` is filled when the envelope is encoded.
     #[expect(clippy::too_many_arguments, reason = "one caller, which has these as locals")]
     pub fn new(
@@ -200,6 +204,14 @@ impl Envelope {
     /// Bytes that the encoded envelope takes, not counting the body.
     pub fn overhead(&self) -> usize {
         5 + self.meta_json().len()
+    }
+
+    /// About as many bytes as the envelope takes in memory.
+    pub fn weight(&self) -> u64 {
+        let headers: usize =
+            self.meta.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let body = if let Body::Inline(body) = &self.body { body.len() } else { 0 };
+        (headers + body + self.meta.query.len() + self.meta.event_type.len()) as u64
     }
 }
 
