@@ -324,7 +324,9 @@ fn rows(targets: &mut Targets) {
         "", "rows written", "rows read", "messages", "queue ops", "KV, R2"
     );
     for mode in ["queue", "journal"] {
-        let builder = Gateway::builder().durability(mode).var("SWEEP_AFTER_SECONDS", "20").tapped();
+        // As in production, where the queue itself watches what it took.
+        let builder = Gateway::builder().durability(mode).var("LOCAL_QUEUE", "false");
+        let builder = builder.var("SWEEP_AFTER_SECONDS", "20").tapped();
         let pipeline = Pipeline::start(builder);
         let small = body(1024);
         pipeline.call("warm-up", &small).send().expect(200);

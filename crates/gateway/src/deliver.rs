@@ -368,6 +368,7 @@ impl Attempt {
 
 impl Attempt {
     /// The attempt without what the endpoint said: for a store that did not take all of it.
+    #[must_use]
     pub fn without_response(mut self) -> Self {
         self.response_headers.clear();
         self.response_data.clear();
