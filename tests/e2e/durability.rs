@@ -275,3 +275,25 @@ fn a_change_that_the_edge_was_not_told_of_is_not_reported_as_made() {
     story.post("{\"n\":1}").expect(404);
     story.project().put(&path, &disable).expect(404);
 }
+
+#[test]
+fn one_event_that_cannot_be_stored_is_buried_alone() {
+    let story = Story::new(Gateway::builder().durability("journal"));
+    // An envelope that the journal took, and that is too large for a parameter once its headers are written
+    // into the row of an event.
+    let meta = json!({"id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "p": story.uid, "n": 0, "s": story.source["uid"],
+        "m": "mask", "t": "x", "at": 1, "h": [["x-large", "\"".repeat(600_000)]]});
+    for journal in ["journal_0", "journal_1"] {
+        let insert =
+            format!("INSERT INTO {journal} (meta, body, is_base64) VALUES (?1, '{{}}', 0)");
+        story.gateway.sql("EVENTS_0", &insert, &[json!(meta.to_string())]);
+    }
+    let bodies = bodies(5);
+    for body in &bodies {
+        story.post(body).expect(200);
+    }
+    story.wait_for_bodies(&bodies);
+    let buried = story.gateway.sql("EVENTS_0", "SELECT kind, reason FROM dead_letters", &[]);
+    assert!(!buried.is_empty());
+    assert!(buried.iter().all(|letter| letter["kind"] == "event"), "{buried:?}");
+}

@@ -39,8 +39,8 @@ thread_local! {
     static IN_BACKGROUND: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Answers a batch of bells. What fails here is leased, and the sweep takes it up when the lease is over; so a message
-/// is only retried when not even the lease could be written.
+/// Answers a batch of bells. A message is acknowledged when its deliveries are settled, or rung for again; with local
+/// queues at once, because there the outbox watches.
 pub(crate) async fn dispatch_batch(
     batch: &MessageBatch<JsValue>,
     bindings: &Bindings,

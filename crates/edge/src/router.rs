@@ -168,6 +168,9 @@ enum Watch {
 
 /// Stores envelopes in transactions of a bearable size, and rings for their deliveries. Says of each whether it is done
 /// with: stored, or buried because it cannot be.
+///
+/// A transaction that fails is halved until the one at fault is alone. If the fault is in what it holds, or if it fails
+/// again after others have been stored, it is buried; if two in a row fail alone, it is the store, and all wait.
 async fn store_all(
     shard: u32,
     envelopes: &[Envelope],
@@ -175,38 +178,55 @@ async fn store_all(
     bindings: &Bindings,
 ) -> Vec<bool> {
     let mut done = Vec::with_capacity(envelopes.len());
-    let mut rest = envelopes;
-    // How many the next transaction takes. A failure halves it, so that one envelope that cannot be stored does not hold
-    // up the others: it ends alone, and is buried if the store works otherwise.
+    let mut suspects = Vec::new();
     let mut size = usize::MAX;
-    while let Some(first) = rest.first() {
-        let (now, later) = rest.split_at(transaction_len(rest).min(size));
-        match store(shard, now, watch, bindings).await {
-            Ok(stored) => {
+    let mut failures_in_a_row = 0;
+    while done.len() < envelopes.len() && failures_in_a_row < 2 {
+        let rest = envelopes.get(done.len()..).unwrap_or_default();
+        let now = rest.get(..transaction_len(rest).min(size)).unwrap_or(rest);
+        match (store(shard, now, watch, bindings).await, now) {
+            (Ok(stored), _) => {
                 done.resize(done.len() + stored, true);
-                rest = rest.get(stored..).unwrap_or_default();
                 size = size.saturating_mul(2);
+                failures_in_a_row = 0;
             }
-            Err(error) if 1 < now.len() => {
-                log::error(
-                    "not_routed_together",
-                    json!({"shard": shard, "events": now.len(), "error": error.to_string()}),
-                );
-                size = now.len() / 2;
-            }
-            Err(error) => {
-                let (id, why) = (&first.meta.event_id, error.to_string());
-                let fields = json!({"shard": shard, "event_id": id, "error": why});
+            (Err(error), [alone]) => {
+                let error = error.to_string();
+                let fields =
+                    json!({"shard": shard, "event_id": alone.meta.event_id, "error": error});
                 log::error("not_routed", fields);
-                done.push(
-                    is_poison(&why) && bury("event", &why, &first.encode(), bindings).await.is_ok(),
-                );
-                rest = later;
+                let is_buried = is_poison(&error) && bury_event(alone, &error, bindings).await;
+                if !is_buried {
+                    suspects.push(done.len());
+                    failures_in_a_row += 1;
+                }
+                done.push(is_buried);
                 size = 1;
+            }
+            (Err(error), _) => {
+                let fields =
+                    json!({"shard": shard, "events": now.len(), "error": error.to_string()});
+                log::error("not_routed_together", fields);
+                size = now.len() / 2;
             }
         }
     }
+    let works = done.contains(&true);
+    for suspect in suspects.into_iter().filter(|_| works) {
+        let (Some(envelope), Some(done)) = (envelopes.get(suspect), done.get_mut(suspect)) else {
+            continue;
+        };
+        *done = match store(shard, std::slice::from_ref(envelope), watch, bindings).await {
+            Ok(_) => true,
+            Err(error) => bury_event(envelope, &error.to_string(), bindings).await,
+        };
+    }
+    done.resize(envelopes.len(), false);
     done
+}
+
+async fn bury_event(envelope: &Envelope, reason: &str, bindings: &Bindings) -> bool {
+    bury("event", reason, &envelope.encode(), bindings).await.is_ok()
 }
 
 /// Whether an error of the store is about what it was given, and will be the same the next time.
