@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
-const READY_MS = 60_000;
+const READY_MS = 90_000;
 const GITHUB = {
   secret: "It's a Secret to Everybody",
   body: "Hello, World!",
@@ -51,16 +51,28 @@ async function dev(state, port) {
     cwd: ROOT,
     env: { ...process.env, PORT: String(port), STATE: state },
     stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
   });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (said += text));
   const ended = once(child, "exit");
-  await until(`make dev to be ready; it said:\n${said}`, () => said.includes("nothing is lost") || child.exitCode !== null, READY_MS);
+  try {
+    await until("make dev to be ready", () => said.includes("nothing is lost") || child.exitCode !== null, READY_MS);
+  } catch (error) {
+    // Whatever it is still busy with must not outlive the test.
+    process.kill(-child.pid, "SIGKILL");
+    throw new Error(`${error.message}; it said:\n${said}`);
+  }
   assert.equal(child.exitCode, null, said);
   // `make dev` ends all it started when it is asked to; that it does is part of what is tested.
   const stop = async (signal) => {
     child.kill(signal);
-    await until(`make dev to stop; it said:\n${said}`, () => child.exitCode !== null || child.signalCode !== null);
+    try {
+      await until("make dev to stop", () => child.exitCode !== null || child.signalCode !== null);
+    } catch (error) {
+      process.kill(-child.pid, "SIGKILL");
+      throw new Error(`${error.message}; it said:\n${said}`);
+    }
     await ended;
   };
   return { said, stop };
