@@ -45,6 +45,15 @@ async function freePort() {
   return port;
 }
 
+/** Ends a `make dev` that did not do what it should, and lets go of it: it must not outlive the test, nor hold it up. */
+async function end(child) {
+  child.kill("SIGTERM");
+  await until("it to stop", () => child.exitCode !== null || child.signalCode !== null, 10_000).catch(() => process.kill(-child.pid, "SIGKILL"));
+  child.stdout.destroy();
+  child.stderr.destroy();
+  child.unref();
+}
+
 /** Starts `make dev` on a state and waits until it has said what to do next. */
 async function dev(state, port) {
   const child = spawn("node", ["scripts/dev.mjs"], {
@@ -59,8 +68,7 @@ async function dev(state, port) {
   try {
     await until("make dev to be ready", () => said.includes("nothing is lost") || child.exitCode !== null, READY_MS);
   } catch (error) {
-    // Whatever it is still busy with must not outlive the test.
-    process.kill(-child.pid, "SIGKILL");
+    await end(child);
     throw new Error(`${error.message}; it said:\n${said}`);
   }
   assert.equal(child.exitCode, null, said);
@@ -70,7 +78,7 @@ async function dev(state, port) {
     try {
       await until("make dev to stop", () => child.exitCode !== null || child.signalCode !== null);
     } catch (error) {
-      process.kill(-child.pid, "SIGKILL");
+      await end(child);
       throw new Error(`${error.message}; it said:\n${said}`);
     }
     await ended;
@@ -89,6 +97,7 @@ test("make dev takes a signed webhook in, delivers it signed, and keeps it over 
     response.end("thanks");
   });
   const receiverPort = await listen(receiver);
+  receiver.unref();
   let gateway = await dev(state, port);
   try {
     const { id, key } = JSON.parse(readFileSync(join(state, "dev.json"), "utf8")).projects.incoming;
