@@ -193,12 +193,15 @@ impl Envelope {
     }
 
     fn meta_json(&self) -> String {
-        let stored = match &self.body {
-            Body::Inline(_) => None,
-            Body::Stored { key, len } => Some((key.clone(), *len)),
+        let json = match &self.body {
+            // Most bodies are inline, and then nothing has to be added.
+            Body::Inline(_) => serde_json::to_string(&self.meta),
+            Body::Stored { key, len } => {
+                let stored = Some((key.clone(), *len));
+                serde_json::to_string(&Meta { stored, ..self.meta.clone() })
+            }
         };
-        let meta = Meta { stored, ..self.meta.clone() };
-        serde_json::to_string(&meta).unwrap_or_default()
+        json.unwrap_or_default()
     }
 
     /// Bytes that the encoded envelope takes, not counting the body.
