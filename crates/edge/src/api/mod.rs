@@ -1,0 +1,315 @@
+//! The REST API: dialect in, one domain call, dialect out.
+
+mod endpoints;
+mod events;
+mod projects;
+mod sources;
+mod subscriptions;
+
+pub(crate) use sources::note_handshake;
+
+use inlet_gateway::api::{self, Answer, ApiError, Direction, Page, PageQuery};
+use inlet_gateway::deliver::{Attempt, Delivery};
+use inlet_gateway::endpoint::Endpoint;
+use inlet_gateway::event::StoredEvent;
+use inlet_gateway::ids::same_moment;
+use inlet_gateway::payload::query_value;
+use inlet_gateway::project::{NewApiKey, Project};
+use inlet_gateway::reply::Reply;
+use inlet_gateway::routes::{Call, ProjectCall};
+use inlet_gateway::source::Source;
+use inlet_gateway::sql::{self, List, Statement};
+use inlet_gateway::subscription::Subscription;
+use inlet_gateway::vault::VaultError;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use worker::Request;
+
+use crate::bindings::Bindings;
+use crate::body::{self, Unread};
+use crate::chance::{fill, now_ms};
+use crate::store::Doc;
+use crate::{config, dispatch, log};
+
+/// The largest request body of the API.
+const BODY_MAX_BYTES: u64 = 1024 * 1024;
+/// How long a reader waits for memory for a large body.
+const BODY_WAIT_MS: u64 = 10_000;
+
+type Answered = Result<Answer, Refusal>;
+
+/// Why a call was not carried out.
+enum Refusal {
+    /// The caller has to change something.
+    Api(ApiError),
+    /// We have to; the caller may try again.
+    Store(worker::Error),
+    Vault(VaultError),
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<worker::Error> for Refusal {
+    fn from(error: worker::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<serde_json::Error> for Refusal {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<VaultError> for Refusal {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
+    }
+}
+
+impl Refusal {
+    fn reply(self) -> Reply {
+        let (error, retry) = match self {
+            Self::Api(error) => (error, false),
+            Self::Store(error) => {
+                log::error("store_failed", json!({"error": error.to_string()}));
+                (ApiError::new(503, "the database is unavailable right now, try again"), true)
+            }
+            Self::Vault(error) => {
+                log::error("vault_failed", json!({"error": error.to_string()}));
+                (
+                    ApiError::new(
+                        503,
+                        "the gateway is not configured: its ENCRYPTION_KEY does not fit",
+                    ),
+                    true,
+                )
+            }
+        };
+        let mut reply = reply(&error.answer());
+        if retry {
+            reply.headers.push(("retry-after", "10".into()));
+        }
+        reply
+    }
+}
+
+fn reply(answer: &Answer) -> Reply {
+    Reply {
+        status: answer.status,
+        content_type: "application/json".into(),
+        headers: Vec::new(),
+        body: answer.body.to_string().into_bytes(),
+    }
+}
+
+/// A call with what belongs to it.
+struct Caller<'a> {
+    bindings: &'a Bindings,
+    query: String,
+    origin: String,
+    body: Vec<u8>,
+}
+
+/// Who is calling.
+enum Key {
+    Root,
+    Project(Box<Project>),
+}
+
+/// Carries out a call of the API.
+pub(crate) async fn serve(mut request: Request, call: Call<'_>, bindings: &Bindings) -> Reply {
+    match carry_out(&mut request, call, bindings).await {
+        Ok(reply) => reply,
+        Err(refusal) => refusal.reply(),
+    }
+}
+
+async fn carry_out(
+    request: &mut Request,
+    call: Call<'_>,
+    bindings: &Bindings,
+) -> Result<Reply, Refusal> {
+    let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
+    let key = authenticate(&header("authorization"), bindings).await?;
+    let content_type = header("content-type").trim().to_ascii_lowercase();
+    if !content_type.is_empty() && !content_type.starts_with("application/json") {
+        return Err(ApiError::new(415, "the body of an API call is application/json").into());
+    }
+    let url = request.inner().url();
+    let (before_query, query) = url.split_once('?').unwrap_or((&url, ""));
+    let origin = before_query.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+    let query = query.to_owned();
+    let origin = if bindings.settings.public_url.is_empty() {
+        origin
+    } else {
+        bindings.settings.public_url.clone()
+    };
+    let length = body::length(request);
+    let (body, _share) =
+        body::read(request, length, BODY_MAX_BYTES).await.map_err(|unread| match unread {
+            Unread::TooLarge => ApiError::new(413, "request body too large"),
+            Unread::Busy => {
+                ApiError::new(503, "the gateway holds too many large bodies right now, try again")
+            }
+            Unread::Broken => ApiError::bad_request("the request body could not be read"),
+        })?;
+    let caller = Caller { bindings, query, origin, body };
+    match (call, key) {
+        (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
+        (Call::ListProjects, Key::Root) => Ok(reply(&caller.list_projects().await?)),
+        (Call::ListProjects, Key::Project(project)) => {
+            Ok(reply(&Answer::ok(200, "Projects fetched successfully", json!([project.present()]))))
+        }
+        (Call::InProject { project, call }, key) => {
+            let project = match key {
+                Key::Project(own) if own.uid == project => *own,
+                Key::Project(_) => {
+                    return Err(
+                        ApiError::new(403, "this API key belongs to another project").into()
+                    );
+                }
+                Key::Root => caller.doc(&sql::project(project), "project not found").await?,
+            };
+            caller.in_project(project, call).await
+        }
+        _ => Err(ApiError::new(403, "this needs the ROOT_KEY").into()),
+    }
+}
+
+/// Reads `Authorization: Bearer …`. Keys are compared by their keyed hashes.
+async fn authenticate(authorization: &str, bindings: &Bindings) -> Result<Key, Refusal> {
+    let bearer =
+        authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let Some(key) = bearer.map(|(_, key)| key.trim()).filter(|key| !key.is_empty()) else {
+        return Err(ApiError::new(401, "Authentication required").into());
+    };
+    let vault = bindings.vault()?;
+    let hash = vault.hash_api_key(key);
+    if bindings.root_key().is_some_and(|root| vault.hash_api_key(root.trim()) == hash) {
+        return Ok(Key::Root);
+    }
+    match bindings.db()?.row::<Doc>(&sql::project_of_key(&hash)).await? {
+        Some(doc) => Ok(Key::Project(Box::new(doc.read()?))),
+        None => Err(ApiError::new(401, "authorization failed").into()),
+    }
+}
+
+/// A change that is stored, but that others may not learn of at once, is not reported as made.
+fn told(published: worker::Result<()>) -> Result<(), Refusal> {
+    published.map_err(|_| {
+        let text = "the change is stored, but the edge could not be told: repeat the call, or wait 7 minutes";
+        Refusal::Api(ApiError::new(503, text))
+    })
+}
+
+impl Caller<'_> {
+    async fn doc<T: DeserializeOwned>(
+        &self,
+        statement: &Statement,
+        missing: &str,
+    ) -> Result<T, Refusal> {
+        let doc: Option<Doc> = self.bindings.db()?.row(statement).await?;
+        Ok(doc.ok_or_else(|| ApiError::not_found(missing))?.read()?)
+    }
+
+    async fn in_project(&self, project: Project, call: ProjectCall<'_>) -> Result<Reply, Refusal> {
+        use ProjectCall as C;
+        let answer = match call {
+            C::Get => Answer::ok(200, "Project fetched successfully", project.present()),
+            C::Update => self.update_project(project).await?,
+            C::CreateSource => self.create_source(&project).await?,
+            C::ListSources => self.list_sources(&project.uid).await?,
+            C::GetSource(id) => self.get_source(&project, id).await?,
+            C::UpdateSource(id) => self.update_source(&project, id).await?,
+            C::DeleteSource(id) => self.delete_source(&project, id).await?,
+            C::CreateEndpoint => self.create_endpoint(&project.uid).await?,
+            C::ListEndpoints => self.list_endpoints(&project).await?,
+            C::GetEndpoint(id) => self.get_endpoint(&project, id).await?,
+            C::DeleteEndpoint(id) => self.delete_endpoint(&project, id).await?,
+            C::CreateSubscription => self.create_subscription(&project).await?,
+            C::ListSubscriptions => self.list_subscriptions(&project).await?,
+            C::GetSubscription(id) => self.get_subscription(&project, id).await?,
+            C::DeleteSubscription(id) => self.delete_subscription(&project, id).await?,
+            C::GetEvent(id) => return self.get_event(&project, id).await,
+            C::ListDeliveries => self.list_deliveries(&project).await?,
+            C::GetDelivery(id) => self.get_delivery(&project, id).await?,
+            C::ListAttempts(delivery) => self.list_attempts(&project, delivery).await?,
+            C::GetAttempt { delivery, attempt } => {
+                self.get_attempt(&project, delivery, attempt).await?
+            }
+        };
+        Ok(reply(&answer))
+    }
+
+    /// A page of a list. `filters` are pairs of column and query parameter.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        list: List,
+        project: &str,
+        filters: &[(&'static str, &str)],
+        search: &str,
+        present: impl Fn(&T) -> Value,
+    ) -> Result<Value, Refusal> {
+        let query = PageQuery::parse(&self.query);
+        let value = |name: &str| query_value(&self.query, name).filter(|text| !text.is_empty());
+        let filters: Vec<(&'static str, String)> =
+            filters.iter().filter_map(|(column, name)| Some((*column, value(name)?))).collect();
+        let (page, newer) = sql::list(list, project, &filters, value(search).as_deref(), &query);
+        let db = self.bindings.db()?;
+        let mut rows: Vec<ListRow> = db.rows(&page).await?;
+        if query.direction == Direction::Prev {
+            rows.reverse();
+        }
+        let has_newer = match rows.first() {
+            Some(first) => db.row::<ListId>(&newer(&first.id)).await?.is_some(),
+            None => false,
+        };
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows {
+            items.push((row.id, present(&serde_json::from_str(&row.doc)?)));
+        }
+        Ok(json!(Page::new(&query, items, has_newer)))
+    }
+}
+
+/// A row that only has to be there.
+#[derive(Deserialize)]
+struct ListId {}
+
+#[derive(Deserialize)]
+struct ListRow {
+    id: String,
+    doc: String,
+}
+
+/// `GET /healthz`: whether this Worker could take an event in.
+pub(crate) fn health(bindings: &Bindings) -> Reply {
+    match bindings.vault() {
+        Ok(_) => {
+            let message = concat!("Inlet ", env!("CARGO_PKG_VERSION"));
+            reply(&Answer::ok(200, message, Value::Null))
+        }
+        Err(error) => reply(&ApiError::new(503, error.to_string()).answer()),
+    }
+}
+
+/// No such call.
+pub(crate) fn no_call(allow: Option<&'static str>) -> Reply {
+    match allow {
+        None => reply(&ApiError::not_found("Resource not found").answer()),
+        Some(allow) => {
+            let mut reply = reply(
+                &ApiError::new(405, format!("method not allowed: this path takes {allow}"))
+                    .answer(),
+            );
+            reply.headers.push(("allow", allow.to_owned()));
+            reply
+        }
+    }
+}

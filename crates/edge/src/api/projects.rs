@@ -1,0 +1,67 @@
+//! Projects.
+
+use super::*;
+
+fn taken() -> ApiError {
+    ApiError::bad_request("a project with this name already exists")
+}
+
+impl Caller<'_> {
+    pub(super) async fn create_project(&self) -> Answered {
+        let now = now_ms();
+        let project = Project::create(api::parse(&self.body)?, 0, now, &mut fill)?;
+        let db = self.bindings.db()?;
+        if db.row::<Doc>(&sql::project_named(&project.name)).await?.is_some() {
+            return Err(taken().into());
+        }
+        let key = NewApiKey::generate(now, &mut fill);
+        let hash = self.bindings.vault()?.hash_api_key(&key.key);
+        let insert_key = sql::insert_api_key(&hash, &key.uid, &project.uid, now);
+        if let Err(error) = db.batch(&[sql::insert_project(&project), insert_key]).await {
+            // Somebody else took the name between the look-up and the insert.
+            let is_taken = error.to_string().contains("UNIQUE constraint failed");
+            return Err(if is_taken { taken().into() } else { error.into() });
+        }
+        Ok(Answer::ok(201, "Project created successfully", key.present_with(&project)))
+    }
+
+    pub(super) async fn list_projects(&self) -> Answered {
+        let docs: Vec<Doc> = self.bindings.db()?.rows(&sql::projects()).await?;
+        let projects: Vec<Project> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+        let shown: Vec<Value> = projects.iter().map(Project::present).collect();
+        Ok(Answer::ok(200, "Projects fetched successfully", json!(shown)))
+    }
+
+    pub(super) async fn update_project(&self, mut project: Project) -> Answered {
+        let old_name = project.name.clone();
+        project.update(api::parse(&self.body)?, now_ms(), &mut fill)?;
+        let db = self.bindings.db()?;
+        if project.name != old_name
+            && db.row::<Doc>(&sql::project_named(&project.name)).await?.is_some()
+        {
+            return Err(taken().into());
+        }
+        if let Err(error) = db.run(&sql::update_project(&project)).await {
+            let is_taken = error.to_string().contains("UNIQUE constraint failed");
+            return Err(if is_taken { taken().into() } else { error.into() });
+        }
+        // The sources' snapshots hold what the project decides for them.
+        let mut query =
+            PageQuery { per_page: api::PER_PAGE_MAX, direction: Direction::Next, cursor: None };
+        loop {
+            let (page, _) = sql::list(List::Sources, &project.uid, &[], None, &query);
+            let rows: Vec<ListRow> = db.rows(&page).await?;
+            for row in rows.iter().take(query.per_page) {
+                told(
+                    config::publish(self.bindings, &serde_json::from_str(&row.doc)?, &project)
+                        .await,
+                )?;
+            }
+            match rows.get(query.per_page) {
+                Some(next) => query.cursor = Some(next.id.clone()),
+                None => break,
+            }
+        }
+        Ok(Answer::ok(202, "Project updated successfully", project.present()))
+    }
+}

@@ -1,0 +1,80 @@
+//! Sources.
+
+use super::*;
+
+impl Caller<'_> {
+    pub(super) async fn source(&self, project: &str, id: &str) -> Result<Source, Refusal> {
+        self.doc(&sql::source(project, id), "source not found").await
+    }
+
+    pub(super) async fn create_source(&self, project: &Project) -> Answered {
+        let vault = self.bindings.vault()?;
+        let source =
+            Source::create(api::parse(&self.body)?, &project.uid, &vault, now_ms(), &mut fill)?;
+        // Nobody knows its mask yet, so a copy that is not in KV is only read from D1 once.
+        self.bindings.db()?.run(&sql::insert_source(&source)).await?;
+        config::publish(self.bindings, &source, project).await.unwrap_or_default();
+        Ok(Answer::ok(201, "Source created successfully", source.present(&self.origin)))
+    }
+
+    pub(super) async fn update_source(&self, project: &Project, id: &str) -> Answered {
+        let vault = self.bindings.vault()?;
+        let mut source = self.source(&project.uid, id).await?;
+        source.update(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
+        let updated: Option<ListRow> =
+            self.bindings.db()?.row(&sql::update_source(&source)).await?;
+        if updated.is_none() {
+            return Err(ApiError::not_found("source not found").into());
+        }
+        told(config::publish(self.bindings, &source, project).await)?;
+        Ok(Answer::ok(202, "Source updated successfully", source.present(&self.origin)))
+    }
+
+    pub(super) async fn list_sources(&self, project: &str) -> Answered {
+        let filters = [("type", "type"), ("provider", "provider")];
+        let content = self.list::<Source>(List::Sources, project, &filters, "q", |source| {
+            source.present(&self.origin)
+        });
+        Ok(Answer::ok(200, "Sources fetched successfully", content.await?))
+    }
+
+    pub(super) async fn get_source(&self, project: &Project, id: &str) -> Answered {
+        let source = self.source(&project.uid, id).await?;
+        Ok(Answer::ok(200, "Source fetched successfully", source.present(&self.origin)))
+    }
+
+    pub(super) async fn delete_source(&self, project: &Project, id: &str) -> Answered {
+        let source = self.source(&project.uid, id).await?;
+        // First, so that a call that fails can be repeated; and again, should a reader have put a copy back.
+        told(config::withdraw(self.bindings, &source.mask_id).await)?;
+        self.bindings.db()?.batch(&sql::delete_source(&project.uid, &source.uid)).await?;
+        config::withdraw(self.bindings, &source.mask_id).await.unwrap_or_default();
+        Ok(Answer::ok(200, "Source deleted successfully", Value::Null))
+    }
+}
+
+/// Notes that a provider's question was answered, where the API shows it. An error is logged; the answer goes out all
+/// the same.
+pub(crate) async fn note_handshake(bindings: &Bindings, source: &Source, now: u64) {
+    if !source.is_twitter() || source.crc_verified_at.is_some() {
+        return;
+    }
+    let noted: Result<(), Refusal> = async {
+        let db = bindings.db()?;
+        let Some(row) =
+            db.row::<ListRow>(&sql::note_crc(&source.project_id, &source.uid, now)).await?
+        else {
+            return Ok(());
+        };
+        let Some(project) = db.row::<Doc>(&sql::project(&source.project_id)).await? else {
+            return Ok(());
+        };
+        config::publish(bindings, &serde_json::from_str(&row.doc)?, &project.read()?).await?;
+        Ok(())
+    }
+    .await;
+    if let Err(refusal) = noted {
+        let status = refusal.reply().status;
+        log::error("handshake_not_noted", json!({"source_id": source.uid, "status": status}));
+    }
+}

@@ -1,0 +1,50 @@
+//! Subscriptions.
+
+use super::*;
+
+impl Caller<'_> {
+    pub(super) async fn subscription(
+        &self,
+        project: &str,
+        id: &str,
+    ) -> Result<Subscription, Refusal> {
+        self.doc(&sql::subscription(project, id), "failed to find subscription").await
+    }
+
+    pub(super) async fn create_subscription(&self, project: &Project) -> Answered {
+        let id = project.uid.as_str();
+        let is_incoming = project.kind == "incoming";
+        let subscription =
+            Subscription::create(api::parse(&self.body)?, id, is_incoming, now_ms(), &mut fill)?;
+        let db = self.bindings.db()?;
+        if db.row::<Doc>(&sql::endpoint(id, &subscription.endpoint_id)).await?.is_none() {
+            return Err(ApiError::bad_request("failed to find endpoint by id").into());
+        }
+        if !subscription.source_id.is_empty()
+            && db.row::<Doc>(&sql::source(id, &subscription.source_id)).await?.is_none()
+        {
+            return Err(ApiError::bad_request("failed to find source by id").into());
+        }
+        db.run(&sql::insert_subscription(&subscription)).await?;
+        Ok(Answer::ok(201, "Subscription created successfully", subscription.present()))
+    }
+
+    pub(super) async fn list_subscriptions(&self, project: &Project) -> Answered {
+        let filters = [("endpoint_id", "endpointId"), ("source_id", "sourceId")];
+        let list = List::Subscriptions;
+        let content =
+            self.list(list, &project.uid, &filters, "name", Subscription::present).await?;
+        Ok(Answer::ok(200, "Subscriptions fetched successfully", content))
+    }
+
+    pub(super) async fn get_subscription(&self, project: &Project, id: &str) -> Answered {
+        let subscription = self.subscription(&project.uid, id).await?;
+        Ok(Answer::ok(200, "Subscription fetched successfully", subscription.present()))
+    }
+
+    pub(super) async fn delete_subscription(&self, project: &Project, id: &str) -> Answered {
+        let subscription = self.subscription(&project.uid, id).await?;
+        self.bindings.db()?.run(&sql::delete_subscription(&project.uid, &subscription.uid)).await?;
+        Ok(Answer::ok(200, "Subscription deleted successfully", Value::Null))
+    }
+}
