@@ -19,6 +19,8 @@ CREATE TABLE events (
   body_key TEXT,
   status TEXT NOT NULL,
   failure_reason TEXT NOT NULL,
+  -- JSON: what verification came to, where there was something to verify.
+  verification TEXT,
   PRIMARY KEY (project_id, id)
 ) WITHOUT ROWID;
 

@@ -1,17 +1,20 @@
 //! The hot path: one request of a provider, to a durable event.
 
-use inlet_gateway::admit::{Admitted, Arrival, needs_store};
+use std::cell::Cell;
+
+use inlet_gateway::admit::{Admitted, Arrival, Compiled, needs_store};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::sql::Journal;
 use inlet_gateway::wire::{Body, Envelope, body_key};
+use inlet_verify::Refused;
 use js_sys::Uint8Array;
 use serde_json::json;
 use worker::{Context, QueueContentType, Request};
 
 use crate::bindings::{Bindings, Durability};
 use crate::body::{self, Unread};
-use crate::{bell, chance, config, log};
+use crate::{bell, chance, config, keys, log};
 
 /// Takes a request in. The reply is sent only once what it says is true.
 pub(crate) async fn ingest(
@@ -59,7 +62,45 @@ async fn take_in(
     let url = public_url(request, bindings);
     let now = chance::now_ms();
     let arrival = Arrival { method: &method, url: &url, headers: &headers, body: &body };
-    match source.admit(&arrival, chance::uid(now), now)? {
+    let mut admitted = source.admit(&arrival, chance::uid(now), now);
+    if let Ok(Admitted::Pending(pending)) = admitted {
+        let mut settled = keys::settle(pending, false, bindings).await;
+        // The provider may have changed its key since.
+        if settled.is_stale
+            && settled.verdict.is_err()
+            && let Ok(Admitted::Pending(again)) = source.admit(&arrival, String::new(), now)
+        {
+            settled = keys::settle(again, true, bindings).await;
+        }
+        admitted = source.believe(&arrival, settled.verdict, chance::uid(now), now);
+    }
+    if let Err(Rejection::Refused { .. }) = &admitted {
+        explain(&source, &arrival, now);
+    }
+    match admitted? {
+        // Settled above.
+        Admitted::Pending(_) => Err(Rejection::NotCheckable { cause: Refused::NeedsShell }),
+        Admitted::Capture { secret, reply } => {
+            if crate::api::capture(bindings, &source.source, &secret).await {
+                log::info("secret_handed_over", json!({"source_id": source.source.uid}));
+                return Ok(reply);
+            }
+            let reason = "the source is not armed to take a secret, or has one";
+            Err(Rejection::Handshake { status: 403, reason })
+        }
+        Admitted::Confirm { url, reply } => match keys::get(&url, None, bindings).await {
+            Ok(_) => {
+                log::info("subscription_confirmed", json!({"source_id": source.source.uid}));
+                Ok(reply)
+            }
+            Err(error) => {
+                log::error(
+                    "subscription_not_confirmed",
+                    json!({"source_id": source.source.uid, "error": error.to_string()}),
+                );
+                Err(Rejection::NotCheckable { cause: Refused::Unavailable })
+            }
+        },
         Admitted::Handshake(reply) => {
             crate::api::note_handshake(bindings, &source.source, now).await;
             log::info("handshake", json!({"source_id": source.source.uid}));
@@ -80,6 +121,22 @@ async fn take_in(
         }
     }
 }
+
+/// Logs what explains a refusal. It tries many readings of the request, so only for one request in a while.
+fn explain(source: &Compiled, arrival: &Arrival<'_>, now: u64) {
+    thread_local! {
+        static EXPLAINED: Cell<u64> = const { Cell::new(0) };
+    }
+    if now < EXPLAINED.get().saturating_add(EXPLAIN_EVERY_MS) {
+        return;
+    }
+    EXPLAINED.set(now);
+    let findings = source.diagnose(arrival, now);
+    log::info("diagnosis", json!({"source_id": source.source.uid, "findings": findings}));
+}
+
+/// Milliseconds between two diagnoses of an isolate.
+const EXPLAIN_EVERY_MS: u64 = 1_000;
 
 const JOURNAL: &str = "journal";
 const QUEUE: &str = "queue";

@@ -8,6 +8,7 @@ mod chance;
 mod config;
 mod dispatch;
 mod ingest;
+mod keys;
 mod log;
 mod router;
 mod store;
@@ -31,6 +32,11 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     let method = request.method().to_string();
     let reply = match call(&method, &path) {
         Ok(Call::Ingest { mask }) => ingest::ingest(request, mask, &bindings, &context).await,
+        Ok(Call::ListProviders) => {
+            let url = request.inner().url();
+            api::providers(url.split_once('?').map_or("", |(_, query)| query), None)
+        }
+        Ok(Call::GetProvider { name }) => api::providers("", Some(name)),
         Ok(Call::Health) => api::health(&bindings),
         Ok(call) => api::serve(request, call, &bindings).await,
         Err(NoCall::Path) => api::no_call(None),

@@ -4,7 +4,10 @@
 //! signature, event type, dedup key ([`Compiled::admit`]). Nothing is stored before all of it has passed,
 //! and the dedup key is only computed here: it is claimed by the router, once the event is durable.
 
-use inlet_verify::{Handshake, Headers, Request, UnixTime, Verifier, extract, handshake};
+use inlet_verify::{
+    Handshake, Headers, Outcome, Pending, Policy, Refused, Request, Secret, UnixTime, Verified,
+    Verifier, acknowledge, confirmation, diagnose, extract, handshake,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -14,8 +17,11 @@ use crate::payload;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::source::{Kind, Source};
+use crate::trust::Mode;
 use crate::vault::{Vault, VaultError};
-use crate::wire::{Body, Claim, ENVELOPE_MAX_BYTES, Envelope, INLINE_BODY_MAX_BYTES, Meta};
+use crate::wire::{
+    Body, Claim, ENVELOPE_MAX_BYTES, Envelope, INLINE_BODY_MAX_BYTES, Meta, Verification,
+};
 
 /// The most bytes of headers that are kept with an event; the envelope has to fit a queue message.
 const HEADERS_MAX_BYTES: usize = 64 * 1024;
@@ -62,6 +68,9 @@ pub struct Compiled {
     body_max_bytes: u64,
     shard: u32,
     verifier: Verifier,
+    policy: Policy,
+    /// Of each secret of the verifier: its name, and when it ends.
+    secrets: Vec<(String, Option<u64>)>,
     credential_headers: Vec<String>,
     event_type: Option<Location>,
     dedup: Vec<Location>,
@@ -82,6 +91,12 @@ pub struct Arrival<'a> {
 pub enum Admitted {
     /// A question about the endpoint: answered, and no event.
     Handshake(Reply),
+    /// The provider hands over a secret: to be kept if [`Source::capture`] says so, and else refused.
+    Capture { secret: Secret, reply: Reply },
+    /// A believed request that wants to be confirmed with a `GET` of `url`; no event.
+    Confirm { url: String, reply: Reply },
+    /// The shell has to fetch a key or check a signature; then [`Compiled::believe`].
+    Pending(Box<Pending>),
     /// An event: with the body that was read it makes an envelope. The reply may be sent once that is durable.
     Event { meta: Box<Meta>, reply: Reply },
 }
@@ -90,15 +105,18 @@ impl Compiled {
     pub fn new(snapshot: Snapshot, vault: &Vault) -> Result<Self, VaultError> {
         let Snapshot { source, body_max_bytes, shard } = snapshot;
         let verifier = source.open_verifier(vault)?;
+        let secrets = source.open_secrets(vault)?;
         let dedup = source.idempotency_keys.iter().map(|key| Location::parse_idempotency_key(key));
         Ok(Self {
             credential_headers: verifier.credential_headers(),
+            policy: Policy::tolerating(source.verifier.trust.tolerance_seconds),
             event_type: Location::parse_event_type(&source.event_type_location).ok(),
             dedup: dedup.filter_map(Result::ok).collect(),
             source,
             body_max_bytes,
             shard,
             verifier,
+            secrets: secrets.into_iter().map(|(_, name, expires_at)| (name, expires_at)).collect(),
         })
     }
 
@@ -138,9 +156,10 @@ impl Compiled {
         event_id: String,
         now_ms: u64,
     ) -> Result<Admitted, Rejection> {
+        let url = self.signed_url(arrival.url);
         let request = Request {
             method: arrival.method,
-            url: arrival.url,
+            url: &url,
             headers: arrival.headers,
             body: arrival.body,
         };
@@ -155,9 +174,16 @@ impl Compiled {
                 Some(Handshake::Refuse { status, reason }) => {
                     return Err(Rejection::Handshake { status, reason });
                 }
+                Some(Handshake::Capture { secret, status, headers })
+                    if self.source.armed_until.is_some_and(|until| now_ms < until) =>
+                {
+                    let content_type = "text/plain; charset=utf-8".to_owned();
+                    let reply = Reply { status, content_type, headers, body: Vec::new() };
+                    return Ok(Admitted::Capture { secret, reply });
+                }
                 // An unsigned secret from whoever comes first is not taken on trust.
                 Some(_) => {
-                    let reason = "the source does not take secrets from requests";
+                    let reason = "the source is not armed to take a secret";
                     return Err(Rejection::Handshake { status: 403, reason });
                 }
                 None => {}
@@ -166,9 +192,35 @@ impl Compiled {
         if arrival.method != "POST" {
             return Err(Rejection::Method { allow: "POST" });
         }
-        self.verifier
-            .verify(&request, now)
-            .map_err(|cause| Rejection::Refused { status: self.failure_status(), cause })?;
+        match self.verifier.start(&request, now, &self.policy) {
+            Outcome::Done(verdict) => self.believe(arrival, verdict, event_id, now_ms),
+            Outcome::Need(pending) => Ok(Admitted::Pending(pending)),
+        }
+    }
+
+    /// Goes on with the verdict about a request that is no question.
+    pub fn believe(
+        &self,
+        arrival: &Arrival<'_>,
+        verdict: Result<Verified, Refused>,
+        event_id: String,
+        now_ms: u64,
+    ) -> Result<Admitted, Rejection> {
+        let verification = self.verdict(verdict, now_ms)?;
+        let request = Request {
+            method: arrival.method,
+            url: arrival.url,
+            headers: arrival.headers,
+            body: arrival.body,
+        };
+        let is_believed = verification.as_ref().is_none_or(|made| made.reason.is_none());
+        if let Verifier::Provider { provider, .. } = &self.verifier
+            && is_believed
+            && let Some(url) = confirmation(provider, &request)
+        {
+            let reply = Reply::message(200, true, "Subscription confirmed");
+            return Ok(Admitted::Confirm { url, reply });
+        }
 
         let content_type = arrival.headers.get("content-type");
         let query = arrival.url.split_once('?').map(|(_, query)| query).unwrap_or_default();
@@ -191,8 +243,9 @@ impl Compiled {
             let text = format!("event type too long: at most {EVENT_TYPE_MAX_BYTES} bytes");
             return Err(Rejection::EventType(text));
         }
-        let reply = self.accepted(&event_id, payload::data(content_type, arrival.body).len());
-        let meta = Meta::new(
+        let data_len = payload::data(content_type, arrival.body).len();
+        let reply = self.accepted(&event_id, data_len, &request);
+        let mut meta = Meta::new(
             event_id,
             self.source.project_id.clone(),
             self.shard,
@@ -205,13 +258,93 @@ impl Compiled {
             query.to_owned(),
             claim,
         );
+        meta.verification = verification;
         if META_MAX_BYTES < meta.encoded_len() {
             return Err(Rejection::HeadersTooLarge);
         }
         Ok(Admitted::Event { meta: Box::new(meta), reply })
     }
 
+    /// What the event says about its verification, or why there is no event.
+    fn verdict(
+        &self,
+        verdict: Result<Verified, Refused>,
+        now_ms: u64,
+    ) -> Result<Option<Verification>, Rejection> {
+        let observed = self.source.verifier.trust.mode == Mode::Observe;
+        let verdict = verdict.and_then(|verified| {
+            let secret = verified.secret_index.and_then(|index| self.secrets.get(index));
+            match secret {
+                Some((_, Some(end))) if *end <= now_ms => {
+                    Err(Refused::Signature { signatures: 1, secrets: self.secrets.len() })
+                }
+                secret => Ok(secret.map(|(name, _)| name.clone())),
+            }
+        });
+        match verdict {
+            Ok(None) if !observed => Ok(None),
+            Ok(secret) => {
+                let verdict = "verified".to_owned();
+                Ok(Some(Verification { verdict, secret, reason: None, observed }))
+            }
+            Err(cause) if observed => {
+                let (verdict, reason) = ("refused".to_owned(), Some(cause.to_string()));
+                Ok(Some(Verification { verdict, secret: None, reason, observed }))
+            }
+            Err(cause) if cause.is_temporary() => Err(Rejection::NotCheckable { cause }),
+            Err(cause) => {
+                let failure = self.source.verifier.trust.failure.as_ref();
+                let custom = failure.filter(|failure| !failure.body.is_empty()).map(|failure| {
+                    let content_type = match failure.content_type.as_str() {
+                        "" => "text/plain; charset=utf-8",
+                        given => given,
+                    };
+                    Box::new((content_type.to_owned(), failure.body.clone()))
+                });
+                Err(Rejection::Refused { status: self.failure_status(), cause, custom })
+            }
+        }
+    }
+
+    /// What explains that a request was refused, for the operator: never for the sender.
+    pub fn diagnose(&self, arrival: &Arrival<'_>, now_ms: u64) -> Vec<String> {
+        let url = self.signed_url(arrival.url);
+        let (method, headers, body) = (arrival.method, arrival.headers, arrival.body);
+        let request = Request { method, url: &url, headers, body };
+        let now = UnixTime(now_ms / 1000);
+        if let Outcome::Done(Ok(verified)) = self.verifier.start(&request, now, &self.policy) {
+            let name = verified.secret_index.and_then(|index| self.secrets.get(index));
+            let named = name.map(|(name, _)| {
+                format!("matches with the previous secret ({name}), whose time is over")
+            });
+            return named.into_iter().collect();
+        }
+        let findings = diagnose(&self.verifier, &request, now, &self.policy, &[]);
+        findings.iter().map(ToString::to_string).collect()
+    }
+
+    /// The URL that the provider was given: with the source's own in place of ours, where it has one.
+    fn signed_url<'u>(&self, url: &'u str) -> std::borrow::Cow<'u, str> {
+        let public = self.source.verifier.trust.public_url.trim_end_matches('/');
+        if public.is_empty() {
+            return url.into();
+        }
+        let has_path = public.splitn(4, '/').nth(3).is_some();
+        let own = url.splitn(4, '/').nth(3).unwrap_or_default();
+        let (path, query) = own.split_once('?').unwrap_or((own, ""));
+        let mark = if own.contains('?') { "?" } else { "" };
+        if has_path {
+            format!("{}{mark}{query}", self.source.verifier.trust.public_url).into()
+        } else {
+            format!("{public}/{path}{mark}{query}").into()
+        }
+    }
+
     fn failure_status(&self) -> u16 {
+        let chosen = self.source.verifier.trust.failure.as_ref().and_then(|failure| failure.status);
+        if let Some(status) = chosen {
+            return status;
+        }
         match &self.verifier {
             Verifier::Provider { provider, .. } => provider.failure_status,
             _ => 401,
@@ -271,8 +404,22 @@ impl Compiled {
         kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    fn accepted(&self, event_id: &str, data_len: usize) -> Reply {
+    fn accepted(&self, event_id: &str, data_len: usize, request: &Request<'_>) -> Reply {
         let custom = &self.source.custom_response;
+        let wanted = match &self.verifier {
+            Verifier::Provider { provider, .. } => acknowledge(provider, request),
+            _ => None,
+        };
+        let mut headers = vec![("inlet-event-id", event_id.to_owned())];
+        if let Some(wanted) = &wanted {
+            headers.extend(wanted.headers.iter().cloned());
+        }
+        if let Some(wanted) =
+            wanted.filter(|wanted| custom.body.is_empty() && !wanted.body.is_empty())
+        {
+            let content_type = wanted.content_type.to_owned();
+            return Reply { status: 200, content_type, headers, body: wanted.body };
+        }
         let (content_type, body) = if custom.body.is_empty() {
             let body = json!({
                 "status": true, "message": "Event received", "data": data_len, "event_id": event_id,
@@ -283,7 +430,6 @@ impl Compiled {
         } else {
             (custom.content_type.as_str(), custom.body.clone().into_bytes())
         };
-        let headers = vec![("inlet-event-id", event_id.to_owned())];
         Reply { status: 200, content_type: content_type.to_owned(), headers, body }
     }
 }
@@ -327,7 +473,7 @@ mod tests {
             Admitted::Event { meta, reply } => {
                 Ok((Envelope { meta: *meta, body: Body::Inline(body.into()) }, reply))
             }
-            Admitted::Handshake(_) => panic!("a handshake"),
+            other => panic!("{other:?}"),
         }
     }
 

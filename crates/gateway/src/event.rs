@@ -28,6 +28,8 @@ pub struct StoredEvent {
     pub body_key: Option<String>,
     pub status: String,
     pub failure_reason: String,
+    /// JSON of [`crate::wire::Verification`].
+    pub verification: Option<String>,
 }
 
 impl StoredEvent {
@@ -71,6 +73,7 @@ impl StoredEvent {
             "url_query_params": self.query, "idempotency_key": self.idempotency_key.as_deref().unwrap_or_default(),
             "is_duplicate_event": duplicate.is_some(), "duplicate_of": duplicate.map(|_| &self.id),
             "raw": raw.text, "raw_is_base64": raw.is_base64,
+            "verification": self.verification.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
             "status": self.status, "failure_reason": self.failure_reason,
             "source_metadata": {"uid": self.source_id},
             "acknowledged_at": rfc3339(self.received_at), "created_at": rfc3339(self.received_at),
@@ -118,6 +121,7 @@ mod tests {
             body_key: None,
             status: "Success".into(),
             failure_reason: String::new(),
+            verification: None,
         }
     }
 

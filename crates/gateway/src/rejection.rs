@@ -25,7 +25,10 @@ pub enum Rejection {
     HeadersTooLarge,
     /// The cause is for the log; the sender learns only that it was not believed.
     #[error("Request verification failed")]
-    Refused { status: u16, cause: Refused },
+    Refused { status: u16, cause: Refused, custom: Option<Box<(String, String)>> },
+    /// The key that signs could not be had: the sender keeps the event and tries again.
+    #[error("the signature cannot be checked right now")]
+    NotCheckable { cause: Refused },
     #[error("{0}")]
     EventType(String),
     #[error("{reason}")]
@@ -55,10 +58,11 @@ impl Rejection {
             Self::Method { .. } => (405, "method"),
             Self::TooLarge { .. } => (413, "too_large"),
             Self::HeadersTooLarge => (431, "headers_too_large"),
-            Self::Refused { status, cause } => (*status, cause.label()),
+            Self::Refused { status, cause, .. } => (*status, cause.label()),
             Self::EventType(_) => (400, "event_type"),
             Self::Handshake { status, .. } => (*status, "handshake"),
             Self::Unreadable => (400, "unreadable"),
+            Self::NotCheckable { .. } => (503, "not_checkable"),
             Self::NotDurable => (503, "not_durable"),
             Self::Busy => (503, "busy"),
             Self::NoConfig => (503, "no_config"),
@@ -69,7 +73,7 @@ impl Rejection {
     /// What the operator's log says beyond the text that the sender reads.
     pub fn detail(&self) -> String {
         match self {
-            Self::Refused { cause, .. } => cause.to_string(),
+            Self::Refused { cause, .. } | Self::NotCheckable { cause } => cause.to_string(),
             other => other.to_string(),
         }
     }
@@ -78,6 +82,9 @@ impl Rejection {
     pub fn reply(&self) -> Reply {
         let (status, _) = self.status();
         let mut reply = Reply::message(status, false, &self.to_string());
+        if let Self::Refused { custom: Some(custom), .. } = self {
+            (reply.content_type, reply.body) = (custom.0.clone(), custom.1.clone().into_bytes());
+        }
         if let Self::Method { allow } = self {
             reply.headers.push(("allow", (*allow).to_owned()));
         }
@@ -110,7 +117,7 @@ mod tests {
             Rejection::Disabled,
             Rejection::Method { allow: "POST" },
             Rejection::TooLarge { limit_bytes: 1 },
-            Rejection::Refused { status: 401, cause: refused },
+            Rejection::Refused { status: 401, cause: refused, custom: None },
         ] {
             let reply = theirs.reply();
             assert!((400..500).contains(&reply.status), "{theirs:?}");
@@ -120,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_sender_does_not_learn_why_it_was_not_believed() {
-        let rejection = Rejection::Refused { status: 401, cause: Refused::NoSecret };
+        let rejection = Rejection::Refused { status: 401, cause: Refused::NoSecret, custom: None };
         let body = String::from_utf8(rejection.reply().body).unwrap();
         assert_eq!(body, r#"{"message":"Request verification failed","status":false}"#);
         assert_eq!(rejection.detail(), "the source has no secret");

@@ -96,7 +96,8 @@ pub fn route(
             body_key,
             status,
             reason,
-            in_row
+            in_row,
+            meta.verification.as_ref().map(|made| json!(made).to_string())
         ]);
         if is_small {
             events.push(row);

@@ -8,6 +8,10 @@ pub enum Call<'a> {
     Ingest {
         mask: &'a str,
     },
+    ListProviders,
+    GetProvider {
+        name: &'a str,
+    },
     CreateProject,
     ListProjects,
     InProject {
@@ -26,6 +30,7 @@ pub enum ProjectCall<'a> {
     GetSource(&'a str),
     UpdateSource(&'a str),
     DeleteSource(&'a str),
+    ArmSource(&'a str),
     CreateEndpoint,
     ListEndpoints,
     GetEndpoint(&'a str),
@@ -63,6 +68,9 @@ pub fn call<'a>(method: &str, path: &'a str) -> Result<Call<'a>, NoCall> {
             _ => allow("GET"),
         },
         ["ingest", mask] => Ok(Call::Ingest { mask }),
+        ["api", "v1", "providers"] if method == "GET" => Ok(Call::ListProviders),
+        ["api", "v1", "providers", name] if method == "GET" => Ok(Call::GetProvider { name }),
+        ["api", "v1", "providers"] | ["api", "v1", "providers", _] => allow("GET"),
         ["api", "v1", "projects"] => match method {
             "POST" => Ok(Call::CreateProject),
             "GET" => Ok(Call::ListProjects),
@@ -93,6 +101,8 @@ fn project_call<'a>(method: &str, rest: &[&'a str]) -> Result<ProjectCall<'a>, N
         (["sources", id], "GET") => C::GetSource(id),
         (["sources", id], "PUT") => C::UpdateSource(id),
         (["sources", id], "DELETE") => C::DeleteSource(id),
+        (["sources", id, "arm"], "POST") => C::ArmSource(id),
+        (["sources", _, "arm"], _) => return Err(NoCall::Method { allow: "POST" }),
         (["sources", _], _) => return Err(NoCall::Method { allow: "GET, PUT, DELETE" }),
         (["endpoints", id], "GET") => C::GetEndpoint(id),
         (["endpoints", id], "DELETE") => C::DeleteEndpoint(id),

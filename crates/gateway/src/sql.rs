@@ -123,6 +123,15 @@ pub fn update_source(source: &Source) -> Statement {
     )
 }
 
+/// Stores a source that has just been handed its first secret, unless it got one meanwhile; a row comes back if it was stored.
+pub fn capture_secret(source: &Source) -> Statement {
+    statement(
+        "UPDATE sources SET doc = ?3 WHERE project_id = ?1 AND id = ?2 AND json_extract(doc, '$.verifier.hmac') IS NULL \
+         AND coalesce(json_array_length(doc, '$.verifier.trust.secrets'), 0) = 0 RETURNING id, doc",
+        [source.project_id.as_str().into(), source.uid.as_str().into(), doc(source)],
+    )
+}
+
 /// Notes when a source answered its provider's question, whatever else is changed at the same time.
 pub fn note_crc(project_id: &str, id: &str, now_ms: u64) -> Statement {
     statement(
@@ -416,10 +425,10 @@ pub fn claim(rows: Value) -> Statement {
 pub fn insert_events(rows: Value, body: Option<String>) -> Statement {
     statement(
         "INSERT INTO events (project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
-         idempotency_key, is_base64, body_key, status, failure_reason, body) \
+         idempotency_key, is_base64, body_key, status, failure_reason, body, verification) \
          SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, \
          j.value ->> 7, j.value ->> 8, j.value ->> 9, j.value ->> 10, j.value ->> 11, j.value ->> 12, j.value ->> 13, \
-         coalesce(?2, j.value ->> 14) FROM json_each(?1) AS j \
+         coalesce(?2, j.value ->> 14), j.value ->> 15 FROM json_each(?1) AS j \
          WHERE j.value ->> 9 IS NULL OR EXISTS (SELECT 1 FROM claims AS c \
          WHERE c.source_id = j.value ->> 2 AND c.key = j.value ->> 9 AND c.event_id = j.value ->> 1) \
          ON CONFLICT (project_id, id) DO NOTHING",
@@ -497,7 +506,7 @@ pub fn insert_dead_letter(
 const DELIVERY_COLUMNS: &str = "project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, \
     delivery_mode, status, description, attempts, attempt, due_at, created_at, updated_at";
 const EVENT_COLUMNS: &str = "project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
-    idempotency_key, body, is_base64, body_key, status, failure_reason";
+    idempotency_key, body, is_base64, body_key, status, failure_reason, verification";
 
 /// Takes a lease on those of `deliveries` (pairs of project and delivery) that wait and are due, or whose dispatcher's
 /// lease ran out. What is returned is this dispatcher's alone until `lease_until`.

@@ -19,6 +19,60 @@ pub fn retry_after_ms(value: &str, now_ms: u64) -> Option<u64> {
     Some(http_date_ms(value)?.saturating_sub(now_ms))
 }
 
+/// Unix milliseconds of `2026-11-21T02:58:39.123Z`, or with an offset ([RFC 3339](https://www.rfc-editor.org/rfc/rfc3339)); a
+/// date alone is its midnight. `None` when it is no such time, or before 1970.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let number = |text: Option<&str>| {
+        text?
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+            .then_some(())
+            .and_then(|()| text?.parse::<u64>().ok())
+    };
+    let (year, month, day) =
+        (number(text.get(0..4))?, number(text.get(5..7))?, number(text.get(8..10))?);
+    let fits = text.get(4..5)? == "-" && text.get(7..8)? == "-";
+    if !fits
+        || !(1970..=9999).contains(&year)
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+    {
+        return None;
+    }
+    let midnight = days(year, month, day) * DAY_MS;
+    let Some(rest) = text.get(10..).filter(|rest| !rest.is_empty()) else { return Some(midnight) };
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let (hour, minute) = (number(rest.get(0..2))?, number(rest.get(3..5))?);
+    let (second, rest) = match rest.get(5..6) {
+        Some(":") => (number(rest.get(6..8))?, rest.get(8..)?),
+        _ => (0, rest.get(5..)?),
+    };
+    if 23 < hour || 59 < minute || 60 < second {
+        return None;
+    }
+    let (milli, zone) = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let end = fraction.find(|c: char| !c.is_ascii_digit()).unwrap_or(fraction.len());
+            let (digits, zone) = fraction.split_at_checked(end)?;
+            let padded: String = digits.chars().chain("000".chars()).take(3).collect();
+            (padded.parse::<u64>().ok().filter(|_| !digits.is_empty())?, zone)
+        }
+        None => (0, rest),
+    };
+    let time = midnight + hour * 3_600_000 + minute * 60_000 + second * 1000 + milli;
+    let offset = |text: &str| {
+        Some((number(text.get(1..3))? * 60 + number(text.get(4..6))?) * 60_000)
+            .filter(|_| text.len() == 6)
+    };
+    match zone.get(0..1) {
+        None | Some("Z" | "z") if zone.len() <= 1 => Some(time),
+        Some("+") => time.checked_sub(offset(zone)?),
+        Some("-") => Some(time + offset(zone)?),
+        _ => None,
+    }
+}
+
 const DAY_MS: u64 = 86_400_000;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

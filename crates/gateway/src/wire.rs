@@ -26,6 +26,22 @@ pub struct Claim {
     pub window_ms: u64,
 }
 
+/// What verification came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// `verified`, or `refused` where the source only observes.
+    pub verdict: String,
+    /// The label or uid of the secret that matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Why it would have been refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The source was observing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
+}
+
 /// Where the bytes of an event are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
@@ -84,6 +100,9 @@ pub struct Meta {
     pub query: String,
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    /// What verification came to, where there was something to verify.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// Set when the body is an R2 object: its key and length.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     stored: Option<(String, u64)>,
@@ -121,6 +140,7 @@ impl Meta {
             headers,
             query,
             claim,
+            verification: None,
             stored: None,
         }
     }

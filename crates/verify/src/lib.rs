@@ -3,6 +3,7 @@
 
 pub mod catalogue;
 mod custom;
+mod describe;
 mod diagnose;
 mod ed25519;
 mod encoding;
@@ -28,6 +29,7 @@ mod uri;
 mod user;
 mod verifier;
 
+pub use describe::Description;
 pub use diagnose::{BodyForm, Finding, SecretForm, diagnose};
 pub use encoding::Encoding;
 pub use handshake::{Acknowledgement, Handshake, Question, acknowledge, confirmation, handshake};

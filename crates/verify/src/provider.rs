@@ -1,7 +1,7 @@
 //! A kind of sender, as data.
 
 use crate::{
-    Location,
+    Location, Secret,
     handshake::Question,
     scheme::{Check, Integrity},
 };
@@ -60,6 +60,25 @@ impl Provider {
     /// without a signature that only the shell can check ([`Step`](crate::Step)).
     pub fn is_self_contained(&self) -> bool {
         self.check.is_self_contained()
+    }
+
+    /// Whether a request can only be checked with something that the operator gives: no, where the provider publishes its
+    /// keys.
+    pub fn needs_secret(&self) -> bool {
+        self.check.needs_secret()
+    }
+
+    /// Whether the provider may hand over its secret in a first request: [`Handshake::Capture`](crate::Handshake).
+    pub fn hands_over_secret(&self) -> bool {
+        let hands_over = |question: &Question| {
+            matches!(question, Question::HookSecret | Question::VerificationToken)
+        };
+        self.questions.iter().any(hands_over)
+    }
+
+    /// Why `secret` cannot be one of this provider's: the form that is expected.
+    pub fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
+        self.check.check_secret(secret)
     }
 
     const fn new(name: &'static str, docs: &'static str, confidence: Confidence) -> Self {

@@ -3,7 +3,33 @@
 //! Rows of the catalogue are statics of these types, schemes of a user's own are views on owned
 //! data; hence the lifetimes.
 
-use crate::{Encoding, Hash, Place, Request, Secret};
+use crate::{
+    Encoding, Hash, Place, Request, Secret,
+    keys::{Kind, mac_key, public_keys},
+};
+
+const NOT_PUBLIC: &str = "has to be a public key: PEM, base64 or hex of DER, or a JWK";
+
+/// Why `secret` cannot be a key for `algorithm`.
+pub(crate) fn usable(
+    algorithm: Algorithm,
+    form: KeyForm,
+    secret: &Secret,
+) -> Result<(), &'static str> {
+    if let Some(kind) = Kind::of(algorithm) {
+        let none = public_keys(secret.expose(), kind, None).is_empty();
+        return if none { Err(NOT_PUBLIC) } else { Ok(()) };
+    }
+    if matches!(algorithm, Algorithm::Digest(_)) {
+        return Ok(());
+    }
+    match (mac_key(form, secret), form) {
+        (Ok(_), _) => Ok(()),
+        (Err("is not base64"), _) => Err("has to be base64, with or without `whsec_` in front"),
+        (Err("is not hex"), _) => Err("has to be hex"),
+        (Err(why), _) => Err(why),
+    }
+}
 
 /// How a request proves itself.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +57,77 @@ pub enum Check<'a> {
 }
 
 impl Check<'_> {
+    /// Whether the check needs anything of the operator's.
+    pub(crate) fn needs_secret(&self) -> bool {
+        let published = |keys: &KeySource| {
+            matches!(keys, KeySource::Published { .. } | KeySource::Certificate { .. })
+        };
+        match self {
+            Self::Signed(signed) => {
+                Kind::of(signed.algorithm).is_none()
+                    || !published(&signed.keys)
+                    || signed.holds_secret()
+            }
+            Self::Jwt(jwt) => {
+                let is_shared = |algorithm: &JwtAlgorithm| Kind::of_jwt(*algorithm).is_none();
+                jwt.audience || !published(&jwt.keys) || jwt.algorithms.iter().any(is_shared)
+            }
+            Self::Either(one, other) => one.needs_secret() && other.needs_secret(),
+            Self::Case { cases, .. } => cases.iter().any(|(_, check)| check.needs_secret()),
+            Self::Unsigned => false,
+            Self::Token { .. } | Self::NamedHeader | Self::Basic | Self::AdyenItems => true,
+        }
+    }
+
+    /// Why `secret` is of no use to the check.
+    pub(crate) fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
+        if secret.expose().starts_with(crate::handshake::TOKEN_LABEL) {
+            return Ok(());
+        }
+        let has_colon = secret.expose().contains(&b':');
+        match self {
+            Self::Signed(signed) if signed.holds_secret() => Ok(()),
+            Self::Signed(signed) => match signed.keys {
+                KeySource::Certificate { .. } => Ok(()),
+                KeySource::Plaid if !has_colon => Err("has to be written `client_id:secret`"),
+                KeySource::Plaid => Ok(()),
+                _ => usable(signed.algorithm, signed.key, secret),
+            },
+            Self::Jwt(jwt) if jwt.audience => Ok(()),
+            Self::Jwt(jwt) if matches!(jwt.keys, KeySource::Plaid) => {
+                if has_colon {
+                    Ok(())
+                } else {
+                    Err("has to be written `client_id:secret`")
+                }
+            }
+            Self::Jwt(jwt) => {
+                let fits = |algorithm: &JwtAlgorithm| {
+                    Kind::of_jwt(*algorithm)
+                        .is_none_or(|kind| !public_keys(secret.expose(), kind, None).is_empty())
+                };
+                if jwt.algorithms.iter().any(fits) { Ok(()) } else { Err(NOT_PUBLIC) }
+            }
+            Self::NamedHeader if !has_colon => Err("has to be written `Header-Name: value`"),
+            Self::Basic if !has_colon => Err("has to be written `user:password`"),
+            Self::Either(one, other) => {
+                one.check_secret(secret).or_else(|why| other.check_secret(secret).map_err(|_| why))
+            }
+            Self::Case { cases, .. } => {
+                let mut verdict = Ok(());
+                for (_, check) in *cases {
+                    match check.check_secret(secret) {
+                        Ok(()) => return Ok(()),
+                        refused => verdict = refused,
+                    }
+                }
+                verdict
+            }
+            Self::AdyenItems => usable(Algorithm::Hmac(Hash::Sha256), KeyForm::Hex, secret),
+            Self::Token { .. } | Self::NamedHeader | Self::Basic | Self::Unsigned => Ok(()),
+        }
+    }
+
     /// Whether the crate can do the check alone: without a key that has to be fetched, and without a signature that
     /// only the shell can check.
     pub(crate) fn is_self_contained(&self) -> bool {
@@ -88,6 +185,17 @@ pub struct Signed<'a> {
     pub stamp: Option<Stamp<'a>>,
     /// A hash of the body that stands elsewhere and is itself signed.
     pub body_hash: Option<BodyHash<'a>>,
+}
+
+impl Signed<'_> {
+    /// Whether the secret is part of what is signed, and so is no key.
+    fn holds_secret(&self) -> bool {
+        Kind::of(self.algorithm).is_some()
+            && self
+                .messages
+                .iter()
+                .any(|parts| parts.iter().any(|part| matches!(part, Part::Secret)))
+    }
 }
 
 /// How the signature header is written.

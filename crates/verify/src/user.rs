@@ -1,9 +1,11 @@
 //! Schemes that operators describe themselves, in the engine's own terms.
 
 use crate::{
-    Encoding, Hash, Integrity, Outcome, Place,
+    Encoding, Hash, Integrity, Outcome, Place, Secret,
     engine::{self, Ask},
-    scheme::{Algorithm, KeyForm, KeySource, Part, Signed, Stamp, StampAt, Syntax, Unit, UrlForm},
+    scheme::{
+        Algorithm, KeyForm, KeySource, Part, Signed, Stamp, StampAt, Syntax, Unit, UrlForm, usable,
+    },
 };
 
 /// A scheme in words, as it stands in the configuration of a source. [`Scheme::parse`] says
@@ -221,6 +223,11 @@ impl Scheme {
             return Err(SchemeError::TimestampNotSigned);
         }
         Ok(())
+    }
+
+    /// Why `secret` cannot be a key of this scheme: the form that is expected.
+    pub fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
+        usable(self.algorithm, self.key, secret)
     }
 
     pub fn integrity(&self) -> Integrity {

@@ -6,7 +6,7 @@ mod projects;
 mod sources;
 mod subscriptions;
 
-pub(crate) use sources::note_handshake;
+pub(crate) use sources::{capture, note_handshake};
 
 use inlet_gateway::api::{self, Answer, ApiError, Direction, Page, PageQuery};
 use inlet_gateway::deliver::{Attempt, Delivery};
@@ -15,6 +15,7 @@ use inlet_gateway::event::StoredEvent;
 use inlet_gateway::ids::same_moment;
 use inlet_gateway::payload::query_value;
 use inlet_gateway::project::{NewApiKey, Project};
+use inlet_gateway::providers;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::routes::{Call, ProjectCall};
 use inlet_gateway::source::Source;
@@ -227,6 +228,7 @@ impl Caller<'_> {
             C::ListSources => self.list_sources(&project.uid).await?,
             C::GetSource(id) => self.get_source(&project, id).await?,
             C::UpdateSource(id) => self.update_source(&project, id).await?,
+            C::ArmSource(id) => self.arm_source(&project, id).await?,
             C::DeleteSource(id) => self.delete_source(&project, id).await?,
             C::CreateEndpoint => self.create_endpoint(&project.uid).await?,
             C::ListEndpoints => self.list_endpoints(&project).await?,
@@ -286,6 +288,20 @@ struct ListId {}
 struct ListRow {
     id: String,
     doc: String,
+}
+
+/// The catalogue of providers: the same for everybody, so it needs no key.
+pub(crate) fn providers(query: &str, name: Option<&str>) -> Reply {
+    match name {
+        None => {
+            let search = query_value(query, "q").unwrap_or_default();
+            reply(&Answer::ok(200, "Providers fetched successfully", providers::list(&search)))
+        }
+        Some(name) => match providers::get(name) {
+            Some(row) => reply(&Answer::ok(200, "Provider fetched successfully", row)),
+            None => reply(&ApiError::not_found("provider not found").answer()),
+        },
+    }
 }
 
 /// `GET /healthz`: whether this Worker could take an event in.

@@ -1,5 +1,7 @@
 //! Sources.
 
+use inlet_verify::Secret;
+
 use super::*;
 
 impl Caller<'_> {
@@ -51,6 +53,42 @@ impl Caller<'_> {
         config::withdraw(self.bindings, &source.mask_id).await.unwrap_or_default();
         Ok(Answer::ok(200, "Source deleted successfully", Value::Null))
     }
+
+    /// Lets the source take the secret that its provider hands over in a first request, for a limited time.
+    pub(super) async fn arm_source(&self, project: &Project, id: &str) -> Answered {
+        let mut source = self.source(&project.uid, id).await?;
+        source.arm(api::parse(&self.body)?, now_ms())?;
+        if self.bindings.db()?.row::<ListRow>(&sql::update_source(&source)).await?.is_none() {
+            return Err(ApiError::not_found("source not found").into());
+        }
+        told(config::publish(self.bindings, &source, project).await)?;
+        Ok(Answer::ok(200, "Source armed successfully", source.present(&self.origin)))
+    }
+}
+
+/// Keeps a secret that a provider handed over to an armed source. `false`: it was not to be kept.
+pub(crate) async fn capture(bindings: &Bindings, source: &Source, secret: &Secret) -> bool {
+    let kept: Result<bool, Refusal> = async {
+        let db = bindings.db()?;
+        let row = db.row::<Doc>(&sql::source(&source.project_id, &source.uid)).await?;
+        let project = db.row::<Doc>(&sql::project(&source.project_id)).await?;
+        let (Some(row), Some(project)) = (row, project) else { return Ok(false) };
+        let mut source: Source = row.read()?;
+        if !source.capture(secret, &*bindings.vault()?, now_ms(), &mut fill)? {
+            return Ok(false);
+        }
+        if db.row::<ListRow>(&sql::capture_secret(&source)).await?.is_none() {
+            return Ok(false);
+        }
+        config::publish(bindings, &source, &project.read()?).await?;
+        Ok(true)
+    }
+    .await;
+    kept.unwrap_or_else(|refusal| {
+        let status = refusal.reply().status;
+        log::error("secret_not_kept", json!({"source_id": source.uid, "status": status}));
+        false
+    })
 }
 
 /// Notes that a provider's question was answered, where the API shows it. An error is logged; the answer goes out all

@@ -1,0 +1,155 @@
+//! The steps of a verification that need the platform: fetching keys, and checking RSA and ECDSA with WebCrypto.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use futures_util::pin_mut;
+use inlet_gateway::address;
+use inlet_verify::{Answer, Outcome, Pending, Refused, SignatureCheck, Step, Verified};
+use js_sys::{Array, Object, Reflect, Uint8Array};
+use serde_json::json;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Result};
+
+use crate::bindings::Bindings;
+use crate::{chance, log};
+
+/// How long a fetched key is believed.
+const FRESH_MS: u64 = 3_600_000;
+/// A key that does not match is fetched again when it is older than this: providers rotate.
+const REFETCH_MS: u64 = 60_000;
+const DOCUMENT_MAX_BYTES: usize = 256 * 1024;
+const DOCUMENTS_MAX: usize = 200;
+const FETCH_WITHIN: Duration = Duration::from_secs(5);
+
+struct Document {
+    bytes: Vec<u8>,
+    read_at: u64,
+}
+
+thread_local! {
+    static DOCUMENTS: RefCell<HashMap<String, Document>> = RefCell::new(HashMap::new());
+}
+
+/// What the shell did on the way to a verdict.
+pub(crate) struct Settled {
+    pub(crate) verdict: std::result::Result<Verified, Refused>,
+    /// The key came from the cache and is old enough to be fetched again.
+    pub(crate) is_stale: bool,
+}
+
+/// Performs the steps of a verification until there is a verdict. `fresh`: no key from the cache.
+pub(crate) async fn settle(mut pending: Box<Pending>, fresh: bool, bindings: &Bindings) -> Settled {
+    let mut is_stale = false;
+    loop {
+        let answer = match pending.step() {
+            Step::NeedKey { url, body } => match key(url, body.as_deref(), fresh, bindings).await {
+                Ok((bytes, stale)) => {
+                    is_stale |= stale;
+                    Answer::Key(bytes)
+                }
+                Err(error) => {
+                    log::error("key_unavailable", json!({"error": error.to_string()}));
+                    Answer::Unavailable
+                }
+            },
+            // A key that the platform does not take proves nothing.
+            Step::NeedSignatureCheck(check) => {
+                Answer::Checked(check_signature(check).await.unwrap_or(false))
+            }
+        };
+        match pending.resume(answer) {
+            Outcome::Done(verdict) => return Settled { verdict, is_stale },
+            Outcome::Need(next) => pending = next,
+        }
+    }
+}
+
+async fn key(
+    url: &str,
+    body: Option<&str>,
+    fresh: bool,
+    bindings: &Bindings,
+) -> Result<(Vec<u8>, bool)> {
+    let now = chance::now_ms();
+    let name = format!("{url}\n{}", body.unwrap_or_default());
+    let cached = DOCUMENTS.with_borrow(|documents| {
+        let document = documents.get(&name)?;
+        Some((document.bytes.clone(), now.saturating_sub(document.read_at)))
+    });
+    match cached {
+        Some((bytes, age)) if !fresh && age < FRESH_MS => return Ok((bytes, REFETCH_MS < age)),
+        _ => {}
+    }
+    let bytes = get(url, body, bindings).await?;
+    DOCUMENTS.with_borrow_mut(|documents| {
+        if DOCUMENTS_MAX <= documents.len() {
+            documents.clear();
+        }
+        documents.insert(name, Document { bytes: bytes.clone(), read_at: now });
+    });
+    Ok((bytes, false))
+}
+
+/// Fetches a small document. Redirects are not followed: only the host that was named is trusted.
+pub(crate) async fn get(url: &str, body: Option<&str>, bindings: &Bindings) -> Result<Vec<u8>> {
+    address::check(url, bindings.settings.allow_private_endpoints)
+        .map_err(|bad| worker::Error::RustError(bad.to_string()))?;
+    let mut init = RequestInit::new();
+    init.with_redirect(RequestRedirect::Manual);
+    if let Some(body) = body {
+        let headers = Headers::new();
+        headers.set("content-type", "application/json")?;
+        init.with_method(Method::Post)
+            .with_headers(headers)
+            .with_body(Some(JsValue::from_str(body)));
+    }
+    let request = Request::new_with_init(url, &init)?;
+    let fetched = async {
+        let mut response = Fetch::Request(request).send().await?;
+        let status = response.status_code();
+        let bytes = response.bytes().await?;
+        if status != 200 || DOCUMENT_MAX_BYTES < bytes.len() {
+            let text = format!("answered {status} with {} bytes", bytes.len());
+            return Err(worker::Error::RustError(text));
+        }
+        Ok(bytes)
+    };
+    let late = Delay::from(FETCH_WITHIN);
+    pin_mut!(fetched, late);
+    match select(fetched, late).await {
+        Either::Left((fetched, _)) => fetched,
+        Either::Right(_) => Err(worker::Error::RustError("no answer in 5 s".into())),
+    }
+}
+
+/// Checks a signature with [WebCrypto](https://www.w3.org/TR/WebCryptoAPI/).
+async fn check_signature(check: &SignatureCheck) -> std::result::Result<bool, JsValue> {
+    let global = js_sys::global();
+    let subtle = Reflect::get(&Reflect::get(&global, &"crypto".into())?, &"subtle".into())?;
+    let method = |name: &str| -> std::result::Result<js_sys::Function, JsValue> {
+        Reflect::get(&subtle, &name.into())?.dyn_into()
+    };
+    let algorithm = Object::new();
+    Reflect::set(&algorithm, &"name".into(), &check.algorithm.web_name().into())?;
+    Reflect::set(&algorithm, &"hash".into(), &check.algorithm.web_hash().into())?;
+    Reflect::set(&algorithm, &"namedCurve".into(), &"P-256".into())?;
+    let bytes = |bytes: &[u8]| -> JsValue { Uint8Array::from(bytes).into() };
+    let import = Array::of5(
+        &"spki".into(),
+        &bytes(&check.key),
+        &algorithm,
+        &false.into(),
+        &Array::of1(&"verify".into()),
+    );
+    let key = JsFuture::from(
+        method("importKey")?.apply(&subtle, &import)?.dyn_into::<js_sys::Promise>()?,
+    )
+    .await?;
+    let verify = Array::of4(&algorithm, &key, &bytes(&check.signature), &bytes(&check.message));
+    let verified = method("verify")?.apply(&subtle, &verify)?.dyn_into::<js_sys::Promise>()?;
+    Ok(JsFuture::from(verified).await?.is_truthy())
+}
