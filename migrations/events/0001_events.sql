@@ -34,6 +34,26 @@ CREATE TABLE claims (
   PRIMARY KEY (source_id, key)
 ) WITHOUT ROWID;
 
+-- What sources that only observe have seen.
+CREATE TABLE verdicts (
+  project_id TEXT NOT NULL,
+  source_id TEXT NOT NULL,
+  verified INTEGER NOT NULL,
+  refused INTEGER NOT NULL,
+  last_refused_at INTEGER,
+  PRIMARY KEY (project_id, source_id)
+) WITHOUT ROWID;
+
+-- Refused requests of a source, with the reason: no bodies, no values. `slot` goes round, so there are never more than 100.
+CREATE TABLE rejections (
+  project_id TEXT NOT NULL,
+  source_id TEXT NOT NULL,
+  slot INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  doc TEXT NOT NULL,
+  PRIMARY KEY (project_id, source_id, slot)
+) WITHOUT ROWID;
+
 -- Copies that were dropped, so that the id which their sender was given leads to the event.
 CREATE TABLE duplicates (
   project_id TEXT NOT NULL,

@@ -19,6 +19,7 @@ mod harness;
 mod payloads;
 mod signatures;
 mod sources;
+mod trust;
 mod verifiers;
 
 use std::sync::OnceLock;

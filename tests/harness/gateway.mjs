@@ -13,13 +13,14 @@
 //   consumers   {"<queue>": {maxBatchTimeout, retryDelay, …}} over those of wrangler.toml
 //   sink        queues whose messages a second Worker takes and forgets, instead of ours
 //   tap         true: the Worker runs behind `tap.mjs`, which counts and refuses binding calls
+//   outbound    {"<url>": "<document>"}: what the Worker gets when it fetches these; all else goes out as it is
 //   port        of the Worker (default: any free one)
 //   migrate     false: leave the databases as they are
 
 import { mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Log, LogLevel, Miniflare } from "miniflare";
+import { fetch as miniflareFetch, Log, LogLevel, Miniflare, Response } from "miniflare";
 
 const HARNESS = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HARNESS, "..", "..");
@@ -153,6 +154,13 @@ const worker = {
   queueConsumers: pick(false),
   unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
 };
+
+if (options.outbound) {
+  worker.outboundService = (request) => {
+    const document = options.outbound[request.url];
+    return document === undefined ? miniflareFetch(request) : new Response(document);
+  };
+}
 
 const sink = {
   name: "sink",

@@ -42,6 +42,7 @@ pub struct Builder {
     state: Option<PathBuf>,
     worker: Option<PathBuf>,
     sink: Vec<String>,
+    outbound: BTreeMap<String, Value>,
     tap: bool,
     migrate: bool,
 }
@@ -76,6 +77,13 @@ impl Builder {
     #[must_use]
     pub fn sink(mut self, queue: &str) -> Self {
         self.sink.push(queue.to_owned());
+        self
+    }
+
+    /// What the Worker gets when it fetches this URL.
+    #[must_use]
+    pub fn outbound(mut self, url: &str, document: &str) -> Self {
+        self.outbound.insert(url.to_owned(), json!(document));
         self
     }
 
@@ -148,7 +156,7 @@ impl Running {
             "worker": builder.worker,
             "vars": builder.vars,
             "consumers": builder.consumers,
-            "sink": builder.sink,
+            "sink": builder.sink, "outbound": (!builder.outbound.is_empty()).then_some(&builder.outbound),
             "tap": builder.tap,
             "migrate": builder.migrate,
         });
@@ -229,6 +237,7 @@ impl Gateway {
             state: None,
             worker: None,
             sink: Vec::new(),
+            outbound: BTreeMap::new(),
             tap: false,
             migrate: true,
         }

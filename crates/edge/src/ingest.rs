@@ -1,11 +1,13 @@
 //! The hot path: one request of a provider, to a durable event.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 use inlet_gateway::admit::{Admitted, Arrival, Compiled, needs_store};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::reply::Reply;
-use inlet_gateway::sql::Journal;
+use inlet_gateway::sql::{self, Journal};
 use inlet_gateway::wire::{Body, Envelope, body_key};
 use inlet_verify::Refused;
 use js_sys::Uint8Array;
@@ -74,8 +76,8 @@ async fn take_in(
         }
         admitted = source.believe(&arrival, settled.verdict, chance::uid(now), now);
     }
-    if let Err(Rejection::Refused { .. }) = &admitted {
-        explain(&source, &arrival, now);
+    if let Err(cause @ Rejection::Refused { .. }) = &admitted {
+        explain(&source, cause, &arrival, now, bindings, context);
     }
     match admitted? {
         // Settled above.
@@ -122,21 +124,50 @@ async fn take_in(
     }
 }
 
-/// Logs what explains a refusal. It tries many readings of the request, so only for one request in a while.
-fn explain(source: &Compiled, arrival: &Arrival<'_>, now: u64) {
+/// Keeps a refused request, with what explains it, in the log and for the API. It tries many readings of the request, so it
+/// is done for one request of a source in a while; those that are passed over are counted.
+fn explain(
+    source: &Rc<Compiled>,
+    cause: &Rejection,
+    arrival: &Arrival<'_>,
+    now: u64,
+    bindings: &Bindings,
+    context: &Context,
+) {
     thread_local! {
-        static EXPLAINED: Cell<u64> = const { Cell::new(0) };
+        static EXPLAINED: RefCell<HashMap<String, (u64, u64)>> = RefCell::new(HashMap::new());
     }
-    if now < EXPLAINED.get().saturating_add(EXPLAIN_EVERY_MS) {
-        return;
-    }
-    EXPLAINED.set(now);
+    let uid = &source.source.uid;
+    let passed_over = EXPLAINED.with_borrow_mut(|explained| {
+        if SOURCES_MAX <= explained.len() {
+            explained.clear();
+        }
+        let (at, passed_over) = explained.entry(uid.clone()).or_default();
+        if now < at.saturating_add(EXPLAIN_EVERY_MS) {
+            *passed_over += 1;
+            return None;
+        }
+        *at = now;
+        Some(std::mem::take(passed_over))
+    });
+    let Some(passed_over) = passed_over else { return };
     let findings = source.diagnose(arrival, now);
-    log::info("diagnosis", json!({"source_id": source.source.uid, "findings": findings}));
+    log::info("diagnosis", json!({"source_id": uid, "findings": findings}));
+    let doc = source.rejected(cause, arrival, &findings, passed_over, now);
+    let (project, shard) = (source.source.project_id.clone(), source.shard());
+    let (uid, bindings) = (uid.clone(), bindings.clone());
+    context.wait_until(async move {
+        let statement = sql::keep_rejection(&project, &uid, now, doc);
+        let kept = async { bindings.events(shard)?.run(&statement).await };
+        if let Err(error) = kept.await {
+            log::error("rejection_not_kept", json!({"source_id": uid, "error": error.to_string()}));
+        }
+    });
 }
 
-/// Milliseconds between two diagnoses of an isolate.
-const EXPLAIN_EVERY_MS: u64 = 1_000;
+/// Milliseconds between two diagnoses for one source in one isolate.
+const EXPLAIN_EVERY_MS: u64 = 5_000;
+const SOURCES_MAX: usize = 1_000;
 
 const JOURNAL: &str = "journal";
 const QUEUE: &str = "queue";

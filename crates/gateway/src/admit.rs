@@ -9,7 +9,7 @@ use inlet_verify::{
     Verifier, acknowledge, confirmation, diagnose, extract, handshake,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::locate::{Location, Parts};
@@ -17,6 +17,7 @@ use crate::payload;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::source::{Kind, Source};
+use crate::time::rfc3339;
 use crate::trust::Mode;
 use crate::vault::{Vault, VaultError};
 use crate::wire::{
@@ -321,6 +322,29 @@ impl Compiled {
         }
         let findings = diagnose(&self.verifier, &request, now, &self.policy, &[]);
         findings.iter().map(ToString::to_string).collect()
+    }
+
+    /// A refused request as it is kept: neither its body nor any value of a header.
+    pub fn rejected(
+        &self,
+        cause: &Rejection,
+        arrival: &Arrival<'_>,
+        findings: &[String],
+        passed_over: u64,
+        now_ms: u64,
+    ) -> Value {
+        let (status, label) = cause.status();
+        let mut names: Vec<&str> = arrival.headers.iter().map(|(name, _)| name).take(64).collect();
+        names.sort_unstable();
+        json!({
+            "at": rfc3339(now_ms), "status": status, "label": label, "reason": cause.detail(), "findings": findings,
+            "method": arrival.method, "body_bytes": arrival.body.len(), "header_names": names,
+            "refused_since_the_last": passed_over,
+        })
+    }
+
+    pub fn shard(&self) -> u32 {
+        self.shard
     }
 
     /// The URL that the provider was given: with the source's own in place of ours, where it has one.

@@ -123,6 +123,7 @@ pub fn route(
 
     // Claims come first: which events are inserted depends on them, and which deliveries on the events.
     let mut statements = claims.statements(sql::claim);
+    statements.extend(verdicts(envelopes).statements(sql::count_verdicts));
     statements.extend(events.statements(|rows| sql::insert_events(rows, None)));
     statements.extend(large);
     statements.extend(duplicates.statements(sql::insert_duplicates));
@@ -137,6 +138,24 @@ pub fn route(
         }
     }
     Routing { statements, deliveries }
+}
+
+/// The verdicts of sources that observe, to be counted.
+fn verdicts(envelopes: &[Envelope]) -> Rows {
+    let mut rows = Rows::default();
+    for Envelope { meta, .. } in envelopes {
+        if let Some(made) = meta.verification.as_ref().filter(|made| made.observed) {
+            let verified = u8::from(made.reason.is_none());
+            rows.push(json!([
+                meta.project_id,
+                meta.source_id,
+                meta.event_id,
+                verified,
+                meta.received_at
+            ]));
+        }
+    }
+    rows
 }
 
 /// The statements that say which of `deliveries` wait for their first attempt.

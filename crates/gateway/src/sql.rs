@@ -421,6 +421,58 @@ pub fn claim(rows: Value) -> Statement {
     )
 }
 
+/// Counts the verdicts of sources that observe, before their events are inserted: `[project, source, event, verified (1 or 0),
+/// at]`. What is there already has been counted.
+pub fn count_verdicts(rows: Value) -> Statement {
+    statement(
+        "INSERT INTO verdicts (project_id, source_id, verified, refused, last_refused_at) \
+         SELECT j.value ->> 0, j.value ->> 1, sum(j.value ->> 3), sum(1 - (j.value ->> 3)), \
+         max(CASE j.value ->> 3 WHEN 0 THEN j.value ->> 4 END) FROM json_each(?1) AS j \
+         WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 2) \
+         GROUP BY j.value ->> 0, j.value ->> 1 \
+         ON CONFLICT (project_id, source_id) DO UPDATE SET verified = verified + excluded.verified, \
+         refused = refused + excluded.refused, last_refused_at = coalesce(excluded.last_refused_at, last_refused_at)",
+        [rows.into()],
+    )
+}
+
+/// What a source that observes has seen: `verified`, `refused`, `last_refused_at`.
+pub fn verdicts(project_id: &str, source_id: &str) -> Statement {
+    statement(
+        "SELECT verified, refused, last_refused_at FROM verdicts WHERE project_id = ?1 AND source_id = ?2",
+        [project_id.into(), source_id.into()],
+    )
+}
+
+/// Milliseconds of which one refused request of a source is kept, and how many are.
+const REJECTION_SLOT_MS: u64 = 5_000;
+const REJECTION_SLOTS: u64 = 100;
+
+/// Keeps a refused request in the place of an old one: the first of its five seconds.
+pub fn keep_rejection(project_id: &str, source_id: &str, now_ms: u64, doc: Value) -> Statement {
+    statement(
+        "INSERT INTO rejections (project_id, source_id, slot, at, doc) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (project_id, source_id, slot) DO UPDATE SET at = excluded.at, doc = excluded.doc \
+         WHERE rejections.at + ?6 <= excluded.at",
+        [
+            project_id.into(),
+            source_id.into(),
+            (now_ms / REJECTION_SLOT_MS % REJECTION_SLOTS).into(),
+            now_ms.into(),
+            doc.into(),
+            REJECTION_SLOT_MS.into(),
+        ],
+    )
+}
+
+/// The refused requests of a source that are kept, newest first.
+pub fn rejections(project_id: &str, source_id: &str) -> Statement {
+    statement(
+        "SELECT doc FROM rejections WHERE project_id = ?1 AND source_id = ?2 ORDER BY at DESC",
+        [project_id.into(), source_id.into()],
+    )
+}
+
 /// Inserts the events that hold their claim, or need none. A body in `?2` stands for that of the only row.
 pub fn insert_events(rows: Value, body: Option<String>) -> Statement {
     statement(
@@ -749,6 +801,30 @@ pub(crate) mod tests {
         run(&db, &insert_events(json!(events), None));
         assert_eq!(count(&db, "events"), 1);
         assert_eq!(run(&db, &event("p", "e0000")).len(), 1);
+    }
+
+    #[test]
+    fn a_verdict_is_counted_once_however_often_its_event_is_routed() {
+        let db = database();
+        for (id, verified) in [("e1", 1), ("e2", 0), ("e2", 0)] {
+            run(&db, &count_verdicts(json!([["p", "s", id, verified, 7]])));
+            run(&db, &insert_events(json!([event_row(id, None)]), None));
+        }
+        let seen = run(&db, &verdicts("p", "s"));
+        assert_eq!(json!(seen), json!([{"verified": 1, "refused": 1, "last_refused_at": 7}]));
+        assert!(run(&db, &verdicts("other", "s")).is_empty());
+    }
+
+    #[test]
+    fn a_bounded_number_of_refused_requests_is_kept() {
+        let db = database();
+        for at in 0..2_000u64 {
+            run(&db, &keep_rejection("p", "s", at * 1_000, json!({"at": at})));
+        }
+        let kept = run(&db, &rejections("p", "s"));
+        assert_eq!(kept.len(), 100);
+        assert_eq!(kept[0]["doc"], r#"{"at":1995}"#, "the first of its five seconds");
+        assert!(run(&db, &rejections("p", "other")).is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::{
     Encoding, Hash, Place, Request, Secret,
-    keys::{Kind, mac_key, public_keys},
+    keys::{Kind, PUBLIC_PREFIX, mac_key, public_keys},
 };
 
 const NOT_PUBLIC: &str = "has to be a public key: PEM, base64 or hex of DER, or a JWK";
@@ -22,6 +22,11 @@ pub(crate) fn usable(
     }
     if matches!(algorithm, Algorithm::Digest(_)) {
         return Ok(());
+    }
+    // Standard Webhooks shows public keys behind a prefix of their own, beside its secrets.
+    if secret.expose().trim_ascii().starts_with(PUBLIC_PREFIX.as_bytes()) {
+        let none = public_keys(secret.expose(), Kind::Ed25519, None).is_empty();
+        return if none { Err(NOT_PUBLIC) } else { Ok(()) };
     }
     match (mac_key(form, secret), form) {
         (Ok(_), _) => Ok(()),

@@ -228,6 +228,7 @@ impl Caller<'_> {
             C::ListSources => self.list_sources(&project.uid).await?,
             C::GetSource(id) => self.get_source(&project, id).await?,
             C::UpdateSource(id) => self.update_source(&project, id).await?,
+            C::ListRejections(id) => self.list_rejections(&project, id).await?,
             C::ArmSource(id) => self.arm_source(&project, id).await?,
             C::DeleteSource(id) => self.delete_source(&project, id).await?,
             C::CreateEndpoint => self.create_endpoint(&project.uid).await?,

@@ -1,8 +1,18 @@
 //! Sources.
 
+use inlet_gateway::time::rfc3339;
+use inlet_gateway::trust::Mode;
 use inlet_verify::Secret;
 
 use super::*;
+
+/// What a source that observes has seen.
+#[derive(Default, Deserialize)]
+struct Seen {
+    verified: u64,
+    refused: u64,
+    last_refused_at: Option<u64>,
+}
 
 impl Caller<'_> {
     pub(super) async fn source(&self, project: &str, id: &str) -> Result<Source, Refusal> {
@@ -42,7 +52,27 @@ impl Caller<'_> {
 
     pub(super) async fn get_source(&self, project: &Project, id: &str) -> Answered {
         let source = self.source(&project.uid, id).await?;
-        Ok(Answer::ok(200, "Source fetched successfully", source.present(&self.origin)))
+        let mut shown = source.present(&self.origin);
+        if source.verifier.trust.mode == Mode::Observe {
+            let statement = sql::verdicts(&project.uid, &source.uid);
+            let seen: Option<Seen> = self.bindings.events(project.shard)?.row(&statement).await?;
+            let seen = seen.unwrap_or_default();
+            if let Some(fields) = shown.as_object_mut() {
+                let at = seen.last_refused_at.map(rfc3339);
+                let seen = json!({"verified": seen.verified, "refused": seen.refused, "last_refused_at": at});
+                fields.insert("observed".into(), seen);
+            }
+        }
+        Ok(Answer::ok(200, "Source fetched successfully", shown))
+    }
+
+    /// The refused requests that are kept, with what explains them.
+    pub(super) async fn list_rejections(&self, project: &Project, id: &str) -> Answered {
+        let source = self.source(&project.uid, id).await?;
+        let statement = sql::rejections(&project.uid, &source.uid);
+        let docs: Vec<Doc> = self.bindings.events(project.shard)?.rows(&statement).await?;
+        let kept: Vec<Value> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+        Ok(Answer::ok(200, "Rejected requests fetched successfully", json!(kept)))
     }
 
     pub(super) async fn delete_source(&self, project: &Project, id: &str) -> Answered {
