@@ -1,6 +1,6 @@
 # Every target sets up what it needs. Options (`make dev PORT=9999`, `PORT=9999 make dev`): see scripts/README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup build dev test bench chaos consumer deploy fmt lint clean
+.PHONY: help setup build dev test bench chaos fuzz consumer deploy fmt lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -23,6 +23,9 @@ bench: build ## measure throughput and latency
 
 chaos: build ## kill the gateway again and again, and count what was lost
 	@cargo run --release -p inlet-tests --bin chaos
+
+fuzz: ## throw arbitrary requests at the catalogue of providers (FUZZ_SECONDS, 60)
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
 
 consumer: ## run the companion that reads message brokers (INLET_URL, INLET_CONSUMER_KEY, STATE)
 	@scripts/consumer.sh

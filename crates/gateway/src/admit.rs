@@ -73,6 +73,7 @@ pub struct Compiled {
     /// Of each secret of the verifier: its name, and when it ends.
     secrets: Vec<(String, Option<u64>)>,
     credential_headers: Vec<String>,
+    credential_parameters: Vec<String>,
     event_type: Option<Location>,
     dedup: Vec<Location>,
 }
@@ -110,6 +111,7 @@ impl Compiled {
         let dedup = source.idempotency_keys.iter().map(|key| Location::parse_idempotency_key(key));
         Ok(Self {
             credential_headers: verifier.credential_headers(),
+            credential_parameters: verifier.credential_parameters(),
             policy: Policy::tolerating(source.verifier.trust.tolerance_seconds),
             event_type: Location::parse_event_type(&source.event_type_location).ok(),
             dedup: dedup.filter_map(Result::ok).collect(),
@@ -230,7 +232,9 @@ impl Compiled {
         let parts = Parts { headers: arrival.headers, query, body: value.as_ref() };
 
         let event_type = self.event_type(&parts, &request)?;
-        let claim = self.dedup_key(&parts, &request).map(|key| Claim {
+        // Who is only observed may not keep others from being taken in.
+        let key = if is_believed { self.dedup_key(&parts, &request) } else { None };
+        let claim = key.map(|key| Claim {
             key,
             window_ms: self.source.dedup_window_seconds.saturating_mul(1000),
         });
@@ -256,7 +260,7 @@ impl Compiled {
             now_ms,
             content_type.map(ToOwned::to_owned),
             headers,
-            query.to_owned(),
+            self.kept_query(query),
             claim,
         );
         meta.verification = verification;
@@ -428,6 +432,17 @@ impl Compiled {
         kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
+    /// The query without what carries a signature or a secret: it goes on to endpoints.
+    fn kept_query(&self, query: &str) -> String {
+        if self.credential_parameters.is_empty() {
+            return query.to_owned();
+        }
+        let carries = |pair: &str| {
+            self.credential_parameters.iter().any(|name| payload::query_value(pair, name).is_some())
+        };
+        query.split('&').filter(|pair| !carries(pair)).collect::<Vec<_>>().join("&")
+    }
+
     fn accepted(&self, event_id: &str, data_len: usize, request: &Request<'_>) -> Reply {
         let custom = &self.source.custom_response;
         let wanted = match &self.verifier {
@@ -535,6 +550,29 @@ mod tests {
             reply.headers,
             [("inlet-event-id", body["event_id"].as_str().unwrap().to_owned())]
         );
+    }
+
+    #[test]
+    fn who_is_only_observed_claims_no_dedup_key() {
+        let observing = compiled(
+            r#"{"name":"a","type":"http","provider":"github","verifier":{"mode":"observe","hmac":{"secret":"It's a Secret to Everybody"}}}"#,
+        );
+        let headers =
+            |signature| [("X-Hub-Signature-256", signature), ("X-GitHub-Delivery", "d-1")];
+        assert!(key(&observing, &headers(GITHUB), "Hello, World!").is_some());
+        assert_eq!(key(&observing, &headers("sha256=00"), "Hello, World!"), None);
+    }
+
+    #[test]
+    fn a_secret_in_the_url_does_not_go_on_to_endpoints() {
+        let source = compiled(
+            r#"{"name":"a","type":"http","verifier":{"type":"scheme","secrets":[{"value":"abc"}],
+                "scheme":{"signature":"query:sig"}}}"#,
+        );
+        let mac = hex::encode(inlet_verify::hmac(inlet_verify::Hash::Sha256, b"abc", &[b"hi"]));
+        let url = format!("https://x/ingest/m?a=1&sig={mac}&b=2");
+        let (envelope, _) = admit(&source, &url, &[], "hi").unwrap();
+        assert_eq!(envelope.meta.query, "a=1&b=2");
     }
 
     #[test]

@@ -207,15 +207,7 @@ impl Trust {
     }
 
     /// Applies all but the secrets, which need the vault.
-    pub fn apply(
-        &mut self,
-        input: TrustInput,
-        hearsay: bool,
-        is_new: bool,
-    ) -> Result<(), ApiError> {
-        if is_new && hearsay {
-            self.mode = Mode::Observe;
-        }
+    pub fn apply(&mut self, input: TrustInput, hearsay: bool) -> Result<(), ApiError> {
         match input.mode.as_deref() {
             None | Some("") => {}
             Some("observe") => self.mode = Mode::Observe,
