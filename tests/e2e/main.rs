@@ -15,6 +15,7 @@ mod api;
 mod dedup;
 mod delivery;
 mod durability;
+mod endpoints;
 mod harness;
 mod payloads;
 mod signatures;

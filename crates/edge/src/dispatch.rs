@@ -283,16 +283,17 @@ async fn attempt(
             return None;
         }
     };
-    let secrets = match bindings.vault().and_then(|vault| endpoint.open_secrets(&vault)) {
-        Ok(secrets) => secrets,
-        Err(error) => {
-            log::error(
-                "secrets_unreadable",
-                json!({"endpoint_id": endpoint.uid, "error": error.to_string()}),
-            );
-            return None;
-        }
-    };
+    let secrets =
+        match bindings.vault().and_then(|vault| endpoint.open_secrets(&vault, chance::now_ms())) {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                log::error(
+                    "secrets_unreadable",
+                    json!({"endpoint_id": endpoint.uid, "error": error.to_string()}),
+                );
+                return None;
+            }
+        };
     let requested_at = chance::now_ms();
     let outgoing = Outgoing {
         delivery,

@@ -8,7 +8,7 @@ use crate::api::{ApiError, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, refuse_
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::time::rfc3339;
-use crate::vault::{Sealed, Vault, VaultError};
+use crate::vault::{Sealed, Vault, VaultError, is_hint};
 
 /// Seconds an endpoint has to answer, unless it sets its own.
 const DEFAULT_TIMEOUT_S: u64 = 10;
@@ -46,6 +46,9 @@ pub struct EndpointSecret {
     pub uid: String,
     pub value: Sealed,
     pub created_at: u64,
+    /// Unix milliseconds. From then on it signs nothing.
+    #[serde(default)]
+    pub expires_at: Option<u64>,
 }
 
 /// The body of `POST /endpoints`. `url`/`name` and the older `target_url`/`title` mean the same.
@@ -99,16 +102,7 @@ impl Endpoint {
         now_ms: u64,
         fill: Fill<'_>,
     ) -> Result<(Self, String), ApiError> {
-        for field in UNSUPPORTED {
-            refuse_unsupported(field, input.other.get(*field))?;
-        }
-        if let Some(content_type) = input.content_type.as_deref()
-            && !matches!(content_type, "" | "application/json")
-        {
-            return Err(ApiError::bad_request(
-                "content_type is not supported yet: an endpoint gets the event's own content type",
-            ));
-        }
+        input.check_effects()?;
         let name = input.name.unwrap_or_default().trim().to_owned();
         if name.is_empty() {
             return Err(ApiError::bad_request("name:please provide your endpointName"));
@@ -121,33 +115,18 @@ impl Endpoint {
         let url = input.url.unwrap_or_default();
         address::check(&url, allow_private)
             .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
-        let http_timeout = match input.http_timeout.unwrap_or(0) {
-            0 => DEFAULT_TIMEOUT_S,
-            seconds @ 1..=TIMEOUT_MAX_S => seconds,
-            _ => {
-                return Err(ApiError::bad_request(format!(
-                    "http_timeout:at most {TIMEOUT_MAX_S} seconds"
-                )));
-            }
-        };
-        let secret = match input.secret.filter(|secret| !secret.is_empty()) {
-            Some(secret) if is_short_key(&secret) => {
-                return Err(ApiError::bad_request(
-                    "secret:after whsec_ stands a key of at least 16 bytes in base64",
-                ));
-            }
-            Some(secret) if is_weak(&secret) => {
-                return Err(ApiError::bad_request("secret:must not be blank or all zeros"));
-            }
-            Some(secret) => secret,
-            None => generate_secret(&mut *fill),
-        };
+        let http_timeout = timeout_of(input.http_timeout.unwrap_or(0))?;
+        let secret = secret_of(input.secret, &mut *fill)?;
         let uid = ids::uid(now_ms, &mut *fill);
         let sealed = vault
             .seal(&secret, &secret_place(project_id, &uid), &mut *fill)
             .map_err(|error| ApiError::new(500, error.to_string()))?;
-        let secrets =
-            vec![EndpointSecret { uid: ids::uid(now_ms, fill), value: sealed, created_at: now_ms }];
+        let secrets = vec![EndpointSecret {
+            uid: ids::uid(now_ms, fill),
+            value: sealed,
+            created_at: now_ms,
+            expires_at: None,
+        }];
         let endpoint = Self {
             uid,
             project_id: project_id.to_owned(),
@@ -189,16 +168,201 @@ impl Endpoint {
         shown
     }
 
-    /// The keys that sign this endpoint's deliveries, oldest first.
-    pub fn open_secrets(&self, vault: &Vault) -> Result<Vec<inlet_verify::Secret>, VaultError> {
+    /// The keys that sign this endpoint's deliveries at `now_ms`, oldest first.
+    pub fn open_secrets(
+        &self,
+        vault: &Vault,
+        now_ms: u64,
+    ) -> Result<Vec<inlet_verify::Secret>, VaultError> {
         let place = secret_place(&self.project_id, &self.uid);
-        self.secrets.iter().map(|secret| vault.open(&secret.value, &place)).collect()
+        let valid = self.secrets.iter().filter(|secret| secret.is_valid(now_ms));
+        valid.map(|secret| vault.open(&secret.value, &place)).collect()
+    }
+
+    /// Applies an update: what is given replaces what is there. Secrets change by [`Endpoint::expire_secret`].
+    pub fn update(
+        &mut self,
+        input: EndpointInput,
+        allow_private: bool,
+        now_ms: u64,
+    ) -> Result<(), ApiError> {
+        input.check_effects()?;
+        let secret = input.secret.unwrap_or_default();
+        if !secret.is_empty() && !is_hint(&secret) {
+            return Err(ApiError::bad_request(
+                "secret:is changed with PUT …/expire_secret, so that the old one stays valid for a while",
+            ));
+        }
+        if let Some(name) = input.name {
+            let name = name.trim();
+            if name.is_empty() {
+                return Err(ApiError::bad_request("name:please provide your endpointName"));
+            }
+            check_length("name", name, NAME_MAX_CHARS)?;
+            name.clone_into(&mut self.name);
+        }
+        if let Some(url) = input.url {
+            check_length("url", &url, TEXT_MAX_CHARS)?;
+            address::check(&url, allow_private)
+                .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
+            url.trim().clone_into(&mut self.url);
+        }
+        for (field, given, stored) in [
+            ("description", input.description, &mut self.description),
+            ("owner_id", input.owner_id, &mut self.owner_id),
+        ] {
+            if let Some(text) = given {
+                check_length(field, &text, TEXT_MAX_CHARS)?;
+                *stored = text;
+            }
+        }
+        if let Some(advanced) = input.advanced_signatures {
+            self.advanced_signatures = advanced;
+        }
+        if let Some(seconds) = input.http_timeout {
+            self.http_timeout = timeout_of(seconds)?;
+        }
+        self.updated_at = now_ms;
+        Ok(())
+    }
+
+    /// Pauses an active endpoint, and the other way round.
+    pub fn toggle_pause(&mut self, now_ms: u64) -> Result<(), ApiError> {
+        self.status = match self.status {
+            Status::Active => Status::Paused,
+            Status::Paused => Status::Active,
+            Status::Inactive => {
+                return Err(ApiError::bad_request(
+                    "current endpoint status - inactive, does not support pausing or unpausing",
+                ));
+            }
+        };
+        self.updated_at = now_ms;
+        Ok(())
+    }
+
+    pub fn activate(&mut self, now_ms: u64) -> Result<(), ApiError> {
+        if self.status == Status::Active {
+            return Err(ApiError::bad_request(
+                "current endpoint status - active, does not support activation",
+            ));
+        }
+        (self.status, self.updated_at) = (Status::Active, now_ms);
+        Ok(())
+    }
+
+    /// A new secret beside those that are there, which go on signing for `expiration` hours. The new one, in clear, is
+    /// returned to be shown this once.
+    pub fn expire_secret(
+        &mut self,
+        input: ExpireInput,
+        vault: &Vault,
+        now_ms: u64,
+        fill: Fill<'_>,
+    ) -> Result<String, ApiError> {
+        let hours = input.expiration.unwrap_or(0);
+        if OVERLAP_MAX_HOURS < hours {
+            let text = format!("expiration:at most {OVERLAP_MAX_HOURS} hours");
+            return Err(ApiError::bad_request(text));
+        }
+        let secret = secret_of(input.secret, &mut *fill)?;
+        let place = secret_place(&self.project_id, &self.uid);
+        let value = vault
+            .seal(&secret, &place, &mut *fill)
+            .map_err(|error| ApiError::new(500, error.to_string()))?;
+        let end = now_ms.saturating_add(hours * 3_600_000);
+        self.secrets.retain(|secret| secret.is_valid(now_ms));
+        for old in &mut self.secrets {
+            old.expires_at = Some(old.expires_at.map_or(end, |sooner| sooner.min(end)));
+        }
+        // Every one of them signs, and a header has to hold all signatures.
+        while SECRETS_MAX <= self.secrets.len() {
+            self.secrets.remove(0);
+        }
+        let uid = ids::uid(now_ms, fill);
+        self.secrets.push(EndpointSecret { uid, value, created_at: now_ms, expires_at: None });
+        self.updated_at = now_ms;
+        Ok(secret)
+    }
+
+    /// [`Endpoint::present`] with its newest secret in clear: the answer to its exchange, and only that.
+    pub fn present_exchanged(&self, secret: &str) -> Value {
+        let mut shown = self.present();
+        let newest = self.secrets.last().map(|stored| stored.present(secret));
+        let secrets = shown.get_mut("secrets").and_then(Value::as_array_mut);
+        if let (Some(last), Some(newest)) = (secrets.and_then(|all| all.last_mut()), newest) {
+            *last = newest;
+        }
+        shown
+    }
+}
+
+/// The body of `PUT /endpoints/{endpointID}/expire_secret`; `expiration` in hours.
+#[derive(Debug)]
+pub struct ExpireInput {
+    secret: Option<String>,
+    expiration: Option<u64>,
+}
+
+impl FromFields for ExpireInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self { secret: fields.text("secret")?, expiration: fields.number("expiration")? })
+    }
+}
+
+/// The longest time that two secrets of an endpoint are valid together.
+const OVERLAP_MAX_HOURS: u64 = 31 * 24;
+const SECRETS_MAX: usize = 5;
+
+fn timeout_of(seconds: u64) -> Result<u64, ApiError> {
+    match seconds {
+        0 => Ok(DEFAULT_TIMEOUT_S),
+        1..=TIMEOUT_MAX_S => Ok(seconds),
+        _ => {
+            let text = format!("http_timeout:at most {TIMEOUT_MAX_S} seconds");
+            Err(ApiError::bad_request(text))
+        }
+    }
+}
+
+/// The secret that is given, or else a new one.
+fn secret_of(given: Option<String>, fill: Fill<'_>) -> Result<String, ApiError> {
+    match given.filter(|secret| !secret.is_empty()) {
+        Some(secret) if is_short_key(&secret) => Err(ApiError::bad_request(
+            "secret:after whsec_ stands a key of at least 16 bytes in base64",
+        )),
+        Some(secret) if is_weak(&secret) => {
+            Err(ApiError::bad_request("secret:must not be blank or all zeros"))
+        }
+        Some(secret) => Ok(secret),
+        None => Ok(generate_secret(fill)),
+    }
+}
+
+impl EndpointInput {
+    /// Refuses what would be stored and do nothing.
+    fn check_effects(&self) -> Result<(), ApiError> {
+        for field in UNSUPPORTED {
+            refuse_unsupported(field, self.other.get(*field))?;
+        }
+        if let Some(content_type) = self.content_type.as_deref()
+            && !matches!(content_type, "" | "application/json")
+        {
+            return Err(ApiError::bad_request(
+                "content_type is not supported yet: an endpoint gets the event's own content type",
+            ));
+        }
+        Ok(())
     }
 }
 
 impl EndpointSecret {
+    fn is_valid(&self, now_ms: u64) -> bool {
+        self.expires_at.is_none_or(|end| now_ms < end)
+    }
+
     fn present(&self, value: &str) -> Value {
-        json!({"uid": self.uid, "value": value, "created_at": rfc3339(self.created_at), "expires_at": null})
+        json!({"uid": self.uid, "value": value, "created_at": rfc3339(self.created_at), "expires_at": self.expires_at.map(rfc3339)})
     }
 }
 
@@ -249,7 +413,55 @@ mod tests {
         assert!(secret.starts_with("whsec_"));
         assert_eq!(endpoint.present_created(&secret)["secrets"][0]["value"], secret);
         assert!(!endpoint.present().to_string().contains(&secret));
-        assert_eq!(endpoint.open_secrets(&vault()).unwrap()[0].expose(), secret.as_bytes());
+        assert_eq!(endpoint.open_secrets(&vault(), 0).unwrap()[0].expose(), secret.as_bytes());
+    }
+
+    #[test]
+    fn an_exchanged_secret_goes_on_signing_until_its_end() {
+        let (mut endpoint, first) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+        let input = parse(br#"{"expiration":1}"#).unwrap();
+        let second = endpoint.expire_secret(input, &vault(), 10, &mut |b| b.fill(6)).unwrap();
+        let signing = |endpoint: &Endpoint, now| -> Vec<Vec<u8>> {
+            let secrets = endpoint.open_secrets(&vault(), now).unwrap();
+            secrets.iter().map(|secret| secret.expose().to_vec()).collect()
+        };
+        assert_eq!(signing(&endpoint, 3_600_009), [first.as_bytes(), second.as_bytes()]);
+        assert_eq!(signing(&endpoint, 3_600_010), [second.as_bytes()]);
+        let shown = endpoint.present_exchanged(&second);
+        assert_eq!(shown["secrets"][1]["value"], second);
+        assert!(!shown.to_string().contains(&first));
+        for _ in 0..9 {
+            let input = parse(br#"{"expiration":5}"#).unwrap();
+            endpoint.expire_secret(input, &vault(), 20, &mut |b| b.fill(7)).unwrap();
+        }
+        assert_eq!(endpoint.secrets.len(), SECRETS_MAX);
+        let input = parse(br#"{"expiration":9999999}"#).unwrap();
+        assert!(endpoint.expire_secret(input, &vault(), 20, &mut |b| b.fill(7)).is_err());
+    }
+
+    #[test]
+    fn an_endpoint_is_paused_activated_and_updated_in_convoys_words() {
+        let (mut endpoint, _) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+        assert!(endpoint.activate(1).unwrap_err().message.contains("does not support activation"));
+        endpoint.toggle_pause(1).unwrap();
+        assert_eq!(endpoint.status, Status::Paused);
+        endpoint.activate(1).unwrap();
+        endpoint.status = Status::Inactive;
+        assert!(endpoint.toggle_pause(1).unwrap_err().message.contains("does not support pausing"));
+        let mut update = |body: &str| endpoint.update(parse(body.as_bytes()).unwrap(), false, 2);
+        update(r#"{"name":"b","http_timeout":7}"#).unwrap();
+        for (body, expect) in [
+            (r#"{"name":" "}"#, "name:please provide"),
+            (r#"{"url":"http://127.0.0.1/"}"#, "loopback"),
+            (r#"{"http_timeout":61}"#, "at most 60"),
+            (r#"{"secret":"another-secret"}"#, "expire_secret"),
+            (r#"{"rate_limit":5}"#, "rate_limit is not supported yet"),
+        ] {
+            let error = update(body).unwrap_err().message;
+            assert!(error.contains(expect), "{body}: {error}");
+        }
+        assert_eq!((endpoint.name.as_str(), endpoint.http_timeout), ("b", 7));
+        assert_eq!(endpoint.url, "https://example.com/", "what is not given stays");
     }
 
     #[test]

@@ -35,10 +35,15 @@ pub enum ProjectCall<'a> {
     CreateEndpoint,
     ListEndpoints,
     GetEndpoint(&'a str),
+    UpdateEndpoint(&'a str),
+    PauseEndpoint(&'a str),
+    ActivateEndpoint(&'a str),
+    ExpireSecret(&'a str),
     DeleteEndpoint(&'a str),
     CreateSubscription,
     ListSubscriptions,
     GetSubscription(&'a str),
+    UpdateSubscription(&'a str),
     DeleteSubscription(&'a str),
     GetEvent(&'a str),
     ListDeliveries,
@@ -108,11 +113,20 @@ fn project_call<'a>(method: &str, rest: &[&'a str]) -> Result<ProjectCall<'a>, N
         (["sources", _, "arm"], _) => return Err(NoCall::Method { allow: "POST" }),
         (["sources", _], _) => return Err(NoCall::Method { allow: "GET, PUT, DELETE" }),
         (["endpoints", id], "GET") => C::GetEndpoint(id),
+        (["endpoints", id], "PUT") => C::UpdateEndpoint(id),
+        (["endpoints", id, "pause"], "PUT") => C::PauseEndpoint(id),
+        (["endpoints", id, "activate"], "POST") => C::ActivateEndpoint(id),
+        (["endpoints", id, "expire_secret"], "PUT") => C::ExpireSecret(id),
+        (["endpoints", _, "activate"], _) => return Err(NoCall::Method { allow: "POST" }),
+        (["endpoints", _, "pause" | "expire_secret"], _) => {
+            return Err(NoCall::Method { allow: "PUT" });
+        }
+        (["subscriptions", id], "PUT") => C::UpdateSubscription(id),
         (["endpoints", id], "DELETE") => C::DeleteEndpoint(id),
         (["subscriptions", id], "GET") => C::GetSubscription(id),
         (["subscriptions", id], "DELETE") => C::DeleteSubscription(id),
         (["endpoints" | "subscriptions", _], _) => {
-            return Err(NoCall::Method { allow: "GET, DELETE" });
+            return Err(NoCall::Method { allow: "GET, PUT, DELETE" });
         }
         (["events", id], "GET") => C::GetEvent(id),
         (["eventdeliveries"], "GET") => C::ListDeliveries,

@@ -123,6 +123,36 @@ pub fn update_source(source: &Source) -> Statement {
     )
 }
 
+/// Replaces an endpoint; a row comes back if there was one.
+pub fn update_endpoint(endpoint: &Endpoint) -> Statement {
+    statement(
+        "UPDATE endpoints SET name = ?3, owner_id = ?4, doc = ?5 WHERE project_id = ?1 AND id = ?2 RETURNING id, doc",
+        [
+            endpoint.project_id.as_str().into(),
+            endpoint.uid.as_str().into(),
+            endpoint.name.as_str().into(),
+            endpoint.owner_id.as_str().into(),
+            doc(endpoint),
+        ],
+    )
+}
+
+/// Replaces a subscription; a row comes back if there was one.
+pub fn update_subscription(subscription: &Subscription) -> Statement {
+    statement(
+        "UPDATE subscriptions SET name = ?3, source_id = ?4, endpoint_id = ?5, doc = ?6 WHERE project_id = ?1 AND id = ?2 \
+         RETURNING id, doc",
+        [
+            subscription.project_id.as_str().into(),
+            subscription.uid.as_str().into(),
+            subscription.name.as_str().into(),
+            subscription.source_id.as_str().into(),
+            subscription.endpoint_id.as_str().into(),
+            doc(subscription),
+        ],
+    )
+}
+
 /// Stores a source that has just been handed its first secret, unless it got one meanwhile; a row comes back if it was stored.
 pub fn capture_secret(source: &Source) -> Statement {
     statement(
@@ -1046,6 +1076,7 @@ pub(crate) mod tests {
             source("p", "s"),
             endpoint("p", "e"),
             subscription("p", "s"),
+            verdicts("p", "s"),
             delete_subscription("p", "s"),
             endpoints_of(&[("p", "e")]),
             insert_dead_letter("i", "k", "r", "p", false, 1),

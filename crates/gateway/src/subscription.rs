@@ -146,6 +146,19 @@ impl Subscription {
         })
     }
 
+    /// Applies an update, which is a whole subscription as for its creation.
+    pub fn update(
+        &mut self,
+        input: SubscriptionInput,
+        project_is_incoming: bool,
+        now_ms: u64,
+    ) -> Result<(), ApiError> {
+        let new = Self::create(input, &self.project_id, project_is_incoming, now_ms, &mut |_| {})?;
+        let (uid, created_at) = (std::mem::take(&mut self.uid), self.created_at);
+        *self = Self { uid, created_at, ..new };
+        Ok(())
+    }
+
     /// Whether an event of this type is wanted.
     pub fn wants(&self, event_type: &str) -> bool {
         self.event_types.iter().any(|name| name == "*" || name == event_type)

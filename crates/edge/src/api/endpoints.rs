@@ -9,11 +9,7 @@ impl Caller<'_> {
         let allow_private = self.bindings.settings.allow_private_endpoints;
         let (endpoint, secret) =
             Endpoint::create(input, project, allow_private, &vault, now_ms(), &mut fill)?;
-        if endpoint.url.starts_with(&format!("{}/ingest/", self.origin)) {
-            let text =
-                "endpoint url refused: events would go round in circles through this gateway";
-            return Err(ApiError::bad_request(text).into());
-        }
+        self.check_circle(&endpoint)?;
         self.bindings.db()?.run(&sql::insert_endpoint(&endpoint)).await?;
         Ok(Answer::ok(201, "Endpoint created successfully", endpoint.present_created(&secret)))
     }
@@ -38,5 +34,53 @@ impl Caller<'_> {
         let endpoint = self.endpoint(&project.uid, id).await?;
         self.bindings.db()?.batch(&sql::delete_endpoint(&project.uid, &endpoint.uid)).await?;
         Ok(Answer::ok(200, "Endpoint deleted successfully", Value::Null))
+    }
+
+    fn check_circle(&self, endpoint: &Endpoint) -> Result<(), Refusal> {
+        if endpoint.url.starts_with(&format!("{}/ingest/", self.origin)) {
+            let text =
+                "endpoint url refused: events would go round in circles through this gateway";
+            return Err(ApiError::bad_request(text).into());
+        }
+        Ok(())
+    }
+
+    async fn store_endpoint(&self, endpoint: &Endpoint) -> Result<(), Refusal> {
+        let stored: Option<ListRow> =
+            self.bindings.db()?.row(&sql::update_endpoint(endpoint)).await?;
+        stored.map(|_| ()).ok_or_else(|| ApiError::not_found("Resource not found").into())
+    }
+
+    pub(super) async fn update_endpoint(&self, project: &Project, id: &str) -> Answered {
+        let mut endpoint = self.endpoint(&project.uid, id).await?;
+        let allow_private = self.bindings.settings.allow_private_endpoints;
+        endpoint.update(api::parse(&self.body)?, allow_private, now_ms())?;
+        self.check_circle(&endpoint)?;
+        self.store_endpoint(&endpoint).await?;
+        Ok(Answer::ok(202, "Endpoint updated successfully", endpoint.present()))
+    }
+
+    pub(super) async fn pause_endpoint(&self, project: &Project, id: &str) -> Answered {
+        let mut endpoint = self.endpoint(&project.uid, id).await?;
+        endpoint.toggle_pause(now_ms())?;
+        self.store_endpoint(&endpoint).await?;
+        Ok(Answer::ok(202, "endpoint status updated successfully", endpoint.present()))
+    }
+
+    pub(super) async fn activate_endpoint(&self, project: &Project, id: &str) -> Answered {
+        let mut endpoint = self.endpoint(&project.uid, id).await?;
+        endpoint.activate(now_ms())?;
+        self.store_endpoint(&endpoint).await?;
+        Ok(Answer::ok(202, "endpoint status successfully activated", endpoint.present()))
+    }
+
+    pub(super) async fn expire_secret(&self, project: &Project, id: &str) -> Answered {
+        let mut endpoint = self.endpoint(&project.uid, id).await?;
+        let vault = self.bindings.vault()?;
+        let secret =
+            endpoint.expire_secret(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
+        self.store_endpoint(&endpoint).await?;
+        let shown = endpoint.present_exchanged(&secret);
+        Ok(Answer::ok(200, "endpoint secret expired successfully", shown))
     }
 }

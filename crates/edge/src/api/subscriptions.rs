@@ -16,15 +16,8 @@ impl Caller<'_> {
         let is_incoming = project.kind == "incoming";
         let subscription =
             Subscription::create(api::parse(&self.body)?, id, is_incoming, now_ms(), &mut fill)?;
+        self.check_ends(&subscription).await?;
         let db = self.bindings.db()?;
-        if db.row::<Doc>(&sql::endpoint(id, &subscription.endpoint_id)).await?.is_none() {
-            return Err(ApiError::bad_request("failed to find endpoint by id").into());
-        }
-        if !subscription.source_id.is_empty()
-            && db.row::<Doc>(&sql::source(id, &subscription.source_id)).await?.is_none()
-        {
-            return Err(ApiError::bad_request("failed to find source by id").into());
-        }
         db.run(&sql::insert_subscription(&subscription)).await?;
         Ok(Answer::ok(201, "Subscription created successfully", subscription.present()))
     }
@@ -46,5 +39,31 @@ impl Caller<'_> {
         let subscription = self.subscription(&project.uid, id).await?;
         self.bindings.db()?.run(&sql::delete_subscription(&project.uid, &subscription.uid)).await?;
         Ok(Answer::ok(200, "Subscription deleted successfully", Value::Null))
+    }
+
+    /// Whether both ends of a subscription are there.
+    async fn check_ends(&self, subscription: &Subscription) -> Result<(), Refusal> {
+        let id = subscription.project_id.as_str();
+        let db = self.bindings.db()?;
+        if db.row::<Doc>(&sql::endpoint(id, &subscription.endpoint_id)).await?.is_none() {
+            return Err(ApiError::bad_request("failed to find endpoint by id").into());
+        }
+        if !subscription.source_id.is_empty()
+            && db.row::<Doc>(&sql::source(id, &subscription.source_id)).await?.is_none()
+        {
+            return Err(ApiError::bad_request("failed to find source by id").into());
+        }
+        Ok(())
+    }
+
+    pub(super) async fn update_subscription(&self, project: &Project, id: &str) -> Answered {
+        let mut subscription = self.subscription(&project.uid, id).await?;
+        subscription.update(api::parse(&self.body)?, project.kind == "incoming", now_ms())?;
+        self.check_ends(&subscription).await?;
+        let db = self.bindings.db()?;
+        if db.row::<ListRow>(&sql::update_subscription(&subscription)).await?.is_none() {
+            return Err(ApiError::not_found("failed to find subscription").into());
+        }
+        Ok(Answer::ok(202, "Subscription updated successfully", subscription.present()))
     }
 }

@@ -1,0 +1,98 @@
+//! Endpoints and subscriptions that are changed, paused, and given another secret.
+
+use inlet_tests::Endpoint;
+use serde_json::{Value, json};
+
+use crate::gateway;
+
+fn uid(value: &Value) -> &str {
+    value["uid"].as_str().expect("a uid")
+}
+
+#[test]
+fn an_endpoint_is_changed_and_the_next_delivery_goes_where_it_says() {
+    let project = gateway().project();
+    let (before, after) = (Endpoint::ok(), Endpoint::ok());
+    let source = project.open_source();
+    let created = project.route(&source, &before);
+    let path = format!("/endpoints/{}", uid(&created));
+    let reply = project
+        .put(&path, &json!({"target_url": after.url("/new"), "title": "renamed"}))
+        .expect(202);
+    assert_eq!(reply.message(), "Endpoint updated successfully");
+    assert_eq!(project.get(&path).data()["name"], "renamed");
+    project.ingest_call(&source).body("{}").send().expect(200);
+    after.wait_for_one();
+    assert_eq!(before.count(), 0);
+    project.put(&path, &json!({"url": "gopher://x"})).expect(400);
+    let other = gateway().project();
+    other.put(&path, &json!({"name": "mine"})).expect(404);
+}
+
+#[test]
+fn a_paused_endpoint_gets_nothing_until_it_is_active_again() {
+    let project = gateway().project();
+    let endpoint = Endpoint::ok();
+    let source = project.open_source();
+    let path = format!("/endpoints/{}", uid(&project.route(&source, &endpoint)));
+    let pause = format!("{path}/pause");
+    let reply = project.put(&pause, &json!({})).expect(202);
+    assert_eq!(
+        (reply.message().as_str(), &reply.data()["status"]),
+        ("endpoint status updated successfully", &json!("paused"))
+    );
+    let reply = project.post(&format!("{path}/activate"), &json!({})).expect(202);
+    assert_eq!(reply.data()["status"], "active");
+    project.post(&format!("{path}/activate"), &json!({})).expect(400);
+    project.ingest_call(&source).body("{}").send().expect(200);
+    endpoint.wait_for_one();
+    project.post(&pause, &json!({})).expect(405);
+}
+
+#[test]
+fn both_secrets_sign_while_one_takes_over_from_the_other() {
+    let project = gateway().project();
+    let endpoint = Endpoint::ok();
+    let source = project.open_source();
+    let path = format!("/endpoints/{}", uid(&project.route(&source, &endpoint)));
+    let count = || {
+        project.ingest_call(&source).body("{}").send().expect(200);
+        let received = endpoint.wait_for_one();
+        endpoint.take();
+        received.header("webhook-signature").expect("a signature").split(' ').count()
+    };
+    assert_eq!(count(), 1);
+    let reply =
+        project.put(&format!("{path}/expire_secret"), &json!({"expiration": 24})).expect(200);
+    let secrets = reply.data()["secrets"].clone();
+    assert!(secrets[1]["value"].as_str().unwrap().starts_with("whsec_"), "{secrets}");
+    assert!(secrets[0]["expires_at"].is_string(), "{secrets}");
+    assert_eq!(count(), 2);
+    project
+        .put(
+            &format!("{path}/expire_secret"),
+            &json!({"expiration": 0, "secret": "one-of-our-own"}),
+        )
+        .expect(200);
+    assert_eq!(count(), 1);
+}
+
+#[test]
+fn a_subscription_is_changed_whole() {
+    let project = gateway().project();
+    let endpoint = Endpoint::ok();
+    let source = project.open_source();
+    let created = project.endpoint(json!({"name": "a", "url": endpoint.url("/")}));
+    let mut body = json!({"name": "a", "source_id": source["uid"], "endpoint_id": created["uid"],
+        "filter_config": {"event_types": ["never"]}});
+    let path = format!("/subscriptions/{}", uid(&project.subscription(body.clone())));
+    body["filter_config"]["event_types"] = json!(["*"]);
+    let reply = project.put(&path, &body).expect(202);
+    assert_eq!(reply.message(), "Subscription updated successfully");
+    project.ingest_call(&source).body("{}").send().expect(200);
+    endpoint.wait_for_one();
+    body["endpoint_id"] = "no-such".into();
+    project.put(&path, &body).expect(400);
+    project.put(&path, &json!({})).expect(400);
+    gateway().project().put(&path, &body).expect(404);
+}
