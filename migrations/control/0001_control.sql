@@ -34,6 +34,9 @@ CREATE TABLE endpoints (
   PRIMARY KEY (project_id, id)
 ) WITHOUT ROWID;
 
+CREATE INDEX endpoints_by_owner ON endpoints (project_id, owner_id) WHERE owner_id <> '';
+CREATE INDEX endpoints_by_url ON endpoints (project_id, doc ->> '$.url');
+
 CREATE TABLE subscriptions (
   project_id TEXT NOT NULL,
   id TEXT NOT NULL,

@@ -21,10 +21,12 @@ CREATE TABLE events (
   failure_reason TEXT NOT NULL,
   -- JSON: what verification came to, where there was something to verify.
   verification TEXT,
+  target TEXT,
+  broker_message_id TEXT,
   PRIMARY KEY (project_id, id)
 ) WITHOUT ROWID;
 
--- Dedup: who holds a key, and until when. A claim is taken over when it has run out.
+-- Dedup: who holds a key, and until when. `source_id` is the project for keys of events that were pushed. A claim is taken over when it has run out.
 CREATE TABLE claims (
   source_id TEXT NOT NULL,
   key TEXT NOT NULL,

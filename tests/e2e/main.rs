@@ -16,6 +16,7 @@ mod dedup;
 mod delivery;
 mod durability;
 mod endpoints;
+mod events;
 mod harness;
 mod payloads;
 mod signatures;

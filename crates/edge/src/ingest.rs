@@ -12,7 +12,10 @@ use inlet_gateway::wire::{Body, Envelope, body_key};
 use inlet_verify::Refused;
 use js_sys::Uint8Array;
 use serde_json::json;
-use worker::{Context, QueueContentType, Request};
+use wasm_bindgen::JsValue;
+use worker::{
+    BatchMessageBuilder, Context, QueueContentType, RawMessageBuilder, Request, SendMessage,
+};
 
 use crate::bindings::{Bindings, Durability};
 use crate::body::{self, Unread};
@@ -174,29 +177,9 @@ const QUEUE: &str = "queue";
 
 /// Makes an event durable by the configured way, or else by the other. When this returns `Ok`, the event survives the
 /// death of every process; a large body is in R2 before anything points at it.
-async fn make_durable(
-    mut envelope: Envelope,
-    bindings: &Bindings,
-) -> Result<&'static str, Rejection> {
-    if needs_store(&envelope)
-        && let Body::Inline(body) = envelope.body
-    {
-        let key = body_key(&envelope.meta.project_id, &envelope.meta.event_id);
-        let len = body.len() as u64;
-        put_body(bindings, &key, body).await.map_err(|error| {
-            log::error(
-                "body_not_stored",
-                json!({"event_id": envelope.meta.event_id, "error": error.to_string()}),
-            );
-            Rejection::NotDurable
-        })?;
-        envelope.body = Body::Stored { key, len };
-    }
-    let order = match bindings.settings.durability {
-        Durability::Queue => [QUEUE, JOURNAL],
-        Durability::Journal => [JOURNAL, QUEUE],
-    };
-    for way in order {
+async fn make_durable(envelope: Envelope, bindings: &Bindings) -> Result<&'static str, Rejection> {
+    let envelope = store_body(envelope, bindings).await?;
+    for way in order(bindings) {
         let written = if way == QUEUE {
             send(bindings, &envelope).await
         } else {
@@ -213,6 +196,148 @@ async fn make_durable(
     Err(Rejection::NotDurable)
 }
 
+/// Puts a body that is too large for a message into R2.
+async fn store_body(mut envelope: Envelope, bindings: &Bindings) -> Result<Envelope, Rejection> {
+    if needs_store(&envelope)
+        && let Body::Inline(body) = envelope.body
+    {
+        let key = body_key(&envelope.meta.project_id, &envelope.meta.event_id);
+        let len = body.len() as u64;
+        put_body(bindings, &key, body).await.map_err(|error| {
+            log::error(
+                "body_not_stored",
+                json!({"event_id": envelope.meta.event_id, "error": error.to_string()}),
+            );
+            Rejection::NotDurable
+        })?;
+        envelope.body = Body::Stored { key, len };
+    }
+    Ok(envelope)
+}
+
+/// Bytes that one `sendBatch`, or one statement of the journal, carries.
+const TOGETHER_MAX_BYTES: usize = 200_000;
+/// Messages that one `sendBatch` takes.
+const TOGETHER_MAX: usize = 100;
+
+/// Makes many events of one shard durable, and rings. Says of each whether it is; those that came together may share a
+/// fate.
+pub(crate) async fn make_all_durable(
+    mut envelopes: Vec<Envelope>,
+    bindings: &Bindings,
+    context: &Context,
+) -> Vec<Result<(), Rejection>> {
+    if envelopes.len() == 1
+        && let Some(alone) = envelopes.pop()
+    {
+        let shard = alone.meta.shard;
+        let done = make_durable(alone, bindings).await;
+        if done == Ok(JOURNAL) {
+            bell::ring_router(shard, bindings, context);
+        }
+        return vec![done.map(|_| ())];
+    }
+    let mut done = Vec::with_capacity(envelopes.len());
+    let mut rest = envelopes.into_iter().peekable();
+    while rest.peek().is_some() {
+        let mut together = Vec::new();
+        let mut places = Vec::new();
+        let mut bytes = 0;
+        while let Some(next) = rest.next_if(|next| {
+            let size = size(next);
+            together.is_empty()
+                || (together.len() < TOGETHER_MAX && bytes + size <= TOGETHER_MAX_BYTES)
+        }) {
+            bytes += size(&next);
+            places.push(done.len());
+            match store_body(next, bindings).await {
+                Ok(ready) => {
+                    together.push(ready);
+                    done.push(Ok(()));
+                }
+                Err(rejection) => done.push(Err(rejection)),
+            }
+        }
+        let Some(shard) = together.first().map(|one| one.meta.shard) else { continue };
+        match write_together(shard, &together, bindings).await {
+            Ok(JOURNAL) => bell::ring_router(shard, bindings, context),
+            Ok(_) => {}
+            Err(rejection) => {
+                for place in places {
+                    if let Some(done) = done.get_mut(place).filter(|done| done.is_ok()) {
+                        *done = Err(rejection.clone());
+                    }
+                }
+            }
+        }
+    }
+    done
+}
+
+/// Bytes that an envelope takes in a message.
+fn size(envelope: &Envelope) -> usize {
+    if needs_store(envelope) {
+        return envelope.overhead();
+    }
+    envelope.overhead() + usize::try_from(envelope.body.len()).unwrap_or(usize::MAX)
+}
+
+async fn write_together(
+    shard: u32,
+    envelopes: &[Envelope],
+    bindings: &Bindings,
+) -> Result<&'static str, Rejection> {
+    for way in order(bindings) {
+        let written = if way == QUEUE {
+            send_together(envelopes, bindings).await
+        } else {
+            append_together(shard, envelopes, bindings).await
+        };
+        match written {
+            Ok(()) => return Ok(way),
+            Err(error) => {
+                let fields =
+                    json!({"events": envelopes.len(), "way": way, "error": error.to_string()});
+                log::error("not_durable_this_way", fields);
+            }
+        }
+    }
+    Err(Rejection::NotDurable)
+}
+
+async fn send_together(envelopes: &[Envelope], bindings: &Bindings) -> worker::Result<()> {
+    let messages = envelopes.iter().map(|envelope| {
+        let bytes = Uint8Array::from(envelope.encode().as_slice());
+        RawMessageBuilder::new(bytes.into()).build_with_content_type(QueueContentType::V8)
+    });
+    let messages: Vec<SendMessage<JsValue>> = messages.collect();
+    let batch = BatchMessageBuilder::new().messages(messages).build();
+    bindings.ingest_queue()?.send_raw_batch(batch).await
+}
+
+async fn append_together(
+    shard: u32,
+    envelopes: &[Envelope],
+    bindings: &Bindings,
+) -> worker::Result<()> {
+    let rows: Vec<serde_json::Value> = envelopes
+        .iter()
+        .map(|envelope| {
+            let (meta, body) = envelope.to_row();
+            json!([meta, body.text, u8::from(body.is_base64)])
+        })
+        .collect();
+    let journal = Journal::at(chance::now_ms());
+    bindings.events(shard)?.run(&journal.append_all(json!(rows))).await
+}
+
+fn order(bindings: &Bindings) -> [&'static str; 2] {
+    match bindings.settings.durability {
+        Durability::Queue => [QUEUE, JOURNAL],
+        Durability::Journal => [JOURNAL, QUEUE],
+    }
+}
+
 async fn put_body(bindings: &Bindings, key: &str, body: Vec<u8>) -> worker::Result<()> {
     bindings.bodies()?.put(key, body).execute().await?;
     Ok(())
@@ -222,7 +347,7 @@ async fn send(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {
     // Bytes cross as one typed array; through serde they would cross number by number.
     let bytes = Uint8Array::from(envelope.encode().as_slice());
     let message =
-        worker::RawMessageBuilder::new(bytes.into()).build_with_content_type(QueueContentType::V8);
+        RawMessageBuilder::new(bytes.into()).build_with_content_type(QueueContentType::V8);
     bindings.ingest_queue()?.send_raw(message).await
 }
 

@@ -38,7 +38,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
         }
         Ok(Call::GetProvider { name }) => api::providers("", Some(name)),
         Ok(Call::Health) => api::health(&bindings),
-        Ok(call) => api::serve(request, call, &bindings).await,
+        Ok(call) => api::serve(request, call, &bindings, &context).await,
         Err(NoCall::Path) => api::no_call(None),
         Err(NoCall::Method { allow }) => api::no_call(Some(allow)),
     };

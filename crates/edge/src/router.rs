@@ -1,9 +1,11 @@
 //! The router: from the ingest queue and the journal into the event store.
 
-use inlet_gateway::route::{Bell, DELIVERIES_MAX, bells, route, scheduled, transaction_len};
+use inlet_gateway::route::{
+    Bell, DELIVERIES_MAX, Directory, Needs, bells, route, scheduled, transaction_len,
+};
 use inlet_gateway::sql::{self, Journal};
 use inlet_gateway::subscription::Subscription;
-use inlet_gateway::wire::{Envelope, Text};
+use inlet_gateway::wire::{Envelope, Meta, Text};
 use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Deserialize;
 use serde_json::json;
@@ -250,23 +252,14 @@ async fn store(
     watch: Watch,
     bindings: &Bindings,
 ) -> Result<usize> {
-    let mut sources: Vec<(&str, &str)> = envelopes
-        .iter()
-        .map(|envelope| (envelope.meta.project_id.as_str(), envelope.meta.source_id.as_str()))
-        .collect();
-    sources.sort_unstable();
-    sources.dedup();
-    let subscriptions: Vec<Doc> = bindings.db()?.rows(&sql::subscriptions_of(&sources)).await?;
-    let subscriptions: Vec<Subscription> =
-        subscriptions.iter().map(Doc::read).collect::<Result<_>>()?;
-    // An event has at most as many deliveries as there are subscriptions.
-    let most = (DELIVERIES_MAX / subscriptions.len().max(1)).max(1);
+    let directory = directory(envelopes.iter().map(|envelope| &envelope.meta), bindings).await?;
+    let most = (DELIVERIES_MAX / directory.most_deliveries()).max(1);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
 
     let now = chance::now_ms();
     let queue_watches = watch == Watch::Queue && !bindings.settings.local_queue;
     let outbox = (!queue_watches).then(|| chance::uid(now));
-    let routing = route(envelopes, &subscriptions, now, outbox.as_deref());
+    let routing = route(envelopes, &directory, now, outbox.as_deref());
     let mut statements = routing.statements;
     let writes = statements.len();
     statements.extend(scheduled(&routing.deliveries));
@@ -285,6 +278,39 @@ async fn store(
         rung?;
     }
     Ok(envelopes.len())
+}
+
+/// Reads what has to be known to route events.
+pub(crate) async fn directory(
+    metas: impl Iterator<Item = &Meta>,
+    bindings: &Bindings,
+) -> Result<Directory> {
+    let needs = Needs::of(metas);
+    let db = bindings.db()?;
+    let mut directory = Directory::default();
+    let mut docs: Vec<Doc> = Vec::new();
+    if !needs.sources.is_empty() {
+        docs.extend(db.rows::<Doc>(&sql::subscriptions_of(&needs.sources)).await?);
+    }
+    let mut endpoints: Vec<(&str, &str)> = needs.endpoints;
+    if !needs.owners.is_empty() {
+        directory.owned = db.rows(&sql::endpoints_of_owners(&needs.owners)).await?;
+        let owned = directory.owned.iter();
+        endpoints.extend(owned.map(|one| (one.project_id.as_str(), one.endpoint_id.as_str())));
+        endpoints.sort_unstable();
+        endpoints.dedup();
+    }
+    if !endpoints.is_empty() {
+        docs.extend(db.rows::<Doc>(&sql::subscriptions_of_endpoints(&endpoints)).await?);
+    }
+    if !needs.projects.is_empty() {
+        docs.extend(db.rows::<Doc>(&sql::subscriptions_of_projects(&needs.projects)).await?);
+    }
+    let mut subscriptions: Vec<Subscription> = docs.iter().map(Doc::read).collect::<Result<_>>()?;
+    subscriptions.sort_by(|a, b| a.uid.cmp(&b.uid));
+    subscriptions.dedup_by(|a, b| a.uid == b.uid);
+    directory.subscriptions = subscriptions;
+    Ok(directory)
 }
 
 /// A delivery that waits.

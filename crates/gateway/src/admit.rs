@@ -33,7 +33,7 @@ const EVENT_TYPE_MAX_BYTES: usize = 256;
 const META_MAX_BYTES: usize = 100 * 1024;
 
 /// Headers that belong to one connection or one hop, or that the runtime adds: never kept.
-const HOP_HEADERS: &[&str] = &[
+pub(crate) const HOP_HEADERS: &[&str] = &[
     "accept-encoding",
     "cdn-loop",
     "connection",
@@ -237,6 +237,7 @@ impl Compiled {
         let claim = key.map(|key| Claim {
             key,
             window_ms: self.source.dedup_window_seconds.saturating_mul(1000),
+            scope: None,
         });
         let headers = self.kept_headers(arrival.headers);
         if HEADERS_MAX_BYTES

@@ -52,6 +52,13 @@ impl ApiError {
 
 /// Reads the first JSON value of a request body, as Convoy does; bytes after it are ignored.
 pub fn parse<T: FromFields>(body: &[u8]) -> Result<T, ApiError> {
+    T::from_fields(Fields::of(String::new(), first_value::<Value>(body)?.unwrap_or_default())?)
+}
+
+/// The first JSON value of a body; `None` when it is of another type than `T`.
+pub(crate) fn first_value<'a, T: serde::Deserialize<'a>>(
+    body: &'a [u8],
+) -> Result<Option<T>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Err(ApiError::bad_request("body must not be empty"));
     }
@@ -59,14 +66,15 @@ pub fn parse<T: FromFields>(body: &[u8]) -> Result<T, ApiError> {
         ApiError::bad_request(format!("body contains badly-formed JSON (at character {at})"))
     };
     let text = std::str::from_utf8(body).map_err(|error| badly_formed(error.valid_up_to() + 1))?;
-    let value = serde_json::Deserializer::from_str(text).into_iter::<Value>().next();
-    let value = value.unwrap_or(Ok(Value::Null)).map_err(|error| {
-        if error.is_eof() {
-            return ApiError::bad_request("body contains badly-formed JSON");
+    match serde_json::Deserializer::from_str(text).into_iter::<T>().next() {
+        None => Ok(None),
+        Some(Ok(value)) => Ok(Some(value)),
+        Some(Err(error)) if error.is_data() => Ok(None),
+        Some(Err(error)) if error.is_eof() => {
+            Err(ApiError::bad_request("body contains badly-formed JSON"))
         }
-        badly_formed(offset(body, &error))
-    })?;
-    T::from_fields(Fields::of(String::new(), value)?)
+        Some(Err(error)) => Err(badly_formed(offset(body, &error))),
+    }
 }
 
 fn offset(body: &[u8], error: &serde_json::Error) -> usize {

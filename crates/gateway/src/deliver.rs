@@ -140,8 +140,10 @@ impl Outgoing<'_> {
             ("inlet-event-id".into(), self.event.id.clone()),
             ("inlet-delivery-id".into(), self.delivery.id.clone()),
             ("inlet-attempt".into(), (self.delivery.attempts + 1).to_string()),
-            ("x-convoy-source-id".into(), self.event.mask_id.clone()),
         ];
+        if !self.event.mask_id.is_empty() {
+            headers.push(("x-convoy-source-id".into(), self.event.mask_id.clone()));
+        }
         // Without a type of its own a body is what it is: bytes. An empty one is nothing at all.
         let content_type = self.event.content_type.clone();
         headers.push((

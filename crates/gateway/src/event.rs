@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::payload;
 use crate::time::rfc3339;
-use crate::wire::Text;
+use crate::wire::{Target, Text};
 
 /// A row of the event store.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,6 +30,9 @@ pub struct StoredEvent {
     pub failure_reason: String,
     /// JSON of [`crate::wire::Verification`].
     pub verification: Option<String>,
+    /// JSON of [`crate::wire::Target`].
+    pub target: Option<String>,
+    pub broker_message_id: Option<String>,
 }
 
 impl StoredEvent {
@@ -42,6 +45,11 @@ impl StoredEvent {
                 Ok(text.to_bytes().unwrap_or_default())
             }
         }
+    }
+
+    /// Whom the event is for, when its sender said so.
+    pub fn target(&self) -> Option<Target> {
+        serde_json::from_str(self.target.as_deref()?).ok()
     }
 
     /// The headers that were kept, in order.
@@ -66,7 +74,9 @@ impl StoredEvent {
         for (name, value) in self.headers() {
             headers.insert(canonical(&name), json!([value]));
         }
-        headers.insert("X-Convoy-Source-Id".into(), json!([self.mask_id]));
+        if !self.mask_id.is_empty() {
+            headers.insert("X-Convoy-Source-Id".into(), json!([self.mask_id]));
+        }
         let shown = json!({
             "uid": duplicate.unwrap_or(&self.id), "event_type": self.event_type, "source_id": self.source_id,
             "project_id": self.project_id, "headers": headers, "content_type": self.content_type,
@@ -75,6 +85,8 @@ impl StoredEvent {
             "raw": raw.text, "raw_is_base64": raw.is_base64,
             "verification": self.verification.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
             "status": self.status, "failure_reason": self.failure_reason,
+            "target": self.target().map(|target| target.present()),
+            "broker_message_id": self.broker_message_id.as_deref().unwrap_or_default(),
             "source_metadata": {"uid": self.source_id},
             "acknowledged_at": rfc3339(self.received_at), "created_at": rfc3339(self.received_at),
             "updated_at": rfc3339(self.received_at), "deleted_at": null,
@@ -122,6 +134,8 @@ mod tests {
             status: "Success".into(),
             failure_reason: String::new(),
             verification: None,
+            target: None,
+            broker_message_id: None,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod locate;
 pub mod payload;
 pub mod project;
 pub mod providers;
+pub mod push;
 pub mod rejection;
 pub mod reply;
 pub mod retry;

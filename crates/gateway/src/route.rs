@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::ids::delivery_uid;
 use crate::sql::{self, Statement};
-use crate::subscription::Subscription;
-use crate::wire::{Body, Envelope, Text};
+use crate::subscription::{DeliveryMode, Subscription};
+use crate::wire::{Body, Envelope, Meta, Target, Text};
 
 /// A JSON parameter grows up to about this size; D1 takes 2 MB.
 const PARAM_MAX_BYTES: usize = 500_000;
@@ -29,11 +29,128 @@ pub struct Routing {
     pub deliveries: Vec<(String, String)>,
 }
 
-/// Plans the batch. `subscriptions` are those of all the sources; `outbox_id` is a fresh uid, or `None` when
+/// An endpoint and its owner.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Owned {
+    pub project_id: String,
+    pub owner_id: String,
+    pub endpoint_id: String,
+}
+
+/// What has to be known to route a batch.
+#[derive(Debug, Default)]
+pub struct Directory {
+    /// Of all sources, endpoints and projects that [`Needs`] names.
+    pub subscriptions: Vec<Subscription>,
+    pub owned: Vec<Owned>,
+}
+
+impl Directory {
+    /// The most deliveries that one event can have.
+    pub fn most_deliveries(&self) -> usize {
+        self.subscriptions.len() + self.owned.len() + 1
+    }
+
+    /// To whom an event goes.
+    fn receivers<'a>(&'a self, meta: &'a Meta) -> Vec<Receiver<'a>> {
+        let of_project = self.subscriptions.iter().filter(|one| one.project_id == meta.project_id);
+        let wanted = |one: &&Subscription| one.wants(&meta.event_type);
+        match &meta.target {
+            None => of_project
+                .filter(|one| one.source_id == meta.source_id)
+                .filter(wanted)
+                .map(Receiver::of)
+                .collect(),
+            Some(Target::Everybody) => of_project.filter(wanted).map(Receiver::of).collect(),
+            Some(Target::Endpoint(endpoint)) => self.at_endpoint(endpoint, meta),
+            Some(Target::Owner(owner)) => {
+                let own = self.owned.iter().filter(|owned| {
+                    owned.project_id == meta.project_id && owned.owner_id == *owner
+                });
+                own.flat_map(|owned| self.at_endpoint(&owned.endpoint_id, meta)).collect()
+            }
+        }
+    }
+
+    /// The subscriptions of an endpoint that want the event. One that has none gets everything that is sent to it.
+    fn at_endpoint<'a>(&'a self, endpoint_id: &'a str, meta: &Meta) -> Vec<Receiver<'a>> {
+        let of_project = self.subscriptions.iter().filter(|one| one.project_id == meta.project_id);
+        let own: Vec<&Subscription> =
+            of_project.filter(|one| one.endpoint_id == endpoint_id).collect();
+        if own.is_empty() {
+            let mode = DeliveryMode::AtLeastOnce;
+            return vec![Receiver { subscription_id: "", endpoint_id, mode }];
+        }
+        own.into_iter().filter(|one| one.wants(&meta.event_type)).map(Receiver::of).collect()
+    }
+}
+
+/// One delivery to be made.
+#[derive(Debug)]
+struct Receiver<'a> {
+    /// Empty when an event goes to an endpoint without any.
+    subscription_id: &'a str,
+    endpoint_id: &'a str,
+    mode: DeliveryMode,
+}
+
+impl<'a> Receiver<'a> {
+    fn of(subscription: &'a Subscription) -> Self {
+        Self {
+            subscription_id: &subscription.uid,
+            endpoint_id: &subscription.endpoint_id,
+            mode: subscription.delivery_mode,
+        }
+    }
+
+    /// The uid of the delivery. `replay` sets those of a replay apart.
+    fn delivery_uid(&self, event_id: &str, replay: &str) -> String {
+        // Only without a subscription is the endpoint what tells deliveries of one event apart.
+        let to =
+            if self.subscription_id.is_empty() { self.endpoint_id } else { self.subscription_id };
+        if replay.is_empty() {
+            return delivery_uid(event_id, to);
+        }
+        delivery_uid(event_id, &format!("{to}/{replay}"))
+    }
+}
+
+/// What has to be read before a batch can be routed: pairs of project and id, each once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Needs<'a> {
+    pub sources: Vec<(&'a str, &'a str)>,
+    pub endpoints: Vec<(&'a str, &'a str)>,
+    pub owners: Vec<(&'a str, &'a str)>,
+    pub projects: Vec<&'a str>,
+}
+
+impl<'a> Needs<'a> {
+    pub fn of(metas: impl IntoIterator<Item = &'a Meta>) -> Self {
+        let mut needs = Self::default();
+        for meta in metas {
+            let project = meta.project_id.as_str();
+            match &meta.target {
+                None => needs.sources.push((project, &meta.source_id)),
+                Some(Target::Endpoint(id)) => needs.endpoints.push((project, id)),
+                Some(Target::Owner(id)) => needs.owners.push((project, id)),
+                Some(Target::Everybody) => needs.projects.push(project),
+            }
+        }
+        for pairs in [&mut needs.sources, &mut needs.endpoints, &mut needs.owners] {
+            pairs.sort_unstable();
+            pairs.dedup();
+        }
+        needs.projects.sort_unstable();
+        needs.projects.dedup();
+        needs
+    }
+}
+
+/// Plans the batch. `directory` is what [`Needs`] asks for; `outbox_id` is a fresh uid, or `None` when
 /// somebody else watches the deliveries until they are dispatched.
 pub fn route(
     envelopes: &[Envelope],
-    subscriptions: &[Subscription],
+    directory: &Directory,
     now_ms: u64,
     outbox_id: Option<&str>,
 ) -> Routing {
@@ -45,17 +162,12 @@ pub fn route(
     let mut deliveries = Vec::new();
 
     for Envelope { meta, body } in envelopes {
-        let matching: Vec<&Subscription> = subscriptions
-            .iter()
-            .filter(|subscription| subscription.project_id == meta.project_id)
-            .filter(|subscription| subscription.source_id == meta.source_id)
-            .filter(|subscription| subscription.wants(&meta.event_type))
-            .collect();
+        let receivers = directory.receivers(meta);
         let key = meta.claim.as_ref().map(|claim| claim.key.as_str());
         if let Some(claim) = &meta.claim {
             let expires_at = meta.received_at.saturating_add(claim.window_ms);
             claims.push(json!([
-                meta.source_id,
+                meta.claim_scope(),
                 claim.key,
                 meta.event_id,
                 meta.received_at,
@@ -64,7 +176,7 @@ pub fn route(
             duplicates.push(json!([
                 meta.project_id,
                 meta.event_id,
-                meta.source_id,
+                meta.claim_scope(),
                 claim.key,
                 meta.received_at
             ]));
@@ -73,7 +185,7 @@ pub fn route(
             Body::Inline(bytes) => (Text::from_bytes(bytes), None),
             Body::Stored { key, .. } => (Text { text: String::new(), is_base64: false }, Some(key)),
         };
-        let (status, reason) = if matching.is_empty() {
+        let (status, reason) = if receivers.is_empty() {
             ("Failure", "no subscription matched this event")
         } else {
             ("Success", "")
@@ -97,24 +209,27 @@ pub fn route(
             status,
             reason,
             in_row,
-            meta.verification.as_ref().map(|made| json!(made).to_string())
+            meta.verification.as_ref().map(|made| json!(made).to_string()),
+            meta.target.as_ref().map(|target| json!(target).to_string()),
+            meta.broker_message_id,
+            meta.claim.as_ref().and_then(|claim| claim.scope.as_deref())
         ]);
         if is_small {
             events.push(row);
         } else {
             large.push(sql::insert_events(json!([row]), Some(text.text)));
         }
-        for subscription in matching {
-            let id = delivery_uid(&meta.event_id, &subscription.uid);
+        for receiver in receivers {
+            let id = receiver.delivery_uid(&meta.event_id, "");
             fan_out.push(json!([
                 meta.project_id,
                 id,
                 meta.event_id,
-                subscription.uid,
-                subscription.endpoint_id,
+                receiver.subscription_id,
+                receiver.endpoint_id,
                 meta.source_id,
                 meta.event_type,
-                subscription.delivery_mode,
+                receiver.mode,
                 now_ms
             ]));
             deliveries.push((meta.project_id.clone(), id));
@@ -254,6 +369,10 @@ mod tests {
         }
     }
 
+    fn known(subscriptions: &[Subscription]) -> Directory {
+        Directory { subscriptions: subscriptions.to_vec(), owned: Vec::new() }
+    }
+
     fn apply(db: &rusqlite::Connection, routing: &Routing) -> Vec<Value> {
         for statement in &routing.statements {
             run(db, statement);
@@ -270,14 +389,99 @@ mod tests {
             subscription("other", "another-source", "*"),
         ];
         let db = database();
-        let routing =
-            route(&[envelope(Body::Inline(b"{}".to_vec()))], &subscriptions, 7, Some("outbox"));
+        let routing = route(
+            &[envelope(Body::Inline(b"{}".to_vec()))],
+            &known(&subscriptions),
+            7,
+            Some("outbox"),
+        );
         let mut endpoints: Vec<_> = apply(&db, &routing)
             .iter()
             .map(|row| row["endpoint_id"].as_str().unwrap().to_owned())
             .collect();
         endpoints.sort();
         assert_eq!(endpoints, ["endpoint-of-all", "endpoint-of-push"]);
+    }
+
+    #[test]
+    fn a_target_decides_who_gets_an_event() {
+        let mut own = subscription("own", "", "push");
+        own.endpoint_id = "subscribed".into();
+        let owned = |owner: &str, endpoint: &str| Owned {
+            project_id: "project".into(),
+            owner_id: owner.into(),
+            endpoint_id: endpoint.into(),
+        };
+        let directory = Directory {
+            subscriptions: vec![own, subscription("sourced", "source", "*")],
+            owned: vec![owned("o", "subscribed"), owned("o", "bare"), owned("other", "theirs")],
+        };
+        let endpoint = |id: &str| Some(Target::Endpoint(id.into()));
+        let cases = [
+            (None, "push", vec!["endpoint-of-sourced"]),
+            (endpoint("subscribed"), "push", vec!["subscribed"]),
+            (endpoint("subscribed"), "ping", vec![]),
+            (endpoint("bare"), "ping", vec!["bare"]),
+            (Some(Target::Owner("o".into())), "push", vec!["bare", "subscribed"]),
+            (Some(Target::Owner("o".into())), "ping", vec!["bare"]),
+            (Some(Target::Owner("nobody".into())), "push", vec![]),
+            (Some(Target::Everybody), "push", vec!["endpoint-of-sourced", "subscribed"]),
+            (Some(Target::Everybody), "ping", vec!["endpoint-of-sourced"]),
+        ];
+        for (target, event_type, expect) in cases {
+            let mut sent = envelope(Body::Inline(b"{}".to_vec()));
+            (sent.meta.target, sent.meta.event_type) = (target.clone(), event_type.into());
+            let db = database();
+            let rows = apply(&db, &route(&[sent], &directory, 7, None));
+            let mut to: Vec<_> =
+                rows.iter().map(|row| row["endpoint_id"].as_str().unwrap()).collect();
+            to.sort_unstable();
+            assert_eq!(to, expect, "{target:?} {event_type}");
+        }
+    }
+
+    #[test]
+    fn each_target_is_looked_up_once() {
+        let with = |target: Option<Target>| {
+            let mut sent = envelope(Body::Inline(vec![]));
+            sent.meta.target = target;
+            sent.meta
+        };
+        let metas = [
+            with(None),
+            with(None),
+            with(Some(Target::Endpoint("e".into()))),
+            with(Some(Target::Owner("o".into()))),
+            with(Some(Target::Everybody)),
+            with(Some(Target::Everybody)),
+        ];
+        let expect = Needs {
+            sources: vec![("project", "source")],
+            endpoints: vec![("project", "e")],
+            owners: vec![("project", "o")],
+            projects: vec!["project"],
+        };
+        assert_eq!(Needs::of(&metas), expect);
+    }
+
+    #[test]
+    fn a_key_of_the_project_is_one_for_all_its_sources() {
+        let db = database();
+        let events: Vec<Envelope> = ["a", "b"]
+            .into_iter()
+            .map(|source| {
+                let mut sent = envelope(Body::Inline(b"{}".to_vec()));
+                sent.meta.event_id = format!("01ARZ3NDEKTSV4RRFFQ69G5FA{source}");
+                sent.meta.source_id = source.into();
+                sent.meta.claim.as_mut().unwrap().scope = Some("project".into());
+                sent
+            })
+            .collect();
+        apply(&db, &route(&events, &known(&[]), 7, None));
+        for (table, expect) in [("events", 1), ("duplicates", 1), ("claims", 1)] {
+            let sql = format!("SELECT count(*) AS n FROM {table}");
+            assert_eq!(run(&db, &Statement { sql, params: vec![] })[0]["n"], expect, "{table}");
+        }
     }
 
     #[test]
@@ -289,7 +493,7 @@ mod tests {
         second.meta.event_id = "01ARZ3NDEKTSV4RRFFQ69G5FAW".into();
         second.meta.claim = None;
         let envelopes = [envelope(Body::Inline(vec![0xff])), second];
-        let routing = route(&envelopes, &subscriptions, 7, Some("outbox"));
+        let routing = route(&envelopes, &known(&subscriptions), 7, Some("outbox"));
         let state = |db: &rusqlite::Connection| {
             ["events", "claims", "duplicates", "deliveries", "outbox"].map(|table| {
                 run(db, &Statement { sql: format!("SELECT * FROM {table}"), params: vec![] })
@@ -297,7 +501,10 @@ mod tests {
         };
         apply(&db, &routing);
         let once = state(&db);
-        assert_eq!(apply(&db, &route(&envelopes, &subscriptions, 7, Some("outbox"))).len(), 2);
+        assert_eq!(
+            apply(&db, &route(&envelopes, &known(&subscriptions), 7, Some("outbox"))).len(),
+            2
+        );
         assert_eq!(state(&db), once);
         assert_eq!(once.map(|rows| rows.len()), [2, 1, 0, 2, 1]);
     }
@@ -305,7 +512,7 @@ mod tests {
     #[test]
     fn an_event_nobody_wants_is_kept_with_the_reason() {
         let db = database();
-        apply(&db, &route(&[envelope(Body::Inline(vec![]))], &[], 7, Some("outbox")));
+        apply(&db, &route(&[envelope(Body::Inline(vec![]))], &known(&[]), 7, Some("outbox")));
         let event = &run(&db, &sql::event("project", "01ARZ3NDEKTSV4RRFFQ69G5FAV"))[0];
         assert_eq!(event["status"], "Failure");
         assert_eq!(event["failure_reason"], "no subscription matched this event");
@@ -322,7 +529,7 @@ mod tests {
                 copy
             })
             .collect();
-        let waiting = apply(&db, &route(&copies, &subscriptions, 7, Some("outbox")));
+        let waiting = apply(&db, &route(&copies, &known(&subscriptions), 7, Some("outbox")));
         assert_eq!(waiting.len(), 1);
         let sql = "SELECT count(*) AS n FROM duplicates".into();
         assert_eq!(run(&db, &Statement { sql, params: vec![] })[0]["n"], 49);
@@ -338,7 +545,7 @@ mod tests {
                 envelope
             })
             .collect();
-        let routing = route(&envelopes, &[], 7, Some("outbox"));
+        let routing = route(&envelopes, &known(&[]), 7, Some("outbox"));
         assert!(3 < routing.statements.len());
         for statement in routing.statements {
             for param in statement.params {

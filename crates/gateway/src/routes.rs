@@ -1,5 +1,7 @@
 //! Which call a method and a path mean.
 
+use crate::push::Kind;
+
 /// A call of the gateway. Ids are as they stand in the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call<'a> {
@@ -45,6 +47,8 @@ pub enum ProjectCall<'a> {
     GetSubscription(&'a str),
     UpdateSubscription(&'a str),
     DeleteSubscription(&'a str),
+    PushEvent(Kind),
+    PushEvents,
     GetEvent(&'a str),
     ListDeliveries,
     GetDelivery(&'a str),
@@ -128,6 +132,14 @@ fn project_call<'a>(method: &str, rest: &[&'a str]) -> Result<ProjectCall<'a>, N
         (["endpoints" | "subscriptions", _], _) => {
             return Err(NoCall::Method { allow: "GET, PUT, DELETE" });
         }
+        (["events"], "POST") => C::PushEvent(Kind::Single),
+        (["events", "fanout"], "POST") => C::PushEvent(Kind::Fanout),
+        (["events", "broadcast"], "POST") => C::PushEvent(Kind::Broadcast),
+        (["events", "dynamic"], "POST") => C::PushEvent(Kind::Dynamic),
+        (["events", "batch"], "POST") => C::PushEvents,
+        (["events"] | ["events", "fanout" | "broadcast" | "dynamic" | "batch"], _) => {
+            return Err(NoCall::Method { allow: "POST" });
+        }
         (["events", id], "GET") => C::GetEvent(id),
         (["eventdeliveries"], "GET") => C::ListDeliveries,
         (["eventdeliveries", id], "GET") => C::GetDelivery(id),
@@ -165,6 +177,13 @@ mod tests {
             ("GET", "/api/v1/projects/p", in_project(ProjectCall::Get)),
             ("POST", "/api/v1/projects/p/sources", in_project(ProjectCall::CreateSource)),
             ("PUT", "/api/v1/projects/p/sources/s", in_project(ProjectCall::UpdateSource("s"))),
+            ("POST", "/api/v1/projects/p/events", in_project(ProjectCall::PushEvent(Kind::Single))),
+            (
+                "POST",
+                "/api/v1/projects/p/events/dynamic",
+                in_project(ProjectCall::PushEvent(Kind::Dynamic)),
+            ),
+            ("POST", "/api/v1/projects/p/events/batch", in_project(ProjectCall::PushEvents)),
             ("GET", "/api/v1/projects/p/events/e", in_project(ProjectCall::GetEvent("e"))),
             (
                 "GET",

@@ -4,6 +4,10 @@
 //! Many rows travel as one JSON parameter (`json_each(?1)`): D1 takes 100 parameters, and a statement for a
 //! hundred rows costs hardly more than one for one.
 
+mod events;
+
+pub use events::*;
+
 use serde_json::{Value, json};
 
 use crate::api::{Direction, PageQuery};
@@ -387,6 +391,18 @@ impl Journal {
         statement(sql, [meta.into(), body.into(), u64::from(is_base64).into()])
     }
 
+    /// Appends many envelopes, in their order: `[meta, body, is_base64]`.
+    pub fn append_all(self, rows: Value) -> Statement {
+        let table = self.table();
+        Statement {
+            sql: format!(
+                "INSERT INTO {table} (meta, body, is_base64) SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) \
+                 ORDER BY key"
+            ),
+            params: vec![rows.into()],
+        }
+    }
+
     /// The oldest rows that wait, with the epoch they belong to: up to [`DRAIN_ROWS`] of them, and few when they are large.
     pub fn waiting(self) -> Statement {
         let (table, journal) = (self.table(), self.0);
@@ -438,7 +454,7 @@ impl Journal {
 
 // --- Routing: one batch for a whole batch of envelopes; see `route` for the rows ---
 
-/// Claims dedup keys: `[source, key, event, claimed_at, expires_at]`. A key is free when nobody
+/// Claims dedup keys: `[scope, key, event, claimed_at, expires_at]`. A key is free when nobody
 /// holds it or when its time was over as the event arrived.
 pub fn claim(rows: Value) -> Statement {
     statement(
@@ -507,18 +523,18 @@ pub fn rejections(project_id: &str, source_id: &str) -> Statement {
 pub fn insert_events(rows: Value, body: Option<String>) -> Statement {
     statement(
         "INSERT INTO events (project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
-         idempotency_key, is_base64, body_key, status, failure_reason, body, verification) \
-         SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, \
+         idempotency_key, is_base64, body_key, status, failure_reason, body, verification, target, \
+         broker_message_id) SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, \
          j.value ->> 7, j.value ->> 8, j.value ->> 9, j.value ->> 10, j.value ->> 11, j.value ->> 12, j.value ->> 13, \
-         coalesce(?2, j.value ->> 14), j.value ->> 15 FROM json_each(?1) AS j \
+         coalesce(?2, j.value ->> 14), j.value ->> 15, j.value ->> 16, j.value ->> 17 FROM json_each(?1) AS j \
          WHERE j.value ->> 9 IS NULL OR EXISTS (SELECT 1 FROM claims AS c \
-         WHERE c.source_id = j.value ->> 2 AND c.key = j.value ->> 9 AND c.event_id = j.value ->> 1) \
+         WHERE c.source_id = coalesce(j.value ->> 18, j.value ->> 2) AND c.key = j.value ->> 9 AND c.event_id = j.value ->> 1) \
          ON CONFLICT (project_id, id) DO NOTHING",
         [rows.into(), body.into()],
     )
 }
 
-/// Notes the copies among `[project, event, source, key, received_at]`: those that were not inserted.
+/// Notes the copies among `[project, event, scope, key, received_at]`: those that were not inserted.
 pub fn insert_duplicates(rows: Value) -> Statement {
     statement(
         "INSERT INTO duplicates (project_id, id, event_id, received_at) \
@@ -588,7 +604,7 @@ pub fn insert_dead_letter(
 const DELIVERY_COLUMNS: &str = "project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, \
     delivery_mode, status, description, attempts, attempt, due_at, created_at, updated_at";
 const EVENT_COLUMNS: &str = "project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
-    idempotency_key, body, is_base64, body_key, status, failure_reason, verification";
+    idempotency_key, body, is_base64, body_key, status, failure_reason, verification, target, broker_message_id";
 
 /// Takes a lease on those of `deliveries` (pairs of project and delivery) that wait and are due, or whose dispatcher's
 /// lease ran out. What is returned is this dispatcher's alone until `lease_until`.
@@ -957,9 +973,8 @@ pub(crate) mod tests {
     fn the_journal_is_read_in_order_and_emptied_whole() {
         let db = database();
         let journal = Journal::at(0);
-        for n in 0..3 {
-            run(&db, &journal.append(&format!("m{n}"), "body", false));
-        }
+        run(&db, &journal.append("m0", "body", false));
+        run(&db, &journal.append_all(json!([["m1", "body", 0], ["m2", "body", 0]])));
         let rows = run(&db, &journal.waiting());
         assert_eq!(
             rows.iter().map(|row| row["meta"].as_str().unwrap()).collect::<Vec<_>>(),

@@ -24,6 +24,34 @@ pub struct Claim {
     /// How long the key stays claimed, from the event's arrival.
     #[serde(rename = "w")]
     pub window_ms: u64,
+    /// Among whose keys this one is: the event's source when there is none.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+/// Whom an event is for, when its sender said so. Without a target it is for those who subscribed to its source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// One endpoint, by its uid.
+    #[serde(rename = "e")]
+    Endpoint(String),
+    /// All endpoints of an owner.
+    #[serde(rename = "o")]
+    Owner(String),
+    /// Every subscription of the project.
+    #[serde(rename = "a")]
+    Everybody,
+}
+
+impl Target {
+    /// The target as the API shows it.
+    pub fn present(&self) -> serde_json::Value {
+        match self {
+            Self::Endpoint(id) => serde_json::json!({"type": "single", "endpoint_id": id}),
+            Self::Owner(id) => serde_json::json!({"type": "fanout", "owner_id": id}),
+            Self::Everybody => serde_json::json!({"type": "broadcast"}),
+        }
+    }
 }
 
 /// What verification came to.
@@ -100,6 +128,11 @@ pub struct Meta {
     pub query: String,
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// The id of the message that a broker delivered the event in.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub broker_message_id: Option<String>,
     /// What verification came to, where there was something to verify.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
@@ -109,6 +142,12 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// Among whose keys the event's claim is.
+    pub fn claim_scope(&self) -> &str {
+        let scope = self.claim.as_ref().and_then(|claim| claim.scope.as_deref());
+        scope.unwrap_or(&self.source_id)
+    }
+
     /// Bytes of the fields, as they are written.
     pub fn encoded_len(&self) -> usize {
         serde_json::to_string(self).map_or(usize::MAX, |text| text.len())
@@ -140,6 +179,8 @@ impl Meta {
             headers,
             query,
             claim,
+            target: None,
+            broker_message_id: None,
             verification: None,
             stored: None,
         }
@@ -287,7 +328,7 @@ pub(crate) mod tests {
             Some("application/json".into()),
             vec![("x-github-event".into(), "push".into())],
             "a=b".into(),
-            Some(Claim { key: "k".into(), window_ms: 1000 }),
+            Some(Claim { key: "k".into(), window_ms: 1000, scope: None }),
         );
         Envelope { meta, body }
     }

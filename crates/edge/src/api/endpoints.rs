@@ -1,17 +1,28 @@
 //! Endpoints.
 
+use inlet_gateway::endpoint::EndpointInput;
+
 use super::*;
 
 impl Caller<'_> {
     pub(super) async fn create_endpoint(&self, project: &str) -> Answered {
+        let (endpoint, secret) = self.new_endpoint(project, api::parse(&self.body)?)?;
+        self.bindings.db()?.run(&sql::insert_endpoint(&endpoint)).await?;
+        Ok(Answer::ok(201, "Endpoint created successfully", endpoint.present_created(&secret)))
+    }
+
+    /// An endpoint that is not stored yet, and its secret.
+    pub(super) fn new_endpoint(
+        &self,
+        project: &str,
+        input: EndpointInput,
+    ) -> Result<(Endpoint, String), Refusal> {
         let vault = self.bindings.vault()?;
-        let input = api::parse(&self.body)?;
         let allow_private = self.bindings.settings.allow_private_endpoints;
         let (endpoint, secret) =
             Endpoint::create(input, project, allow_private, &vault, now_ms(), &mut fill)?;
         self.check_circle(&endpoint)?;
-        self.bindings.db()?.run(&sql::insert_endpoint(&endpoint)).await?;
-        Ok(Answer::ok(201, "Endpoint created successfully", endpoint.present_created(&secret)))
+        Ok((endpoint, secret))
     }
 
     pub(super) async fn endpoint(&self, project: &str, id: &str) -> Result<Endpoint, Refusal> {

@@ -3,6 +3,7 @@
 mod endpoints;
 mod events;
 mod projects;
+mod push;
 mod sources;
 mod subscriptions;
 
@@ -14,7 +15,7 @@ use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::ids::same_moment;
 use inlet_gateway::payload::query_value;
-use inlet_gateway::project::{NewApiKey, Project};
+use inlet_gateway::project::{BODY_MAX_BYTES_LIMIT, NewApiKey, Project};
 use inlet_gateway::providers;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::routes::{Call, ProjectCall};
@@ -25,7 +26,7 @@ use inlet_gateway::vault::VaultError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use worker::Request;
+use worker::{Context, Request};
 
 use crate::bindings::Bindings;
 use crate::body::{self, Unread};
@@ -112,6 +113,7 @@ fn reply(answer: &Answer) -> Reply {
 /// A call with what belongs to it.
 struct Caller<'a> {
     bindings: &'a Bindings,
+    context: &'a Context,
     query: String,
     origin: String,
     body: Vec<u8>,
@@ -124,8 +126,13 @@ enum Key {
 }
 
 /// Carries out a call of the API.
-pub(crate) async fn serve(mut request: Request, call: Call<'_>, bindings: &Bindings) -> Reply {
-    match carry_out(&mut request, call, bindings).await {
+pub(crate) async fn serve(
+    mut request: Request,
+    call: Call<'_>,
+    bindings: &Bindings,
+    context: &Context,
+) -> Reply {
+    match carry_out(&mut request, call, bindings, context).await {
         Ok(reply) => reply,
         Err(refusal) => refusal.reply(),
     }
@@ -135,6 +142,7 @@ async fn carry_out(
     request: &mut Request,
     call: Call<'_>,
     bindings: &Bindings,
+    context: &Context,
 ) -> Result<Reply, Refusal> {
     let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
     let key = authenticate(&header("authorization"), bindings).await?;
@@ -153,14 +161,17 @@ async fn carry_out(
     };
     let length = body::length(request);
     let (body, _share) =
-        body::read(request, length, BODY_MAX_BYTES).await.map_err(|unread| match unread {
-            Unread::TooLarge => ApiError::new(413, "request body too large"),
-            Unread::Busy => {
-                ApiError::new(503, "the gateway holds too many large bodies right now, try again")
+        body::read(request, length, body_max_bytes(&call, &key)).await.map_err(|unread| {
+            match unread {
+                Unread::TooLarge => ApiError::new(413, "request body too large"),
+                Unread::Busy => ApiError::new(
+                    503,
+                    "the gateway holds too many large bodies right now, try again",
+                ),
+                Unread::Broken => ApiError::bad_request("the request body could not be read"),
             }
-            Unread::Broken => ApiError::bad_request("the request body could not be read"),
         })?;
-    let caller = Caller { bindings, query, origin, body };
+    let caller = Caller { bindings, context, query, origin, body };
     match (call, key) {
         (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
         (Call::ListProjects, Key::Root) => Ok(reply(&caller.list_projects().await?)),
@@ -181,6 +192,19 @@ async fn carry_out(
         }
         _ => Err(ApiError::new(403, "this needs the ROOT_KEY").into()),
     }
+}
+
+/// The largest body of a call. Events may be as large as their project takes them.
+fn body_max_bytes(call: &Call<'_>, key: &Key) -> u64 {
+    use ProjectCall::{PushEvent, PushEvents};
+    let Call::InProject { call: PushEvent(_) | PushEvents, .. } = call else {
+        return BODY_MAX_BYTES;
+    };
+    let data = match key {
+        Key::Project(project) => project.config.max_payload_read_size,
+        Key::Root => BODY_MAX_BYTES_LIMIT,
+    };
+    data + BODY_MAX_BYTES
 }
 
 /// Reads `Authorization: Bearer …`. Keys are compared by their keyed hashes.
@@ -244,6 +268,8 @@ impl Caller<'_> {
             C::GetSubscription(id) => self.get_subscription(&project, id).await?,
             C::UpdateSubscription(id) => self.update_subscription(&project, id).await?,
             C::DeleteSubscription(id) => self.delete_subscription(&project, id).await?,
+            C::PushEvent(kind) => return self.push_event(&project, kind).await,
+            C::PushEvents => self.push_events(&project).await?,
             C::GetEvent(id) => return self.get_event(&project, id).await,
             C::ListDeliveries => self.list_deliveries(&project).await?,
             C::GetDelivery(id) => self.get_delivery(&project, id).await?,

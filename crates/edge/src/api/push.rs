@@ -1,0 +1,168 @@
+//! Events that are handed in by the API.
+
+use inlet_gateway::push::{Dynamic, Kind, Origin, Push, To};
+use inlet_gateway::rejection::Rejection;
+use inlet_gateway::wire::{Envelope, Target};
+
+use super::*;
+use crate::chance;
+use crate::ingest::make_all_durable;
+
+impl Caller<'_> {
+    pub(super) async fn push_event(&self, project: &Project, kind: Kind) -> Result<Reply, Refusal> {
+        let mut push = Push::parse(kind, &self.body)?;
+        self.find_target(project, &mut push).await?;
+        let now = now_ms();
+        let envelope = push.envelope(project, Origin::default(), chance::uid(now), now)?;
+        let id = envelope.meta.event_id.clone();
+        let done = make_all_durable(vec![envelope], self.bindings, self.context).await;
+        for done in done {
+            if let Err(rejection) = done {
+                return Ok(rejection.reply());
+            }
+        }
+        log::debug("accepted", || json!({"event_id": id, "project_id": project.uid}));
+        let mut reply = reply(&Answer::ok(201, kind.accepted(), json!({"uid": id})));
+        reply.headers.push(("inlet-event-id", id));
+        Ok(reply)
+    }
+
+    /// Many events at once. The answer has one entry for each item, in order; it is 201 when all are durable, 207 when
+    /// some are, and the status of the first that is not when none is.
+    pub(super) async fn push_events(&self, project: &Project) -> Answered {
+        let items = Push::parse_batch(&self.body)?;
+        let mut found: Vec<(To, Option<ApiError>)> = Vec::new();
+        let mut envelopes: Vec<Envelope> = Vec::new();
+        let mut results: Vec<Result<String, (u16, String)>> = Vec::with_capacity(items.len());
+        let now = now_ms();
+        for item in items {
+            match self.batch_item(project, item, &mut found, now).await {
+                Ok(envelope) => {
+                    results.push(Ok(envelope.meta.event_id.clone()));
+                    envelopes.push(envelope);
+                }
+                Err(Refusal::Api(error)) => results.push(Err((error.status, error.message))),
+                Err(other) => return Err(other),
+            }
+        }
+        let mut durable =
+            make_all_durable(envelopes, self.bindings, self.context).await.into_iter();
+        for result in &mut results {
+            if result.is_ok()
+                && let Err(rejection) = durable.next().unwrap_or(Err(Rejection::NotDurable))
+            {
+                *result = Err((rejection.status().0, rejection.to_string()));
+            }
+        }
+        let stored = results.iter().filter(|result| result.is_ok()).count();
+        let failed = results.len() - stored;
+        let first_fault =
+            results.iter().find_map(|result| result.as_ref().err()).map(|fault| fault.0);
+        let status = match (stored, first_fault) {
+            (_, None) => 201,
+            (0, Some(status)) => status,
+            _ => 207,
+        };
+        let shown: Vec<Value> = results
+            .into_iter()
+            .map(|result| match result {
+                Ok(uid) => json!({"status": true, "uid": uid}),
+                Err((code, message)) => json!({"status": false, "code": code, "message": message}),
+            })
+            .collect();
+        let message = format!("{stored} successful, {failed} failed");
+        let mut answer = Answer::ok(status, &message, json!(shown));
+        if stored == 0
+            && let Some(ok) = answer.body.get_mut("status")
+        {
+            *ok = json!(false);
+        }
+        Ok(answer)
+    }
+
+    /// Items of a batch often have the same target: each is looked up once.
+    async fn batch_item(
+        &self,
+        project: &Project,
+        item: Result<Push, ApiError>,
+        found: &mut Vec<(To, Option<ApiError>)>,
+        now: u64,
+    ) -> Result<Envelope, Refusal> {
+        let mut push = item?;
+        if let To::Known(Target::Endpoint(_)) = &push.to {
+            let known = found.iter().find(|(to, _)| *to == push.to);
+            let error = if let Some((_, error)) = known {
+                error.clone()
+            } else {
+                let to = push.to.clone();
+                let error = match self.find_target(project, &mut push).await {
+                    Ok(()) => None,
+                    Err(Refusal::Api(error)) => Some(error),
+                    Err(other) => return Err(other),
+                };
+                found.push((to, error.clone()));
+                error
+            };
+            if let Some(error) = error {
+                return Err(error.into());
+            }
+        } else {
+            self.find_target(project, &mut push).await?;
+        }
+        Ok(push.envelope(project, Origin::default(), chance::uid(now), now)?)
+    }
+
+    /// Sees that the endpoint of an event is there; that of a dynamic event is made when it is not.
+    pub(super) async fn find_target(
+        &self,
+        project: &Project,
+        push: &mut Push,
+    ) -> Result<(), Refusal> {
+        match &push.to {
+            To::Known(Target::Endpoint(id)) => {
+                self.doc::<Endpoint>(&sql::endpoint(&project.uid, id), "endpoint not found")
+                    .await?;
+            }
+            To::Known(_) => {}
+            To::Url(dynamic) => {
+                let id = self.dynamic_endpoint(project, dynamic).await?;
+                push.resolve(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The endpoint with this URL. Of two callers who make it at the same time one does, and both get it.
+    async fn dynamic_endpoint(
+        &self,
+        project: &Project,
+        dynamic: &Dynamic,
+    ) -> Result<String, Refusal> {
+        let db = self.bindings.db()?;
+        let vault = self.bindings.vault()?;
+        let find = sql::endpoint_of_url(&project.uid, dynamic.url.trim());
+        let mut found: Option<Doc> = db.row(&find).await?;
+        if found.is_none() {
+            let input = api::parse(dynamic.endpoint_body().to_string().as_bytes())?;
+            let (endpoint, _) = self.new_endpoint(&project.uid, input)?;
+            db.run(&sql::insert_endpoint_of_new_url(&endpoint)).await?;
+            found = db.row(&find).await?;
+        }
+        let endpoint: Endpoint =
+            found.ok_or_else(|| ApiError::new(503, "the endpoint could not be made"))?.read()?;
+        if let Some(secret) = &dynamic.secret {
+            let secrets = endpoint.open_secrets(&vault, now_ms())?;
+            if !secrets.iter().any(|have| have.expose() == secret.as_bytes()) {
+                let text = "secret:the endpoint of this url has another secret: leave it out, or change the endpoint's";
+                return Err(ApiError::bad_request(text).into());
+            }
+        }
+        if !dynamic.event_types.is_empty() {
+            let body = dynamic.subscription_body(&endpoint.uid).to_string();
+            let input = api::parse(body.as_bytes())?;
+            let made = Subscription::create(input, &project.uid, false, now_ms(), &mut fill)?;
+            db.batch(&sql::subscribe_dynamic(&made)).await?;
+        }
+        Ok(endpoint.uid)
+    }
+}

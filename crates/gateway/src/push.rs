@@ -1,0 +1,514 @@
+//! Events that are handed in by the API, or by a broker: who they are for stands in the payload.
+//!
+//! The bytes of `data` are kept as they are written: no number is rounded, no key moves.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::admit::HOP_HEADERS;
+use crate::api::{ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, first_value};
+use crate::fields::{Fields, FromFields};
+use crate::project::Project;
+use crate::source::DEDUP_WINDOW_DEFAULT_S;
+use crate::wire::{Body, Claim, Envelope, Meta, Target};
+
+/// Items of one `POST /events/batch`.
+pub const BATCH_MAX: usize = 1_000;
+/// The longest event type and idempotency key.
+const KEY_MAX_CHARS: usize = 256;
+/// The most bytes of all that an envelope carries beside `data`.
+const META_MAX_BYTES: usize = 100 * 1024;
+
+/// Convoy's four ways to say whom an event is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One endpoint.
+    Single,
+    /// All endpoints of an owner.
+    Fanout,
+    /// Every subscription of the project.
+    Broadcast,
+    /// A URL; its endpoint is made when there is none.
+    Dynamic,
+}
+
+impl Kind {
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "single" => Some(Self::Single),
+            "fanout" => Some(Self::Fanout),
+            "broadcast" => Some(Self::Broadcast),
+            "dynamic" => Some(Self::Dynamic),
+            _ => None,
+        }
+    }
+
+    /// What the caller reads once the event is durable.
+    pub fn accepted(self) -> &'static str {
+        match self {
+            Self::Single => "Event queued successfully",
+            Self::Fanout => "Endpoint fanout event queued successfully",
+            Self::Broadcast => "Broadcast event created successfully",
+            Self::Dynamic => "Dynamic event created successfully",
+        }
+    }
+}
+
+/// Where a pushed event came from.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Origin<'a> {
+    /// Empty when it came by the API.
+    pub source_id: &'a str,
+    pub mask_id: &'a str,
+    /// The broker's own name of the message; a second one of the same source is a copy, unless the event has a key of its
+    /// own.
+    pub broker_message_id: Option<&'a str>,
+    /// Beside the event's own `custom_headers`, which win. Names that belong to one hop are left out.
+    pub headers: &'a [(String, String)],
+}
+
+/// Whom a pushed event is for, as its payload says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    Known(Target),
+    Url(Dynamic),
+}
+
+/// The endpoint of a dynamic event, which may have to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dynamic {
+    pub url: String,
+    pub secret: Option<String>,
+    /// What the endpoint is subscribed to; empty when the payload does not say.
+    pub event_types: Vec<String>,
+}
+
+impl Dynamic {
+    /// The endpoint to make, as the body of `POST /endpoints`.
+    pub fn endpoint_body(&self) -> Value {
+        let name: String = self.url.chars().take(NAME_MAX_CHARS).collect();
+        json!({"name": name, "url": self.url, "secret": self.secret})
+    }
+
+    /// Its subscription, as the body of `POST /subscriptions`.
+    pub fn subscription_body(&self, endpoint_id: &str) -> Value {
+        json!({"name": DYNAMIC_NAME, "endpoint_id": endpoint_id,
+            "filter_config": {"event_types": self.event_types}})
+    }
+}
+
+/// The name of the subscription that dynamic events make and change.
+pub const DYNAMIC_NAME: &str = "dynamic events";
+
+/// An event as its payload says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    pub kind: Kind,
+    pub to: To,
+    pub event_type: String,
+    /// JSON, as it is written.
+    pub data: Vec<u8>,
+    /// Lower-case names.
+    pub headers: Vec<(String, String)>,
+    pub idempotency_key: Option<String>,
+}
+
+/// All fields of a payload but `data`.
+struct Rest {
+    endpoint_id: String,
+    owner_id: String,
+    app_id: String,
+    url: String,
+    secret: Option<String>,
+    event_types: Vec<String>,
+    event_type: String,
+    headers: Option<Map<String, Value>>,
+    idempotency_key: Option<String>,
+}
+
+impl FromFields for Rest {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let mut text =
+            |name| Ok::<_, ApiError>(fields.text(name)?.unwrap_or_default().trim().to_owned());
+        Ok(Self {
+            endpoint_id: text("endpoint_id")?,
+            owner_id: text("owner_id")?,
+            app_id: text("app_id")?,
+            url: text("url")?,
+            event_type: text("event_type")?,
+            secret: fields.text("secret")?.filter(|secret| !secret.is_empty()),
+            event_types: fields.texts("event_types")?.unwrap_or_default(),
+            headers: match fields.raw("custom_headers") {
+                None => None,
+                Some(Value::Object(headers)) => Some(headers),
+                Some(_) => return Err(wrong_headers()),
+            },
+            idempotency_key: fields.text("idempotency_key")?.filter(|key| !key.is_empty()),
+        })
+    }
+}
+
+fn wrong_headers() -> ApiError {
+    ApiError::bad_request(
+        "custom_headers:an object is expected, of header names and their values as text",
+    )
+}
+
+impl Push {
+    /// Reads the payload of one event: the first JSON value of `body`.
+    pub fn parse(kind: Kind, body: &[u8]) -> Result<Self, ApiError> {
+        let fields = first_value::<HashMap<String, &RawValue>>(body)?;
+        Self::of(kind, fields.ok_or_else(not_an_object)?)
+    }
+
+    fn of(kind: Kind, mut fields: HashMap<String, &RawValue>) -> Result<Self, ApiError> {
+        let data = fields.remove("data");
+        let mut rest = Map::new();
+        for (name, raw) in fields {
+            let value = serde_json::from_str(raw.get())
+                .map_err(|error| ApiError::bad_request(format!("{name}:{error}")))?;
+            rest.insert(name, value);
+        }
+        let rest = Rest::from_fields(Fields::of(String::new(), Value::Object(rest))?)?;
+
+        let mut faults = Faults::default();
+        let data = data.map(|data| data.get().as_bytes().to_vec());
+        if data.is_none() {
+            faults.add("data", "please provide your data");
+        }
+        if rest.event_type.is_empty() {
+            faults.add("event_type", "please provide an event type");
+        }
+        if kind == Kind::Fanout && rest.owner_id.is_empty() {
+            faults.add("owner_id", "please provide an owner id");
+        }
+        if kind == Kind::Dynamic && rest.url.is_empty() {
+            faults.add("url", "please provide an endpoint url");
+        }
+        faults.check()?;
+        let to = match kind {
+            Kind::Single if !rest.endpoint_id.is_empty() => {
+                To::Known(Target::Endpoint(rest.endpoint_id))
+            }
+            // Inlet knows no apps, so none of them has an endpoint.
+            Kind::Single if !rest.app_id.is_empty() => {
+                return Err(ApiError::bad_request("app ID has no configured endpoints"));
+            }
+            Kind::Single => return Err(ApiError::bad_request("please provide an endpoint ID")),
+            Kind::Fanout => To::Known(Target::Owner(rest.owner_id)),
+            Kind::Broadcast => To::Known(Target::Everybody),
+            Kind::Dynamic => {
+                let mut event_types = rest.event_types;
+                event_types.retain(|name| !name.trim().is_empty());
+                To::Url(Dynamic { url: rest.url, secret: rest.secret, event_types })
+            }
+        };
+        check_length("event_type", &rest.event_type, KEY_MAX_CHARS)?;
+        if let Some(key) = &rest.idempotency_key {
+            check_length("idempotency_key", key, KEY_MAX_CHARS)?;
+            if !is_header_value(key) {
+                return Err(ApiError::bad_request(
+                    "idempotency_key:visible characters only, because it is sent on as a header",
+                ));
+            }
+        }
+        match &to {
+            To::Known(Target::Endpoint(id)) => check_length("endpoint_id", id, TEXT_MAX_CHARS)?,
+            To::Known(Target::Owner(id)) => check_length("owner_id", id, TEXT_MAX_CHARS)?,
+            To::Known(Target::Everybody) | To::Url(_) => {}
+        }
+        Ok(Self {
+            kind,
+            to,
+            event_type: rest.event_type,
+            data: data.unwrap_or_default(),
+            headers: headers(rest.headers.unwrap_or_default())?,
+            idempotency_key: rest.idempotency_key,
+        })
+    }
+
+    /// Reads the payloads of `POST /events/batch`: an array of events. An item is for one endpoint unless its `kind` says
+    /// `fanout`, `broadcast` or `dynamic`. One that cannot be read does not spoil the others.
+    pub fn parse_batch(body: &[u8]) -> Result<Vec<Result<Self, ApiError>>, ApiError> {
+        let items = first_value::<Vec<&RawValue>>(body)?.ok_or_else(|| {
+            ApiError::bad_request("body contains incorrect JSON type: an array is expected")
+        })?;
+        if items.is_empty() {
+            return Err(ApiError::bad_request("body must hold at least one event"));
+        }
+        if BATCH_MAX < items.len() {
+            return Err(ApiError::new(413, format!("at most {BATCH_MAX} events in one batch")));
+        }
+        Ok(items.into_iter().map(Self::parse_item).collect())
+    }
+
+    fn parse_item(item: &RawValue) -> Result<Self, ApiError> {
+        let fields: HashMap<String, &RawValue> =
+            serde_json::from_str(item.get()).map_err(|_| not_an_object())?;
+        let kind = match fields.get("kind") {
+            None => Kind::Single,
+            Some(kind) => serde_json::from_str::<String>(kind.get())
+                .ok()
+                .and_then(|name| Kind::from_name(&name))
+                .ok_or_else(|| {
+                    ApiError::bad_request("kind:one of single, fanout, broadcast and dynamic")
+                })?,
+        };
+        Self::of(kind, fields)
+    }
+
+    /// Says which endpoint the URL of a dynamic event is.
+    pub fn resolve(&mut self, endpoint_id: String) {
+        self.to = To::Known(Target::Endpoint(endpoint_id));
+    }
+
+    /// The event on its way. A dynamic event has to be [resolved](Self::resolve) before.
+    pub fn envelope(
+        self,
+        project: &Project,
+        origin: Origin<'_>,
+        event_id: String,
+        now_ms: u64,
+    ) -> Result<Envelope, ApiError> {
+        let limit = project.config.max_payload_read_size;
+        if limit < self.data.len() as u64 {
+            let text = format!("request body too large: data has a limit of {limit} bytes");
+            return Err(ApiError::new(413, text));
+        }
+        let To::Known(target) = self.to else {
+            return Err(ApiError::new(500, "the endpoint of a dynamic event was not looked up"));
+        };
+        let window_ms = DEDUP_WINDOW_DEFAULT_S.saturating_mul(1000);
+        let claim = match (self.idempotency_key, origin.broker_message_id) {
+            (Some(key), _) => Some(Claim { key, window_ms, scope: Some(project.uid.clone()) }),
+            (None, Some(id)) => Some(Claim { key: format!("broker:{id}"), window_ms, scope: None }),
+            (None, None) => None,
+        };
+        let mut headers = self.headers;
+        for (name, value) in origin.headers {
+            let name = name.to_ascii_lowercase();
+            let is_new = !headers.iter().any(|(have, _)| *have == name);
+            if is_new && may_be_sent(&name) && is_header_value(value) {
+                headers.push((name, value.clone()));
+            }
+        }
+        let mut meta = Meta::new(
+            event_id,
+            project.uid.clone(),
+            project.shard,
+            origin.source_id.to_owned(),
+            origin.mask_id.to_owned(),
+            self.event_type,
+            now_ms,
+            Some("application/json".into()),
+            headers,
+            String::new(),
+            claim,
+        );
+        meta.target = Some(target);
+        meta.broker_message_id = origin.broker_message_id.map(ToOwned::to_owned);
+        if META_MAX_BYTES < meta.encoded_len() {
+            let text = format!("custom_headers:at most {META_MAX_BYTES} bytes in all");
+            return Err(ApiError::new(413, text));
+        }
+        Ok(Envelope { meta, body: Body::Inline(self.data) })
+    }
+}
+
+fn not_an_object() -> ApiError {
+    ApiError::bad_request("body contains incorrect JSON type: an object is expected")
+}
+
+/// The event's own headers, refused where they could not be sent.
+fn headers(given: Map<String, Value>) -> Result<Vec<(String, String)>, ApiError> {
+    let mut headers: Vec<(String, String)> = Vec::with_capacity(given.len());
+    for (name, value) in given {
+        let Value::String(value) = value else { return Err(wrong_headers()) };
+        let fault = if !is_header_name(&name) {
+            "not a header name"
+        } else if !may_be_sent(&name.to_ascii_lowercase()) {
+            "this header is the connection's, and is not yours to set"
+        } else if !is_header_value(&value) {
+            "a header's value has visible characters, spaces and tabs only"
+        } else {
+            headers.push((name.to_ascii_lowercase(), value));
+            continue;
+        };
+        return Err(ApiError::bad_request(format!("custom_headers.{name}:{fault}")));
+    }
+    // Two spellings of one name are one header.
+    headers.sort();
+    headers.dedup_by(|a, b| a.0 == b.0);
+    Ok(headers)
+}
+
+fn may_be_sent(lower_name: &str) -> bool {
+    is_header_name(lower_name) && !HOP_HEADERS.contains(&lower_name) && lower_name != "content-type"
+}
+
+/// A token ([RFC 9110 §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)).
+fn is_header_name(name: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_token)
+}
+
+fn is_header_value(value: &str) -> bool {
+    value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::parse;
+
+    fn project() -> Project {
+        let input = parse(br#"{"name":"a","type":"outgoing"}"#).unwrap();
+        Project::create(input, 3, 0, &mut |b| b.fill(5)).unwrap()
+    }
+
+    fn error(kind: Kind, body: &str) -> String {
+        Push::parse(kind, body.as_bytes()).unwrap_err().message
+    }
+
+    #[test]
+    fn data_keeps_its_bytes() {
+        let data = r#"{ "z": 1.10, "a": 12345678901234567890123, "u": "\u003c" }"#;
+        let body = format!(r#"{{"event_type":"t","endpoint_id":"e","data": {data} }} }}"#);
+        let push = Push::parse(Kind::Single, body.as_bytes()).unwrap();
+        let envelope = push.envelope(&project(), Origin::default(), "id".into(), 7).unwrap();
+        assert_eq!(envelope.body, Body::Inline(data.as_bytes().to_vec()));
+        assert_eq!(envelope.meta.target, Some(Target::Endpoint("e".into())));
+        assert_eq!((envelope.meta.shard, envelope.meta.received_at), (3, 7));
+        assert_eq!(Envelope::decode(&envelope.encode()).unwrap(), envelope);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_in_convoys_words() {
+        use Kind::*;
+        for (kind, body, expect) in [
+            (
+                Single,
+                "{}",
+                "data:please provide your data, event_type:please provide an event type",
+            ),
+            (Single, r#"{"event_type":"t","data":{}}"#, "please provide an endpoint ID"),
+            (
+                Single,
+                r#"{"event_type":"t","data":{},"app_id":"a"}"#,
+                "app ID has no configured endpoints",
+            ),
+            (Fanout, r#"{"event_type":"t","data":1}"#, "owner_id:please provide an owner id"),
+            (Dynamic, r#"{"event_type":"t","data":1}"#, "url:please provide an endpoint url"),
+            (Single, "", "body must not be empty"),
+            (Single, "[]", "body contains incorrect JSON type: an object is expected"),
+            (Single, r#"{"a":}"#, "body contains badly-formed JSON (at character 6)"),
+            (
+                Single,
+                r#"{"data":1,"event_type":5}"#,
+                "body contains incorrect JSON type for field \"event_type\"",
+            ),
+            (
+                Broadcast,
+                r#"{"data":1,"event_type":"t","custom_headers":{"a":1}}"#,
+                "custom_headers:an object is expected, of header names and their values as text",
+            ),
+            (
+                Broadcast,
+                r#"{"data":1,"event_type":"t","custom_headers":{"a b":"1"}}"#,
+                "custom_headers.a b:not a header name",
+            ),
+            (
+                Broadcast,
+                r#"{"data":1,"event_type":"t","custom_headers":{"Host":"1"}}"#,
+                "custom_headers.Host:this header is the connection's, and is not yours to set",
+            ),
+            (
+                Broadcast,
+                r#"{"data":1,"event_type":"t","custom_headers":{"a":"1\r\nb: 2"}}"#,
+                "custom_headers.a:a header's value has visible characters, spaces and tabs only",
+            ),
+            (
+                Broadcast,
+                r#"{"data":1,"event_type":"t","idempotency_key":"a\nb"}"#,
+                "idempotency_key:visible characters only, because it is sent on as a header",
+            ),
+        ] {
+            assert_eq!(error(kind, body), expect, "{body}");
+        }
+        assert!(Push::parse(Broadcast, br#"{"data":null,"event_type":"t"}"#).is_ok());
+    }
+
+    #[test]
+    fn a_key_is_the_projects_and_a_message_id_the_sources() {
+        let claim = |body: &str, origin: Origin<'_>| {
+            let push = Push::parse(Kind::Broadcast, body.as_bytes()).unwrap();
+            push.envelope(&project(), origin, "id".into(), 0).unwrap().meta.claim
+        };
+        let broker = Origin { source_id: "s", broker_message_id: Some("m-1"), ..Origin::default() };
+        let plain = r#"{"data":1,"event_type":"t"}"#;
+        let keyed = r#"{"data":1,"event_type":"t","idempotency_key":"k"}"#;
+        assert_eq!(claim(plain, Origin::default()), None);
+        let claimed = claim(plain, broker).unwrap();
+        assert_eq!((claimed.key.as_str(), claimed.scope), ("broker:m-1", None));
+        for origin in [broker, Origin::default()] {
+            let claimed = claim(keyed, origin).unwrap();
+            assert_eq!((claimed.key.as_str(), claimed.scope), ("k", Some(project().uid)));
+        }
+    }
+
+    #[test]
+    fn an_events_own_headers_win_and_hop_headers_stay_behind() {
+        let body = r#"{"data":1,"event_type":"t","custom_headers":{"X-A":"own"}}"#;
+        let given = [("x-a", "broker"), ("X-B", "b"), ("Host", "h"), ("x-c", "a\nb")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let origin = Origin { headers: &given, ..Origin::default() };
+        let push = Push::parse(Kind::Broadcast, body.as_bytes()).unwrap();
+        let headers = push.envelope(&project(), origin, "id".into(), 0).unwrap().meta.headers;
+        let expect = [("x-a", "own"), ("x-b", "b")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(headers, expect);
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_before_anything_is_stored() {
+        let mut project = project();
+        project.config.max_payload_read_size = 5;
+        let of = |body: &str| {
+            let push = Push::parse(Kind::Broadcast, body.as_bytes()).unwrap();
+            push.envelope(&project, Origin::default(), "id".into(), 0).map_err(|error| error.status)
+        };
+        assert!(of(r#"{"data":12345,"event_type":"t"}"#).is_ok());
+        assert_eq!(of(r#"{"data":123456,"event_type":"t"}"#).unwrap_err(), 413);
+        let long = "x".repeat(200_000);
+        let body = format!(r#"{{"data":1,"event_type":"t","custom_headers":{{"a":"{long}"}}}}"#);
+        assert_eq!(of(&body).unwrap_err(), 413);
+    }
+
+    #[test]
+    fn a_bad_item_does_not_spoil_a_batch() {
+        let body = br#"[{"endpoint_id":"e","event_type":"t","data":1},{"kind":"broadcast","event_type":"t","data":2},
+            {"kind":"nobody"},5,{"event_type":"t","data":3}]"#;
+        let items = Push::parse_batch(body).unwrap();
+        let kinds: Vec<_> = items.iter().map(|item| item.as_ref().map(|push| push.kind)).collect();
+        assert_eq!(kinds[..2], [Ok(Kind::Single), Ok(Kind::Broadcast)]);
+        assert!(items[2..].iter().all(Result::is_err));
+        for (body, status) in [("[]", 400), ("{}", 400), ("[", 400)] {
+            assert_eq!(Push::parse_batch(body.as_bytes()).unwrap_err().status, status, "{body}");
+        }
+        let many = format!("[{}]", vec!["1"; 1_001].join(","));
+        assert_eq!(Push::parse_batch(many.as_bytes()).unwrap_err().status, 413);
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_makes_a_panic(body: Vec<u8>, text: String) {
+            Push::parse(Kind::Dynamic, &body).ok();
+            Push::parse_batch(&body).ok();
+            let body = serde_json::json!({"data": text, "event_type": text, "custom_headers": {&*text: text}});
+            Push::parse(Kind::Broadcast, body.to_string().as_bytes()).ok();
+        }
+    }
+}

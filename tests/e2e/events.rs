@@ -1,0 +1,173 @@
+//! Events that are pushed by the API: to one endpoint, an owner, everybody, or a URL.
+
+use inlet_tests::{Endpoint, Project, Reply, poll_until};
+use serde_json::{Value, json};
+
+use crate::{gateway, in_both_modes};
+
+fn outgoing() -> Project<'static> {
+    outgoing_on(gateway())
+}
+
+fn outgoing_on(gateway: &'static inlet_tests::Gateway) -> Project<'static> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("out-{}-{n}", now.as_nanos());
+    gateway.create_project(json!({"name": name, "type": "outgoing"}))
+}
+
+#[track_caller]
+fn says(reply: Reply, status: u16, message: &str) -> Value {
+    let reply = reply.expect(status);
+    assert_eq!(reply.message(), message, "{}", reply.text());
+    reply.data()
+}
+
+#[track_caller]
+fn endpoint(project: &Project<'_>, server: &Endpoint, owner: &str) -> String {
+    let body = json!({"name": "e", "url": server.url("/hook"), "owner_id": owner});
+    project.endpoint(body)["uid"].as_str().unwrap().to_owned()
+}
+
+fn uid(data: &Value) -> String {
+    data["uid"].as_str().expect("a uid").to_owned()
+}
+
+#[test]
+fn an_event_for_one_endpoint_arrives_byte_for_byte() {
+    in_both_modes(|gateway| {
+        let project = outgoing_on(gateway);
+        let server = Endpoint::answering(&[]);
+        let id = endpoint(&project, &server, "");
+        let data = r#"{ "z": 1.10, "a": 12345678901234567890123, "u": "\u003c" }"#;
+        let body = format!(
+            r#"{{"endpoint_id":"{id}","event_type":"invoice.paid","custom_headers":{{"X-Own":"1"}},"data":{data}}}"#
+        );
+        let call = project.call("POST", "/events").header("Content-Type", "application/json");
+        let reply = call.body(body).send();
+        let event = uid(&says(reply, 201, "Event queued successfully"));
+        project.wait_for_event(&event);
+        project.wait_for_delivery(&event, "Success");
+        let received = &server.received()[0];
+        assert_eq!(received.text(), data);
+        assert_eq!(received.header("x-own"), Some("1"));
+        assert_eq!(received.header("content-type"), Some("application/json"));
+        assert_eq!(received.header("webhook-id"), Some(event.as_str()));
+        let shown = project.event(&event);
+        assert_eq!(shown["target"], json!({"type": "single", "endpoint_id": id}));
+    });
+}
+
+#[test]
+fn an_owner_everybody_and_a_url_can_be_addressed() {
+    let project = outgoing();
+    let [first, second, other, dynamic] = [(); 4].map(|()| Endpoint::answering(&[]));
+    let first_id = endpoint(&project, &first, "owner-1");
+    endpoint(&project, &second, "owner-1");
+    let other_id = endpoint(&project, &other, "owner-2");
+    project.subscription(json!({"name": "a", "endpoint_id": first_id,
+        "filter_config": {"event_types": ["wanted"]}}));
+    project.subscription(json!({"name": "b", "endpoint_id": other_id}));
+
+    let of = |event: &str, count: usize| {
+        poll_until(&format!("{count} deliveries of {event}"), || {
+            let all = project.deliveries(event);
+            let done = all.len() == count && all.iter().all(|one| one["status"] == "Success");
+            done.then_some(all)
+        })
+    };
+    let body = |kind: &str| json!({"owner_id": "owner-1", "event_type": kind, "data": {"n": 1}});
+    let text = "Endpoint fanout event queued successfully";
+    of(&uid(&says(project.post("/events/fanout", &body("wanted")), 201, text)), 2);
+    of(&uid(&says(project.post("/events/fanout", &body("unwanted")), 201, text)), 1);
+    assert_eq!((first.count(), second.count(), other.count()), (1, 2, 0));
+
+    let text = "Broadcast event created successfully";
+    of(&uid(&says(project.post("/events/broadcast", &body("wanted")), 201, text)), 2);
+    assert_eq!((first.count(), other.count()), (2, 1));
+
+    let text = "Dynamic event created successfully";
+    let push = json!({"url": dynamic.url("/new"), "secret": "dynamic-secret", "event_type": "x",
+        "event_types": ["x"], "data": {}});
+    for _ in 0..2 {
+        of(&uid(&says(project.post("/events/dynamic", &push), 201, text)), 1);
+    }
+    assert_eq!(dynamic.count(), 2);
+    assert_eq!(project.list("/endpoints").len(), 4, "the second found what the first had made");
+    let mut wrong = push.clone();
+    wrong["secret"] = json!("another-secret");
+    assert!(project.post("/events/dynamic", &wrong).expect(400).message().starts_with("secret:"));
+}
+
+#[test]
+fn an_idempotency_key_makes_one_event() {
+    let project = outgoing();
+    let server = Endpoint::answering(&[]);
+    let id = endpoint(&project, &server, "");
+    let body = json!({"endpoint_id": id, "event_type": "t", "data": 1, "idempotency_key": "k-1"});
+    let ids: Vec<String> =
+        (0..3).map(|_| uid(&project.post("/events", &body).expect(201).data())).collect();
+    let shown: Vec<Value> = ids.iter().map(|id| project.wait_for_event(id)).collect();
+    assert_eq!(shown.iter().filter(|one| one["is_duplicate_event"] == false).count(), 1);
+    assert!(shown.iter().all(|one| one["idempotency_key"] == "k-1"));
+    let original = shown.iter().find(|one| one["is_duplicate_event"] == false).unwrap();
+    project.wait_for_delivery(original["uid"].as_str().unwrap(), "Success");
+    assert_eq!(server.count(), 1);
+    assert_eq!(server.received()[0].header("x-convoy-idempotency-key"), Some("k-1"));
+}
+
+#[test]
+fn a_batch_answers_for_each_item() {
+    in_both_modes(|gateway| {
+        let project = outgoing_on(gateway);
+        let server = Endpoint::answering(&[]);
+        let id = endpoint(&project, &server, "o");
+        let mut items: Vec<Value> = (0..150)
+            .map(|n| json!({"endpoint_id": id, "event_type": "t", "data": {"n": n}}))
+            .collect();
+        items.push(json!({"kind": "fanout", "owner_id": "o", "event_type": "t", "data": "x".repeat(150_000)}));
+        items.push(json!({"endpoint_id": "nobody", "event_type": "t", "data": 1}));
+        items.push(json!({"event_type": "t"}));
+        let data =
+            says(project.post("/events/batch", &json!(items)), 207, "151 successful, 2 failed");
+        let of = |n: usize| data[n].clone();
+        assert_eq!(of(151), json!({"status": false, "code": 404, "message": "endpoint not found"}));
+        assert_eq!(of(152)["message"], "data:please provide your data");
+        poll_until("all to arrive", || (server.count() == 151).then_some(()));
+        let stored = project.stored_events();
+        let numbers: Vec<Value> = stored.iter().map(|one| one["id"].clone()).collect();
+        let given: Vec<Value> = (0..151).map(|n| of(n)["uid"].clone()).collect();
+        assert!(given.iter().all(|uid| numbers.contains(uid)) && numbers.len() == 151);
+        assert_eq!(project.post("/events/batch", &json!([{}])).expect(400).json()["status"], false);
+    });
+}
+
+#[test]
+fn what_cannot_be_taken_is_refused() {
+    let project = outgoing();
+    let check = |path: &str, body: Value, status: u16, message: &str| {
+        assert_eq!(project.post(path, &body).expect(status).message(), message, "{path} {body}");
+    };
+    let event = |field: &str, value: Value| json!({"event_type": "t", "data": 1, field: value});
+    check(
+        "/events",
+        json!({}),
+        400,
+        "data:please provide your data, event_type:please provide an event type",
+    );
+    check("/events", event("x", json!(1)), 400, "please provide an endpoint ID");
+    check("/events", event("endpoint_id", json!("none")), 404, "endpoint not found");
+    check("/events/fanout", event("x", json!(1)), 400, "owner_id:please provide an owner id");
+    check("/events/dynamic", event("x", json!(1)), 400, "url:please provide an endpoint url");
+    let headers = json!({"a": "1\r\nb: 2"});
+    project.post("/events/broadcast", &event("custom_headers", headers)).expect(400);
+    let other = outgoing();
+    let server = Endpoint::answering(&[]);
+    let foreign = endpoint(&other, &server, "");
+    check("/events", event("endpoint_id", json!(foreign)), 404, "endpoint not found");
+    let too_large = event("endpoint_id", json!("x".repeat(6_500_000)));
+    project.post("/events/broadcast", &too_large).expect(413);
+    assert!(project.stored_events().is_empty());
+}
