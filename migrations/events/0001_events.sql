@@ -86,6 +86,8 @@ CREATE TABLE deliveries (
   look_at INTEGER,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
+  -- The replay that made it; NULL for the deliveries of the event's own arrival.
+  replay TEXT,
   PRIMARY KEY (project_id, id)
 ) WITHOUT ROWID;
 CREATE INDEX deliveries_to_look_at ON deliveries (look_at) WHERE look_at IS NOT NULL;

@@ -1,6 +1,6 @@
 //! Events that are pushed by the API: to one endpoint, an owner, everybody, or a URL.
 
-use inlet_tests::{Endpoint, Project, Reply, poll_until};
+use inlet_tests::{Answer, Endpoint, Project, Reply, poll_until};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
@@ -170,4 +170,140 @@ fn what_cannot_be_taken_is_refused() {
     let too_large = event("endpoint_id", json!("x".repeat(6_500_000)));
     project.post("/events/broadcast", &too_large).expect(413);
     assert!(project.stored_events().is_empty());
+}
+
+/// Pushes one event and waits until it is delivered as `status`.
+#[track_caller]
+fn pushed(project: &Project<'_>, endpoint: &str, data: Value, status: &str) -> String {
+    let body = json!({"endpoint_id": endpoint, "event_type": "t", "data": data,
+        "idempotency_key": format!("key-{data}")});
+    let id = uid(&project.post("/events", &body).expect(201).data());
+    project.wait_for_event(&id);
+    project.wait_for_delivery(&id, status);
+    id
+}
+
+#[test]
+fn events_are_found_by_all_that_is_known_of_them() {
+    let project = outgoing();
+    let [first, second] = [(); 2].map(|()| Endpoint::answering(&[]));
+    let [first, second] = [endpoint(&project, &first, "owner"), endpoint(&project, &second, "")];
+    let ids: Vec<String> = (0..5)
+        .map(|n| {
+            let to = if n % 2 == 0 { &first } else { &second };
+            pushed(&project, to, json!({"n": n, "text": format!("Hello {n}")}), "Success")
+        })
+        .collect();
+    let found = |query: &str| -> Vec<usize> {
+        let list = project.list(&format!("/events?{query}"));
+        list.iter().map(|one| ids.iter().position(|id| one["uid"] == **id).unwrap()).collect()
+    };
+    for (query, expect) in [
+        ("", vec![4, 3, 2, 1, 0]),
+        ("sort=asc", vec![0, 1, 2, 3, 4]),
+        (&format!("endpointId={first}"), vec![4, 2, 0]),
+        (&format!("endpointId={first}&endpointId={second}&sort=ASC"), vec![0, 1, 2, 3, 4]),
+        ("ownerId=owner", vec![4, 2, 0]),
+        ("ownerId=nobody", vec![]),
+        ("query=hello+3", vec![3]),
+        ("body=%7B%22n%22%3A2%7D", vec![2]),
+        ("sourceId=none", vec![]),
+        ("brokerMessageId=none", vec![]),
+        ("startDate=2020-01-01T00:00:00", vec![4, 3, 2, 1, 0]),
+        ("endDate=2020-01-01T00:00:00", vec![]),
+        ("idempotencyKey=key-%7B%22n%22%3A1%2C%22text%22%3A%22Hello+1%22%7D", vec![1]),
+    ] {
+        assert_eq!(found(query), expect, "{query}");
+    }
+    let first_page = project.get("/events?perPage=2").expect(200).data();
+    let pagination = &first_page["pagination"];
+    assert_eq!(first_page["content"][0]["data"], json!({"n": 4, "text": "Hello 4"}));
+    assert_eq!(
+        (&pagination["has_next_page"], &pagination["has_prev_page"]),
+        (&json!(true), &json!(false))
+    );
+    let cursor = pagination["next_page_cursor"].as_str().unwrap();
+    assert_eq!(found(&format!("perPage=2&next_page_cursor={cursor}")), [2, 1]);
+    assert_eq!(found(&format!("perPage=9&direction=prev&prev_page_cursor={cursor}")), [4, 3]);
+    for query in ["startDate=soon", "body=5", "next_page_cursor=%27"] {
+        project.get(&format!("/events?{query}")).expect(400);
+    }
+    let count = project.get(&format!("/events/countbatchreplayevents?endpointId={first}"));
+    assert_eq!(says(count, 200, "events count successful")["num"], 3);
+
+    let deliveries = |query: &str| project.list(&format!("/eventdeliveries?{query}")).len();
+    assert_eq!(deliveries(""), 5);
+    assert_eq!(deliveries(&format!("endpointId={first}&status=Success&eventType=t")), 3);
+    assert_eq!(deliveries("status=Failure&status=Retry"), 0);
+    assert_eq!(deliveries(&format!("eventId={}", ids[0])), 1);
+    assert_eq!(deliveries("idempotencyKey=none"), 0);
+    project.get("/eventdeliveries?status=Lost").expect(400);
+    assert!(outgoing().list("/events").is_empty());
+}
+
+#[test]
+fn an_event_is_replayed_although_it_was_delivered() {
+    in_both_modes(|gateway| {
+        let project = outgoing_on(gateway);
+        let server = Endpoint::answering(&[]);
+        let to = endpoint(&project, &server, "");
+        let ids: Vec<String> = (0..3).map(|n| pushed(&project, &to, json!(n), "Success")).collect();
+        let replay = project.put(&format!("/events/{}/replay", ids[0]), &json!({}));
+        assert_eq!(uid(&says(replay, 200, "Endpoint event replayed successfully")), ids[0]);
+        poll_until("the replay", || (server.count() == 4).then_some(()));
+        let last = &server.received()[3];
+        assert!(last.header("inlet-replay").is_some());
+        assert_eq!(last.header("webhook-id"), Some(ids[0].as_str()));
+        assert_eq!(server.received()[0].header("inlet-replay"), None);
+        let replays: Vec<Value> = project
+            .deliveries(&ids[0])
+            .into_iter()
+            .filter(|one| one["is_replay"] == true)
+            .collect();
+        assert_eq!(replays.len(), 1);
+
+        let answer = project.post("/events/batchreplay", &json!({}));
+        says(answer, 200, "3 successful, 0 failed");
+        poll_until("all replays", || (server.count() == 7).then_some(()));
+        let answer = project.post("/events/batchreplay?endpointId=none", &json!({}));
+        says(answer, 200, "0 successful, 0 failed");
+        project.post("/events/batchreplay?query=a", &json!({})).expect(400);
+        project.put("/events/none/replay", &json!({})).expect(404);
+    });
+}
+
+#[test]
+fn what_failed_is_sent_again_and_what_succeeded_only_by_force() {
+    let project = outgoing();
+    let gone = Answer::status(410);
+    let server = Endpoint::answering(&[gone.clone(), gone.clone(), gone, Answer::ok()]);
+    let to = endpoint(&project, &server, "");
+    let ids: Vec<String> = (0..3).map(|n| pushed(&project, &to, json!(n), "Failure")).collect();
+    let delivery = |event: &str| project.deliveries(event)[0]["uid"].as_str().unwrap().to_owned();
+    let first = delivery(&ids[0]);
+    let resend = format!("/eventdeliveries/{first}/resend");
+    let text = "App event processed for retry successfully";
+    says(project.put(&resend, &json!({})), 200, text);
+    let again = project.wait_for_delivery(&ids[0], "Success");
+    assert_eq!(again["metadata"]["num_trials"], 2);
+    assert_eq!(project.put(&resend, &json!({})).expect(400).message(), "event already sent");
+
+    let count = project.get("/eventdeliveries/countbatchretryevents").expect(200).data();
+    assert_eq!(count["num"], 2);
+    let retried = project.post("/eventdeliveries/batchretry?status=Failure", &json!({}));
+    assert_eq!(says(retried, 200, "Batch retry processing")["num"], 2);
+    for id in &ids {
+        project.wait_for_delivery(id, "Success");
+    }
+    let seen = server.count();
+    let force = |ids: Value| project.post("/eventdeliveries/forceresend", &json!({"ids": ids}));
+    let all: Vec<String> = ids.iter().map(|id| delivery(id)).collect();
+    says(force(json!(all)), 200, "3 successful, 0 failed");
+    poll_until("the forced calls", || (server.count() == seen + 3).then_some(()));
+    assert_eq!(
+        force(json!(["none"])).expect(400).message(),
+        "only successful events can be force resent"
+    );
+    force(json!([])).expect(400);
+    project.put("/eventdeliveries/none/resend", &json!({})).expect(404);
 }

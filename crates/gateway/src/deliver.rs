@@ -51,6 +51,8 @@ pub struct Delivery {
     pub due_at: Option<u64>,
     pub created_at: u64,
     pub updated_at: u64,
+    /// The id of the replay that made it.
+    pub replay: Option<String>,
 }
 
 /// One HTTP call, ready to be made.
@@ -152,6 +154,9 @@ impl Outgoing<'_> {
         ));
         if let Some(key) = &self.event.idempotency_key {
             headers.push(("x-convoy-idempotency-key".into(), key.clone()));
+        }
+        if let Some(replay) = &self.delivery.replay {
+            headers.push(("inlet-replay".into(), replay.clone()));
         }
         for (name, value) in self.event.headers() {
             if !headers.iter().any(|(ours, _)| ours.eq_ignore_ascii_case(&name)) {
@@ -398,7 +403,7 @@ impl Delivery {
             "endpoint_id": self.endpoint_id, "subscription_id": self.subscription_id, "source_id": self.source_id,
             "event_type": self.event_type, "delivery_mode": self.delivery_mode, "status": self.status,
             "description": self.description, "target_url": last.as_ref().map(|last| last.url.as_str()),
-            "latency_ms": latency_ms,
+            "latency_ms": latency_ms, "is_replay": self.replay.is_some(), "replay_id": self.replay,
             "endpoint_metadata": {"uid": self.endpoint_id}, "event_metadata": {"uid": self.event_id, "event_type": self.event_type},
             "source_metadata": {"uid": self.source_id},
             "metadata": {

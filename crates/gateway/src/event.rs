@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::payload;
 use crate::time::rfc3339;
-use crate::wire::{Target, Text};
+use crate::wire::{Meta, Target, Text};
 
 /// A row of the event store.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,6 +43,37 @@ impl StoredEvent {
             None => {
                 let text = Text { text: self.body.clone(), is_base64: self.is_base64 != 0 };
                 Ok(text.to_bytes().unwrap_or_default())
+            }
+        }
+    }
+
+    /// The event as it came to be routed, for a replay.
+    pub fn meta(&self, shard: u32) -> Meta {
+        let mut meta = Meta::new(
+            self.id.clone(),
+            self.project_id.clone(),
+            shard,
+            self.source_id.clone(),
+            self.mask_id.clone(),
+            self.event_type.clone(),
+            self.received_at,
+            self.content_type.clone(),
+            self.headers(),
+            self.query.clone(),
+            None,
+        );
+        meta.target = self.target();
+        meta
+    }
+
+    /// The event in a list: without a payload that is large. Then `data` is null and `is_data_omitted` true.
+    pub fn present_in_list(&self) -> String {
+        match self.inline_body() {
+            Ok(body) => self.present(&body, None),
+            Err(_) => {
+                let shown = self.present(b"null", None);
+                let shown = shown.strip_suffix('}').unwrap_or(&shown);
+                format!("{shown},\"is_data_omitted\":true}}")
             }
         }
     }

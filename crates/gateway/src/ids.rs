@@ -40,6 +40,19 @@ pub fn same_moment(uid: &str) -> Option<(String, String)> {
     Some((Ulid::from_parts(ms, 0).to_string(), Ulid::from_parts(ms, u128::MAX).to_string()))
 }
 
+/// The lowest uid of a time, in Unix milliseconds.
+pub fn lowest(ms: u64) -> String {
+    Ulid::from_parts(ms.min(MS_MAX), 0).to_string()
+}
+
+/// The highest uid of a time.
+pub fn highest(ms: u64) -> String {
+    Ulid::from_parts(ms.min(MS_MAX), u128::MAX).to_string()
+}
+
+/// A uid has 48 bits for its time.
+const MS_MAX: u64 = (1 << 48) - 1;
+
 /// `len` characters of `A-Za-z0-9`, evenly distributed: bytes past the last whole multiple of 62
 /// are thrown away.
 pub fn alphanumeric(len: usize, fill: Fill<'_>) -> String {

@@ -18,6 +18,7 @@ pub mod reply;
 pub mod retry;
 pub mod route;
 pub mod routes;
+pub mod search;
 pub mod source;
 pub mod sql;
 pub mod subscription;

@@ -230,7 +230,8 @@ pub fn route(
                 meta.source_id,
                 meta.event_type,
                 receiver.mode,
-                now_ms
+                now_ms,
+                Value::Null
             ]));
             deliveries.push((meta.project_id.clone(), id));
         }
@@ -244,15 +245,57 @@ pub fn route(
     statements.extend(duplicates.statements(sql::insert_duplicates));
     statements.extend(fan_out.statements(sql::insert_deliveries));
     if let Some(outbox_id) = outbox_id {
-        for (part, some) in deliveries.chunks(DELIVERIES_PER_PARAM).enumerate() {
-            statements.push(sql::insert_outbox(
-                now_ms,
-                &format!("{outbox_id}-{part}"),
-                json!(some),
-            ));
-        }
+        statements.extend(outbox(&deliveries, outbox_id, now_ms));
     }
     Routing { statements, deliveries }
+}
+
+fn outbox(deliveries: &[(String, String)], id: &str, now_ms: u64) -> Vec<Statement> {
+    let parts = deliveries.chunks(DELIVERIES_PER_PARAM).enumerate();
+    parts
+        .map(|(part, some)| sql::insert_outbox(now_ms, &format!("{id}-{part}"), json!(some)))
+        .collect()
+}
+
+/// Plans new deliveries of events that are stored, to those who would get them now. `replay_id` is a fresh uid: it marks the
+/// deliveries, and the outbox watches them under it. The second value says how many of the events have a receiver.
+pub fn replay(
+    metas: &[Meta],
+    directory: &Directory,
+    now_ms: u64,
+    replay_id: &str,
+) -> (Routing, usize) {
+    let mut fan_out = Rows::default();
+    let mut wanted = Rows::default();
+    let mut count = 0;
+    let mut deliveries = Vec::new();
+    for meta in metas {
+        let receivers = directory.receivers(meta);
+        if !receivers.is_empty() {
+            count += 1;
+            wanted.push(json!([meta.project_id, meta.event_id]));
+        }
+        for receiver in receivers {
+            let id = receiver.delivery_uid(&meta.event_id, replay_id);
+            fan_out.push(json!([
+                meta.project_id,
+                id,
+                meta.event_id,
+                receiver.subscription_id,
+                receiver.endpoint_id,
+                meta.source_id,
+                meta.event_type,
+                receiver.mode,
+                now_ms,
+                replay_id
+            ]));
+            deliveries.push((meta.project_id.clone(), id));
+        }
+    }
+    let mut statements = fan_out.statements(sql::insert_deliveries);
+    statements.extend(wanted.statements(sql::note_wanted));
+    statements.extend(outbox(&deliveries, replay_id, now_ms));
+    (Routing { statements, deliveries }, count)
 }
 
 /// The verdicts of sources that observe, to be counted.
@@ -438,6 +481,24 @@ mod tests {
             to.sort_unstable();
             assert_eq!(to, expect, "{target:?} {event_type}");
         }
+    }
+
+    #[test]
+    fn a_replay_delivers_again_each_time() {
+        let db = database();
+        let sent = envelope(Body::Inline(b"{}".to_vec()));
+        apply(&db, &route(std::slice::from_ref(&sent), &known(&[]), 7, None));
+        let directory = known(&[subscription("late", "source", "*")]);
+        for id in ["replay-1", "replay-2", "replay-2"] {
+            let (routing, count) = replay(std::slice::from_ref(&sent.meta), &directory, 8, id);
+            assert_eq!((count, apply(&db, &routing).len()), (1, 1));
+        }
+        let sql = "SELECT replay FROM deliveries ORDER BY replay".into();
+        let rows = run(&db, &Statement { sql, params: vec![] });
+        assert_eq!(rows, [json!({"replay": "replay-1"}), json!({"replay": "replay-2"})]);
+        let event = &run(&db, &sql::event("project", &sent.meta.event_id))[0];
+        assert_eq!((&event["status"], &event["failure_reason"]), (&json!("Success"), &json!("")));
+        assert_eq!(replay(&[sent.meta], &known(&[]), 8, "replay-3").1, 0);
     }
 
     #[test]

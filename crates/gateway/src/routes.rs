@@ -49,8 +49,16 @@ pub enum ProjectCall<'a> {
     DeleteSubscription(&'a str),
     PushEvent(Kind),
     PushEvents,
+    ListEvents,
     GetEvent(&'a str),
+    ReplayEvent(&'a str),
+    ReplayEvents,
+    CountReplay,
     ListDeliveries,
+    ResendDelivery(&'a str),
+    ForceResend,
+    RetryDeliveries,
+    CountRetry,
     GetDelivery(&'a str),
     ListAttempts(&'a str),
     GetAttempt { delivery: &'a str, attempt: &'a str },
@@ -137,11 +145,26 @@ fn project_call<'a>(method: &str, rest: &[&'a str]) -> Result<ProjectCall<'a>, N
         (["events", "broadcast"], "POST") => C::PushEvent(Kind::Broadcast),
         (["events", "dynamic"], "POST") => C::PushEvent(Kind::Dynamic),
         (["events", "batch"], "POST") => C::PushEvents,
-        (["events"] | ["events", "fanout" | "broadcast" | "dynamic" | "batch"], _) => {
+        (["events"], "GET") => C::ListEvents,
+        (["events"], _) => return Err(NoCall::Method { allow: "GET, POST" }),
+        (["events", "batchreplay"], "POST") => C::ReplayEvents,
+        (["events", "countbatchreplayevents"], "GET") => C::CountReplay,
+        (["events", "countbatchreplayevents"], _) => return Err(NoCall::Method { allow: "GET" }),
+        (["events", id, "replay"], "PUT") => C::ReplayEvent(id),
+        (["events", _, "replay"], _) => return Err(NoCall::Method { allow: "PUT" }),
+        (["events", "batchreplay" | "fanout" | "broadcast" | "dynamic" | "batch"], _) => {
             return Err(NoCall::Method { allow: "POST" });
         }
         (["events", id], "GET") => C::GetEvent(id),
         (["eventdeliveries"], "GET") => C::ListDeliveries,
+        (["eventdeliveries", "forceresend"], "POST") => C::ForceResend,
+        (["eventdeliveries", "batchretry"], "POST") => C::RetryDeliveries,
+        (["eventdeliveries", "forceresend" | "batchretry"], _) => {
+            return Err(NoCall::Method { allow: "POST" });
+        }
+        (["eventdeliveries", "countbatchretryevents"], "GET") => C::CountRetry,
+        (["eventdeliveries", id, "resend"], "PUT") => C::ResendDelivery(id),
+        (["eventdeliveries", _, "resend"], _) => return Err(NoCall::Method { allow: "PUT" }),
         (["eventdeliveries", id], "GET") => C::GetDelivery(id),
         (["eventdeliveries", id, "deliveryattempts"], "GET") => C::ListAttempts(id),
         (["eventdeliveries", delivery, "deliveryattempts", attempt], "GET") => {
@@ -183,6 +206,33 @@ mod tests {
                 "/api/v1/projects/p/events/dynamic",
                 in_project(ProjectCall::PushEvent(Kind::Dynamic)),
             ),
+            ("GET", "/api/v1/projects/p/events", in_project(ProjectCall::ListEvents)),
+            (
+                "PUT",
+                "/api/v1/projects/p/events/e/replay",
+                in_project(ProjectCall::ReplayEvent("e")),
+            ),
+            (
+                "POST",
+                "/api/v1/projects/p/events/batchreplay",
+                in_project(ProjectCall::ReplayEvents),
+            ),
+            (
+                "GET",
+                "/api/v1/projects/p/events/countbatchreplayevents",
+                in_project(ProjectCall::CountReplay),
+            ),
+            (
+                "PUT",
+                "/api/v1/projects/p/eventdeliveries/d/resend",
+                in_project(ProjectCall::ResendDelivery("d")),
+            ),
+            (
+                "POST",
+                "/api/v1/projects/p/eventdeliveries/batchretry",
+                in_project(ProjectCall::RetryDeliveries),
+            ),
+            ("GET", "/api/v1/projects/p/events/batchreplay", Err(NoCall::Method { allow: "POST" })),
             ("POST", "/api/v1/projects/p/events/batch", in_project(ProjectCall::PushEvents)),
             ("GET", "/api/v1/projects/p/events/e", in_project(ProjectCall::GetEvent("e"))),
             (

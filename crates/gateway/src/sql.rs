@@ -546,14 +546,14 @@ pub fn insert_duplicates(rows: Value) -> Statement {
     )
 }
 
-/// Inserts the deliveries `[project, id, event, subscription, endpoint, source, type, mode, now]` of events
+/// Inserts the deliveries `[project, id, event, subscription, endpoint, source, type, mode, now, replay or null]` of events
 /// that were inserted. What is there already stays as it is.
 pub fn insert_deliveries(rows: Value) -> Statement {
     statement(
         "INSERT INTO deliveries (project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, delivery_mode, \
-         status, created_at, updated_at) \
+         status, created_at, updated_at, replay) \
          SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, \
-         j.value ->> 7, 'Scheduled', j.value ->> 8, j.value ->> 8 FROM json_each(?1) AS j \
+         j.value ->> 7, 'Scheduled', j.value ->> 8, j.value ->> 8, j.value ->> 9 FROM json_each(?1) AS j \
          WHERE EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 2) \
          ON CONFLICT (project_id, id) DO NOTHING",
         [rows.into()],
@@ -602,7 +602,7 @@ pub fn insert_dead_letter(
 // --- Dispatching ---
 
 const DELIVERY_COLUMNS: &str = "project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, \
-    delivery_mode, status, description, attempts, attempt, due_at, created_at, updated_at";
+    delivery_mode, status, description, attempts, attempt, due_at, created_at, updated_at, replay";
 const EVENT_COLUMNS: &str = "project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
     idempotency_key, body, is_base64, body_key, status, failure_reason, verification, target, broker_message_id";
 
@@ -740,18 +740,6 @@ pub fn delivery(project_id: &str, id: &str) -> Statement {
     }
 }
 
-/// The deliveries of one event. They carry its time, so they stand between the two uids of
-/// [`same_moment`](crate::ids::same_moment).
-pub fn deliveries_of(project_id: &str, event_id: &str, low: &str, high: &str) -> Statement {
-    Statement {
-        sql: format!(
-            "SELECT {DELIVERY_COLUMNS} FROM deliveries \
-             WHERE project_id = ?1 AND id BETWEEN ?3 AND ?4 AND event_id = ?2 ORDER BY id DESC LIMIT 1001"
-        ),
-        params: vec![project_id.into(), event_id.into(), low.into(), high.into()],
-    }
-}
-
 /// The attempts of a delivery before its last, oldest first.
 pub fn earlier_attempts(delivery_id: &str) -> Statement {
     statement("SELECT doc FROM attempts WHERE delivery_id = ?1 ORDER BY n", [delivery_id.into()])
@@ -761,6 +749,8 @@ pub fn earlier_attempts(delivery_id: &str) -> Statement {
 pub(crate) mod tests {
     use rusqlite::types::Value as SqlValue;
     use rusqlite::{Connection, params_from_iter};
+
+    use crate::search::Search;
 
     use super::*;
 
@@ -1035,8 +1025,25 @@ pub(crate) mod tests {
             ),
             (look(1, 2), "deliveries_to_look_at"),
             (
-                deliveries_of("p", "e", "a", "b"),
-                "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
+                search(&Search::deliveries("eventId=e").unwrap(), "p", None, &[]),
+                "SEARCH t USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
+            ),
+            (
+                search(
+                    &Search::events("sourceId=s&endpointId=e&perPage=5").unwrap(),
+                    "p",
+                    Some("b"),
+                    &[],
+                ),
+                "SEARCH t USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
+            ),
+            (
+                search(&Search::events("endpointId=e").unwrap(), "p", None, &[]),
+                "USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
+            ),
+            (
+                scan_end(&Search::events("sourceId=s").unwrap(), "p", 5).unwrap(),
+                "SEARCH t USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
             ),
             (Journal::at(0).waiting(), "SEARCH j USING INTEGER PRIMARY KEY (rowid>?)"),
             (subscriptions_of(&[("p", "s")]), "subscriptions_by_source"),

@@ -1,6 +1,31 @@
 //! Events, their deliveries and the attempts.
 
+use inlet_gateway::api::Pagination;
+use inlet_gateway::route::Owned;
+use inlet_gateway::search::Search;
+
 use super::*;
+
+/// A page of rows.
+struct Found<T> {
+    rows: Vec<T>,
+    pagination: Pagination,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Id {
+    pub(super) id: String,
+}
+
+/// An answer whose JSON is written already.
+pub(super) fn json_text(text: String) -> Reply {
+    Reply {
+        status: 200,
+        content_type: "application/json".into(),
+        headers: Vec::new(),
+        body: text.into_bytes(),
+    }
+}
 
 impl Caller<'_> {
     pub(super) async fn get_event(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
@@ -22,12 +47,7 @@ impl Caller<'_> {
         let text = format!(
             "{{\"status\":true,\"message\":\"Endpoint event fetched successfully\",\"data\":{data}}}"
         );
-        Ok(Reply {
-            status: 200,
-            content_type: "application/json".into(),
-            headers: Vec::new(),
-            body: text.into_bytes(),
-        })
+        Ok(json_text(text))
     }
 
     pub(super) async fn delivery(&self, project: &Project, id: &str) -> Result<Delivery, Refusal> {
@@ -36,32 +56,85 @@ impl Caller<'_> {
         Ok(delivery.ok_or_else(|| ApiError::not_found("event delivery not found"))?)
     }
 
+    pub(super) async fn list_events(&self, project: &Project) -> Result<Reply, Refusal> {
+        let mut search = Search::events(&self.query)?;
+        self.know_owner(project, &mut search).await?;
+        let found: Found<StoredEvent> =
+            self.search(project, &search, |event: &StoredEvent| event.id.as_str()).await?;
+        let shown: Vec<String> = found.rows.iter().map(StoredEvent::present_in_list).collect();
+        let text = format!(
+            "{{\"status\":true,\"message\":\"App events fetched successfully\",\"data\":{{\"content\":[{}],\"pagination\":{}}}}}",
+            shown.join(","),
+            json!(found.pagination)
+        );
+        Ok(json_text(text))
+    }
+
     pub(super) async fn list_deliveries(&self, project: &Project) -> Answered {
-        let event_id = query_value(&self.query, "eventId").unwrap_or_default();
-        if event_id.is_empty() {
-            return Err(
-                ApiError::bad_request("eventId:name the event whose deliveries you want").into()
-            );
-        }
-        let deliveries: Vec<Delivery> = match same_moment(&event_id) {
-            Some((low, high)) => {
-                let statement = sql::deliveries_of(&project.uid, &event_id, &low, &high);
-                self.bindings.events(project.shard)?.rows(&statement).await?
-            }
-            None => Vec::new(),
-        };
+        let search = Search::deliveries(&self.query)?;
+        let found: Found<Delivery> =
+            self.search(project, &search, |delivery: &Delivery| delivery.id.as_str()).await?;
         let strategy = &project.config.strategy;
-        let items = deliveries
-            .iter()
-            .map(|delivery| (delivery.id.clone(), delivery.present(strategy)))
-            .collect();
-        let all =
-            PageQuery { per_page: api::PER_PAGE_MAX, direction: Direction::Next, cursor: None };
-        Ok(Answer::ok(
-            200,
-            "Event deliveries fetched successfully",
-            json!(Page::new(&all, items, false)),
-        ))
+        let shown: Vec<Value> =
+            found.rows.iter().map(|delivery| delivery.present(strategy)).collect();
+        let data = json!({"content": shown, "pagination": found.pagination});
+        Ok(Answer::ok(200, "Event deliveries fetched successfully", data))
+    }
+
+    /// Resolves `ownerId` to the owner's endpoints.
+    pub(super) async fn know_owner(
+        &self,
+        project: &Project,
+        search: &mut Search,
+    ) -> Result<(), Refusal> {
+        if let Some(owner) = &search.owner {
+            let statement = sql::endpoints_of_owners(&[(&project.uid, owner)]);
+            let owned: Vec<Owned> = self.bindings.db()?.rows(&statement).await?;
+            let endpoints: Vec<String> = owned.into_iter().map(|one| one.endpoint_id).collect();
+            search.of_owner(&endpoints);
+        }
+        Ok(())
+    }
+
+    /// Where the rows end that one page, or one step through many, may look at.
+    pub(super) async fn scan_end(
+        &self,
+        project: &Project,
+        search: &Search,
+        rows: Option<u64>,
+    ) -> Result<Option<String>, Refusal> {
+        let end = rows.and_then(|rows| sql::scan_end(search, &project.uid, rows));
+        let Some(end) = end else { return Ok(None) };
+        let end: Option<Id> = self.bindings.events(project.shard)?.row(&end).await?;
+        Ok(end.map(|end| end.id))
+    }
+
+    async fn search<T: DeserializeOwned>(
+        &self,
+        project: &Project,
+        search: &Search,
+        id: impl Fn(&T) -> &str,
+    ) -> Result<Found<T>, Refusal> {
+        let end = self.scan_end(project, search, search.scan_rows()).await?;
+        let events = self.bindings.events(project.shard)?;
+        let mut rows: Vec<T> =
+            events.rows(&sql::search(search, &project.uid, end.as_deref(), &[])).await?;
+        let ids: Vec<String> = rows.iter().map(|row| id(row).to_owned()).collect();
+        // Nothing stands before a first page.
+        let first = search.page.cursor.as_ref().and_then(|cursor| ids.first().or(Some(cursor)));
+        let has_before = match first {
+            Some(first) if search.page.direction == Direction::Next => {
+                let before = sql::has_before(search, &project.uid, first);
+                events.row::<ListId>(&before).await?.is_some()
+            }
+            _ => false,
+        };
+        let (pagination, shown, is_turned) = search.pagination(&ids, end.as_deref(), has_before);
+        rows.truncate(shown);
+        if is_turned {
+            rows.reverse();
+        }
+        Ok(Found { rows, pagination })
     }
 
     /// The attempts of a delivery, oldest first.

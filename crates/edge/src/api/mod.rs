@@ -4,6 +4,7 @@ mod endpoints;
 mod events;
 mod projects;
 mod push;
+mod replay;
 mod sources;
 mod subscriptions;
 
@@ -13,7 +14,7 @@ use inlet_gateway::api::{self, Answer, ApiError, Direction, Page, PageQuery};
 use inlet_gateway::deliver::{Attempt, Delivery};
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
-use inlet_gateway::ids::same_moment;
+use inlet_gateway::fields::{Fields, FromFields};
 use inlet_gateway::payload::query_value;
 use inlet_gateway::project::{BODY_MAX_BYTES_LIMIT, NewApiKey, Project};
 use inlet_gateway::providers;
@@ -271,6 +272,14 @@ impl Caller<'_> {
             C::PushEvent(kind) => return self.push_event(&project, kind).await,
             C::PushEvents => self.push_events(&project).await?,
             C::GetEvent(id) => return self.get_event(&project, id).await,
+            C::ListEvents => return self.list_events(&project).await,
+            C::ReplayEvent(id) => return self.replay_event(&project, id).await,
+            C::ReplayEvents => self.replay_events(&project).await?,
+            C::CountReplay => self.count_replay(&project).await?,
+            C::ResendDelivery(id) => self.resend_delivery(&project, id).await?,
+            C::ForceResend => self.force_resend(&project).await?,
+            C::RetryDeliveries => self.retry_deliveries(&project).await?,
+            C::CountRetry => self.count_retry(&project).await?,
             C::ListDeliveries => self.list_deliveries(&project).await?,
             C::GetDelivery(id) => self.get_delivery(&project, id).await?,
             C::ListAttempts(delivery) => self.list_attempts(&project, delivery).await?,

@@ -1,10 +1,12 @@
 //! Events and deliveries: whom pushed events are for, lists, replays.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Statement, doc, statement};
+use super::{DELIVERY_COLUMNS, EVENT_COLUMNS, Param, Statement, doc, statement};
+use crate::api::Direction;
 use crate::endpoint::Endpoint;
 use crate::push::DYNAMIC_NAME;
+use crate::search::{Kind, Search};
 use crate::subscription::Subscription;
 
 /// The subscriptions of endpoints, as `doc`; `endpoints` are pairs of project and endpoint.
@@ -88,6 +90,155 @@ pub fn subscribe_dynamic(subscription: &Subscription) -> Vec<Statement> {
     ]
 }
 
+// --- Lists ---
+
+/// Payloads up to this many bytes stand in a list.
+const LISTED_BODY_MAX_BYTES: u64 = 16_384;
+
+fn table(search: &Search) -> &'static str {
+    match search.kind {
+        Kind::Events => "events",
+        Kind::Deliveries => "deliveries",
+    }
+}
+
+/// The rows that a search starts from: `(condition, params)`.
+fn range(search: &Search, project_id: &str) -> (String, Vec<Param>) {
+    let mut params =
+        vec![project_id.into(), search.low.as_str().into(), search.high.as_str().into()];
+    let mut sql = String::from("t.project_id = ?1 AND t.id >= ?2 AND t.id <= ?3");
+    if let Some(cursor) = &search.page.cursor {
+        let compare = match (search.page.direction, search.goes_down()) {
+            (Direction::Next, true) => "<=",
+            (Direction::Next, false) => ">=",
+            (Direction::Prev, true) => "<",
+            (Direction::Prev, false) => ">",
+        };
+        params.push(cursor.as_str().into());
+        sql.push_str(&format!(" AND t.id {compare} ?4"));
+    }
+    (sql, params)
+}
+
+fn order(search: &Search) -> &'static str {
+    if search.goes_down() { "DESC" } else { "ASC" }
+}
+
+/// Where the rows end that a page may look at, as `id`: for the next page the first that it may not, because a cursor
+/// includes its row; for the page before the last that it may. No row when they do not end before the list does, `None` when
+/// there is no such limit.
+pub fn scan_end(search: &Search, project_id: &str, rows: u64) -> Option<Statement> {
+    let (condition, params) = range(search, project_id);
+    let offset = match search.page.direction {
+        Direction::Next => rows,
+        Direction::Prev => rows.checked_sub(1)?,
+    };
+    let (table, order) = (table(search), order(search));
+    let sql = format!(
+        "SELECT t.id AS id FROM {table} AS t WHERE {condition} ORDER BY t.id {order} LIMIT 1 OFFSET {offset}"
+    );
+    Some(Statement { sql, params })
+}
+
+/// All of a search but its columns: `(from and where, params)`. `end` is what [`scan_end`] found.
+fn found(search: &Search, project_id: &str, end: Option<&str>) -> (String, Vec<Param>) {
+    let (mut condition, mut params) = range(search, project_id);
+    if let Some(end) = end {
+        let compare = match (search.page.direction, search.goes_down()) {
+            (Direction::Next, true) => ">",
+            (Direction::Next, false) => "<",
+            (Direction::Prev, true) => ">=",
+            (Direction::Prev, false) => "<=",
+        };
+        params.push(end.into());
+        condition.push_str(&format!(" AND t.id {compare} ?{}", params.len()));
+    }
+    for wanted in &search.conditions {
+        params.push(wanted.param.as_str().into());
+        let sql = wanted.sql.replace("{}", &format!("?{}", params.len()));
+        condition.push_str(&format!(" AND {sql}"));
+    }
+    (format!("FROM {} AS t WHERE {condition}", table(search)), params)
+}
+
+/// One page and a row: whole rows, but for large payloads of events, whose `body_key` is then set. `columns` are read
+/// instead when there are any.
+pub fn search(search: &Search, project_id: &str, end: Option<&str>, columns: &[&str]) -> Statement {
+    let (from, params) = found(search, project_id, end);
+    let columns: Vec<String> = match (search.kind, columns) {
+        (_, [_, ..]) => columns.iter().map(|column| format!("t.{column} AS {column}")).collect(),
+        (Kind::Deliveries, []) => DELIVERY_COLUMNS
+            .split(", ")
+            .map(|column| format!("t.{column} AS {column}"))
+            .collect(),
+        (Kind::Events, []) => EVENT_COLUMNS
+            .split(", ")
+            .map(|column| match column {
+                "body" => format!(
+                    "CASE WHEN length(t.body) <= {LISTED_BODY_MAX_BYTES} THEN t.body ELSE '' END AS body"
+                ),
+                "body_key" => format!(
+                    "CASE WHEN length(t.body) <= {LISTED_BODY_MAX_BYTES} THEN t.body_key ELSE 'large' END AS body_key"
+                ),
+                column => format!("t.{column} AS {column}"),
+            })
+            .collect(),
+    };
+    let (columns, order, limit) = (columns.join(", "), order(search), search.page.limit());
+    Statement {
+        sql: format!("SELECT {columns} {from} ORDER BY t.id {order} LIMIT {limit}"),
+        params,
+    }
+}
+
+/// How many rows a search finds, as `n`, up to `most`.
+pub fn count(search: &Search, project_id: &str, end: Option<&str>, most: u64) -> Statement {
+    let (from, params) = found(search, project_id, end);
+    Statement { sql: format!("SELECT count(*) AS n FROM (SELECT 1 {from} LIMIT {most})"), params }
+}
+
+/// Whether the list has a row before `id`, by the range alone.
+pub fn has_before(search: &Search, project_id: &str, id: &str) -> Statement {
+    let compare = if search.ascending { "<" } else { ">" };
+    let sql = format!(
+        "SELECT 1 AS found FROM {} AS t WHERE t.project_id = ?1 AND t.id >= ?2 AND t.id <= ?3 AND t.id {compare} ?4 LIMIT 1",
+        table(search)
+    );
+    let params =
+        vec![project_id.into(), search.low.as_str().into(), search.high.as_str().into(), id.into()];
+    Statement { sql, params }
+}
+
+// --- Again ---
+
+/// Notes that events, pairs of project and event, have somebody who wants them after all.
+pub fn note_wanted(events: Value) -> Statement {
+    statement(
+        "UPDATE events SET status = 'Success', failure_reason = '' \
+         WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) AND status = 'Failure'",
+        [events.into()],
+    )
+}
+
+/// Puts deliveries that are over back to their start, if they have one of `statuses`, and under the eye of the sweep. `ids`
+/// are pairs of project and delivery. Those it did come back.
+pub fn reschedule(ids: Value, statuses: &[&str], now_ms: u64, look_at: u64) -> Statement {
+    statement(
+        "UPDATE deliveries SET status = 'Scheduled', description = '', due_at = NULL, lease_until = NULL, look_at = ?4, \
+         updated_at = ?3 WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) \
+         AND status IN (SELECT value FROM json_each(?2)) RETURNING project_id, id, endpoint_id",
+        [ids.into(), json!(statuses).into(), now_ms.into(), look_at.into()],
+    )
+}
+
+/// Those of these deliveries that have a status, as `id`.
+pub fn deliveries_by_id(project_id: &str, ids: Value, status: &str) -> Statement {
+    statement(
+        "SELECT id FROM deliveries WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2)) AND status = ?3",
+        [project_id.into(), ids.into(), status.into()],
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +296,165 @@ mod tests {
         }
         let rows = run(&db, &statement("SELECT count(*) AS n FROM endpoints", []));
         assert_eq!(rows[0]["n"], 1);
+    }
+
+    /// Twenty events of two sources, `e00` (the oldest) to `e19`, as ids of one project.
+    fn twenty() -> (rusqlite::Connection, Vec<String>) {
+        let db = database();
+        let ids: Vec<String> = (0..20).map(|n| crate::ids::lowest(1000 * n)).collect();
+        let rows: Vec<Value> = (0u64..20)
+            .zip(&ids)
+            .map(|(n, id)| {
+                let body = json!({"n": n, "deep": {"is": n % 2 == 0}, "text": format!("Text {n}")});
+                json!([
+                    "p",
+                    id,
+                    format!("s{}", n % 2),
+                    "m",
+                    "t",
+                    1000 * n,
+                    null,
+                    "[]",
+                    "",
+                    null,
+                    0,
+                    null,
+                    "Success",
+                    "",
+                    body.to_string()
+                ])
+            })
+            .collect();
+        run(&db, &crate::sql::insert_events(json!(rows), None));
+        let rows: Vec<Value> = (0..20)
+            .zip(&ids)
+            .map(|(n, id)| {
+                let own = crate::ids::delivery_uid(id, "sub");
+                json!(["p", own, id, "sub", format!("e{}", n % 4), "s", "t", "at_least_once", 5])
+            })
+            .collect();
+        run(&db, &crate::sql::insert_deliveries(json!(rows)));
+        (db, ids)
+    }
+
+    /// All pages of a list, as the numbers of the events, and how many pages there were.
+    fn all_pages(
+        db: &rusqlite::Connection,
+        ids: &[String],
+        query: &str,
+        scan: u64,
+    ) -> (Vec<usize>, usize) {
+        let (mut numbers, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let asked = Search::events(&format!("{query}&next_page_cursor={cursor}")).unwrap();
+            let end = asked.scan_rows().and_then(|_| scan_end(&asked, "p", scan));
+            let end = end.and_then(|end| Some(run(db, &end).first()?["id"].as_str()?.to_owned()));
+            let rows = run(db, &search(&asked, "p", end.as_deref(), &[]));
+            let found: Vec<String> =
+                rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+            let (pagination, shown, _) = asked.pagination(&found, end.as_deref(), false);
+            let number = |id: &String| ids.iter().position(|have| have == id).unwrap();
+            numbers.extend(found[..shown].iter().map(number));
+            pages += 1;
+            assert!(pages < 50, "the cursor does not move");
+            if !pagination.has_next_page {
+                return (numbers, pages);
+            }
+            cursor = pagination.next_page_cursor;
+        }
+    }
+
+    #[test]
+    fn pages_show_each_event_once_however_few_rows_they_may_look_at() {
+        let (db, ids) = twenty();
+        let newest =
+            |step: usize, of: usize| (0..20).rev().filter(|n| n % step == of).collect::<Vec<_>>();
+        for scan in [1, 3, 7, 19, 20, 100] {
+            let all = |query: &str| all_pages(&db, &ids, query, scan).0;
+            assert_eq!(all("perPage=3"), newest(1, 0), "{scan}");
+            assert_eq!(all("perPage=3&sourceId=s1"), newest(2, 1), "{scan}");
+            assert_eq!(all("perPage=3&endpointId=e2"), newest(4, 2), "{scan}");
+            assert_eq!(all("sourceId=s1&sourceId=s0"), newest(1, 0), "{scan}");
+            let mut oldest = newest(2, 1);
+            oldest.reverse();
+            assert_eq!(all("perPage=3&sourceId=s1&sort=asc"), oldest, "{scan}");
+            assert_eq!(all("query=TEXT 1"), [19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 1], "{scan}");
+            assert_eq!(all("body={\"deep\":{\"is\":true},\"n\":4}"), [4], "{scan}");
+            assert_eq!(all("body={\"n\":\"4\"}"), [0; 0], "{scan}");
+            assert_eq!(all("body={\"deep\":{\"is\":1}}"), [0; 0], "{scan}");
+            assert_eq!(all("startDate=1970-01-01T00:00:05&endDate=1970-01-01T00:00:07"), [7, 6, 5]);
+        }
+        assert_eq!(all_pages(&db, &ids, "sourceId=none", 3), (vec![], 7));
+    }
+
+    #[test]
+    fn going_back_shows_what_was_shown_before() {
+        let (db, ids) = twenty();
+        for sort in ["asc", "desc"] {
+            let query = format!("perPage=3&sourceId=s1&sort={sort}");
+            let (mut expect, _) = all_pages(&db, &ids, &query, 100);
+            expect.truncate(expect.iter().position(|n| *n == 9).unwrap());
+            for scan in [1, 2, 5, 100] {
+                let (mut numbers, mut cursor) = (Vec::new(), ids[9].clone());
+                for _ in 0..50 {
+                    let asked = Search::events(&format!(
+                        "{query}&direction=prev&prev_page_cursor={cursor}"
+                    ))
+                    .unwrap();
+                    let end = scan_end(&asked, "p", scan).map(|end| run(&db, &end));
+                    let end = end.and_then(|rows| Some(rows.first()?["id"].as_str()?.to_owned()));
+                    let rows = run(&db, &search(&asked, "p", end.as_deref(), &["id"]));
+                    let found: Vec<String> =
+                        rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+                    let (pagination, shown, turned) =
+                        asked.pagination(&found, end.as_deref(), true);
+                    assert!(turned && pagination.has_next_page);
+                    let number = |id: &String| ids.iter().position(|have| have == id).unwrap();
+                    numbers.extend(found[..shown].iter().map(number));
+                    if !pagination.has_prev_page {
+                        break;
+                    }
+                    cursor = pagination.prev_page_cursor;
+                }
+                numbers.reverse();
+                assert_eq!(numbers, expect, "{sort} {scan}");
+            }
+        }
+    }
+
+    #[test]
+    fn counts_owners_and_deliveries_are_found() {
+        let (db, ids) = twenty();
+        let n = |asked: &Search| run(&db, &count(asked, "p", None, 8))[0]["n"].as_u64().unwrap();
+        assert_eq!(n(&Search::events("").unwrap()), 8);
+        assert_eq!(n(&Search::events("endpointId=e1").unwrap()), 5);
+        let mut owner = Search::events("ownerId=o").unwrap();
+        owner.of_owner(&["e1".into()]);
+        assert_eq!(n(&owner), 5);
+        let deliveries = |query: &str| n(&Search::deliveries(query).unwrap());
+        assert_eq!(deliveries(&format!("eventId={}", ids[3])), 1);
+        assert_eq!(deliveries("eventId=none"), 0);
+        assert_eq!(deliveries("endpointId=e1&status=Scheduled&subscriptionId=sub&eventType=t"), 5);
+        assert_eq!(deliveries("status=Failure"), 0);
+        assert_eq!(deliveries("idempotencyKey=k"), 0);
+        assert_eq!(deliveries("brokerMessageId=k"), 0);
+        let asked = Search::events("").unwrap();
+        assert_eq!(run(&db, &has_before(&asked, "p", &ids[19])).len(), 0);
+        assert_eq!(run(&db, &has_before(&asked, "p", &ids[18])).len(), 1);
+        let some = json!([crate::ids::delivery_uid(&ids[0], "sub"), "x"]);
+        assert_eq!(run(&db, &deliveries_by_id("p", some.clone(), "Scheduled")).len(), 1);
+        assert_eq!(run(&db, &deliveries_by_id("p", some, "Success")).len(), 0);
+    }
+
+    #[test]
+    fn only_what_is_over_is_put_back_to_its_start() {
+        let (db, ids) = twenty();
+        let id = crate::ids::delivery_uid(&ids[0], "sub");
+        let pairs = json!([["p", id]]);
+        assert_eq!(run(&db, &reschedule(pairs.clone(), &["Failure"], 1, 2)).len(), 0);
+        run(&db, &statement("UPDATE deliveries SET status = 'Failure', description = 'x'", []));
+        assert_eq!(run(&db, &reschedule(pairs.clone(), &["Failure"], 1, 2)).len(), 1);
+        assert_eq!(run(&db, &crate::sql::scheduled(pairs)).len(), 1);
+        assert_eq!(run(&db, &crate::sql::look(2, 3)).len(), 1);
     }
 }

@@ -1,0 +1,249 @@
+//! Delivering again: one event or delivery, or thousands.
+
+use inlet_gateway::endpoint::Status as EndpointStatus;
+use inlet_gateway::route::{Bell, bells, replay, scheduled};
+use inlet_gateway::search::{SCAN_ROWS, Search};
+use inlet_gateway::wire::Meta;
+
+use super::events::{Id, json_text};
+use super::*;
+use crate::router::{Waiting, directory};
+use crate::store::rows;
+use crate::{bell, chance};
+
+/// Events or deliveries that one call takes up; past that its answer has a cursor to go on with.
+const AGAIN_MAX: usize = 10_000;
+/// How many of them one transaction takes.
+const AGAIN_TOGETHER: usize = 200;
+/// Rows that one call looks at for them.
+const AGAIN_SCAN_ROWS: u64 = 20 * SCAN_ROWS;
+/// Ids in one `forceresend`.
+const IDS_MAX: usize = 1_000;
+/// What may be retried.
+const OVER: &[&str] = &["Failure", "Discarded"];
+
+struct Ids(Vec<String>);
+
+impl FromFields for Ids {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let ids = fields.texts("ids")?.unwrap_or_default();
+        if ids.is_empty() || IDS_MAX < ids.len() {
+            return Err(ApiError::bad_request(format!(
+                "Request is invalid: ids holds from 1 to {IDS_MAX} ids of deliveries"
+            )));
+        }
+        Ok(Self(ids))
+    }
+}
+
+impl Caller<'_> {
+    pub(super) async fn replay_event(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
+        let events = self.bindings.events(project.shard)?;
+        let stored: Option<StoredEvent> = events.row(&sql::event(&project.uid, id)).await?;
+        let mut event = stored.ok_or_else(|| ApiError::not_found("event not found"))?;
+        let (replay_id, count) = self.replay(project, &[event.meta(project.shard)]).await?;
+        if count == 0 {
+            let text = "no subscription matches this event, so there is nobody to deliver it to";
+            return Err(ApiError::bad_request(text).into());
+        }
+        event.status = "Success".into();
+        event.failure_reason = String::new();
+        let data = event.present_in_list();
+        Ok(json_text(format!(
+            "{{\"status\":true,\"message\":\"Endpoint event replayed successfully\",\"data\":{data},\"replay_id\":\"{replay_id}\"}}"
+        )))
+    }
+
+    /// Makes new deliveries of events. They are durable, and watched, when this returns.
+    async fn replay(&self, project: &Project, metas: &[Meta]) -> Result<(String, usize), Refusal> {
+        let directory = directory(metas.iter(), self.bindings).await?;
+        let now = now_ms();
+        let replay_id = chance::uid(now);
+        let (routing, count) = replay(metas, &directory, now, &replay_id);
+        if count == 0 {
+            return Ok((replay_id, 0));
+        }
+        let mut statements = routing.statements;
+        let writes = statements.len();
+        statements.extend(scheduled(&routing.deliveries));
+        let results = self.bindings.events(project.shard)?.batch(&statements).await?;
+        let mut waiting = Vec::new();
+        for result in results.iter().skip(writes) {
+            waiting.extend(rows::<Waiting>(result)?.into_iter().map(Waiting::into_parts));
+        }
+        self.ring(bells(project.shard, waiting)).await;
+        log::info(
+            "replayed",
+            json!({"project_id": project.uid, "replay_id": replay_id, "events": count}),
+        );
+        Ok((replay_id, count))
+    }
+
+    /// Rings for deliveries that the sweep watches: should a bell be lost, they are only later.
+    async fn ring(&self, bells: Vec<Bell>) {
+        bell::ring_dispatcher(&bells, 0, self.bindings).await.unwrap_or_default();
+    }
+
+    async fn replay_search(&self, project: &Project) -> Result<Search, Refusal> {
+        let mut search = Search::events(&self.query)?;
+        if search.reads_bodies {
+            return Err(
+                ApiError::bad_request("batch replay does not support search filters").into()
+            );
+        }
+        self.know_owner(project, &mut search).await?;
+        Ok(search)
+    }
+
+    pub(super) async fn replay_events(&self, project: &Project) -> Answered {
+        let mut search = self.replay_search(project).await?;
+        search.page.direction = Direction::Next;
+        search.page.per_page = AGAIN_TOGETHER;
+        let events = self.bindings.events(project.shard)?;
+        let (mut replayed, mut failed) = (0, 0);
+        let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
+        let mut go_on = None;
+        loop {
+            let page = sql::search(&search, &project.uid, end.as_deref(), &[]);
+            let mut found: Vec<StoredEvent> = events.rows(&page).await?;
+            let extra = (AGAIN_TOGETHER < found.len()).then(|| found.pop()).flatten();
+            let metas: Vec<Meta> = found.iter().map(|event| event.meta(project.shard)).collect();
+            let (_, count) = self.replay(project, &metas).await?;
+            replayed += count;
+            failed += metas.len() - count;
+            let Some(extra) = extra else {
+                break;
+            };
+            search.page.cursor = Some(extra.id.clone());
+            if AGAIN_MAX <= replayed + failed {
+                go_on = Some(extra.id);
+                break;
+            }
+        }
+        let go_on = go_on.or(end);
+        let data = go_on.map_or(Value::Null, |cursor| json!({"next_page_cursor": cursor}));
+        Ok(Answer::ok(200, &format!("{replayed} successful, {failed} failed"), data))
+    }
+
+    pub(super) async fn count_replay(&self, project: &Project) -> Answered {
+        let search = self.replay_search(project).await?;
+        let data = self.count(project, &search).await?;
+        Ok(Answer::ok(200, "events count successful", data))
+    }
+
+    /// How many rows a search finds. `is_complete` is false when there were more to look at than one call does.
+    async fn count(&self, project: &Project, search: &Search) -> Result<Value, Refusal> {
+        #[derive(Deserialize)]
+        struct Count {
+            n: u64,
+        }
+        let end = self.scan_end(project, search, Some(AGAIN_SCAN_ROWS)).await?;
+        let statement = sql::count(search, &project.uid, end.as_deref(), AGAIN_SCAN_ROWS);
+        let found: Option<Count> = self.bindings.events(project.shard)?.row(&statement).await?;
+        let n = found.map_or(0, |found| found.n);
+        Ok(json!({"num": n, "is_complete": end.is_none()}))
+    }
+
+    pub(super) async fn resend_delivery(&self, project: &Project, id: &str) -> Answered {
+        let delivery = self.delivery(project, id).await?;
+        match delivery.status.as_str() {
+            "Success" => return Err(ApiError::bad_request("event already sent").into()),
+            status if !OVER.contains(&status) => {
+                let text = "cannot resend event that did not fail previously";
+                return Err(ApiError::bad_request(text).into());
+            }
+            _ => {}
+        }
+        let statement = sql::endpoint(&project.uid, &delivery.endpoint_id);
+        let endpoint: Option<Doc> = self.bindings.db()?.row(&statement).await?;
+        let endpoint: Endpoint =
+            endpoint.ok_or_else(|| ApiError::bad_request("endpoint not found"))?.read()?;
+        let is = match endpoint.status {
+            EndpointStatus::Active => None,
+            EndpointStatus::Paused => Some("paused"),
+            EndpointStatus::Inactive => Some("inactive"),
+        };
+        if let Some(is) = is {
+            return Err(ApiError::bad_request(format!("the endpoint is currently {is}")).into());
+        }
+        self.reschedule(project, &[delivery.id], OVER).await?;
+        let shown = self.delivery(project, id).await?.present(&project.config.strategy);
+        Ok(Answer::ok(200, "App event processed for retry successfully", shown))
+    }
+
+    /// Puts deliveries back to their start and rings for them; says how many.
+    async fn reschedule(
+        &self,
+        project: &Project,
+        ids: &[String],
+        statuses: &[&str],
+    ) -> Result<usize, Refusal> {
+        let pairs: Vec<(&str, &str)> =
+            ids.iter().map(|id| (project.uid.as_str(), id.as_str())).collect();
+        let now = now_ms();
+        let look_at = now + self.bindings.settings.sweep_after_ms;
+        let statement = sql::reschedule(json!(pairs), statuses, now, look_at);
+        let waiting: Vec<Waiting> = self.bindings.events(project.shard)?.rows(&statement).await?;
+        let count = waiting.len();
+        self.ring(bells(project.shard, waiting.into_iter().map(Waiting::into_parts).collect()))
+            .await;
+        Ok(count)
+    }
+
+    pub(super) async fn force_resend(&self, project: &Project) -> Answered {
+        let Ids(mut ids) = api::parse(&self.body)?;
+        ids.sort();
+        ids.dedup();
+        let statement = sql::deliveries_by_id(&project.uid, json!(ids), "Success");
+        let successful: Vec<Id> = self.bindings.events(project.shard)?.rows(&statement).await?;
+        if successful.len() < ids.len() {
+            let text = "only successful events can be force resent";
+            return Err(ApiError::bad_request(text).into());
+        }
+        let mut resent = 0;
+        for some in ids.chunks(AGAIN_TOGETHER) {
+            resent += self.reschedule(project, some, &["Success"]).await?;
+        }
+        let text = format!("{resent} successful, {} failed", ids.len() - resent);
+        Ok(Answer::ok(200, &text, Value::Null))
+    }
+
+    fn retry_search(&self) -> Result<Search, Refusal> {
+        let mut search = Search::deliveries(&self.query)?;
+        search.only(OVER);
+        Ok(search)
+    }
+
+    pub(super) async fn retry_deliveries(&self, project: &Project) -> Answered {
+        let mut search = self.retry_search()?;
+        search.page.direction = Direction::Next;
+        search.page.per_page = AGAIN_TOGETHER;
+        let events = self.bindings.events(project.shard)?;
+        let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
+        let (mut seen, mut retried, mut go_on) = (0, 0, None);
+        loop {
+            let page = sql::search(&search, &project.uid, end.as_deref(), &["id"]);
+            let mut ids: Vec<String> =
+                events.rows::<Id>(&page).await?.into_iter().map(|row| row.id).collect();
+            let extra = (AGAIN_TOGETHER < ids.len()).then(|| ids.pop()).flatten();
+            seen += ids.len();
+            retried += self.reschedule(project, &ids, OVER).await?;
+            let Some(extra) = extra else {
+                break;
+            };
+            search.page.cursor = Some(extra.clone());
+            if AGAIN_MAX <= seen {
+                go_on = Some(extra);
+                break;
+            }
+        }
+        let data = json!({"num": retried, "next_page_cursor": go_on.or(end).unwrap_or_default()});
+        Ok(Answer::ok(200, "Batch retry processing", data))
+    }
+
+    pub(super) async fn count_retry(&self, project: &Project) -> Answered {
+        let search = self.retry_search()?;
+        let data = self.count(project, &search).await?;
+        Ok(Answer::ok(200, "event deliveries count successful", data))
+    }
+}

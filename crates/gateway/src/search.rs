@@ -1,0 +1,375 @@
+//! What the lists of events and deliveries are asked for.
+//!
+//! Ids begin with the time of their event, so a list by time is a range of the key. A filter that no key serves looks at
+//! [`SCAN_ROWS`] rows for one page at most; when they did not fill it, its cursor goes on where they ended.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::{ApiError, Direction, PageQuery, Pagination};
+use crate::ids;
+use crate::payload::query_value;
+use crate::time::parse_rfc3339;
+
+/// Rows that one page of a filtered list looks at.
+pub const SCAN_ROWS: u64 = 5_000;
+/// The same when it has to look into payloads.
+pub const SCAN_BODIES: u64 = 1_000;
+/// Values of one repeated filter.
+const VALUES_MAX: usize = 100;
+/// Fields of a `body` filter.
+const BODY_FIELDS_MAX: usize = 20;
+const TEXT_MAX_CHARS: usize = 256;
+
+/// A condition of a statement: SQL in which `{}` stands for the parameter, and the parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    pub sql: String,
+    pub param: String,
+}
+
+impl Condition {
+    fn new(sql: impl Into<String>, param: impl Into<String>) -> Self {
+        Self { sql: sql.into(), param: param.into() }
+    }
+}
+
+/// Which table a list goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Events,
+    Deliveries,
+}
+
+/// A list of events or deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    pub kind: Kind,
+    pub page: PageQuery,
+    /// Oldest first.
+    pub ascending: bool,
+    /// The range of ids, both included.
+    pub low: String,
+    pub high: String,
+    pub conditions: Vec<Condition>,
+    /// Whether a condition reads payloads.
+    pub reads_bodies: bool,
+    /// `ownerId`: to be made a condition by [`Search::of_owner`].
+    pub owner: Option<String>,
+}
+
+impl Search {
+    /// Reads the query of a list of events: `sourceId`, `endpointId` (each may be repeated), `idempotencyKey`,
+    /// `brokerMessageId`, `ownerId`, `startDate`, `endDate`, `query`, `body`, `sort` and the page.
+    pub fn events(query: &str) -> Result<Self, ApiError> {
+        let mut search = Self::of(Kind::Events, query)?;
+        search.any_of("t.source_id", &values(query, "sourceId")?);
+        let endpoints = values(query, "endpointId")?;
+        if !endpoints.is_empty() {
+            search.push(delivered_to(), json!(endpoints).to_string());
+        }
+        search.equal("t.idempotency_key", value(query, "idempotencyKey"));
+        search.equal("t.broker_message_id", value(query, "brokerMessageId"));
+        search.any_of("t.event_type", &values(query, "eventType")?);
+        search.any_of("t.status", &values(query, "status")?);
+        search.owner = value(query, "ownerId");
+        if let Some(text) = value(query, "query").or_else(|| value(query, "q")) {
+            if TEXT_MAX_CHARS < text.chars().count() {
+                return Err(ApiError::bad_request(format!(
+                    "query:at most {TEXT_MAX_CHARS} characters"
+                )));
+            }
+            search.push("instr(lower(t.body), lower({})) > 0", text);
+            search.reads_bodies = true;
+        }
+        if let Some(text) = value(query, "body") {
+            let condition = body_condition(&text)?;
+            search.conditions.push(condition);
+            search.reads_bodies = true;
+        }
+        Ok(search)
+    }
+
+    /// Reads the query of a list of deliveries: `eventId`, `subscriptionId`, `endpointId`, `status`, `eventType` (which may be
+    /// repeated), `idempotencyKey`, `brokerMessageId`, `startDate`, `endDate`, `sort` and the page.
+    pub fn deliveries(query: &str) -> Result<Self, ApiError> {
+        let mut search = Self::of(Kind::Deliveries, query)?;
+        if let Some(event) = value(query, "eventId") {
+            // Deliveries carry the time of their event; what is no uid has none.
+            let (low, high) = ids::same_moment(&event).unwrap_or(("~".into(), String::new()));
+            search.low = search.low.max(low);
+            search.high = search.high.min(high);
+            search.push("t.event_id = {}", event);
+        }
+        search.any_of("t.subscription_id", &values(query, "subscriptionId")?);
+        search.any_of("t.endpoint_id", &values(query, "endpointId")?);
+        search.any_of("t.event_type", &values(query, "eventType")?);
+        let statuses = values(query, "status")?;
+        let known = ["Scheduled", "Processing", "Discarded", "Failure", "Success", "Retry"];
+        if let Some(wrong) = statuses.iter().find(|status| !known.contains(&status.as_str())) {
+            let text = format!("status:{wrong} is none of {}", known.join(", "));
+            return Err(ApiError::bad_request(text));
+        }
+        search.any_of("t.status", &statuses);
+        for (name, column) in
+            [("idempotencyKey", "idempotency_key"), ("brokerMessageId", "broker_message_id")]
+        {
+            if let Some(value) = value(query, name) {
+                search.push(
+                    format!(
+                        "EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = t.project_id AND e.id = t.event_id \
+                         AND e.{column} = {{}})"
+                    ),
+                    value,
+                );
+            }
+        }
+        Ok(search)
+    }
+
+    fn of(kind: Kind, query: &str) -> Result<Self, ApiError> {
+        let start = date(query, "startDate")?;
+        let end = date(query, "endDate")?;
+        if let (Some(start), Some(end)) = (start, end)
+            && end < start
+        {
+            return Err(ApiError::bad_request("startDate cannot be greater than endDate"));
+        }
+        // A time without a fraction means all of its second.
+        let end = end.map(|end| if end % 1000 == 0 { end.saturating_add(999) } else { end });
+        let page = PageQuery::parse(query);
+        if let Some(cursor) = &page.cursor
+            && !is_cursor(cursor)
+        {
+            return Err(ApiError::bad_request("the page cursor is not one that a list has given"));
+        }
+        Ok(Self {
+            kind,
+            page,
+            ascending: value(query, "sort").is_some_and(|sort| sort.eq_ignore_ascii_case("asc")),
+            low: start.map_or(String::new(), ids::lowest),
+            high: end.map_or_else(|| "~".to_owned(), ids::highest),
+            conditions: Vec::new(),
+            reads_bodies: false,
+            owner: None,
+        })
+    }
+
+    /// Makes `ownerId` a condition: events that were for the owner, or went to one of its endpoints.
+    pub fn of_owner(&mut self, endpoints: &[String]) {
+        if let Some(owner) = self.owner.take() {
+            let target = json!(crate::wire::Target::Owner(owner)).to_string();
+            let param = json!({"target": target, "endpoints": endpoints}).to_string();
+            let sql = format!(
+                "(t.target = {{}} ->> '$.target' OR {})",
+                delivered_to().replace("json_each({})", "json_each({}, '$.endpoints')")
+            );
+            self.push(sql, param);
+        }
+    }
+
+    /// Keeps those deliveries only that have one of these states.
+    pub fn only(&mut self, statuses: &[&str]) {
+        let statuses: Vec<String> = statuses.iter().map(|status| (*status).to_owned()).collect();
+        self.any_of("t.status", &statuses);
+    }
+
+    /// Rows that one page may look at; `None` when the key alone finds them.
+    pub fn scan_rows(&self) -> Option<u64> {
+        if self.conditions.is_empty() {
+            return None;
+        }
+        Some(if self.reads_bodies { SCAN_BODIES } else { SCAN_ROWS })
+    }
+
+    /// Whether the page is read from newer ids to older ones.
+    pub fn goes_down(&self) -> bool {
+        (self.page.direction == Direction::Next) != self.ascending
+    }
+
+    /// The page as the API shows it: `found` are the ids that were read, in the order they were read in, one more than the
+    /// page if there are so many; `ended_at` is where the rows ended that might be looked at, when they did. The number says
+    /// how many of `found` are on the page, the flag whether they have to be turned round.
+    pub fn pagination(
+        &self,
+        found: &[String],
+        ended_at: Option<&str>,
+        has_before: bool,
+    ) -> (Pagination, usize, bool) {
+        let per_page = self.page.per_page;
+        let shown = found.len().min(per_page);
+        let extra = found.get(per_page);
+        let has_more = extra.is_some() || ended_at.is_some();
+        let text = |id: Option<&String>| id.cloned().unwrap_or_default();
+        let last = found.get(shown.wrapping_sub(1));
+        let cursor = self.page.cursor.clone().unwrap_or_default();
+        let pagination = if self.page.direction == Direction::Next {
+            let next = extra.cloned().or_else(|| ended_at.map(ToOwned::to_owned));
+            let first = found.first().filter(|_| 0 < shown);
+            Pagination {
+                per_page,
+                has_next_page: has_more,
+                has_prev_page: has_before,
+                prev_page_cursor: first.cloned().unwrap_or(cursor),
+                next_page_cursor: next.unwrap_or_default(),
+            }
+        } else {
+            let prev = if extra.is_some() {
+                text(last)
+            } else {
+                ended_at.unwrap_or(&text(last)).to_owned()
+            };
+            Pagination {
+                per_page,
+                has_next_page: self.page.cursor.is_some(),
+                has_prev_page: has_more,
+                prev_page_cursor: prev,
+                next_page_cursor: cursor,
+            }
+        };
+        (pagination, shown, self.page.direction == Direction::Prev)
+    }
+
+    fn push(&mut self, sql: impl Into<String>, param: impl Into<String>) {
+        self.conditions.push(Condition::new(sql, param));
+    }
+
+    fn equal(&mut self, column: &str, value: Option<String>) {
+        if let Some(value) = value {
+            self.push(format!("{column} = {{}}"), value);
+        }
+    }
+
+    fn any_of(&mut self, column: &str, values: &[String]) {
+        if !values.is_empty() {
+            let sql = format!("{column} IN (SELECT value FROM json_each({{}}))");
+            self.push(sql, json!(values).to_string());
+        }
+    }
+}
+
+/// Events with a delivery to one of some endpoints. Deliveries begin with the ten characters of their event's time.
+fn delivered_to() -> String {
+    "EXISTS (SELECT 1 FROM deliveries AS d WHERE d.project_id = t.project_id AND d.id >= substr(t.id, 1, 10) \
+     AND d.id < substr(t.id, 1, 10) || '~' AND d.event_id = t.id \
+     AND d.endpoint_id IN (SELECT value FROM json_each({})))"
+        .to_owned()
+}
+
+fn value(query: &str, name: &str) -> Option<String> {
+    query_value(query, name).filter(|text| !text.is_empty())
+}
+
+fn values(query: &str, name: &str) -> Result<Vec<String>, ApiError> {
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    let found: Vec<String> = pairs
+        .filter(|(key, value)| {
+            key.strip_suffix("[]").unwrap_or(key.as_ref()) == name && !value.is_empty()
+        })
+        .map(|(_, value)| value.into_owned())
+        .collect();
+    if VALUES_MAX < found.len() {
+        return Err(ApiError::bad_request(format!("{name}:at most {VALUES_MAX} values")));
+    }
+    Ok(found)
+}
+
+fn date(query: &str, name: &str) -> Result<Option<u64>, ApiError> {
+    let Some(text) = value(query, name) else { return Ok(None) };
+    let message = match name {
+        "startDate" => "please specify a startDate in the format 2006-01-02T15:04:05",
+        _ => "please specify a correct endDate in the format 2006-01-02T15:04:05 or none at all",
+    };
+    // A `+` of an offset arrives as a space.
+    let parsed = parse_rfc3339(&text);
+    parsed.map(Some).ok_or_else(|| ApiError::bad_request(message))
+}
+
+/// A uid, or Convoy's cursor of the first page, which stands above all uids.
+fn is_cursor(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// An object that the payload has to hold: each of its fields, at its place, with just that value.
+fn body_condition(text: &str) -> Result<Condition, ApiError> {
+    let wrong = || ApiError::bad_request("body must be a nonempty JSON object");
+    let Ok(Value::Object(object)) = serde_json::from_str::<Value>(text) else {
+        return Err(wrong());
+    };
+    let mut leaves = Vec::new();
+    collect(&object, "$", &mut leaves)?;
+    if leaves.is_empty() {
+        return Err(wrong());
+    }
+    if BODY_FIELDS_MAX < leaves.len() {
+        return Err(ApiError::bad_request(format!("body:at most {BODY_FIELDS_MAX} fields")));
+    }
+    let param = json!({"paths": leaves, "filter": Value::Object(object)}).to_string();
+    let sql = "CASE WHEN t.is_base64 = 0 AND json_valid(t.body) THEN NOT EXISTS (SELECT 1 FROM json_each({}, '$.paths') AS p \
+         WHERE json_type(t.body, p.value) IS NOT json_type({} -> '$.filter', p.value) \
+         OR json_extract(t.body, p.value) IS NOT json_extract({} -> '$.filter', p.value)) ELSE 0 END";
+    Ok(Condition::new(sql, param))
+}
+
+/// The paths of all that is no object, in SQLite's way to write them.
+fn collect(
+    object: &Map<String, Value>,
+    at: &str,
+    leaves: &mut Vec<String>,
+) -> Result<(), ApiError> {
+    for (name, value) in object {
+        if name.contains(['"', '\\']) || name.chars().any(char::is_control) {
+            let text = "body:a field's name has no quotes, backslashes or control characters";
+            return Err(ApiError::bad_request(text));
+        }
+        let path = format!("{at}.\"{name}\"");
+        match value {
+            Value::Object(inner) if !inner.is_empty() => collect(inner, &path, leaves)?,
+            _ => leaves.push(path),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_refused_in_convoys_words() {
+        for (query, expect) in [
+            ("startDate=soon", "please specify a startDate in the format 2006-01-02T15:04:05"),
+            (
+                "endDate=2020-13-01T00:00:00",
+                "please specify a correct endDate in the format 2006-01-02T15:04:05 or none at all",
+            ),
+            (
+                "startDate=2020-01-02T00:00:00&endDate=2020-01-01T00:00:00",
+                "startDate cannot be greater than endDate",
+            ),
+            ("body=[]", "body must be a nonempty JSON object"),
+            ("body={}", "body must be a nonempty JSON object"),
+            ("body={\"a\"", "body must be a nonempty JSON object"),
+            ("next_page_cursor=%27%20OR%201", "the page cursor is not one that a list has given"),
+        ] {
+            assert_eq!(Search::events(query).unwrap_err().message, expect, "{query}");
+        }
+        let error = Search::deliveries("status=Lost").unwrap_err().message;
+        assert_eq!(
+            error,
+            "status:Lost is none of Scheduled, Processing, Discarded, Failure, Success, Retry"
+        );
+        let many = "sourceId=a&".repeat(101);
+        assert_eq!(Search::events(&many).unwrap_err().message, "sourceId:at most 100 values");
+    }
+
+    #[test]
+    fn dates_are_ranges_of_ids() {
+        let search =
+            Search::events("startDate=2023-11-14T22:13:20&endDate=2023-11-14T22:13:20").unwrap();
+        assert_eq!(search.low, ids::lowest(1_700_000_000_000));
+        assert_eq!(search.high, ids::highest(1_700_000_000_999));
+        assert_eq!(search.scan_rows(), None);
+        assert_eq!(Search::events("query=a").unwrap().scan_rows(), Some(SCAN_BODIES));
+        assert_eq!(Search::events("sourceId=a").unwrap().scan_rows(), Some(SCAN_ROWS));
+    }
+}
