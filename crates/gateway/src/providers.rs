@@ -3,11 +3,13 @@
 use inlet_verify::{Confidence, Integrity, Provider, catalogue};
 use serde_json::{Value, json};
 
-/// All rows whose name holds `search`, case aside.
+/// All rows of which a name or an alias holds `search`, with case, spaces and hyphens aside.
 pub fn list(search: &str) -> Value {
-    let search = search.trim().to_ascii_lowercase();
-    let found = catalogue::all().iter().filter(|row| row.name.contains(&search));
-    found.map(|row| describe(row)).collect()
+    let search = search.trim().to_ascii_lowercase().replace(['-', ' '], "_");
+    let holds = |row: &&&'static Provider| {
+        row.name.contains(&search) || catalogue::aliases(row).any(|alias| alias.contains(&search))
+    };
+    catalogue::all().iter().filter(holds).map(|row| describe(row)).collect()
 }
 
 /// The row of that name or alias.
@@ -28,13 +30,16 @@ fn describe(row: &Provider) -> Value {
     };
     let mode = if row.observe() { "observe" } else { "enforce" };
     let scheme = row.describe();
-    let place = |place: &Option<inlet_verify::Location>| place.as_ref().map(ToString::to_string);
+    let place =
+        |place: &Option<inlet_verify::Location>| place.as_ref().map(inlet_verify::Place::in_words);
+    let aliases: Vec<_> = catalogue::aliases(row).collect();
+    let handshakes: Vec<_> = row.questions.iter().map(|question| question.in_words()).collect();
     json!({
-        "name": row.name, "documentation": row.docs, "confidence": confidence, "mode": mode,
+        "name": row.name, "aliases": aliases, "documentation": row.docs, "confidence": confidence, "mode": mode,
         "integrity": integrity, "algorithm": scheme.algorithm, "signature": scheme.places,
-        "tolerance_seconds": scheme.tolerance_seconds, "secret": scheme.secret,
+        "headers": scheme.headers, "timestamp": scheme.timestamp, "tolerance_seconds": scheme.tolerance_seconds, "secret": scheme.secret,
         "needs_secret": row.needs_secret(), "hands_over_secret": row.hands_over_secret(),
-        "handshakes": row.questions.len(), "has_handshake": !row.questions.is_empty(),
+        "handshakes": handshakes, "has_handshake": !row.questions.is_empty(),
         "dedup_key": place(&row.event_id), "event_type": place(&row.event_type),
         "failure_status": row.failure_status, "note": row.note,
     })
@@ -62,7 +67,34 @@ mod tests {
         assert!(list("STRI").as_array().unwrap().iter().any(|row| row["name"] == "stripe"));
         assert_eq!(list("no such provider"), json!([]));
         assert_eq!(get("GitHub").unwrap()["dedup_key"], "header `x-github-delivery`");
+        assert_eq!(get("twitter").unwrap()["aliases"], json!(["twitter"]));
+        let found = list("Microsoft Teams");
+        assert_eq!(found[0]["name"], "ms_teams_outgoing");
         assert!(get("twitter").is_some() && get("x").is_some());
         assert!(get("no-such").is_none());
+    }
+
+    #[test]
+    fn every_part_of_a_place_is_named() {
+        for (name, field, want) in [
+            ("paystack", "dedup_key", json!("`event` of the body with `data.id` of the body")),
+            ("stripe", "timestamp", json!("`t=` in the signature header, in seconds")),
+            ("slack", "headers", json!(["x-slack-request-timestamp", "x-slack-signature"])),
+            ("braintree", "signature", json!(["form field `bt_signature`"])),
+            ("twilio", "handshakes", json!([])),
+            ("github", "timestamp", Value::Null),
+        ] {
+            assert_eq!(get(name).unwrap()[field], want, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_handshake_is_told_apart() {
+        for row in catalogue::all() {
+            let words: Vec<_> = row.questions.iter().map(|question| question.in_words()).collect();
+            assert!(words.iter().all(|text| !text.is_empty()), "{}", row.name);
+            let distinct: std::collections::HashSet<_> = words.iter().collect();
+            assert_eq!(distinct.len(), words.len(), "{}", row.name);
+        }
     }
 }

@@ -42,6 +42,12 @@ pub fn find(name: &str) -> Option<&'static Provider> {
     all().get(at).copied()
 }
 
+/// The other names of a row.
+pub fn aliases(provider: &Provider) -> impl Iterator<Item = &'static str> {
+    let name = provider.name;
+    ALIASES.iter().filter(move |(_, row)| *row == name).map(|(alias, _)| *alias)
+}
+
 /// Every row, sorted by name.
 pub fn all() -> &'static [&'static Provider] {
     static SORTED: OnceLock<Vec<&'static Provider>> = OnceLock::new();
