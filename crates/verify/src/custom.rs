@@ -4,7 +4,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     Encoding, Hash, Place, Refused, Request, Secret, Verified, engine::Ask, hmac, json, keys,
-    place, scheme::KeyForm, scheme::UrlForm, uri,
+    place, scheme::KeyForm, scheme::UrlForm, syntax, uri,
 };
 
 /// Adyen: every item signs eight of its fields.
@@ -116,7 +116,7 @@ pub(crate) fn contentful(request: &Request<'_>) -> Option<Vec<u8>> {
 /// <https://documentation.hook0.com/docs/verifying-webhook-signatures>
 pub(crate) fn hook0(
     request: &Request<'_>,
-    fields: &[(String, String)],
+    fields: &syntax::Fields<'_>,
     _: &Secret,
 ) -> Option<Vec<u8>> {
     let field = |name: &str| fields.iter().find(|(have, _)| have == name).map(|(_, value)| value);

@@ -6,7 +6,9 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     Encoding, Hash, Outcome, Place, Policy, Refused, Request, Secret, UnixTime, Verified, digest,
-    ed25519, hmac, keys,
+    ed25519,
+    hash::{Sum, digest_of, hmac_of},
+    keys,
     keys::Kind,
     place,
     scheme::{Algorithm, BodyHash, KeySource, Part, Signed, Stamp, StampAt, Syntax},
@@ -54,33 +56,34 @@ fn begin(scheme: &Signed<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
 }
 
 /// What the headers say, before any of it is believed.
-pub(crate) struct Reading {
-    pub(crate) claims: Claims,
+pub(crate) struct Reading<'r> {
+    pub(crate) claims: Claims<'r>,
     /// As written, and in milliseconds.
-    stamp: Option<(String, u64)>,
+    stamp: Option<(Cow<'r, str>, u64)>,
 }
 
-fn read_stamp(
+fn read_stamp<'r>(
     stamp: Option<&Stamp<'_>>,
-    claims: &Claims,
-    request: &Request<'_>,
-) -> Result<Option<(String, u64)>, Refused> {
+    claims: &Claims<'r>,
+    request: &Request<'r>,
+) -> Result<Option<(Cow<'r, str>, u64)>, Refused> {
     let Some(stamp) = stamp else { return Ok(None) };
     let text = match stamp.at {
         StampAt::Place(place) => place::one(&place, request),
-        StampAt::Field(name) => claims.field(name).map(str::to_owned),
+        StampAt::Field(name) => claims.field(name).cloned(),
     };
     let text = match text {
         Err(Refused::Missing { .. }) if stamp.optional => return Ok(None),
         text => text?,
     };
-    let what = "the timestamp".to_owned();
-    let malformed = Refused::Malformed { what, why: "is not written as this provider writes it" };
-    let millis = time::parse(&text, stamp.unit).ok_or(malformed)?;
+    let millis = time::parse(&text, stamp.unit).ok_or_else(|| Refused::Malformed {
+        what: "the timestamp".to_owned(),
+        why: "is not written as this provider writes it",
+    })?;
     Ok(Some((text, millis)))
 }
 
-fn check_age(stamp: Option<&Stamp<'_>>, reading: &Reading, ask: Ask<'_>) -> Result<(), Refused> {
+fn check_age(stamp: Option<&Stamp<'_>>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<(), Refused> {
     let (Some(stamp), Some((_, millis))) = (stamp, &reading.stamp) else { return Ok(()) };
     let tolerance = ask.policy.tolerance_seconds.unwrap_or(stamp.tolerance);
     within(*millis, ask.now, tolerance)
@@ -134,7 +137,7 @@ pub(crate) fn is_form(request: &Request<'_>) -> bool {
 }
 
 /// MACs and digests: which secret matches.
-fn shared(scheme: &Signed<'_>, reading: &Reading, ask: Ask<'_>) -> Result<usize, Refused> {
+fn shared(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<usize, Refused> {
     if ask.secrets.is_empty() {
         return Err(Refused::NoSecret);
     }
@@ -171,7 +174,7 @@ struct Claimed<'r> {
     bytes: Vec<u8>,
 }
 
-fn decode<'r>(scheme: &Signed<'_>, reading: &'r Reading) -> Result<Vec<Claimed<'r>>, Refused> {
+fn decode<'r>(scheme: &Signed<'_>, reading: &'r Reading<'_>) -> Result<Vec<Claimed<'r>>, Refused> {
     let mut why = "holds no signature of this version";
     let mut claimed = Vec::new();
     for candidate in &reading.claims.candidates {
@@ -211,7 +214,7 @@ pub(crate) const fn not(encoding: Encoding) -> &'static str {
 /// Whether `secret` made one of the signatures. Looks at all of them, right or wrong.
 fn matches(
     scheme: &Signed<'_>,
-    reading: &Reading,
+    reading: &Reading<'_>,
     claimed: &[Claimed<'_>],
     secret: &Secret,
     ask: Ask<'_>,
@@ -231,30 +234,38 @@ fn matches(
         Some(_) => Cow::Borrowed(&[][..]),
     };
     let mut right = false;
-    let messages = messages(scheme, reading, Some(secret), ask.request)?;
-    for message in &messages {
-        let parts: Vec<&[u8]> = message.iter().map(AsRef::as_ref).collect();
-        let mut macs: Vec<(Hash, Vec<u8>)> = Vec::new();
+    for message in messages(scheme, reading, Some(secret), ask.request)? {
+        let parts = || message.iter().map(AsRef::as_ref);
+        // Nearly always there is one, which needs no list.
+        let mut mac: Option<(Hash, Sum)> = None;
+        let mut others: Vec<(Hash, Sum)> = Vec::new();
         for claim in claimed {
             if public.is_some_and(|public| public != claim.label.as_bytes()) {
                 continue;
             }
             if let Some(keys::PublicKey::Ed25519(key)) = &ed25519 {
+                let parts: Vec<&[u8]> = parts().collect();
                 right |= claim.label == "v1a" && ed25519::verify(key, &parts, &claim.bytes);
                 continue;
             }
             if standard && claim.label != "v1" {
                 continue;
             }
-            if !macs.iter().any(|(hash, _)| *hash == claim.hash) {
-                let mac = match scheme.algorithm {
-                    Algorithm::Digest(hash) => digest(hash, &parts),
-                    _ => hmac(claim.hash, &key, &parts),
+            let known = mac.iter().chain(&others).find(|(hash, _)| *hash == claim.hash);
+            let sum = if let Some((_, sum)) = known {
+                *sum
+            } else {
+                let sum = match scheme.algorithm {
+                    Algorithm::Digest(hash) => digest_of(hash, &mut parts()),
+                    _ => hmac_of(claim.hash, &key, &mut parts()),
                 };
-                macs.push((claim.hash, mac));
-            }
-            let mac = macs.iter().find(|(hash, _)| *hash == claim.hash);
-            right |= mac.is_some_and(|(_, mac)| bool::from(mac.ct_eq(&claim.bytes)));
+                match mac {
+                    None => mac = Some((claim.hash, sum)),
+                    Some(_) => others.push((claim.hash, sum)),
+                }
+                sum
+            };
+            right |= bool::from(sum.ct_eq(&claim.bytes));
         }
     }
     Ok(right)
@@ -267,7 +278,7 @@ fn public_half<'s>(scheme: &Signed<'_>, secret: &'s Secret) -> Option<&'s [u8]> 
 }
 
 /// Public-key signatures: what has to be fetched or checked.
-fn public(scheme: &Signed<'_>, reading: &Reading, ask: Ask<'_>) -> Result<Outcome, Refused> {
+fn public(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
     let (algorithm, kind) = match scheme.algorithm {
         Algorithm::Rsa(hash) => (Some(SignatureAlgorithm::RsaPkcs1(hash)), Kind::Rsa),
         Algorithm::Ecdsa(hash) => (Some(SignatureAlgorithm::EcdsaP256(hash)), Kind::P256),
@@ -309,8 +320,8 @@ fn public(scheme: &Signed<'_>, reading: &Reading, ask: Ask<'_>) -> Result<Outcom
         }
     }
     let key_id = match scheme.keys {
-        KeySource::Published { key_id: Some(place), .. } => Some(place::one(&place, ask.request)?),
-        _ => reading.claims.field("kid").ok().map(str::to_owned),
+        KeySource::Published { key_id: Some(place), .. } => Some(place::one(&place, ask.request)?.into_owned()),
+        _ => reading.claims.field("kid").ok().map(|text| text.to_string()),
     };
     find_keys(Job { algorithm, kind, key_id, messages: signed, signatures }, scheme.keys, ask)
 }
@@ -321,7 +332,7 @@ pub(crate) fn find_keys(job: Job, source: KeySource, ask: Ask<'_>) -> Result<Out
         let url = place::one(&place, ask.request)?;
         let host = uri::https_host(&url).filter(|host| trusted(host, hosts));
         host.ok_or(Refused::Host)?;
-        return Ok(job.fetch(url, None));
+        return Ok(job.fetch(url.into_owned(), None));
     }
     if source == KeySource::Plaid {
         let secret = ask.secrets.first().ok_or(Refused::NoSecret)?;
@@ -379,10 +390,17 @@ pub(crate) fn trusted(host: &str, patterns: &[&str]) -> bool {
     })
 }
 
+fn bytes(text: Cow<'_, str>) -> Piece<'_> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
+
 /// Every alternative of which the request has all parts.
 fn messages<'r>(
     scheme: &Signed<'r>,
-    reading: &'r Reading,
+    reading: &'r Reading<'_>,
     secret: Option<&'r Secret>,
     request: &'r Request<'_>,
 ) -> Result<Vec<Vec<Piece<'r>>>, Refused> {
@@ -404,7 +422,7 @@ fn messages<'r>(
 
 fn render<'r>(
     part: &Part<'r>,
-    reading: &'r Reading,
+    reading: &'r Reading<'_>,
     secret: Option<&'r Secret>,
     request: &'r Request<'_>,
 ) -> Result<Piece<'r>, Refused> {
@@ -426,7 +444,7 @@ fn render<'r>(
             Ok(text) => owned(quote(text)),
             Err(_) => Err(Refused::Malformed { what: "the body".to_owned(), why: "is not UTF-8" }),
         },
-        Part::At(place) => place::one(place, request).and_then(owned),
+        Part::At(place) => Ok(bytes(place::one(place, request)?)),
         Part::Maybe(before, place, after) => optional(before, place, after, false),
         Part::MaybeLower(before, place, after) => optional(before, place, after, true),
         Part::Raw(path) => {

@@ -84,45 +84,109 @@ impl Hash {
 }
 
 /// HMAC (RFC 2104) over the concatenation of `parts`. Any key length will do.
-///
-/// Written out over [`digest`] because a generic one would be compiled twelve times over, which
-/// is a tenth of what this crate may weigh.
 pub fn hmac(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    let block = hash.block_size();
-    let mut padded = if block < key.len() { digest(hash, &[key]) } else { key.to_vec() };
-    padded.resize(block, 0);
-    let pad = |byte: u8| -> Vec<u8> { padded.iter().map(|key| key ^ byte).collect() };
-    let (inner, outer) = (pad(0x36), pad(0x5c));
-    let mut message: Vec<&[u8]> = Vec::with_capacity(parts.len() + 1);
-    message.push(&inner);
-    message.extend(parts);
-    digest(hash, &[&outer, &digest(hash, &message)])
+    hmac_of(hash, key, &mut parts.iter().copied()).to_vec()
 }
 
 /// The plain digest of the concatenation of `parts`.
 pub fn digest(hash: Hash, parts: &[&[u8]]) -> Vec<u8> {
-    match hash {
-        Hash::Md5 => plain::<md5::Md5>(parts),
-        Hash::Sha1 => plain::<sha1::Sha1>(parts),
-        Hash::Sha224 => plain::<sha2::Sha224>(parts),
-        Hash::Sha256 => plain::<sha2::Sha256>(parts),
-        Hash::Sha384 => plain::<sha2::Sha384>(parts),
-        Hash::Sha512 => plain::<sha2::Sha512>(parts),
-        Hash::Sha3_224 => plain::<sha3::Sha3_224>(parts),
-        Hash::Sha3_256 => plain::<sha3::Sha3_256>(parts),
-        Hash::Sha3_384 => plain::<sha3::Sha3_384>(parts),
-        Hash::Sha3_512 => plain::<sha3::Sha3_512>(parts),
-        Hash::Sha512_224 => plain::<sha2::Sha512_224>(parts),
-        Hash::Sha512_256 => plain::<sha2::Sha512_256>(parts),
+    digest_of(hash, &mut parts.iter().copied()).to_vec()
+}
+
+/// The longest block of a [`Hash`].
+const BLOCK_MAX: usize = 144;
+
+/// A digest that is not on the heap: requests are many, and short.
+#[derive(Clone, Copy)]
+pub(crate) struct Sum {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl Sum {
+    fn new(digest: &[u8]) -> Self {
+        let mut sum = Self { bytes: [0; 64], len: digest.len().min(64) };
+        for (to, from) in sum.bytes.iter_mut().zip(digest) {
+            *to = *from;
+        }
+        sum
     }
 }
 
-fn plain<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
-    let mut digest = D::new();
-    for part in parts {
-        digest.update(part);
+impl std::ops::Deref for Sum {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
-    digest.finalize().to_vec()
+}
+
+/// As [`hmac`], without the heap.
+///
+/// Written out over [`digest_of`] because a generic one would be compiled twelve times over, which
+/// is a tenth of what this crate may weigh.
+pub(crate) fn hmac_of<'p>(
+    hash: Hash,
+    key: &[u8],
+    parts: &mut dyn Iterator<Item = &'p [u8]>,
+) -> Sum {
+    let block = hash.block_size();
+    let hashed;
+    let key = if block < key.len() {
+        hashed = digest_of(hash, &mut std::iter::once(key));
+        &hashed
+    } else {
+        key
+    };
+    let pad = |byte: u8| {
+        let mut pad = [byte; BLOCK_MAX];
+        for (to, from) in pad.iter_mut().zip(key) {
+            *to ^= *from;
+        }
+        pad
+    };
+    let (inner, outer) = (pad(0x36), pad(0x5c));
+    let inner = inner.get(..block).unwrap_or_default();
+    let outer = outer.get(..block).unwrap_or_default();
+    let inner = run(hash, &mut |update| {
+        update(inner);
+        parts.for_each(&mut *update);
+    });
+    run(hash, &mut |update| {
+        update(outer);
+        update(&inner);
+    })
+}
+
+/// As [`digest`], without the heap.
+pub(crate) fn digest_of<'p>(hash: Hash, parts: &mut dyn Iterator<Item = &'p [u8]>) -> Sum {
+    run(hash, &mut |update| parts.for_each(&mut *update))
+}
+
+/// Gives pieces of a message to the hash, in their order.
+type Feed<'f> = &'f mut dyn FnMut(&mut dyn FnMut(&[u8]));
+
+fn run(hash: Hash, feed: Feed<'_>) -> Sum {
+    match hash {
+        Hash::Md5 => plain::<md5::Md5>(feed),
+        Hash::Sha1 => plain::<sha1::Sha1>(feed),
+        Hash::Sha224 => plain::<sha2::Sha224>(feed),
+        Hash::Sha256 => plain::<sha2::Sha256>(feed),
+        Hash::Sha384 => plain::<sha2::Sha384>(feed),
+        Hash::Sha512 => plain::<sha2::Sha512>(feed),
+        Hash::Sha3_224 => plain::<sha3::Sha3_224>(feed),
+        Hash::Sha3_256 => plain::<sha3::Sha3_256>(feed),
+        Hash::Sha3_384 => plain::<sha3::Sha3_384>(feed),
+        Hash::Sha3_512 => plain::<sha3::Sha3_512>(feed),
+        Hash::Sha512_224 => plain::<sha2::Sha512_224>(feed),
+        Hash::Sha512_256 => plain::<sha2::Sha512_256>(feed),
+    }
+}
+
+fn plain<D: Digest>(feed: Feed<'_>) -> Sum {
+    let mut digest = D::new();
+    feed(&mut |piece| digest.update(piece));
+    Sum::new(&digest.finalize())
 }
 
 #[cfg(test)]

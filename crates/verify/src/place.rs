@@ -1,6 +1,6 @@
 //! Where in a request a value stands.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::{Refused, Request, json, uri};
 
@@ -84,8 +84,8 @@ pub(crate) fn every<'p>(path: &'p str, request: &Request<'_>) -> Result<Vec<Stri
 }
 
 /// Every text at `place`, empty ones included: one for each header line.
-pub(crate) fn lines(place: &Place<'_>, request: &Request<'_>) -> Vec<String> {
-    let trimmed = |line: &str| line.trim().to_owned();
+pub(crate) fn lines<'r>(place: &Place<'_>, request: &Request<'r>) -> Vec<Cow<'r, str>> {
+    let trimmed = |line: &'r str| Cow::Borrowed(line.trim());
     match place {
         Place::Header(name) => request.headers.get_all(name).map(trimmed).collect(),
         Place::Numbered(prefix) => {
@@ -102,33 +102,52 @@ pub(crate) fn lines(place: &Place<'_>, request: &Request<'_>) -> Vec<String> {
         }
         Place::Query(name) => values(uri::pairs(uri::query(request.url).as_bytes()), name),
         Place::Form(name) => values(uri::pairs(request.body), name),
-        _ => extract(place, request).into_iter().collect(),
+        _ => extract(place, request).map(Cow::Owned).into_iter().collect(),
     }
 }
 
-fn values(pairs: Vec<(String, String)>, name: &str) -> Vec<String> {
-    pairs.into_iter().filter(|(have, _)| have == name).map(|(_, value)| value).collect()
+fn values<'r>(pairs: Vec<(String, String)>, name: &str) -> Vec<Cow<'r, str>> {
+    let named = pairs.into_iter().filter(|(have, _)| have == name);
+    named.map(|(_, value)| Cow::Owned(value)).collect()
 }
 
 /// The one text at `place`. Two that differ are refused: whoever reads the request later might
 /// take the other one. A JSON key that occurs twice is refused in any case.
-pub(crate) fn one(place: &Place<'_>, request: &Request<'_>) -> Result<String, Refused> {
-    if let Place::Body(path) = place {
-        let steps: Vec<_> = path.split('.').collect();
-        let text = json::text(json::find_only(request.body, &steps)?).unwrap_or_default();
-        let empty = Refused::Empty { what: place.to_string() };
-        return if text.is_empty() { Err(empty) } else { Ok(text) };
-    }
-    let mut lines = lines(place, request);
-    lines.dedup();
-    if 1 < lines.len() {
-        return Err(Refused::Ambiguous { what: place.to_string(), times: lines.len() });
-    }
-    match lines.pop() {
+pub(crate) fn one<'r>(place: &Place<'_>, request: &Request<'r>) -> Result<Cow<'r, str>, Refused> {
+    let found = match place {
+        Place::Body(path) => {
+            let steps: Vec<_> = path.split('.').collect();
+            let text = json::text(json::find_only(request.body, &steps)?).unwrap_or_default();
+            Some(Cow::Owned(text))
+        }
+        Place::Header(name) => {
+            let mut lines = request.headers.get_all(name).map(str::trim);
+            let first = lines.next();
+            if lines.any(|line| Some(line) != first) {
+                return Err(several(place, self::lines(place, request)));
+            }
+            first.map(Cow::Borrowed)
+        }
+        _ => {
+            let mut lines = lines(place, request);
+            lines.dedup();
+            if 1 < lines.len() {
+                return Err(several(place, lines));
+            }
+            lines.pop()
+        }
+    };
+    match found {
         None => Err(Refused::Missing { what: place.to_string() }),
         Some(line) if line.is_empty() => Err(Refused::Empty { what: place.to_string() }),
         Some(line) => Ok(line),
     }
+}
+
+#[cold]
+fn several(place: &Place<'_>, mut lines: Vec<Cow<'_, str>>) -> Refused {
+    lines.dedup();
+    Refused::Ambiguous { what: place.to_string(), times: lines.len() }
 }
 
 impl fmt::Display for Place<'_> {

@@ -3,6 +3,8 @@
 //! Rows of the catalogue are statics of these types, schemes of a user's own are views on owned
 //! data; hence the lifetimes.
 
+use std::borrow::Cow;
+
 use crate::{
     Encoding, Hash, Place, Request, Secret,
     keys::{Kind, PUBLIC_PREFIX, mac_key, public_keys},
@@ -321,7 +323,8 @@ pub enum Part<'a> {
 pub type MakePart = fn(&Request<'_>) -> Option<Vec<u8>>;
 
 /// As [`MakePart`], with the pairs of the signature header.
-pub type MakePartOfFields = fn(&Request<'_>, &[(String, String)], &Secret) -> Option<Vec<u8>>;
+pub type MakePartOfFields =
+    fn(&Request<'_>, &[(Cow<'_, str>, Cow<'_, str>)], &Secret) -> Option<Vec<u8>>;
 
 /// Which form of the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,29 +1,34 @@
 //! Takes a signature header apart.
 
+use std::borrow::Cow;
+
 use crate::{Encoding, Hash, Place, Refused, Request, json, place, scheme::Syntax};
 
 /// More signatures than this in one request are not looked at. `DocuSign` sends up to 100.
 const MOST: usize = 100;
 
-/// What a request claims about itself.
+/// The pairs of a signature header that hold no signature: name, value.
+pub(crate) type Fields<'r> = [(Cow<'r, str>, Cow<'r, str>)];
+
+/// What a request claims about itself. Borrowed from its headers where it stands there as it is meant.
 #[derive(Debug, Default)]
-pub(crate) struct Claims {
-    pub(crate) candidates: Vec<Candidate>,
+pub(crate) struct Claims<'r> {
+    pub(crate) candidates: Vec<Candidate<'r>>,
     /// The other pairs of the header.
-    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) fields: Vec<(Cow<'r, str>, Cow<'r, str>)>,
 }
 
 /// A text that may be a signature.
 #[derive(Debug)]
-pub(crate) struct Candidate {
+pub(crate) struct Candidate<'r> {
     /// What stands before it: a version, a hash name, a public key.
-    pub(crate) label: String,
-    pub(crate) text: String,
+    pub(crate) label: Cow<'r, str>,
+    pub(crate) text: Cow<'r, str>,
 }
 
-impl Claims {
+impl<'r> Claims<'r> {
     /// The value of a pair. Two that differ are refused.
-    pub(crate) fn field(&self, name: &str) -> Result<&str, Refused> {
+    pub(crate) fn field(&self, name: &str) -> Result<&Cow<'r, str>, Refused> {
         let what = || format!("`{name}=` in the signature header");
         let mut found = self.fields.iter().filter(|(have, _)| have == name).map(|(_, value)| value);
         let first = found.next().ok_or_else(|| Refused::Missing { what: what() })?;
@@ -33,20 +38,41 @@ impl Claims {
         }
     }
 
-    fn push(&mut self, label: &str, text: &str) {
+    fn push(&mut self, label: &'r str, text: &'r str) {
+        self.add(Cow::Borrowed(label), Cow::Borrowed(text));
+    }
+
+    fn add(&mut self, label: Cow<'r, str>, text: Cow<'r, str>) {
         let fresh = !self.candidates.iter().any(|have| have.label == label && have.text == text);
         if fresh && !text.is_empty() && self.candidates.len() < MOST {
-            self.candidates.push(Candidate { label: label.to_owned(), text: text.to_owned() });
+            self.candidates.push(Candidate { label, text });
+        }
+    }
+
+    fn add_field(&mut self, name: Cow<'r, str>, value: Cow<'r, str>) {
+        if self.fields.len() < MOST {
+            self.fields.push((name, value));
+        }
+    }
+
+    /// Takes over what was read from a text that does not live as long as the request.
+    fn absorb(&mut self, others: Claims<'_>) {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        for Candidate { label, text } in others.candidates {
+            self.add(own(label), own(text));
+        }
+        for (name, value) in others.fields {
+            self.add_field(own(name), own(value));
         }
     }
 }
 
 /// Reads the signatures at `places`.
-pub(crate) fn read(
+pub(crate) fn read<'r>(
     places: &[Place<'_>],
     syntax: Syntax<'_>,
-    request: &Request<'_>,
-) -> Result<Claims, Refused> {
+    request: &Request<'r>,
+) -> Result<Claims<'r>, Refused> {
     let first = || places.first().map_or_else(String::new, ToString::to_string);
     let mut claims = Claims::default();
     let (mut present, mut written) = (false, false);
@@ -58,8 +84,15 @@ pub(crate) fn read(
         if single && !matches!(place, Place::Numbered(_)) {
             alone(place, &lines)?;
         }
-        for line in &lines {
-            take(line, syntax, place, &mut claims);
+        for line in lines {
+            match line {
+                Cow::Borrowed(line) => take(line, syntax, place, &mut claims),
+                Cow::Owned(line) => {
+                    let mut own = Claims::default();
+                    take(&line, syntax, place, &mut own);
+                    claims.absorb(own);
+                }
+            }
         }
     }
     match (present, written) {
@@ -75,20 +108,21 @@ pub(crate) fn read(
 
 /// Refuses two different values where the provider sends one: a proxy or application behind us
 /// might look at the other.
-fn alone(place: &Place<'_>, lines: &[String]) -> Result<(), Refused> {
-    let mut distinct: Vec<&str> = Vec::new();
-    for piece in lines.iter().flat_map(|line| line.split(',')).map(str::trim) {
-        if !piece.is_empty() && !distinct.contains(&piece) && distinct.len() < MOST {
+fn alone(place: &Place<'_>, lines: &[Cow<'_, str>]) -> Result<(), Refused> {
+    let pieces = lines.iter().flat_map(|line| line.split(',')).map(str::trim);
+    let mut pieces = pieces.filter(|piece| !piece.is_empty());
+    let first = pieces.next();
+    let Some(second) = pieces.find(|piece| Some(*piece) != first) else { return Ok(()) };
+    let mut distinct: Vec<&str> = first.into_iter().chain([second]).collect();
+    for piece in pieces {
+        if !distinct.contains(&piece) && distinct.len() < MOST {
             distinct.push(piece);
         }
     }
-    match distinct.len() {
-        0 | 1 => Ok(()),
-        times => Err(Refused::Ambiguous { what: place.to_string(), times }),
-    }
+    Err(Refused::Ambiguous { what: place.to_string(), times: distinct.len() })
 }
 
-fn take(line: &str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut Claims) {
+fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut Claims<'r>) {
     match syntax {
         Syntax::One { prefix } => {
             // Runtimes join repeated header lines with commas; no encoding uses them.
@@ -117,15 +151,15 @@ fn take(line: &str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut Claims) 
                 let Some((name, value)) = piece.trim().split_once('=') else { continue };
                 if signatures.contains(&name) {
                     claims.push(name, value);
-                } else if claims.fields.len() < MOST {
-                    claims.fields.push((name.to_owned(), value.to_owned()));
+                } else {
+                    claims.add_field(Cow::Borrowed(name), Cow::Borrowed(value));
                 }
             }
         }
         Syntax::Positional => {
             let mut pieces = line.split(',').map(str::trim);
             if let Some(first) = pieces.next() {
-                claims.fields.push(("0".to_owned(), first.to_owned()));
+                claims.add_field(Cow::Borrowed("0"), Cow::Borrowed(first));
             }
             pieces.for_each(|piece| claims.push("", piece));
         }
@@ -150,10 +184,10 @@ fn take(line: &str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut Claims) 
             let Some(envelope) = Encoding::Base64.decode(line.as_bytes()) else { return };
             let member = |name| json::find(&envelope, &[name]).and_then(json::text);
             if let Some(kid) = member("kid") {
-                claims.fields.push(("kid".to_owned(), kid));
+                claims.add_field(Cow::Borrowed("kid"), Cow::Owned(kid));
             }
             if let Some(text) = member("signature") {
-                claims.push("", &text);
+                claims.add(Cow::Borrowed(""), Cow::Owned(text));
             }
         }
         Syntax::KeyedPairs => {
