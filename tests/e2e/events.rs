@@ -175,8 +175,9 @@ fn what_cannot_be_taken_is_refused() {
 /// Pushes one event and waits until it is delivered as `status`.
 #[track_caller]
 fn pushed(project: &Project<'_>, endpoint: &str, data: Value, status: &str) -> String {
-    let body = json!({"endpoint_id": endpoint, "event_type": "t", "data": data,
-        "idempotency_key": format!("key-{data}")});
+    let key: String = format!("key-{data}").chars().take(100).collect();
+    let body =
+        json!({"endpoint_id": endpoint, "event_type": "t", "data": data, "idempotency_key": key});
     let id = uid(&project.post("/events", &body).expect(201).data());
     project.wait_for_event(&id);
     project.wait_for_delivery(&id, status);
@@ -248,8 +249,8 @@ fn an_event_is_replayed_although_it_was_delivered() {
         let server = Endpoint::answering(&[]);
         let to = endpoint(&project, &server, "");
         let ids: Vec<String> = (0..3).map(|n| pushed(&project, &to, json!(n), "Success")).collect();
-        let replay = project.put(&format!("/events/{}/replay", ids[0]), &json!({}));
-        assert_eq!(uid(&says(replay, 200, "Endpoint event replayed successfully")), ids[0]);
+        let once = project.put(&format!("/events/{}/replay", ids[0]), &json!({}));
+        assert_eq!(uid(&says(once, 200, "Endpoint event replayed successfully")), ids[0]);
         poll_until("the replay", || (server.count() == 4).then_some(()));
         let last = &server.received()[3];
         assert!(last.header("inlet-replay").is_some());
@@ -306,4 +307,46 @@ fn what_failed_is_sent_again_and_what_succeeded_only_by_force() {
     );
     force(json!([])).expect(400);
     project.put("/eventdeliveries/none/resend", &json!({})).expect(404);
+}
+
+#[test]
+fn what_is_older_than_its_project_keeps_it_goes() {
+    let gateway = gateway();
+    let project = outgoing();
+    let server = Endpoint::answering(&[]);
+    let to = endpoint(&project, &server, "");
+    let fresh = pushed(&project, &to, json!(1), "Success");
+    let old = pushed(&project, &to, json!("x".repeat(200_000)), "Success");
+    let has_body = || gateway.stored_bodies().iter().any(|key| key.contains(&old));
+    assert!(has_body());
+    // As if it had come in 2020.
+    let (aged, delivery) = ("01DXF6DT000000000000000000", "01DXF6DT000000000000000001");
+    let sql = |sql: &str, params: &[Value]| gateway.sql("EVENTS_0", sql, params);
+    sql(
+        "UPDATE deliveries SET event_id = ?2, id = ?3 WHERE event_id = ?1",
+        &[json!(old), json!(aged), json!(delivery)],
+    );
+    sql("UPDATE events SET id = ?2 WHERE id = ?1", &[json!(old), json!(aged)]);
+    sql(
+        "UPDATE claims SET event_id = ?2, expires_at = 5 WHERE event_id = ?1",
+        &[json!(old), json!(aged)],
+    );
+    gateway.cron();
+    assert_eq!(project.stored_events().len(), 2, "nothing goes before the project says so");
+    let config = json!({"config": {"retention_policy": {"policy": "720h"}}});
+    let shown = project.put("", &config).expect(202).data();
+    assert_eq!(shown["config"]["retention_policy"]["days"], 30);
+    poll_until("the old event to go", || {
+        gateway.cron();
+        (project.get(&format!("/events/{aged}")).status == 404).then_some(())
+    });
+    poll_until("its delivery to go", || {
+        gateway.cron();
+        (project.stored_deliveries().len() == 1).then_some(())
+    });
+    assert!(!has_body());
+    assert!(sql("SELECT * FROM claims WHERE event_id = ?1", &[json!(aged)]).is_empty());
+    project.event(&fresh);
+    let wrong = json!({"config": {"retention_policy": {"policy": "soon"}}});
+    project.put("", &wrong).expect(400);
 }

@@ -66,7 +66,9 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> Resu
 
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    sweep::sweep(&Bindings::new(env)).await;
+    let bindings = Bindings::new(env);
+    sweep::sweep(&bindings).await;
+    sweep::expire(&bindings).await;
 }
 
 fn respond(reply: Reply) -> Result<Response> {

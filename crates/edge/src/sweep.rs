@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 
+use inlet_gateway::project::Project;
 use inlet_gateway::route::bells;
 use inlet_gateway::sql::{self, Journal, Statement};
 use serde::Deserialize;
@@ -11,16 +12,20 @@ use worker::{Context, Result};
 
 use crate::bindings::Bindings;
 use crate::router::{self, Waiting};
+use crate::store::{Doc, rows};
 use crate::{bell, chance, log};
 
 /// How often an isolate sweeps on its own.
 const EVERY_MS: u64 = 30_000;
+/// How often an isolate removes what is too old, beside the cron.
+const EXPIRE_EVERY_MS: u64 = 600_000;
 
 /// Bulks that one sweep takes; what is left waits for the next.
 const ROUNDS_MAX: usize = 5;
 
 thread_local! {
     static SWEPT_AT: Cell<u64> = const { Cell::new(0) };
+    static EXPIRED_AT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Sweeps after the answer to a request was sent, when this isolate has not done so for a while.
@@ -30,6 +35,11 @@ pub(crate) fn opportunistic(bindings: &Bindings, context: &Context) {
         SWEPT_AT.set(now);
         let bindings = bindings.clone();
         context.wait_until(async move { sweep(&bindings).await });
+    }
+    if EXPIRE_EVERY_MS < now.saturating_sub(EXPIRED_AT.get()) {
+        EXPIRED_AT.set(now);
+        let bindings = bindings.clone();
+        context.wait_until(async move { expire(&bindings).await });
     }
 }
 
@@ -42,6 +52,63 @@ pub(crate) async fn sweep(bindings: &Bindings) {
         }
     }
 }
+
+/// Removes what is older than its project keeps it. One project whose rows cannot be removed does not keep the others from it.
+pub(crate) async fn expire(bindings: &Bindings) {
+    EXPIRED_AT.set(chance::now_ms());
+    let expired = async {
+        let projects: Vec<Doc> = bindings.db()?.rows(&sql::projects()).await?;
+        for project in projects {
+            let project: Project = project.read()?;
+            if let Err(error) = expire_project(&project, bindings).await {
+                let fields = json!({"project_id": project.uid, "error": error.to_string()});
+                log::error("not_expired", fields);
+            }
+        }
+        Ok::<_, worker::Error>(())
+    };
+    if let Err(error) = expired.await {
+        log::error("not_expired", json!({"error": error.to_string()}));
+    }
+}
+
+/// A bounded step: what is left waits for the next. Bodies go before the rows that name them, so that none is left behind.
+async fn expire_project(project: &Project, bindings: &Bindings) -> Result<()> {
+    let now = chance::now_ms();
+    let Some(cutoff) = project.config.retention_policy.cutoff(now) else { return Ok(()) };
+    #[derive(Deserialize)]
+    struct Old {
+        id: String,
+        body_key: Option<String>,
+    }
+    let events = bindings.events(project.shard)?;
+    let mut gone = 0;
+    for _ in 0..ROUNDS_MAX {
+        let old: Vec<Old> = events.rows(&sql::expired_events(&project.uid, &cutoff)).await?;
+        let Some(last) = old.last().map(|last| last.id.clone()) else { break };
+        gone += old.len();
+        let bodies: Vec<String> = old.into_iter().filter_map(|old| old.body_key).collect();
+        if !bodies.is_empty() {
+            bindings.bodies()?.delete_multiple(bodies).await?;
+        }
+        events.batch(&sql::expire_events(&project.uid, &last, now)).await?;
+    }
+    for _ in 0..ROUNDS_MAX {
+        let removed = events.batch(&sql::expire_deliveries(&project.uid, &cutoff)).await?;
+        let removed = removed.last().map(rows::<Gone>).transpose()?.unwrap_or_default();
+        if removed.len() < sql::EXPIRE_ROWS {
+            break;
+        }
+    }
+    if 0 < gone {
+        log::info("expired", json!({"project_id": project.uid, "events": gone}));
+    }
+    Ok(())
+}
+
+/// A row that is no more.
+#[derive(Deserialize)]
+struct Gone {}
 
 async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
     // A journal that cannot be drained must not keep what is stored from being delivered.

@@ -37,6 +37,52 @@ pub struct Config {
     pub max_payload_read_size: u64,
     pub strategy: Strategy,
     pub signature: SignatureConfig,
+    #[serde(default)]
+    pub retention_policy: RetentionPolicy,
+}
+
+/// How long events are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionPolicy {
+    /// Days; `0` keeps them for ever.
+    pub days: u64,
+}
+
+/// The longest retention that can be asked for.
+const RETENTION_MAX_DAYS: u64 = 3_650;
+
+impl RetentionPolicy {
+    /// The lowest uid that is kept at `now_ms`; `None` when all are.
+    pub fn cutoff(self, now_ms: u64) -> Option<String> {
+        let kept_ms = self.days.checked_mul(86_400_000).filter(|kept| 0 < *kept)?;
+        now_ms.checked_sub(kept_ms).map(ids::lowest)
+    }
+}
+
+#[derive(Debug, Default)]
+struct RetentionInput {
+    days: Option<u64>,
+    policy: Option<String>,
+}
+
+impl FromFields for RetentionInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self { days: fields.number("days")?, policy: fields.text("policy")? })
+    }
+}
+
+impl RetentionInput {
+    /// `days`, or Convoy's `policy`: `720h`. A part of a day counts as one.
+    fn days(&self) -> Option<u64> {
+        let days = match (self.days, self.policy.as_deref()) {
+            (Some(days), _) => days,
+            (None, None | Some("")) => 0,
+            (None, Some(policy)) => {
+                policy.strip_suffix('h')?.trim().parse::<u64>().ok()?.div_ceil(24)
+            }
+        };
+        (days <= RETENTION_MAX_DAYS).then_some(days)
+    }
 }
 
 impl Default for Config {
@@ -45,6 +91,7 @@ impl Default for Config {
             max_payload_read_size: DEFAULT_BODY_MAX_BYTES,
             strategy: Strategy::default(),
             signature: SignatureConfig::default(),
+            retention_policy: RetentionPolicy::default(),
         }
     }
 }
@@ -97,6 +144,7 @@ struct ConfigInput {
     max_payload_read_size: Option<u64>,
     strategy: Option<StrategyInput>,
     signature: Option<SignatureInput>,
+    retention_policy: Option<RetentionInput>,
     other: Map<String, Value>,
 }
 
@@ -106,6 +154,7 @@ impl FromFields for ConfigInput {
             max_payload_read_size: fields.number("max_payload_read_size")?,
             strategy: fields.object("strategy")?,
             signature: fields.object("signature")?,
+            retention_policy: fields.object("retention_policy")?,
             other: fields.rest(),
         })
     }
@@ -243,6 +292,17 @@ impl Config {
         }
         if let Some(signature) = input.signature {
             self.signature.change(signature, now_ms, fill, &mut faults);
+        }
+        if let Some(retention) = input.retention_policy {
+            match retention.days() {
+                Some(days) => self.retention_policy.days = days,
+                None => faults.add(
+                    "config.retention_policy",
+                    format!(
+                        "days, or policy as hours like 720h; at most {RETENTION_MAX_DAYS} days"
+                    ),
+                ),
+            }
         }
         faults.check()?;
         Ok(self)
@@ -424,6 +484,33 @@ mod tests {
                 .unwrap_err()
                 .starts_with("config.disable_endpoint is not supported yet")
         );
+    }
+
+    #[test]
+    fn retention_is_days_or_convoys_hours() {
+        let days = |policy: &str| {
+            let body = format!(
+                r#"{{"name":"a","type":"incoming","config":{{"retention_policy":{policy}}}}}"#
+            );
+            create(&body).map(|project| project.config.retention_policy)
+        };
+        for (policy, expect) in [
+            (r#"{"days":30}"#, 30),
+            (r#"{"policy":"72h"}"#, 3),
+            (r#"{"policy":"25h"}"#, 2),
+            ("{}", 0),
+        ] {
+            assert_eq!(days(policy).unwrap().days, expect, "{policy}");
+        }
+        for policy in
+            [r#"{"policy":"soon"}"#, r#"{"policy":"7d"}"#, r#"{"days":9999}"#, r#"{"days":-1}"#]
+        {
+            assert!(days(policy).is_err(), "{policy}");
+        }
+        assert_eq!(days("{}").unwrap().cutoff(u64::MAX), None);
+        let day = 86_400_000;
+        assert_eq!(days(r#"{"days":2}"#).unwrap().cutoff(3 * day), Some(ids::lowest(day)));
+        assert_eq!(days(r#"{"days":2}"#).unwrap().cutoff(day), None);
     }
 
     #[test]

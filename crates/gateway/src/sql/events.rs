@@ -239,6 +239,60 @@ pub fn deliveries_by_id(project_id: &str, ids: Value, status: &str) -> Statement
     )
 }
 
+// --- Retention ---
+
+/// Events that one step of the retention removes, and deliveries.
+pub const EXPIRE_ROWS: usize = 500;
+
+/// The oldest events before the uid `cutoff`, as `id` and `body_key`, in order.
+pub fn expired_events(project_id: &str, cutoff: &str) -> Statement {
+    Statement {
+        sql: format!(
+            "SELECT id, body_key FROM events WHERE project_id = ?1 AND id < ?2 ORDER BY id LIMIT {EXPIRE_ROWS}"
+        ),
+        params: vec![project_id.into(), cutoff.into()],
+    }
+}
+
+/// Removes the events up to `last`, which [`expired_events`] gave, with those of their claims whose time is over. Their
+/// bodies in R2 are removed before.
+pub fn expire_events(project_id: &str, last: &str, now_ms: u64) -> Vec<Statement> {
+    vec![
+        statement(
+            "DELETE FROM claims WHERE (source_id, key) IN (SELECT source_id, idempotency_key FROM events \
+             WHERE project_id = ?1 AND id <= ?2 AND idempotency_key IS NOT NULL UNION SELECT project_id, idempotency_key \
+             FROM events WHERE project_id = ?1 AND id <= ?2 AND idempotency_key IS NOT NULL) AND expires_at <= ?3",
+            [project_id.into(), last.into(), now_ms.into()],
+        ),
+        statement(
+            "DELETE FROM events WHERE project_id = ?1 AND id <= ?2",
+            [project_id.into(), last.into()],
+        ),
+    ]
+}
+
+/// Removes the oldest deliveries before `cutoff` with their attempts, and the oldest notes of copies. The last statement
+/// gives back a row for each delivery.
+pub fn expire_deliveries(project_id: &str, cutoff: &str) -> Vec<Statement> {
+    let oldest = |table: &str| {
+        format!(
+            "SELECT id FROM {table} WHERE project_id = ?1 AND id < ?2 ORDER BY id LIMIT {EXPIRE_ROWS}"
+        )
+    };
+    let sql = |sql: String| Statement { sql, params: vec![project_id.into(), cutoff.into()] };
+    vec![
+        sql(format!("DELETE FROM attempts WHERE delivery_id IN ({})", oldest("deliveries"))),
+        sql(format!(
+            "DELETE FROM duplicates WHERE project_id = ?1 AND id IN ({})",
+            oldest("duplicates")
+        )),
+        sql(format!(
+            "DELETE FROM deliveries WHERE project_id = ?1 AND id IN ({}) RETURNING id",
+            oldest("deliveries")
+        )),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -456,5 +510,41 @@ mod tests {
         assert_eq!(run(&db, &reschedule(pairs.clone(), &["Failure"], 1, 2)).len(), 1);
         assert_eq!(run(&db, &crate::sql::scheduled(pairs)).len(), 1);
         assert_eq!(run(&db, &crate::sql::look(2, 3)).len(), 1);
+    }
+
+    #[test]
+    fn what_is_too_old_goes_with_all_that_belongs_to_it() {
+        let (db, ids) = twenty();
+        for (scope, key, at) in [("s1", "own", 9), ("p", "pushed", 9), ("s1", "held", 5_000)] {
+            run(&db, &crate::sql::claim(json!([[scope, key, "x", 0, at]])));
+        }
+        for (id, key) in [(&ids[1], "own"), (&ids[3], "pushed"), (&ids[5], "held")] {
+            let sql = "UPDATE events SET idempotency_key = ?2 WHERE id = ?1";
+            run(&db, &statement(sql, [id.as_str().into(), key.into()]));
+        }
+        for (n, id) in [(1, &ids[0]), (1, &ids[15])] {
+            let own = crate::ids::delivery_uid(id, "sub");
+            let sql = "INSERT INTO attempts (delivery_id, n, doc) VALUES (?1, ?2, '')";
+            run(&db, &statement(sql, [own.into(), u64::into(n)]));
+            let sql = "INSERT INTO duplicates (project_id, id, event_id, received_at) VALUES ('p', ?1, '', 0)";
+            run(&db, &statement(sql, [id.as_str().into()]));
+        }
+        let old = run(&db, &expired_events("p", &ids[10]));
+        assert_eq!(old.len(), 10);
+        assert_eq!(run(&db, &expired_events("q", &ids[10])).len(), 0);
+        for statement in expire_events("p", old[9]["id"].as_str().unwrap(), 1_000) {
+            run(&db, &statement);
+        }
+        let gone: Vec<usize> =
+            expire_deliveries("p", &ids[10]).iter().map(|one| run(&db, one).len()).collect();
+        assert_eq!(gone, [0, 0, 10]);
+        let left = |table: &str| {
+            run(&db, &statement(&format!("SELECT count(*) AS n FROM {table}"), []))[0]["n"].as_u64()
+        };
+        for (table, expect) in
+            [("events", 10), ("deliveries", 10), ("attempts", 1), ("duplicates", 1), ("claims", 1)]
+        {
+            assert_eq!(left(table), Some(expect), "{table}");
+        }
     }
 }
