@@ -83,7 +83,11 @@ fn read_stamp<'r>(
     Ok(Some((text, millis)))
 }
 
-fn check_age(stamp: Option<&Stamp<'_>>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<(), Refused> {
+fn check_age(
+    stamp: Option<&Stamp<'_>>,
+    reading: &Reading<'_>,
+    ask: Ask<'_>,
+) -> Result<(), Refused> {
     let (Some(stamp), Some((_, millis))) = (stamp, &reading.stamp) else { return Ok(()) };
     let tolerance = ask.policy.tolerance_seconds.unwrap_or(stamp.tolerance);
     within(*millis, ask.now, tolerance)
@@ -320,8 +324,10 @@ fn public(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<Ou
         }
     }
     let key_id = match scheme.keys {
-        KeySource::Published { key_id: Some(place), .. } => Some(place::one(&place, ask.request)?.into_owned()),
-        _ => reading.claims.field("kid").ok().map(|text| text.to_string()),
+        KeySource::Published { key_id: Some(place), .. } => {
+            Some(place::one(&place, ask.request)?.into_owned())
+        }
+        _ => reading.claims.field("kid").ok().map(ToString::to_string),
     };
     find_keys(Job { algorithm, kind, key_id, messages: signed, signatures }, scheme.keys, ask)
 }

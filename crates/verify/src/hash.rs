@@ -125,11 +125,7 @@ impl std::ops::Deref for Sum {
 ///
 /// Written out over [`digest_of`] because a generic one would be compiled twelve times over, which
 /// is a tenth of what this crate may weigh.
-pub(crate) fn hmac_of<'p>(
-    hash: Hash,
-    key: &[u8],
-    parts: &mut dyn Iterator<Item = &'p [u8]>,
-) -> Sum {
+pub(crate) fn hmac_of(hash: Hash, key: &[u8], parts: &mut dyn Iterator<Item = &[u8]>) -> Sum {
     let block = hash.block_size();
     let hashed;
     let key = if block < key.len() {
@@ -159,7 +155,7 @@ pub(crate) fn hmac_of<'p>(
 }
 
 /// As [`digest`], without the heap.
-pub(crate) fn digest_of<'p>(hash: Hash, parts: &mut dyn Iterator<Item = &'p [u8]>) -> Sum {
+pub(crate) fn digest_of(hash: Hash, parts: &mut dyn Iterator<Item = &[u8]>) -> Sum {
     run(hash, &mut |update| parts.for_each(&mut *update))
 }
 

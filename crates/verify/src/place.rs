@@ -46,7 +46,7 @@ pub fn extract(place: &Place<'_>, request: &Request<'_>) -> Option<String> {
             let found = body(path, json.as_bytes());
             (!found.is_empty()).then(|| found.join(","))?
         }
-        Place::Numbered(_) => lines(place, request).into_iter().next()?,
+        Place::Numbered(_) => lines(place, request).into_iter().next()?.into_owned(),
         Place::All(places) => {
             let parts: Option<Vec<_>> =
                 places.iter().map(|place| extract(place, request)).collect();

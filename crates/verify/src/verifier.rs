@@ -232,7 +232,7 @@ fn token(place: &Place<'_>, prefix: &str, ask: Ask<'_>) -> Result<Verified, Refu
     }
     let values = match place {
         Place::Body(path) if path.contains('*') => place::every(path, ask.request)?,
-        _ => vec![place::one(place, ask.request)?],
+        _ => vec![place::one(place, ask.request)?.into_owned()],
     };
     let mut matching = None;
     for (index, secret) in ask.secrets.iter().enumerate() {
