@@ -73,116 +73,145 @@ pub enum NoCall {
     Method { allow: &'static str },
 }
 
+/// One path of the gateway, as its document names it.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    pub path: &'static [Part],
+    /// Empty where every method is taken in.
+    pub methods: &'static [&'static str],
+}
+
+/// A part of a path, between slashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Fixed(&'static str),
+    /// An id, by the name that the table gives it.
+    Id(&'static str),
+}
+
+/// Makes from one table the function that reads a path, and the list that the document is checked against: they cannot
+/// differ, and neither can `Allow`. The first path that fits counts.
+macro_rules! routes {
+    ($(#[$doc:meta])* $table:ident, $read:ident -> $Call:ident;
+        $([$($part:tt),*] $methods:tt)*) => {
+        $(#[$doc])*
+        pub const $table: &[Route] = &[
+            $(Route { path: &[$(part!($part)),*], methods: methods!($methods) },)*
+        ];
+
+        fn $read<'a>(method: &str, path: &[&'a str]) -> Result<$Call<'a>, NoCall> {
+            use $Call::*;
+            match path {
+                $([$($part),*] => by_method!(method, $methods),)*
+                _ => Err(NoCall::Path),
+            }
+        }
+    };
+}
+
+macro_rules! part {
+    ($name:ident) => {
+        Part::Id(stringify!($name))
+    };
+    ($text:literal) => {
+        Part::Fixed($text)
+    };
+}
+
+macro_rules! methods {
+    ({ any => $call:expr }) => { &[] };
+    ({ $($method:ident => $call:expr),* }) => { &[$(stringify!($method)),*] };
+}
+
+macro_rules! by_method {
+    ($given:ident, { any => $call:expr }) => { Ok($call) };
+    ($given:ident, { $($method:ident => $call:expr),* }) => {
+        match $given {
+            $(given if given == stringify!($method) => Ok($call),)*
+            _ => Err(NoCall::Method { allow: allow!($($method),*) }),
+        }
+    };
+}
+
+macro_rules! allow {
+    ($first:ident $(, $more:ident)*) => {
+        concat!(stringify!($first) $(, ", ", stringify!($more))*)
+    };
+}
+
+routes! {
+    /// The paths of the gateway but those of [`IN_PROJECT`].
+    GATEWAY, gateway_call -> Call;
+
+    ["ingest", mask_id] { any => Ingest { mask: mask_id } }
+    ["healthz"] { GET => Health, HEAD => Health }
+    ["api", "v1", "providers"] { GET => ListProviders }
+    ["api", "v1", "providers", provider] { GET => GetProvider { name: provider } }
+    ["api", "v1", "projects"] { GET => ListProjects, POST => CreateProject }
+}
+
+routes! {
+    /// The paths below `/api/v1/projects/{project_id}`.
+    IN_PROJECT, project_call -> ProjectCall;
+
+    [] { GET => Get, PUT => Update }
+
+    ["sources"] { GET => ListSources, POST => CreateSource }
+    ["sources", source_id] {
+        GET => GetSource(source_id), PUT => UpdateSource(source_id), DELETE => DeleteSource(source_id)
+    }
+    ["sources", source_id, "arm"] { POST => ArmSource(source_id) }
+    ["sources", source_id, "rejections"] { GET => ListRejections(source_id) }
+
+    ["endpoints"] { GET => ListEndpoints, POST => CreateEndpoint }
+    ["endpoints", endpoint_id] {
+        GET => GetEndpoint(endpoint_id), PUT => UpdateEndpoint(endpoint_id), DELETE => DeleteEndpoint(endpoint_id)
+    }
+    ["endpoints", endpoint_id, "pause"] { PUT => PauseEndpoint(endpoint_id) }
+    ["endpoints", endpoint_id, "activate"] { POST => ActivateEndpoint(endpoint_id) }
+    ["endpoints", endpoint_id, "expire_secret"] { PUT => ExpireSecret(endpoint_id) }
+
+    ["subscriptions"] { GET => ListSubscriptions, POST => CreateSubscription }
+    ["subscriptions", subscription_id] {
+        GET => GetSubscription(subscription_id),
+        PUT => UpdateSubscription(subscription_id),
+        DELETE => DeleteSubscription(subscription_id)
+    }
+
+    ["events"] { GET => ListEvents, POST => PushEvent(Kind::Single) }
+    ["events", "fanout"] { POST => PushEvent(Kind::Fanout) }
+    ["events", "broadcast"] { POST => PushEvent(Kind::Broadcast) }
+    ["events", "dynamic"] { POST => PushEvent(Kind::Dynamic) }
+    ["events", "batch"] { POST => PushEvents }
+    ["events", "batchreplay"] { POST => ReplayEvents }
+    ["events", "countbatchreplayevents"] { GET => CountReplay }
+    ["events", event_id] { GET => GetEvent(event_id) }
+    ["events", event_id, "replay"] { PUT => ReplayEvent(event_id) }
+
+    ["eventdeliveries"] { GET => ListDeliveries }
+    ["eventdeliveries", "forceresend"] { POST => ForceResend }
+    ["eventdeliveries", "batchretry"] { POST => RetryDeliveries }
+    ["eventdeliveries", "countbatchretryevents"] { GET => CountRetry }
+    ["eventdeliveries", delivery_id] { GET => GetDelivery(delivery_id) }
+    ["eventdeliveries", delivery_id, "resend"] { PUT => ResendDelivery(delivery_id) }
+    ["eventdeliveries", delivery_id, "deliveryattempts"] { GET => ListAttempts(delivery_id) }
+    ["eventdeliveries", delivery_id, "deliveryattempts", attempt_id] {
+        GET => GetAttempt { delivery: delivery_id, attempt: attempt_id }
+    }
+}
+
 /// Reads a method and a path (without query; a slash at the end is ignored).
 pub fn call<'a>(method: &str, path: &'a str) -> Result<Call<'a>, NoCall> {
     let mut parts: Vec<&str> = path.split('/').skip(1).collect();
     if parts.last() == Some(&"") {
         parts.pop();
     }
-    let allow = |allow| Err(NoCall::Method { allow });
     match parts.as_slice() {
-        ["healthz"] => match method {
-            "GET" | "HEAD" => Ok(Call::Health),
-            _ => allow("GET"),
-        },
-        ["ingest", mask] => Ok(Call::Ingest { mask }),
-        ["api", "v1", "providers"] if method == "GET" => Ok(Call::ListProviders),
-        ["api", "v1", "providers", name] if method == "GET" => Ok(Call::GetProvider { name }),
-        ["api", "v1", "providers"] | ["api", "v1", "providers", _] => allow("GET"),
-        ["api", "v1", "projects"] => match method {
-            "POST" => Ok(Call::CreateProject),
-            "GET" => Ok(Call::ListProjects),
-            _ => allow("GET, POST"),
-        },
         ["api", "v1", "projects", project, rest @ ..] => {
             Ok(Call::InProject { project, call: project_call(method, rest)? })
         }
-        _ => Err(NoCall::Path),
+        path => gateway_call(method, path),
     }
-}
-
-fn project_call<'a>(method: &str, rest: &[&'a str]) -> Result<ProjectCall<'a>, NoCall> {
-    use ProjectCall as C;
-    let found = match (rest, method) {
-        ([], "GET") => C::Get,
-        ([], "PUT") => C::Update,
-        ([], _) => return Err(NoCall::Method { allow: "GET, PUT" }),
-        (["sources"], "POST") => C::CreateSource,
-        (["sources"], "GET") => C::ListSources,
-        (["endpoints"], "POST") => C::CreateEndpoint,
-        (["endpoints"], "GET") => C::ListEndpoints,
-        (["subscriptions"], "POST") => C::CreateSubscription,
-        (["subscriptions"], "GET") => C::ListSubscriptions,
-        (["sources" | "endpoints" | "subscriptions"], _) => {
-            return Err(NoCall::Method { allow: "GET, POST" });
-        }
-        (["sources", id], "GET") => C::GetSource(id),
-        (["sources", id], "PUT") => C::UpdateSource(id),
-        (["sources", id], "DELETE") => C::DeleteSource(id),
-        (["sources", id, "arm"], "POST") => C::ArmSource(id),
-        (["sources", id, "rejections"], "GET") => C::ListRejections(id),
-        (["sources", _, "rejections"], _) => return Err(NoCall::Method { allow: "GET" }),
-        (["sources", _, "arm"], _) => return Err(NoCall::Method { allow: "POST" }),
-        (["sources", _], _) => return Err(NoCall::Method { allow: "GET, PUT, DELETE" }),
-        (["endpoints", id], "GET") => C::GetEndpoint(id),
-        (["endpoints", id], "PUT") => C::UpdateEndpoint(id),
-        (["endpoints", id, "pause"], "PUT") => C::PauseEndpoint(id),
-        (["endpoints", id, "activate"], "POST") => C::ActivateEndpoint(id),
-        (["endpoints", id, "expire_secret"], "PUT") => C::ExpireSecret(id),
-        (["endpoints", _, "activate"], _) => return Err(NoCall::Method { allow: "POST" }),
-        (["endpoints", _, "pause" | "expire_secret"], _) => {
-            return Err(NoCall::Method { allow: "PUT" });
-        }
-        (["subscriptions", id], "PUT") => C::UpdateSubscription(id),
-        (["endpoints", id], "DELETE") => C::DeleteEndpoint(id),
-        (["subscriptions", id], "GET") => C::GetSubscription(id),
-        (["subscriptions", id], "DELETE") => C::DeleteSubscription(id),
-        (["endpoints" | "subscriptions", _], _) => {
-            return Err(NoCall::Method { allow: "GET, PUT, DELETE" });
-        }
-        (["events"], "POST") => C::PushEvent(Kind::Single),
-        (["events", "fanout"], "POST") => C::PushEvent(Kind::Fanout),
-        (["events", "broadcast"], "POST") => C::PushEvent(Kind::Broadcast),
-        (["events", "dynamic"], "POST") => C::PushEvent(Kind::Dynamic),
-        (["events", "batch"], "POST") => C::PushEvents,
-        (["events"], "GET") => C::ListEvents,
-        (["events"], _) => return Err(NoCall::Method { allow: "GET, POST" }),
-        (["events", "batchreplay"], "POST") => C::ReplayEvents,
-        (["events", "countbatchreplayevents"], "GET") => C::CountReplay,
-        (["events", "countbatchreplayevents"], _) => return Err(NoCall::Method { allow: "GET" }),
-        (["events", id, "replay"], "PUT") => C::ReplayEvent(id),
-        (["events", _, "replay"], _) => return Err(NoCall::Method { allow: "PUT" }),
-        (["events", "batchreplay" | "fanout" | "broadcast" | "dynamic" | "batch"], _) => {
-            return Err(NoCall::Method { allow: "POST" });
-        }
-        (["events", id], "GET") => C::GetEvent(id),
-        (["eventdeliveries"], "GET") => C::ListDeliveries,
-        (["eventdeliveries", "forceresend"], "POST") => C::ForceResend,
-        (["eventdeliveries", "batchretry"], "POST") => C::RetryDeliveries,
-        (["eventdeliveries", "forceresend" | "batchretry"], _) => {
-            return Err(NoCall::Method { allow: "POST" });
-        }
-        (["eventdeliveries", "countbatchretryevents"], "GET") => C::CountRetry,
-        (["eventdeliveries", id, "resend"], "PUT") => C::ResendDelivery(id),
-        (["eventdeliveries", _, "resend"], _) => return Err(NoCall::Method { allow: "PUT" }),
-        (["eventdeliveries", id], "GET") => C::GetDelivery(id),
-        (["eventdeliveries", id, "deliveryattempts"], "GET") => C::ListAttempts(id),
-        (["eventdeliveries", delivery, "deliveryattempts", attempt], "GET") => {
-            C::GetAttempt { delivery, attempt }
-        }
-        (["events" | "eventdeliveries", _] | ["eventdeliveries"], _) => {
-            return Err(NoCall::Method { allow: "GET" });
-        }
-        (
-            ["eventdeliveries", _, "deliveryattempts"]
-            | ["eventdeliveries", _, "deliveryattempts", _],
-            _,
-        ) => {
-            return Err(NoCall::Method { allow: "GET" });
-        }
-        _ => return Err(NoCall::Path),
-    };
-    Ok(found)
 }
 
 #[cfg(test)]
@@ -254,6 +283,51 @@ mod tests {
             ("GET", "/api/v1/projects/p/sources/s/x", Err(NoCall::Path)),
         ] {
             assert_eq!(call(method, path), expect, "{method} {path}");
+        }
+    }
+
+    fn all() -> impl Iterator<Item = (Vec<Part>, &'static [&'static str])> {
+        let in_project = IN_PROJECT.iter().map(|route| {
+            let mut path =
+                [Part::Fixed("api"), Part::Fixed("v1"), Part::Fixed("projects")].to_vec();
+            path.push(Part::Id("project_id"));
+            path.extend(route.path);
+            (path, route.methods)
+        });
+        GATEWAY.iter().map(|route| (route.path.to_vec(), route.methods)).chain(in_project)
+    }
+
+    /// A path that stands in the table twice, or that an earlier one hides, would be documented and never reached.
+    #[test]
+    fn every_path_of_the_table_is_reached_by_its_methods_and_no_others() {
+        for (path, methods) in all() {
+            let text: String = path
+                .iter()
+                .map(|part| match part {
+                    Part::Fixed(text) => format!("/{text}"),
+                    Part::Id(name) => format!("/<{name}>"),
+                })
+                .collect();
+            for method in methods {
+                let found = format!("{:?}", call(method, &text).unwrap());
+                for part in &path {
+                    if let Part::Id(name) = part {
+                        assert!(
+                            found.contains(&format!("\"<{name}>\"")),
+                            "{method} {text} is {found}"
+                        );
+                    }
+                }
+            }
+            let refused = call("BREW", &text);
+            if methods.is_empty() {
+                assert!(refused.is_ok(), "{text}");
+            } else {
+                let Err(NoCall::Method { allow }) = refused else {
+                    panic!("{text} is {refused:?}")
+                };
+                assert_eq!(allow.split(", ").collect::<Vec<_>>(), methods, "{text}");
+            }
         }
     }
 }
