@@ -9,6 +9,7 @@ pub mod event;
 pub mod fields;
 pub mod ids;
 pub mod locate;
+pub mod pace;
 pub mod payload;
 pub mod project;
 pub mod providers;

@@ -407,6 +407,8 @@ mod tests {
             endpoint_id: format!("endpoint-of-{uid}"),
             event_types: vec![event_type.into()],
             delivery_mode: DeliveryMode::AtMostOnce,
+            retry: None,
+            rate_limit: None,
             created_at: 0,
             updated_at: 0,
         }

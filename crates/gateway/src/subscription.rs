@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length, refuse_unsupported};
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
+use crate::pace::{RateLimit, RateLimitInput, RetryInput, present_retry};
+use crate::retry::Strategy;
 use crate::time::rfc3339;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,11 @@ pub struct Subscription {
     /// Exact names; `*` is all of them.
     pub event_types: Vec<String>,
     pub delivery_mode: DeliveryMode,
+    /// How its deliveries are retried; `None` leaves it to the project.
+    #[serde(default)]
+    pub retry: Option<Strategy>,
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
     pub created_at: u64,
     pub updated_at: u64,
 }
@@ -57,6 +64,8 @@ pub struct SubscriptionInput {
     pub endpoint_id: Option<String>,
     delivery_mode: Option<String>,
     filter_config: Option<FilterConfigInput>,
+    retry_config: Option<RetryInput>,
+    rate_limit_config: Option<RateLimitInput>,
     other: Map<String, Value>,
 }
 
@@ -68,6 +77,8 @@ impl FromFields for SubscriptionInput {
             endpoint_id: fields.text("endpoint_id")?,
             delivery_mode: fields.text("delivery_mode")?,
             filter_config: fields.object("filter_config")?,
+            retry_config: fields.object("retry_config")?,
+            rate_limit_config: fields.object("rate_limit_config")?,
             other: fields.rest(),
         })
     }
@@ -85,8 +96,7 @@ impl FromFields for FilterConfigInput {
     }
 }
 
-const UNSUPPORTED: &[&str] =
-    &["alert_config", "app_id", "function", "rate_limit_config", "retry_config"];
+const UNSUPPORTED: &[&str] = &["alert_config", "app_id", "function"];
 
 impl Subscription {
     /// A new subscription. Whether its source and endpoint exist is for the caller to look up.
@@ -123,6 +133,8 @@ impl Subscription {
                 )
             })?,
         };
+        let retry = input.retry_config.map(RetryInput::read).transpose()?.flatten();
+        let rate_limit = input.rate_limit_config.map(RateLimitInput::read).transpose()?.flatten();
         let (event_types, filter) = input
             .filter_config
             .map(|config| (config.event_types, config.filter))
@@ -141,6 +153,8 @@ impl Subscription {
             endpoint_id,
             event_types,
             delivery_mode,
+            retry,
+            rate_limit,
             created_at: now_ms,
             updated_at: now_ms,
         })
@@ -173,7 +187,9 @@ impl Subscription {
             "source_id": self.source_id, "endpoint_id": self.endpoint_id,
             "source_metadata": {"uid": self.source_id}, "endpoint_metadata": {"uid": self.endpoint_id},
             "filter_config": {"event_types": self.event_types, "filter": empty}, "function": "",
-            "delivery_mode": self.delivery_mode, "alert_config": null, "retry_config": null, "rate_limit_config": null,
+            "delivery_mode": self.delivery_mode, "alert_config": null,
+            "retry_config": self.retry.as_ref().map(present_retry),
+            "rate_limit_config": self.rate_limit.map(RateLimit::present),
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
         })
     }
@@ -215,11 +231,26 @@ mod tests {
         for (field, name) in [
             (r#""function":"function transform(x) { return x }""#, "function"),
             (r#""filter_config":{"filter":{"body":{"a":1}}}"#, "filter_config.filter"),
-            (r#""rate_limit_config":{"count":5,"duration":1}"#, "rate_limit_config"),
+            (r#""alert_config":{"count":5,"threshold":"1h"}"#, "alert_config"),
         ] {
             let error = create(&with(field)).unwrap_err();
             assert!(error.starts_with(&format!("{name} is not supported yet")), "{error}");
         }
         assert!(create(&with(r#""filter_config":{"filter":{"body":{},"headers":{}}}"#)).is_ok());
+        assert!(create(&with(r#""alert_config":{"count":0,"threshold":""}"#)).is_ok());
+    }
+
+    #[test]
+    fn its_own_pace_is_shown_as_it_was_asked_for() {
+        let body = r#"{"name":"a","endpoint_id":"e","source_id":"s","retry_config":{"type":"linear","duration":"10s",
+            "retry_count":2},"rate_limit_config":{"count":5,"duration":60}}"#;
+        let shown = create(body).unwrap().present();
+        let retry =
+            json!({"type": "linear", "duration": 10, "interval_seconds": 10, "retry_count": 2});
+        assert_eq!(shown["retry_config"], retry);
+        assert_eq!(shown["rate_limit_config"], json!({"count": 5, "duration": 60}));
+        let plain =
+            create(r#"{"name":"a","endpoint_id":"e","source_id":"s","retry_config":{}}"#).unwrap();
+        assert_eq!((plain.retry, plain.rate_limit), (None, None));
     }
 }
