@@ -21,6 +21,7 @@ mod harness;
 mod payloads;
 mod signatures;
 mod sources;
+mod transforms;
 mod trust;
 mod verifiers;
 

@@ -13,6 +13,7 @@ mod log;
 mod router;
 mod store;
 mod sweep;
+mod transform;
 
 use inlet_gateway::reply::Reply;
 use inlet_gateway::routes::{Call, NoCall, call};

@@ -24,6 +24,7 @@ pub mod source;
 pub mod sql;
 pub mod subscription;
 pub mod time;
+pub mod transform;
 pub mod trust;
 pub mod vault;
 pub mod wire;

@@ -42,6 +42,10 @@ pub enum ProjectCall<'a> {
     ActivateEndpoint(&'a str),
     ExpireSecret(&'a str),
     DeleteEndpoint(&'a str),
+    /// Tries a function on a payload, and stores nothing.
+    TestFunction {
+        of_source: bool,
+    },
     CreateSubscription,
     ListSubscriptions,
     GetSubscription(&'a str),
@@ -61,7 +65,10 @@ pub enum ProjectCall<'a> {
     CountRetry,
     GetDelivery(&'a str),
     ListAttempts(&'a str),
-    GetAttempt { delivery: &'a str, attempt: &'a str },
+    GetAttempt {
+        delivery: &'a str,
+        attempt: &'a str,
+    },
 }
 
 /// Why there is no such call.
@@ -157,6 +164,7 @@ routes! {
     [] { GET => Get, PUT => Update }
 
     ["sources"] { GET => ListSources, POST => CreateSource }
+    ["sources", "test_function"] { POST => TestFunction { of_source: true } }
     ["sources", source_id] {
         GET => GetSource(source_id), PUT => UpdateSource(source_id), DELETE => DeleteSource(source_id)
     }
@@ -172,6 +180,7 @@ routes! {
     ["endpoints", endpoint_id, "expire_secret"] { PUT => ExpireSecret(endpoint_id) }
 
     ["subscriptions"] { GET => ListSubscriptions, POST => CreateSubscription }
+    ["subscriptions", "test_function"] { POST => TestFunction { of_source: false } }
     ["subscriptions", subscription_id] {
         GET => GetSubscription(subscription_id),
         PUT => UpdateSubscription(subscription_id),

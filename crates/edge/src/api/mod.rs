@@ -7,6 +7,7 @@ mod push;
 mod replay;
 mod sources;
 mod subscriptions;
+mod transforms;
 
 pub(crate) use sources::{capture, note_handshake};
 
@@ -264,6 +265,7 @@ impl Caller<'_> {
             C::ActivateEndpoint(id) => self.activate_endpoint(&project, id).await?,
             C::ExpireSecret(id) => self.expire_secret(&project, id).await?,
             C::DeleteEndpoint(id) => self.delete_endpoint(&project, id).await?,
+            C::TestFunction { of_source } => self.test_function(of_source).await?,
             C::CreateSubscription => self.create_subscription(&project).await?,
             C::ListSubscriptions => self.list_subscriptions(&project).await?,
             C::GetSubscription(id) => self.get_subscription(&project, id).await?,

@@ -1,0 +1,259 @@
+//! Users' functions: what may be run, within which limits, and what an answer of the engine means.
+//!
+//! A function is JavaScript that defines a global `transform(x)`, which takes one JSON value and returns another. The
+//! engine is `crates/edge/js/transform.mjs`; numbers are JavaScript's, so integers beyond 2^53 lose digits.
+
+use std::fmt;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::api::{ApiError, check_length};
+use crate::fields::{Fields, FromFields};
+use crate::push::Push;
+
+/// The longest function.
+pub const CODE_MAX_BYTES: usize = 64 * 1024;
+/// The longest JSON text that is handed to a function.
+pub const INPUT_MAX_BYTES: usize = 1024 * 1024;
+/// The longest JSON text that it may return.
+const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
+/// QuickJS asks now and then whether to go on; so many times it may. An endless loop ends after some 50 ms.
+const INTERRUPTS_MAX: u32 = 200;
+const STACK_MAX_BYTES: u32 = 256 * 1024;
+
+/// The limits, as the engine reads them. A larger input needs more memory.
+pub fn limits(input_bytes: usize) -> String {
+    let memory = 8 * 1024 * 1024 + 24 * input_bytes;
+    json!({"memory": memory, "stack": STACK_MAX_BYTES, "interrupts": INTERRUPTS_MAX, "output": OUTPUT_MAX_BYTES})
+        .to_string()
+}
+
+/// What a function returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// JSON text.
+    pub output: String,
+    /// Lines of `console.log` and its like.
+    pub log: Vec<String>,
+}
+
+/// Why a function gave no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub message: String,
+    pub log: Vec<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Fault {
+    /// What the author of the function reads.
+    pub fn refusal(self, field: &str) -> ApiError {
+        ApiError::bad_request(format!("{field}:{}", self.message))
+    }
+}
+
+/// Reads the engine's answer to a call.
+pub fn read(answer: &str) -> Result<Ran, Fault> {
+    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    let text = |value: &Value, name: &str| {
+        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let log = answer.get("log").and_then(Value::as_array).into_iter().flatten();
+    let log = log.filter_map(Value::as_str).map(ToOwned::to_owned).collect();
+    let message = match text(&answer, "outcome").as_str() {
+        "ok" => return Ok(Ran { output: text(&answer, "output"), log }),
+        "no_call" => return Ok(Ran { output: String::new(), log }),
+        "missing" => {
+            "the transform function is not found, please define it or rename the existing function"
+                .to_owned()
+        }
+        "promise" => "the function returned a promise: it has to be synchronous".to_owned(),
+        "nothing" => "the function returned nothing that is JSON".to_owned(),
+        "too_large" => format!("the function returned more than {OUTPUT_MAX_BYTES} bytes"),
+        "interrupted" => "the function was stopped: it takes too many steps".to_owned(),
+        "thrown" => {
+            let error = answer.get("error").cloned().unwrap_or_default();
+            let (name, message) = (text(&error, "name"), text(&error, "message"));
+            let number = |field| error.get(field).and_then(Value::as_u64);
+            let place = match (number("line"), number("column")) {
+                (Some(line), Some(column)) => format!(" at line {line}, column {column}"),
+                (Some(line), None) => format!(" at line {line}"),
+                (None, _) => String::new(),
+            };
+            let colon = if name.is_empty() { "the function threw " } else { ": " };
+            let message: String = message.chars().take(1_000).collect();
+            format!("{name}{colon}{message}{place}")
+        }
+        _ => "the engine gave no answer".to_owned(),
+    };
+    Err(Fault { message, log })
+}
+
+/// Checks a function as far as that goes without running it.
+pub fn check_code(field: &str, code: &str) -> Result<(), ApiError> {
+    check_length(field, code, CODE_MAX_BYTES)?;
+    if code.trim().is_empty() {
+        return Err(ApiError::bad_request(format!("{field}:please provide a function")));
+    }
+    Ok(())
+}
+
+/// Which of a source's functions is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Its result is an event, as `POST /events` takes it.
+    Body,
+    /// Its result is an object of headers.
+    Header,
+    /// Of a subscription: its result is the body of the delivery, whatever it is.
+    Delivery,
+}
+
+/// The body of `POST …/test_function`.
+#[derive(Debug)]
+pub struct Trial {
+    pub code: String,
+    /// JSON text.
+    pub payload: String,
+    kind: Option<String>,
+}
+
+impl FromFields for Trial {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            code: fields.text("function")?.unwrap_or_default(),
+            payload: fields.raw("payload").unwrap_or_else(|| json!({})).to_string(),
+            kind: fields.text("type")?,
+        })
+    }
+}
+
+impl Trial {
+    /// Checks it, for a source's function or a subscription's.
+    pub fn kind(&self, of_source: bool) -> Result<Kind, ApiError> {
+        check_code("function", &self.code)?;
+        match self.kind.as_deref().unwrap_or("body") {
+            _ if !of_source => Ok(Kind::Delivery),
+            "body" => Ok(Kind::Body),
+            "header" => Ok(Kind::Header),
+            _ => Err(ApiError::bad_request("type:one of body and header")),
+        }
+    }
+}
+
+/// What a trial shows.
+pub fn present(kind: Kind, ran: &Ran) -> Result<Value, ApiError> {
+    match kind {
+        Kind::Body => check_event(&ran.output)?,
+        Kind::Header => drop(headers_of(&ran.output)?),
+        Kind::Delivery => {}
+    }
+    let payload: Value = serde_json::from_str(&ran.output)
+        .map_err(|error| ApiError::new(500, format!("the result is no JSON: {error}")))?;
+    Ok(json!({"payload": payload, "log": ran.log}))
+}
+
+/// Whether a body function's result is an event: whom it is for, its message type decides later.
+fn check_event(output: &str) -> Result<(), ApiError> {
+    const KNOWN: &[&str] = &[
+        "endpoint_id",
+        "owner_id",
+        "event_type",
+        "data",
+        "custom_headers",
+        "idempotency_key",
+        "url",
+        "secret",
+        "event_types",
+    ];
+    let fields: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(output)
+        .map_err(|_| ApiError::bad_request("the output payload is not an object"))?;
+    if let Some(unknown) = fields.keys().find(|name| !KNOWN.contains(&name.as_str())) {
+        return Err(ApiError::bad_request(format!("json: unknown field \"{unknown}\"")));
+    }
+    if !fields.contains_key("event_type") {
+        return Err(ApiError::bad_request("the output payload doesn't include an event type"));
+    }
+    if !fields.contains_key("data") {
+        return Err(ApiError::bad_request("the output payload doesn't include any data"));
+    }
+    Push::parse(crate::push::Kind::Broadcast, output.as_bytes()).map(drop)
+}
+
+/// The headers that a header function returned.
+pub fn headers_of(output: &str) -> Result<Vec<(String, String)>, ApiError> {
+    let wrong = || {
+        ApiError::bad_request(
+            "the header function has to return an object whose values are all text",
+        )
+    };
+    let headers: Map<String, Value> = serde_json::from_str(output).map_err(|_| wrong())?;
+    let read = |(name, value): (String, Value)| match value {
+        Value::String(value) => Ok((name, value)),
+        _ => Err(wrong()),
+    };
+    headers.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_the_engine_say_what_and_where() {
+        let fault = |answer: &str| read(answer).unwrap_err().message;
+        let ran = read(r#"{"outcome":"ok","output":"[1]","log":["a"]}"#).unwrap();
+        assert_eq!(ran, Ran { output: "[1]".into(), log: vec!["a".into()] });
+        let thrown = r#"{"outcome":"thrown","error":{"name":"TypeError","message":"no","line":2,"column":7},"log":[]}"#;
+        assert_eq!(fault(thrown), "TypeError: no at line 2, column 7");
+        let text =
+            r#"{"outcome":"thrown","error":{"name":"","message":"no","line":null,"column":null}}"#;
+        assert_eq!(fault(text), "the function threw no");
+        for (outcome, expect) in [
+            ("missing", "is not found"),
+            ("promise", "synchronous"),
+            ("nothing", "nothing that is JSON"),
+            ("interrupted", "too many steps"),
+            ("too_large", "1048576 bytes"),
+            ("", "no answer"),
+        ] {
+            let message = fault(&format!(r#"{{"outcome":"{outcome}"}}"#));
+            assert!(message.contains(expect), "{outcome}: {message}");
+        }
+        assert!(fault("nonsense").contains("no answer"));
+    }
+
+    #[test]
+    fn a_trial_is_checked_by_what_the_function_is_for() {
+        let ran = |output: &str| Ran { output: output.into(), log: Vec::new() };
+        let of = |kind, output| present(kind, &ran(output)).map_err(|error| error.message);
+        let event = r#"{"event_type":"a","data":{"n":1}}"#;
+        assert_eq!(of(Kind::Body, event).unwrap()["payload"]["data"]["n"], 1);
+        for (kind, output, expect) in [
+            (Kind::Body, r#"{"event_type":"a"}"#, "doesn't include any data"),
+            (Kind::Body, r#"{"data":1}"#, "doesn't include an event type"),
+            (Kind::Body, r#"{"event_type":"a","data":1,"x":1}"#, "json: unknown field \"x\""),
+            (Kind::Body, "[]", "not an object"),
+            (Kind::Header, r#"{"a":1}"#, "all text"),
+            (Kind::Header, "1", "all text"),
+        ] {
+            let message = of(kind, output).unwrap_err();
+            assert!(message.contains(expect), "{output}: {message}");
+        }
+        assert!(of(Kind::Header, r#"{"a":"b"}"#).is_ok());
+        assert!(of(Kind::Delivery, "[1,2]").is_ok());
+        let trial = |body: &str| crate::api::parse::<Trial>(body.as_bytes()).unwrap();
+        assert!(trial(r#"{"function":" "}"#).kind(true).is_err());
+        assert!(trial(r#"{"function":"f","type":"x"}"#).kind(true).is_err());
+        assert_eq!(trial(r#"{"function":"f"}"#).kind(true), Ok(Kind::Body));
+        assert_eq!(trial(r#"{"function":"f","type":"x"}"#).kind(false), Ok(Kind::Delivery));
+    }
+}

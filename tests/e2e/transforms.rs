@@ -1,0 +1,97 @@
+//! Users' functions: tried, and stopped where they go too far.
+
+use serde_json::{Value, json};
+
+use crate::gateway;
+
+/// Runs a function by the API; `Err` is the message of its refusal.
+#[track_caller]
+fn trial(path: &str, function: &str, payload: Value, kind: &str) -> Result<Value, String> {
+    let project = gateway().project();
+    let body = json!({"function": function, "payload": payload, "type": kind});
+    let reply = project.post(path, &body);
+    match reply.status {
+        200 => Ok(reply.data()),
+        400 => Err(reply.json()["message"].as_str().unwrap().to_owned()),
+        other => panic!("{other}: {}", reply.text()),
+    }
+}
+
+#[track_caller]
+fn of_subscription(function: &str, payload: Value) -> Result<Value, String> {
+    trial("/subscriptions/test_function", function, payload, "")
+}
+
+#[test]
+fn a_function_is_tried_on_a_payload_and_shows_its_result_and_its_log() {
+    let function = "const transform = (x) => {\n  console.log('saw', x.n, {a: 1});\n  return {...x, n: x.n + 1, at: [x?.none?.deep]};\n}";
+    let data = of_subscription(function, json!({"n": 1, "text": "ü"})).unwrap();
+    assert_eq!(data["payload"], json!({"n": 2, "text": "ü", "at": [null]}));
+    assert_eq!(data["log"], json!(["saw 1 {\"a\":1}"]));
+    let names = "function transform(payload) { const [first_name, ...rest] = payload?.name?.trim().replace(/([ ,])+/g,' ').split(' '); return [first_name, rest.join('-')] }";
+    let data = of_subscription(names, json!({"name": "A B C"})).unwrap();
+    assert_eq!(data["payload"], json!(["A", "B-C"]));
+}
+
+#[test]
+fn functions_of_a_source_have_to_return_events_or_headers() {
+    let source = |function, kind| trial("/sources/test_function", function, json!({"a": 1}), kind);
+    let event = "function transform(x) { return {event_type: 'a', data: x, endpoint_id: 'e'} }";
+    assert_eq!(source(event, "body").unwrap()["payload"]["data"]["a"], 1);
+    let headers = "function transform(x) { return {'x-convoy-message-type': 'fanout'} }";
+    assert_eq!(source(headers, "header").unwrap()["payload"]["x-convoy-message-type"], "fanout");
+    for (function, kind, expect) in [
+        ("function transform(x) { return x }", "body", "json: unknown field \"a\""),
+        ("function transform(x) { return {data: 1} }", "body", "doesn't include an event type"),
+        ("function transform(x) { return {event_type: 'a'} }", "body", "doesn't include any data"),
+        ("function transform(x) { return x }", "header", "values are all text"),
+        ("function transform(x) { return x }", "other", "type:one of body and header"),
+    ] {
+        let message = source(function, kind).unwrap_err();
+        assert!(message.contains(expect), "{function}: {message}");
+    }
+}
+
+#[test]
+fn a_function_that_cannot_work_or_goes_too_far_is_stopped_and_says_why() {
+    for (function, expect) in [
+        ("", "please provide a function"),
+        ("function transform(x) {\n  return {", "SyntaxError"),
+        ("function transform(x) {\n  return x +;\n}", "at line 2, column"),
+        ("function other(x) { return x }", "the transform function is not found"),
+        ("var transform = 5", "the transform function is not found"),
+        ("function transform(x) { return undefined }", "nothing that is JSON"),
+        ("async function transform(x) { return x }", "synchronous"),
+        ("function transform(x) {\n\n  throw new Error('no luck')\n}", "Error: no luck at line 3"),
+        ("function transform(x) { throw 'text' }", "the function threw text"),
+        ("function transform(x) { for (;;) {} }", "too many steps"),
+        ("for (;;) {} function transform(x) {}", "too many steps"),
+        ("function transform(x) { return /(a+)+$/.test('a'.repeat(40) + 'b') }", "too many steps"),
+        ("function transform(x) { return transform(x) }", "stack overflow"),
+        ("function transform(x) { return 'x'.repeat(1e9) }", "out of memory"),
+        (
+            "function transform(x) { const a = []; for (;;) a.push({a: [1, 2, 3]}) }",
+            "out of memory",
+        ),
+        ("function transform(x) { return 'x'.repeat(2e6) }", "more than 1048576 bytes"),
+        ("function transform(x) { return require('fs') }", "'require' is not defined"),
+        ("function transform(x) { return fetch('http://127.0.0.1/') }", "'fetch' is not defined"),
+        ("function transform(x) { return globalThis.process.env }", "TypeError"),
+    ] {
+        let message = of_subscription(function, json!({})).unwrap_err();
+        assert!(message.contains(expect), "{function}: {message}");
+    }
+    let long = format!("function transform(x) {{ return x }} // {}", "x".repeat(70_000));
+    assert!(of_subscription(&long, json!({})).unwrap_err().contains("at most"));
+    let big = json!({"a": "x".repeat(1_000_000)});
+    let same = of_subscription("function transform(x) { return x.a.length }", big).unwrap();
+    assert_eq!(same["payload"], 1_000_000);
+}
+
+#[test]
+fn one_call_leaves_nothing_for_the_next() {
+    let function = "function transform(x) { globalThis.n = (globalThis.n ?? 0) + 1; return n }";
+    for _ in 0..2 {
+        assert_eq!(of_subscription(function, json!({})).unwrap()["payload"], 1);
+    }
+}
