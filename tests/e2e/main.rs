@@ -19,6 +19,7 @@ mod endpoints;
 mod events;
 mod harness;
 mod payloads;
+mod portal;
 mod signatures;
 mod sources;
 mod transforms;

@@ -415,14 +415,16 @@ impl Delivery {
     }
 }
 
+/// Whether a header carries a credential.
+pub fn is_sensitive(name: &str) -> bool {
+    ["authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key"]
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
 fn masked(headers: &[(String, String)]) -> Vec<(String, String)> {
-    let secret = |name: &str| {
-        ["authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key"]
-            .iter()
-            .any(|secret| name.eq_ignore_ascii_case(secret))
-    };
     let mask = |(name, value): &(String, String)| {
-        (name.clone(), if secret(name) { MASKED.to_owned() } else { value.clone() })
+        (name.clone(), if is_sensitive(name) { MASKED.to_owned() } else { value.clone() })
     };
     let mut room = RESPONSE_HEADERS_MAX_BYTES;
     let fits = |(name, value): &&(String, String)| -> bool {

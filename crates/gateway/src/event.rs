@@ -144,7 +144,7 @@ fn canonical(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn stored(content_type: Option<&str>) -> StoredEvent {

@@ -11,6 +11,7 @@ pub mod ids;
 pub mod locate;
 pub mod pace;
 pub mod payload;
+pub mod portal;
 pub mod project;
 pub mod providers;
 pub mod push;

@@ -20,6 +20,10 @@ pub enum Call<'a> {
         project: &'a str,
         call: ProjectCall<'a>,
     },
+    /// The same calls for the owner who holds a portal token: which project it is, the token says.
+    InPortal {
+        call: ProjectCall<'a>,
+    },
 }
 
 /// A call that works on one project, with that project's key.
@@ -69,6 +73,14 @@ pub enum ProjectCall<'a> {
         delivery: &'a str,
         attempt: &'a str,
     },
+    CreatePortalLink,
+    ListPortalLinks,
+    GetPortalLink(&'a str),
+    UpdatePortalLink(&'a str),
+    RevokePortalLink(&'a str),
+    RefreshPortalToken(&'a str),
+    /// The link that the caller holds.
+    GetOwnPortalLink,
 }
 
 /// Why there is no such call.
@@ -155,6 +167,7 @@ routes! {
     ["api", "v1", "providers"] { GET => ListProviders }
     ["api", "v1", "providers", provider] { GET => GetProvider { name: provider } }
     ["api", "v1", "projects"] { GET => ListProjects, POST => CreateProject }
+    ["portal-api", "portal_link"] { GET => InPortal { call: ProjectCall::GetOwnPortalLink } }
 }
 
 routes! {
@@ -207,6 +220,11 @@ routes! {
     ["eventdeliveries", delivery_id, "deliveryattempts", attempt_id] {
         GET => GetAttempt { delivery: delivery_id, attempt: attempt_id }
     }
+
+    ["portal-links"] { GET => ListPortalLinks, POST => CreatePortalLink }
+    ["portal-links", portal_link_id] { GET => GetPortalLink(portal_link_id), PUT => UpdatePortalLink(portal_link_id) }
+    ["portal-links", portal_link_id, "revoke"] { PUT => RevokePortalLink(portal_link_id) }
+    ["portal-links", portal_link_id, "refresh_token"] { GET => RefreshPortalToken(portal_link_id) }
 }
 
 /// Reads a method and a path (without query; a slash at the end is ignored).
@@ -218,6 +236,9 @@ pub fn call<'a>(method: &str, path: &'a str) -> Result<Call<'a>, NoCall> {
     match parts.as_slice() {
         ["api", "v1", "projects", project, rest @ ..] => {
             Ok(Call::InProject { project, call: project_call(method, rest)? })
+        }
+        ["portal-api", rest @ ..] if !matches!(rest, [] | ["portal_link"]) => {
+            Ok(Call::InPortal { call: project_call(method, rest)? })
         }
         path => gateway_call(method, path),
     }
@@ -290,6 +311,14 @@ mod tests {
             ("GET", "/ingest", Err(NoCall::Path)),
             ("GET", "/ingest/a/b", Err(NoCall::Path)),
             ("GET", "/api/v1/projects/p/sources/s/x", Err(NoCall::Path)),
+            ("GET", "/portal-api/events", Ok(Call::InPortal { call: ProjectCall::ListEvents })),
+            (
+                "GET",
+                "/portal-api/portal_link",
+                Ok(Call::InPortal { call: ProjectCall::GetOwnPortalLink }),
+            ),
+            ("GET", "/portal-api", Err(NoCall::Path)),
+            ("PUT", "/portal-api/portal_link", Err(NoCall::Method { allow: "GET" })),
         ] {
             assert_eq!(call(method, path), expect, "{method} {path}");
         }

@@ -167,6 +167,17 @@ impl Search {
         }
     }
 
+    /// Keeps only what was for one of these endpoints.
+    pub fn at_endpoints(&mut self, endpoints: &[String]) {
+        let param = json!(endpoints).to_string();
+        match self.kind {
+            Kind::Events => self.push(delivered_to(), param),
+            Kind::Deliveries => {
+                self.push("t.endpoint_id IN (SELECT value FROM json_each({}))", param);
+            }
+        }
+    }
+
     /// Keeps those deliveries only that have one of these states.
     pub fn only(&mut self, statuses: &[&str]) {
         let statuses: Vec<String> = statuses.iter().map(|status| (*status).to_owned()).collect();
@@ -248,7 +259,7 @@ impl Search {
 }
 
 /// Events with a delivery to one of some endpoints. Deliveries begin with the ten characters of their event's time.
-fn delivered_to() -> String {
+pub(crate) fn delivered_to() -> String {
     "EXISTS (SELECT 1 FROM deliveries AS d WHERE d.project_id = t.project_id AND d.id >= substr(t.id, 1, 10) \
      AND d.id < substr(t.id, 1, 10) || '~' AND d.event_id = t.id \
      AND d.endpoint_id IN (SELECT value FROM json_each({})))"

@@ -5,8 +5,10 @@
 //! hundred rows costs hardly more than one for one.
 
 mod events;
+mod portal;
 
 pub use events::*;
+pub use portal::*;
 
 use serde_json::{Value, json};
 
@@ -295,6 +297,7 @@ pub enum List {
     Sources,
     Endpoints,
     Subscriptions,
+    PortalLinks,
 }
 
 /// One page of a list, newest first, and whether anything stands before it: `(page, newer)`.
@@ -310,6 +313,7 @@ pub fn list(
         List::Sources => "sources",
         List::Endpoints => "endpoints",
         List::Subscriptions => "subscriptions",
+        List::PortalLinks => "portal_links",
     };
     let mut params: Vec<Param> = vec![project_id.into()];
     let mut condition = String::from("project_id = ?1");
@@ -759,6 +763,8 @@ pub(crate) mod tests {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(include_str!("../../../migrations/control/0001_control.sql")).unwrap();
         db.execute_batch(include_str!("../../../migrations/events/0001_events.sql")).unwrap();
+        let portal = include_str!("../../../migrations/control/0005_portal_links.sql");
+        db.execute_batch(portal).unwrap();
         db
     }
 

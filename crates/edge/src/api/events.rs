@@ -2,7 +2,7 @@
 
 use inlet_gateway::api::Pagination;
 use inlet_gateway::route::Owned;
-use inlet_gateway::search::Search;
+use inlet_gateway::search::{Kind, Search};
 
 use super::*;
 
@@ -43,7 +43,7 @@ impl Caller<'_> {
         let body = dispatch::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
         let (body, _share) =
             body.ok_or_else(|| ApiError::new(410, "the event's body is gone from the store"))?;
-        let data = event.present(&body, duplicate);
+        let data = self.scope.shown(event).present(&body, duplicate);
         let text = format!(
             "{{\"status\":true,\"message\":\"Endpoint event fetched successfully\",\"data\":{data}}}"
         );
@@ -57,11 +57,12 @@ impl Caller<'_> {
     }
 
     pub(super) async fn list_events(&self, project: &Project) -> Result<Reply, Refusal> {
-        let mut search = Search::events(&self.query)?;
+        let mut search = self.scope.search(Kind::Events, &self.query)?;
         self.know_owner(project, &mut search).await?;
         let found: Found<StoredEvent> =
             self.search(project, &search, |event: &StoredEvent| event.id.as_str()).await?;
-        let shown: Vec<String> = found.rows.iter().map(StoredEvent::present_in_list).collect();
+        let shown = found.rows.into_iter().map(|event| self.scope.shown(event).present_in_list());
+        let shown: Vec<String> = shown.collect();
         let text = format!(
             "{{\"status\":true,\"message\":\"App events fetched successfully\",\"data\":{{\"content\":[{}],\"pagination\":{}}}}}",
             shown.join(","),
@@ -71,7 +72,7 @@ impl Caller<'_> {
     }
 
     pub(super) async fn list_deliveries(&self, project: &Project) -> Answered {
-        let search = Search::deliveries(&self.query)?;
+        let search = self.scope.search(Kind::Deliveries, &self.query)?;
         let found: Found<Delivery> =
             self.search(project, &search, |delivery: &Delivery| delivery.id.as_str()).await?;
         let strategy = &project.config.strategy;

@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod events;
+mod portal;
 mod projects;
 mod push;
 mod replay;
@@ -17,6 +18,7 @@ use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::fields::{Fields, FromFields};
 use inlet_gateway::payload::query_value;
+use inlet_gateway::portal::{Owner, Scope, is_token, token_of_query, unauthorized};
 use inlet_gateway::project::{BODY_MAX_BYTES_LIMIT, NewApiKey, Project};
 use inlet_gateway::providers;
 use inlet_gateway::reply::Reply;
@@ -119,12 +121,16 @@ struct Caller<'a> {
     query: String,
     origin: String,
     body: Vec<u8>,
+    /// What of the project the caller may do and see.
+    scope: Scope,
 }
 
 /// Who is calling.
 enum Key {
     Root,
     Project(Box<Project>),
+    /// The owner who holds a portal token.
+    Owner(Box<Project>, Owner),
 }
 
 /// Carries out a call of the API.
@@ -147,13 +153,13 @@ async fn carry_out(
     context: &Context,
 ) -> Result<Reply, Refusal> {
     let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
-    let key = authenticate(&header("authorization"), bindings).await?;
+    let url = request.inner().url();
+    let (before_query, query) = url.split_once('?').unwrap_or((&url, ""));
+    let key = authenticate(&header("authorization"), query, bindings).await?;
     let content_type = header("content-type").trim().to_ascii_lowercase();
     if !content_type.is_empty() && !content_type.starts_with("application/json") {
         return Err(ApiError::new(415, "the body of an API call is application/json").into());
     }
-    let url = request.inner().url();
-    let (before_query, query) = url.split_once('?').unwrap_or((&url, ""));
     let origin = before_query.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
     let query = query.to_owned();
     let origin = if bindings.settings.public_url.is_empty() {
@@ -173,7 +179,11 @@ async fn carry_out(
                 Unread::Broken => ApiError::bad_request("the request body could not be read"),
             }
         })?;
-    let caller = Caller { bindings, context, query, origin, body };
+    let scope = match &key {
+        Key::Owner(_, owner) => Scope::Owner(owner.clone()),
+        Key::Root | Key::Project(_) => Scope::Project,
+    };
+    let mut caller = Caller { bindings, context, query, origin, body, scope };
     match (call, key) {
         (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
         (Call::ListProjects, Key::Root) => Ok(reply(&caller.list_projects().await?)),
@@ -182,8 +192,8 @@ async fn carry_out(
         }
         (Call::InProject { project, call }, key) => {
             let project = match key {
-                Key::Project(own) if own.uid == project => *own,
-                Key::Project(_) => {
+                Key::Project(own) | Key::Owner(own, _) if own.uid == project => *own,
+                Key::Project(_) | Key::Owner(..) => {
                     return Err(
                         ApiError::new(403, "this API key belongs to another project").into()
                     );
@@ -192,6 +202,10 @@ async fn carry_out(
             };
             caller.in_project(project, call).await
         }
+        (Call::InPortal { call }, Key::Owner(project, _)) => {
+            caller.in_project(*project, call).await
+        }
+        (Call::InPortal { .. }, _) => Err(unauthorized().into()),
         _ => Err(ApiError::new(403, "this needs the ROOT_KEY").into()),
     }
 }
@@ -199,25 +213,36 @@ async fn carry_out(
 /// The largest body of a call. Events may be as large as their project takes them.
 fn body_max_bytes(call: &Call<'_>, key: &Key) -> u64 {
     use ProjectCall::{PushEvent, PushEvents};
-    let Call::InProject { call: PushEvent(_) | PushEvents, .. } = call else {
+    let (Call::InProject { call, .. } | Call::InPortal { call }) = call else {
         return BODY_MAX_BYTES;
     };
+    let (PushEvent(_) | PushEvents) = call else { return BODY_MAX_BYTES };
     let data = match key {
-        Key::Project(project) => project.config.max_payload_read_size,
+        Key::Project(project) | Key::Owner(project, _) => project.config.max_payload_read_size,
         Key::Root => BODY_MAX_BYTES_LIMIT,
     };
     data + BODY_MAX_BYTES
 }
 
 /// Reads `Authorization: Bearer …`. Keys are compared by their keyed hashes.
-async fn authenticate(authorization: &str, bindings: &Bindings) -> Result<Key, Refusal> {
+/// A portal token may stand in the query instead.
+async fn authenticate(
+    authorization: &str,
+    query: &str,
+    bindings: &Bindings,
+) -> Result<Key, Refusal> {
     let bearer =
         authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let Some(key) = bearer.map(|(_, key)| key.trim()).filter(|key| !key.is_empty()) else {
+    let bearer = bearer.map(|(_, key)| key.trim().to_owned()).filter(|key| !key.is_empty());
+    let in_query = || token_of_query(query).filter(|_| authorization.is_empty());
+    let Some(key) = bearer.or_else(in_query) else {
         return Err(ApiError::new(401, "Authentication required").into());
     };
+    if is_token(&key) {
+        return portal::open(&key, bindings).await;
+    }
     let vault = bindings.vault()?;
-    let hash = vault.hash_api_key(key);
+    let hash = vault.hash_api_key(&key);
     if bindings.root_key().is_some_and(|root| vault.hash_api_key(root.trim()) == hash) {
         return Ok(Key::Root);
     }
@@ -245,8 +270,13 @@ impl Caller<'_> {
         Ok(doc.ok_or_else(|| ApiError::not_found(missing))?.read()?)
     }
 
-    async fn in_project(&self, project: Project, call: ProjectCall<'_>) -> Result<Reply, Refusal> {
+    async fn in_project(
+        &mut self,
+        project: Project,
+        call: ProjectCall<'_>,
+    ) -> Result<Reply, Refusal> {
         use ProjectCall as C;
+        self.admit(&project, &call).await?;
         let answer = match call {
             C::Get => Answer::ok(200, "Project fetched successfully", project.present()),
             C::Update => self.update_project(project).await?,
@@ -288,6 +318,13 @@ impl Caller<'_> {
             C::GetAttempt { delivery, attempt } => {
                 self.get_attempt(&project, delivery, attempt).await?
             }
+            C::CreatePortalLink => self.create_portal_link(&project).await?,
+            C::ListPortalLinks => self.list_portal_links(&project).await?,
+            C::GetPortalLink(id) => self.get_portal_link(&project, id).await?,
+            C::UpdatePortalLink(id) => self.update_portal_link(&project, id).await?,
+            C::RevokePortalLink(id) => self.revoke_portal_link(&project, id).await?,
+            C::RefreshPortalToken(id) => self.refresh_portal_token(&project, id).await?,
+            C::GetOwnPortalLink => self.own_portal_link(&project).await?,
         };
         Ok(reply(&answer))
     }
@@ -303,8 +340,9 @@ impl Caller<'_> {
     ) -> Result<Value, Refusal> {
         let query = PageQuery::parse(&self.query);
         let value = |name: &str| query_value(&self.query, name).filter(|text| !text.is_empty());
-        let filters: Vec<(&'static str, String)> =
+        let mut filters: Vec<(&'static str, String)> =
             filters.iter().filter_map(|(column, name)| Some((*column, value(name)?))).collect();
+        filters.extend(self.scope.list_filter(list));
         let (page, newer) = sql::list(list, project, &filters, value(search).as_deref(), &query);
         let db = self.bindings.db()?;
         let mut rows: Vec<ListRow> = db.rows(&page).await?;

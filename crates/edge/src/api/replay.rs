@@ -2,7 +2,7 @@
 
 use inlet_gateway::endpoint::Status as EndpointStatus;
 use inlet_gateway::route::{Bell, bells, replay, scheduled};
-use inlet_gateway::search::{SCAN_ROWS, Search};
+use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
 use inlet_gateway::wire::Meta;
 
 use super::events::{Id, json_text};
@@ -85,7 +85,7 @@ impl Caller<'_> {
     }
 
     async fn replay_search(&self, project: &Project) -> Result<Search, Refusal> {
-        let mut search = Search::events(&self.query)?;
+        let mut search = self.scope.search(Kind::Events, &self.query)?;
         if search.reads_bodies {
             return Err(
                 ApiError::bad_request("batch replay does not support search filters").into()
@@ -209,7 +209,7 @@ impl Caller<'_> {
     }
 
     fn retry_search(&self) -> Result<Search, Refusal> {
-        let mut search = Search::deliveries(&self.query)?;
+        let mut search = self.scope.search(Kind::Deliveries, &self.query)?;
         search.only(OVER);
         Ok(search)
     }

@@ -36,20 +36,21 @@ pub fn subscriptions_of_projects(projects: &[&str]) -> Statement {
     )
 }
 
-/// The oldest endpoint of a project with this URL, as `doc`.
+/// The oldest endpoint of a project with this URL, as `doc`. Those of owners are not meant: an owner may choose any URL, and
+/// would see what goes to it.
 pub fn endpoint_of_url(project_id: &str, url: &str) -> Statement {
     statement(
         "SELECT doc FROM endpoints INDEXED BY endpoints_by_url WHERE project_id = ?1 AND doc ->> '$.url' = ?2 \
-         ORDER BY id LIMIT 1",
+         AND owner_id = '' ORDER BY id LIMIT 1",
         [project_id.into(), url.into()],
     )
 }
 
-/// Inserts an endpoint unless the project has one with its URL.
+/// Inserts an endpoint unless the project has one with its URL that is nobody's.
 pub fn insert_endpoint_of_new_url(endpoint: &Endpoint) -> Statement {
     statement(
         "INSERT INTO endpoints (project_id, id, name, owner_id, doc) SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS \
-         (SELECT 1 FROM endpoints WHERE project_id = ?1 AND doc ->> '$.url' = ?6)",
+         (SELECT 1 FROM endpoints WHERE project_id = ?1 AND doc ->> '$.url' = ?6 AND owner_id = '')",
         [
             endpoint.project_id.as_str().into(),
             endpoint.uid.as_str().into(),

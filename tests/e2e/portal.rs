@@ -1,0 +1,345 @@
+//! Portal links: what the owner who holds a token sees and may do, and that it is nothing of others.
+
+use inlet_tests::{Endpoint, Project, Reply, poll_until};
+use serde_json::{Value, json};
+
+use crate::gateway;
+
+fn uid(value: &Value) -> String {
+    value["uid"].as_str().expect("a uid").to_owned()
+}
+
+fn outgoing() -> Project<'static> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let name = format!("portal-{}-{}", now.as_nanos(), NEXT.fetch_add(1, Ordering::Relaxed));
+    gateway().create_project(json!({"name": name, "type": "outgoing"}))
+}
+
+/// An owner with one endpoint and a link to it.
+struct Tenant<'p> {
+    project: &'p Project<'static>,
+    server: Endpoint,
+    endpoint: String,
+    token: String,
+}
+
+impl<'p> Tenant<'p> {
+    #[track_caller]
+    fn new(project: &'p Project<'static>, owner: &str, can_manage: bool) -> Self {
+        let server = Endpoint::ok();
+        let body = json!({"name": owner, "url": server.url("/hook"), "owner_id": owner});
+        let endpoint = uid(&project.endpoint(body));
+        let link = link(project, json!({"owner_id": owner, "can_manage_endpoint": can_manage}));
+        let token = link["token"].as_str().expect("a token").to_owned();
+        Self { project, server, endpoint, token }
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Reply {
+        let call = gateway().call(method, &format!("/portal-api{path}")).bearer(&self.token);
+        if method == "GET" { call.send() } else { call.json(body).send() }
+    }
+
+    fn get(&self, path: &str) -> Reply {
+        self.call("GET", path, &Value::Null)
+    }
+
+    #[track_caller]
+    fn list(&self, path: &str) -> Vec<Value> {
+        self.get(path).expect(200).data()["content"].as_array().expect("a list").clone()
+    }
+
+    /// An event for the tenant's endpoint, delivered.
+    #[track_caller]
+    fn event(&self, data: Value) -> (String, String) {
+        let body = json!({"endpoint_id": self.endpoint, "event_type": "t", "data": data,
+            "custom_headers": {"Authorization": "Bearer of-the-sender", "X-Own": "1"}});
+        let event = uid(&self.project.post("/events", &body).expect(201).data());
+        let delivery = self.project.wait_for_delivery(&event, "Success");
+        (event, uid(&delivery))
+    }
+}
+
+#[track_caller]
+fn link(project: &Project<'_>, fields: Value) -> Value {
+    let mut body = json!({"name": "portal"});
+    for (name, value) in fields.as_object().expect("fields") {
+        body[name] = value.clone();
+    }
+    let reply = project.post("/portal-links", &body).expect(201);
+    assert_eq!(reply.message(), "Portal link created successfully");
+    reply.data()
+}
+
+#[test]
+fn portal_links_are_created_listed_changed_and_revoked() {
+    let project = outgoing();
+    let tenant = Tenant::new(&project, "o1", false);
+    let created = link(&project, json!({"owner_id": "o1"}));
+    let path = format!("/portal-links/{}", uid(&created));
+    assert_eq!(
+        (&created["endpoint_count"], &created["auth_type"]),
+        (&json!(1), &json!("static_token"))
+    );
+    let token = created["token"].as_str().unwrap();
+    assert_eq!(created["url"], format!("{}/portal?token={token}", gateway().url()));
+
+    let shown = project.get(&path).expect(200);
+    assert_eq!(shown.message(), "Portal link fetched successfully");
+    assert_eq!(shown.data()["url"], created["url"], "the URL can be read again");
+    link(&project, json!({"owner_id": "o2"}));
+    assert_eq!(project.list("/portal-links").len(), 3);
+    assert_eq!(project.list("/portal-links?ownerId=o1").len(), 2);
+    assert_eq!(project.list("/portal-links?perPage=2").len(), 2);
+    assert_eq!(project.list("/portal-links?ownerId=o1")[0]["endpoints"], json!([tenant.endpoint]));
+
+    let reply = project.put(&path, &json!({"name": "other", "owner_id": "o2"})).expect(202);
+    assert_eq!(reply.message(), "Portal link updated successfully");
+    assert_eq!(
+        (&reply.data()["name"], &reply.data()["endpoint_count"]),
+        (&json!("other"), &json!(0))
+    );
+
+    let endpoints = || gateway().call("GET", "/portal-api/endpoints").bearer(token).send();
+    endpoints().expect(200);
+    let reply = project.put(&format!("{path}/revoke"), &json!({})).expect(200);
+    assert_eq!(reply.message(), "Portal link revoked successfully");
+    assert_eq!(endpoints().expect(401).message(), "authorization failed");
+    assert_eq!(project.get(&path).expect(404).message(), "Resource not found");
+    project.put(&format!("{path}/revoke"), &json!({})).expect(404);
+    assert_eq!(project.list("/portal-links").len(), 2);
+
+    for body in [
+        json!({}),
+        json!({"name": "a"}),
+        json!({"owner_id": "o"}),
+        json!([]),
+        json!({"name": "a", "owner_id": "o", "auth_type": "magic"}),
+        json!({"name": "a", "owner_id": "o", "endpoints": ["e"]}),
+        json!({"name": 1, "owner_id": "o"}),
+    ] {
+        project.post("/portal-links", &body).expect(400);
+    }
+    let foreign = outgoing();
+    foreign
+        .get(&format!("/portal-links/{}", uid(&link(&project, json!({"owner_id": "o"})))))
+        .expect(404);
+}
+
+#[test]
+fn stored_tokens_open_nothing() {
+    let project = outgoing();
+    let created = link(&project, json!({"owner_id": "o"}));
+    let token = created["token"].as_str().unwrap();
+    for table in ["portal_links", "portal_tokens"] {
+        let rows = gateway().sql(
+            "DB",
+            &format!("SELECT * FROM {table} WHERE project_id = ?1"),
+            &[json!(project.uid)],
+        );
+        assert_eq!(rows.len(), 1);
+        let text = json!(rows).to_string();
+        assert!(!text.contains(&token[4..]), "{text}");
+        let hash = rows[0]["hash"].as_str().unwrap_or("PRT.x.y");
+        gateway().call("GET", "/portal-api/endpoints").bearer(hash).send().expect(401);
+    }
+}
+
+#[test]
+fn refreshed_tokens_open_the_portal_until_they_end() {
+    let project = outgoing();
+    let created = link(&project, json!({"owner_id": "o", "auth_type": "refresh_token"}));
+    let path = format!("/portal-links/{}", uid(&created));
+    let first = created["auth_key"].as_str().expect("a token").to_owned();
+    assert!(created["url"].as_str().unwrap().ends_with(&format!("&auth_token={first}")));
+    let opens =
+        |token: &str| gateway().call("GET", "/portal-api/endpoints").bearer(token).send().status;
+    assert_eq!(opens(&first), 200);
+    assert_eq!(opens(created["token"].as_str().unwrap()), 401, "the link's own name is no key");
+    let shown = project.get(&path).expect(200).text();
+    assert!(!shown.contains(&first), "{shown}");
+    let second = project.get(&format!("{path}/refresh_token")).expect(200).data();
+    let second = second.as_str().expect("a token");
+    assert_eq!((opens(&first), opens(second)), (200, 200));
+    let end = "UPDATE portal_tokens SET expires_at = 1 WHERE project_id = ?1";
+    gateway().sql("DB", end, &[json!(project.uid)]);
+    assert_eq!((opens(&first), opens(second)), (401, 401));
+    let third = project.get(&format!("{path}/refresh_token")).expect(200).data();
+    assert_eq!(opens(third.as_str().unwrap()), 200);
+    let count = gateway().sql(
+        "DB",
+        "SELECT * FROM portal_tokens WHERE project_id = ?1",
+        &[json!(project.uid)],
+    );
+    assert_eq!(count.len(), 1, "those that have ended are forgotten");
+    let update = json!({"auth_type": "static_token"});
+    let fixed = project.put(&path, &update).expect(202).data();
+    assert_eq!(
+        (opens(third.as_str().unwrap()), opens(fixed["token"].as_str().unwrap())),
+        (401, 200)
+    );
+    project.get(&format!("{path}/refresh_token")).expect(400);
+}
+
+#[test]
+fn an_owner_sees_their_own_by_both_paths_and_by_query() {
+    let project = outgoing();
+    let (a, b) = (Tenant::new(&project, "a", false), Tenant::new(&project, "b", false));
+    let (event, delivery) = a.event(json!({"n": 1}));
+    b.event(json!({"n": 2}));
+    let ids = |list: Vec<Value>| list.iter().map(uid).collect::<Vec<_>>();
+    assert_eq!(ids(a.list("/endpoints")), [a.endpoint.as_str()]);
+    assert_eq!(ids(a.list("/endpoints?ownerId=b")), [""; 0]);
+    assert_eq!(ids(a.list("/events")), [event.as_str()]);
+    assert_eq!(ids(a.list("/events?ownerId=b")), [""; 0]);
+    assert_eq!(ids(a.list("/events?query=n")), [event.as_str()]);
+    assert_eq!(ids(a.list("/eventdeliveries")), [delivery.as_str()]);
+    assert_eq!(a.get("/portal_link").expect(200).data()["owner_id"], "a");
+    assert_eq!(
+        a.get("/eventdeliveries/countbatchretryevents?status=Success").expect(200).data()["num"],
+        0
+    );
+
+    let shown = a.get(&format!("/events/{event}")).expect(200).data();
+    assert_eq!(shown["headers"]["Authorization"], json!(["********"]));
+    assert_eq!(shown["headers"]["X-Own"], json!(["1"]));
+    assert_eq!(a.list("/events")[0]["headers"]["Authorization"], json!(["********"]));
+    let attempts =
+        a.get(&format!("/eventdeliveries/{delivery}/deliveryattempts")).expect(200).data();
+    assert_eq!(attempts[0]["request_http_header"]["authorization"], "********");
+
+    let in_project = format!("/api/v1/projects/{}/endpoints", project.uid);
+    let with_bearer = gateway().call("GET", &in_project).bearer(&a.token).send().expect(200).data();
+    assert_eq!(with_bearer["content"].as_array().unwrap().len(), 1);
+    let in_query = gateway().get(&format!("/portal-api/endpoints?token={}", a.token)).expect(200);
+    assert_eq!(in_query.data()["content"].as_array().unwrap().len(), 1);
+    // A key of the API in a URL would end up in logs.
+    gateway().get(&format!("{in_project}?token={}", project.key)).expect(401);
+    gateway().call("GET", "/portal-api/endpoints").bearer(&project.key).send().expect(401);
+    let other = format!("/api/v1/projects/{}/endpoints", outgoing().uid);
+    gateway().call("GET", &other).bearer(&a.token).send().expect(403);
+}
+
+#[test]
+fn nothing_of_another_tenant_can_be_read_or_sent_again() {
+    let project = outgoing();
+    let (a, b) = (Tenant::new(&project, "a", true), Tenant::new(&project, "b", true));
+    let (_, own) = a.event(json!(1));
+    let (event, delivery) = b.event(json!(2));
+    let subscription = project.subscription(json!({"name": "b", "endpoint_id": b.endpoint}));
+    let (sub, end) =
+        (format!("/subscriptions/{}", uid(&subscription)), format!("/endpoints/{}", b.endpoint));
+    let at = format!("/eventdeliveries/{delivery}");
+    let attempt = uid(&project.attempts(&delivery)[0]);
+    let seen = b.server.count();
+    let body = json!({"name": "x", "url": "https://example.com/", "endpoint_id": b.endpoint});
+    for (method, path, body) in [
+        ("GET", format!("/events/{event}"), json!({})),
+        ("GET", at.clone(), json!({})),
+        ("GET", format!("{at}/deliveryattempts"), json!({})),
+        ("GET", format!("{at}/deliveryattempts/{attempt}"), json!({})),
+        ("PUT", format!("{at}/resend"), json!({})),
+        ("POST", "/eventdeliveries/forceresend".into(), json!({"ids": [delivery]})),
+        ("POST", "/eventdeliveries/forceresend".into(), json!({"ids": [own, delivery]})),
+        ("GET", sub.clone(), json!({})),
+        ("PUT", sub.clone(), json!({"name": "mine", "endpoint_id": a.endpoint})),
+        ("DELETE", sub, json!({})),
+        ("POST", "/subscriptions".into(), body.clone()),
+        ("GET", end.clone(), json!({})),
+        ("PUT", end.clone(), body.clone()),
+        ("DELETE", end.clone(), json!({})),
+        ("PUT", format!("{end}/pause"), json!({})),
+        ("PUT", format!("{end}/expire_secret"), json!({})),
+        ("GET", format!("/events?endpointId={}", b.endpoint), json!({})),
+        ("GET", format!("/eventdeliveries?endpointId={}", b.endpoint), json!({})),
+        (
+            "POST",
+            "/events".into(),
+            json!({"endpoint_id": b.endpoint, "event_type": "t", "data": 1}),
+        ),
+        ("POST", "/events/fanout".into(), json!({"owner_id": "a", "event_type": "t", "data": 1})),
+        ("POST", "/events/broadcast".into(), json!({"event_type": "t", "data": 1})),
+        (
+            "POST",
+            "/events/dynamic".into(),
+            json!({"url": a.server.url("/"), "event_type": "t", "data": 1}),
+        ),
+        ("POST", "/events/batch".into(), json!([])),
+        ("PUT", format!("/events/{event}/replay"), json!({})),
+        ("GET", "/sources".into(), json!({})),
+        ("GET", "/portal-links".into(), json!({})),
+        ("GET", "/eventdeliveries/no-such".into(), json!({})),
+    ] {
+        let reply = a.call(method, &path, &body);
+        assert_eq!(
+            (reply.status, reply.message().as_str()),
+            (401, "unauthorized"),
+            "{method} {path}: {}",
+            reply.text()
+        );
+    }
+    let retried = a.call("POST", "/eventdeliveries/batchretry", &json!({})).expect(200).data();
+    assert_eq!(retried["num"], 0);
+    assert_eq!(b.list("/subscriptions").len(), 1);
+    assert_eq!(a.list("/subscriptions").len(), 0);
+    let resent = a.call("POST", "/eventdeliveries/forceresend", &json!({"ids": [own]})).expect(200);
+    assert_eq!(resent.message(), "1 successful, 0 failed");
+    poll_until("the forced call", || (a.server.count() == 2).then_some(()));
+    assert_eq!(b.server.count(), seen);
+    let project_path = format!("/api/v1/projects/{}", project.uid);
+    for method in ["GET", "PUT"] {
+        gateway().call(method, &project_path).bearer(&a.token).json(&json!({})).send().expect(401);
+    }
+    gateway().call("POST", "/api/v1/projects").bearer(&a.token).json(&json!({})).send().expect(403);
+}
+
+#[test]
+fn endpoints_are_managed_only_where_the_link_says_so_and_stay_with_their_owner() {
+    let project = outgoing();
+    let (reader, manager) = (Tenant::new(&project, "r", false), Tenant::new(&project, "m", true));
+    let body = json!({"name": "new", "url": "http://127.0.0.1:9/", "owner_id": "r"});
+    reader.call("POST", "/endpoints", &body).expect(403);
+    reader.call("DELETE", &format!("/endpoints/{}", reader.endpoint), &json!({})).expect(403);
+    let created = manager.call("POST", "/endpoints", &body).expect(201).data();
+    assert_eq!(created["owner_id"], "m", "whatever the body says");
+    let path = format!("/endpoints/{}", uid(&created));
+    let updated =
+        manager.call("PUT", &path, &json!({"name": "n2", "owner_id": "r"})).expect(202).data();
+    assert_eq!((&updated["owner_id"], &updated["name"]), (&json!("m"), &json!("n2")));
+    assert_eq!(manager.list("/endpoints").len(), 2);
+    manager.call("PUT", &format!("{path}/expire_secret"), &json!({})).expect(200);
+    let subscribed = json!({"name": "s", "endpoint_id": uid(&created)});
+    let subscription = manager.call("POST", "/subscriptions", &subscribed).expect(201).data();
+    manager.call("PUT", &format!("/subscriptions/{}", uid(&subscription)), &subscribed).expect(202);
+    let mut sourced = subscribed;
+    sourced["source_id"] = uid(&project.open_source()).into();
+    manager.call("POST", "/subscriptions", &sourced).expect(403);
+    manager.call("DELETE", &path, &json!({})).expect(200);
+    assert_eq!(manager.list("/subscriptions").len(), 0);
+    manager.call("POST", "/endpoints", &json!([])).expect(400);
+    reader
+        .call(
+            "POST",
+            "/events",
+            &json!({"endpoint_id": reader.endpoint, "event_type": "t", "data": 1}),
+        )
+        .expect(201);
+    reader.server.wait_for_one();
+    let keyed = json!({"endpoint_id": reader.endpoint, "event_type": "t", "data": 1, "idempotency_key": "k"});
+    reader.call("POST", "/events", &keyed).expect(403);
+}
+
+#[test]
+fn a_dynamic_event_does_not_go_to_an_endpoint_that_an_owner_made() {
+    let project = outgoing();
+    let tenant = Tenant::new(&project, "o", true);
+    let target = Endpoint::ok();
+    let made = json!({"name": "trap", "url": target.url("/shared")});
+    tenant.call("POST", "/endpoints", &made).expect(201);
+    let push = json!({"url": target.url("/shared"), "event_type": "t", "data": 1});
+    let event = uid(&project.post("/events/dynamic", &push).expect(201).data());
+    project.wait_for_delivery(&event, "Success");
+    assert_eq!(tenant.get(&format!("/events/{event}")).status, 401);
+    assert_eq!(project.list("/endpoints").len(), 3);
+}
