@@ -16,6 +16,7 @@ mod dedup;
 mod delivery;
 mod durability;
 mod endpoints;
+mod event_types;
 mod events;
 mod harness;
 mod payloads;

@@ -4,11 +4,12 @@
 //! cache, and about 60 s until a KV write is seen everywhere: 100 s.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
 use inlet_gateway::admit::{Compiled, Snapshot};
+use inlet_gateway::event_type::EventType;
 use inlet_gateway::project::Project;
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::source::Source;
@@ -17,6 +18,7 @@ use serde_json::json;
 use worker::{Delay, Result};
 
 use crate::bindings::Bindings;
+use crate::store::Doc;
 use crate::{chance, log};
 
 /// How long an isolate believes what it read.
@@ -115,7 +117,7 @@ async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
     };
     let source: Source = serde_json::from_str(&row.source)?;
     let project: Project = serde_json::from_str(&row.project)?;
-    let snapshot = snapshot(source, &project);
+    let snapshot = snapshot(bindings, source, &project).await?;
     let text = serde_json::to_string(&snapshot)?;
     if let Ok(put) = kv.put(&key(mask), text)
         && let Err(error) = put.expiration_ttl(PUT_BACK_EXPIRES_S).execute().await
@@ -128,7 +130,7 @@ async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
 /// Makes a change of a source known: in this isolate at once, elsewhere through KV. The error means that others may go on
 /// with what they know for some minutes.
 pub(crate) async fn publish(bindings: &Bindings, source: &Source, project: &Project) -> Result<()> {
-    let text = serde_json::to_string(&snapshot(source.clone(), project))?;
+    let text = serde_json::to_string(&snapshot(bindings, source.clone(), project).await?)?;
     change(bindings, &source.mask_id, Some(&text)).await
 }
 
@@ -163,8 +165,17 @@ async fn change(bindings: &Bindings, mask: &str, text: Option<&str>) -> Result<(
     changed
 }
 
-fn snapshot(source: Source, project: &Project) -> Snapshot {
-    Snapshot { source, body_max_bytes: project.config.max_payload_read_size, shard: project.shard }
+async fn snapshot(bindings: &Bindings, source: Source, project: &Project) -> Result<Snapshot> {
+    let mut schemas = BTreeMap::new();
+    if project.has_schemas {
+        let docs: Vec<Doc> = bindings.db()?.rows(&sql::event_schemas(&project.uid, None)).await?;
+        for doc in docs {
+            let EventType { name, json_schema, .. } = doc.read()?;
+            schemas.extend(json_schema.map(|schema| (name, schema)));
+        }
+    }
+    let body_max_bytes = project.config.max_payload_read_size;
+    Ok(Snapshot { source, body_max_bytes, shard: project.shard, schemas })
 }
 
 fn remember(mask: &str, source: Option<Rc<Compiled>>, now: u64) {

@@ -79,7 +79,7 @@ async fn take_in(
         }
         admitted = source.believe(&arrival, settled.verdict, chance::uid(now), now);
     }
-    if let Err(cause @ Rejection::Refused { .. }) = &admitted {
+    if let Err(cause @ (Rejection::Refused { .. } | Rejection::Schema(_))) = &admitted {
         explain(&source, cause, &arrival, now, bindings, context);
     }
     match admitted? {
@@ -154,7 +154,7 @@ fn explain(
         Some(std::mem::take(passed_over))
     });
     let Some(passed_over) = passed_over else { return };
-    let findings = source.diagnose(arrival, now);
+    let findings = source.diagnose(cause, arrival, now);
     log::info("diagnosis", json!({"source_id": uid, "findings": findings}));
     let doc = source.rejected(cause, arrival, &findings, passed_over, now);
     let (project, shard) = (source.source.project_id.clone(), source.shard());

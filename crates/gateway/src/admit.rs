@@ -4,6 +4,8 @@
 //! signature, event type, dedup key ([`Compiled::admit`]). Nothing is stored before all of it has passed,
 //! and the dedup key is only computed here: it is claimed by the router, once the event is durable.
 
+use std::collections::BTreeMap;
+
 use inlet_verify::{
     Handshake, Headers, Outcome, Pending, Policy, Refused, Request, Secret, UnixTime, Verified,
     Verifier, acknowledge, confirmation, diagnose, extract, handshake,
@@ -16,6 +18,7 @@ use crate::locate::{Location, Parts};
 use crate::payload;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::shape::Shapes;
 use crate::source::{Kind, Source};
 use crate::time::rfc3339;
 use crate::trust::Mode;
@@ -60,6 +63,9 @@ pub struct Snapshot {
     pub source: Source,
     pub body_max_bytes: u64,
     pub shard: u32,
+    /// JSON schemas of the project's event types, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schemas: BTreeMap<String, Value>,
 }
 
 /// A snapshot ready for use: secrets opened, locations parsed.
@@ -76,6 +82,7 @@ pub struct Compiled {
     credential_parameters: Vec<String>,
     event_type: Option<Location>,
     dedup: Vec<Location>,
+    schemas: Shapes,
 }
 
 /// A request, read.
@@ -105,7 +112,7 @@ pub enum Admitted {
 
 impl Compiled {
     pub fn new(snapshot: Snapshot, vault: &Vault) -> Result<Self, VaultError> {
-        let Snapshot { source, body_max_bytes, shard } = snapshot;
+        let Snapshot { source, body_max_bytes, shard, schemas } = snapshot;
         let verifier = source.open_verifier(vault)?;
         let secrets = source.open_secrets(vault)?;
         let dedup = source.idempotency_keys.iter().map(|key| Location::parse_idempotency_key(key));
@@ -115,6 +122,7 @@ impl Compiled {
             policy: Policy::tolerating(source.verifier.trust.tolerance_seconds),
             event_type: Location::parse_event_type(&source.event_type_location).ok(),
             dedup: dedup.filter_map(Result::ok).collect(),
+            schemas: Shapes::new(schemas),
             source,
             body_max_bytes,
             shard,
@@ -232,6 +240,12 @@ impl Compiled {
         let parts = Parts { headers: arrival.headers, query, body: value.as_ref() };
 
         let event_type = self.event_type(&parts, &request)?;
+        let schema_faults = self.schemas.faults(&event_type, || {
+            value.clone().or_else(|| payload::value(content_type, arrival.body))
+        });
+        if !schema_faults.is_empty() {
+            return Err(Rejection::Schema(schema_faults));
+        }
         // Who is only observed may not keep others from being taken in.
         let key = if is_believed { self.dedup_key(&parts, &request) } else { None };
         let claim = key.map(|key| Claim {
@@ -313,11 +327,14 @@ impl Compiled {
     }
 
     /// What explains that a request was refused, for the operator: never for the sender.
-    pub fn diagnose(&self, arrival: &Arrival<'_>, now_ms: u64) -> Vec<String> {
+    pub fn diagnose(&self, cause: &Rejection, arrival: &Arrival<'_>, now_ms: u64) -> Vec<String> {
         let url = self.signed_url(arrival.url);
         let (method, headers, body) = (arrival.method, arrival.headers, arrival.body);
         let request = Request { method, url: &url, headers, body };
         let now = UnixTime(now_ms / 1000);
+        if let Rejection::Schema(faults) = cause {
+            return faults.clone();
+        }
         if let Outcome::Done(Ok(verified)) = self.verifier.start(&request, now, &self.policy) {
             let name = verified.secret_index.and_then(|index| self.secrets.get(index));
             let named = name.map(|(name, _)| {
@@ -492,7 +509,11 @@ mod tests {
         let source =
             Source::create(parse(body.as_bytes()).unwrap(), "p", &vault, 0, &mut |b| b.fill(5))
                 .unwrap();
-        Compiled::new(Snapshot { source, body_max_bytes: 50, shard: 0 }, &vault).unwrap()
+        Compiled::new(
+            Snapshot { source, body_max_bytes: 50, shard: 0, schemas: BTreeMap::new() },
+            &vault,
+        )
+        .unwrap()
     }
 
     fn github() -> Compiled {

@@ -26,6 +26,9 @@ pub struct Project {
     /// The event database that holds this project's events.
     pub shard: u32,
     pub config: Config,
+    /// Whether any of its event types has a JSON schema.
+    #[serde(default)]
+    pub has_schemas: bool,
     /// Unix milliseconds.
     pub created_at: u64,
     pub updated_at: u64,
@@ -226,6 +229,7 @@ impl Project {
             kind: kind.to_owned(),
             shard,
             config: Config::default().changed(input.config, now_ms, fill)?,
+            has_schemas: false,
             created_at: now_ms,
             updated_at: now_ms,
         })

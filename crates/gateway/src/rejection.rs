@@ -31,6 +31,9 @@ pub enum Rejection {
     NotCheckable { cause: Refused },
     #[error("{0}")]
     EventType(String),
+    /// What does not fit, each with its place.
+    #[error("request body does not fit the JSON schema: {}", .0.join(", "))]
+    Schema(Vec<String>),
     #[error("{reason}")]
     Handshake { status: u16, reason: &'static str },
     #[error("Invalid request format")]
@@ -60,6 +63,7 @@ impl Rejection {
             Self::HeadersTooLarge => (431, "headers_too_large"),
             Self::Refused { status, cause, .. } => (*status, cause.label()),
             Self::EventType(_) => (400, "event_type"),
+            Self::Schema(_) => (422, "schema"),
             Self::Handshake { status, .. } => (*status, "handshake"),
             Self::Unreadable => (400, "unreadable"),
             Self::NotCheckable { .. } => (503, "not_checkable"),
@@ -84,6 +88,12 @@ impl Rejection {
         let mut reply = Reply::message(status, false, &self.to_string());
         if let Self::Refused { custom: Some(custom), .. } = self {
             (reply.content_type, reply.body) = (custom.0.clone(), custom.1.clone().into_bytes());
+        }
+        if let Self::Schema(faults) = self {
+            let text = self.to_string();
+            let body =
+                serde_json::json!({"status": false, "message": text, "validation_errors": faults});
+            reply.body = body.to_string().into_bytes();
         }
         if let Self::Method { allow } = self {
             reply.headers.push(("allow", (*allow).to_owned()));

@@ -55,6 +55,12 @@ pub enum ProjectCall<'a> {
     GetSubscription(&'a str),
     UpdateSubscription(&'a str),
     DeleteSubscription(&'a str),
+    CreateEventType,
+    ListEventTypes,
+    GetEventType(&'a str),
+    UpdateEventType(&'a str),
+    DeprecateEventType(&'a str),
+    ImportEventTypes,
     PushEvent(Kind),
     PushEvents,
     ListEvents,
@@ -199,6 +205,11 @@ routes! {
         PUT => UpdateSubscription(subscription_id),
         DELETE => DeleteSubscription(subscription_id)
     }
+
+    ["event-types"] { GET => ListEventTypes, POST => CreateEventType }
+    ["event-types", "import"] { POST => ImportEventTypes }
+    ["event-types", event_type_id] { GET => GetEventType(event_type_id), PUT => UpdateEventType(event_type_id) }
+    ["event-types", event_type_id, "deprecate"] { POST => DeprecateEventType(event_type_id) }
 
     ["events"] { GET => ListEvents, POST => PushEvent(Kind::Single) }
     ["events", "fanout"] { POST => PushEvent(Kind::Fanout) }

@@ -4,9 +4,11 @@
 //! Many rows travel as one JSON parameter (`json_each(?1)`): D1 takes 100 parameters, and a statement for a
 //! hundred rows costs hardly more than one for one.
 
+mod event_types;
 mod events;
 mod portal;
 
+pub use event_types::*;
 pub use events::*;
 pub use portal::*;
 
@@ -15,6 +17,7 @@ use serde_json::{Value, json};
 use crate::api::{Direction, PageQuery};
 use crate::deliver::{EARLY_MS, INTERRUPTED};
 use crate::endpoint::Endpoint;
+use crate::event_type::EventType;
 use crate::project::Project;
 use crate::source::Source;
 use crate::subscription::Subscription;
@@ -74,16 +77,22 @@ fn doc<T: serde::Serialize>(value: &T) -> Param {
 
 // --- Control ---
 
-pub fn insert_project(project: &Project) -> Statement {
-    statement(
-        "INSERT INTO projects (id, name, doc) VALUES (?1, ?2, ?3)",
-        [project.uid.as_str().into(), project.name.as_str().into(), doc(project)],
-    )
+/// A new project, with the event type that every project has.
+pub fn insert_project(project: &Project, all: &EventType) -> Vec<Statement> {
+    vec![
+        statement(
+            "INSERT INTO projects (id, name, doc) VALUES (?1, ?2, ?3)",
+            [project.uid.as_str().into(), project.name.as_str().into(), doc(project)],
+        ),
+        insert_event_type(all),
+    ]
 }
 
 pub fn update_project(project: &Project) -> Statement {
+    // Whether there are schemas may have changed since the project was read.
     statement(
-        "UPDATE projects SET name = ?2, doc = ?3 WHERE id = ?1",
+        "UPDATE projects SET name = ?2, doc = json_set(?3, '$.has_schemas', json(iif(EXISTS (SELECT 1 FROM event_types \
+         WHERE project_id = ?1 AND doc -> '$.json_schema' IS NOT NULL), 'true', 'false'))) WHERE id = ?1",
         [project.uid.as_str().into(), project.name.as_str().into(), doc(project)],
     )
 }
@@ -761,10 +770,15 @@ pub(crate) mod tests {
     /// The two schemas in one database, from the files that production applies.
     pub(crate) fn database() -> Connection {
         let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(include_str!("../../../migrations/control/0001_control.sql")).unwrap();
-        db.execute_batch(include_str!("../../../migrations/events/0001_events.sql")).unwrap();
-        let portal = include_str!("../../../migrations/control/0005_portal_links.sql");
-        db.execute_batch(portal).unwrap();
+        for schema in [
+            include_str!("../../../migrations/control/0001_control.sql"),
+            include_str!("../../../migrations/events/0001_events.sql"),
+            include_str!("../../../migrations/control/0004_projects.sql"),
+            include_str!("../../../migrations/events/0004_projects.sql"),
+            include_str!("../../../migrations/control/0005_portal_links.sql"),
+        ] {
+            db.execute_batch(schema).unwrap();
+        }
         db
     }
 

@@ -1,6 +1,7 @@
 //! The REST API: dialect in, one domain call, dialect out.
 
 mod endpoints;
+mod event_types;
 mod events;
 mod portal;
 mod projects;
@@ -301,6 +302,12 @@ impl Caller<'_> {
             C::GetSubscription(id) => self.get_subscription(&project, id).await?,
             C::UpdateSubscription(id) => self.update_subscription(&project, id).await?,
             C::DeleteSubscription(id) => self.delete_subscription(&project, id).await?,
+            C::CreateEventType => self.create_event_type(&project).await?,
+            C::ListEventTypes => self.list_event_types(&project).await?,
+            C::GetEventType(id) => self.get_event_type(&project, id).await?,
+            C::UpdateEventType(id) => self.update_event_type(&project, id).await?,
+            C::DeprecateEventType(id) => self.deprecate_event_type(&project, id).await?,
+            C::ImportEventTypes => self.import_event_types(&project).await?,
             C::PushEvent(kind) => return self.push_event(&project, kind).await,
             C::PushEvents => self.push_events(&project).await?,
             C::GetEvent(id) => return self.get_event(&project, id).await,

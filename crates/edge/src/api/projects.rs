@@ -1,5 +1,7 @@
 //! Projects.
 
+use inlet_gateway::event_type::{self, EventType};
+
 use super::*;
 
 fn taken() -> ApiError {
@@ -16,8 +18,10 @@ impl Caller<'_> {
         }
         let key = NewApiKey::generate(now, &mut fill);
         let hash = self.bindings.vault()?.hash_api_key(&key.key);
-        let insert_key = sql::insert_api_key(&hash, &key.uid, &project.uid, now);
-        if let Err(error) = db.batch(&[sql::insert_project(&project), insert_key]).await {
+        let all = EventType::named(event_type::ALL, &project.uid, now, &mut fill);
+        let mut statements = sql::insert_project(&project, &all);
+        statements.push(sql::insert_api_key(&hash, &key.uid, &project.uid, now));
+        if let Err(error) = db.batch(&statements).await {
             // Somebody else took the name between the look-up and the insert.
             let is_taken = error.to_string().contains("UNIQUE constraint failed");
             return Err(if is_taken { taken().into() } else { error.into() });
@@ -45,7 +49,13 @@ impl Caller<'_> {
             let is_taken = error.to_string().contains("UNIQUE constraint failed");
             return Err(if is_taken { taken().into() } else { error.into() });
         }
-        // The sources' snapshots hold what the project decides for them.
+        self.republish(&project).await?;
+        Ok(Answer::ok(202, "Project updated successfully", project.present()))
+    }
+
+    /// Tells the edge what a project decides for its sources: their snapshots hold it.
+    pub(super) async fn republish(&self, project: &Project) -> Result<(), Refusal> {
+        let db = self.bindings.db()?;
         let mut query =
             PageQuery { per_page: api::PER_PAGE_MAX, direction: Direction::Next, cursor: None };
         loop {
@@ -53,8 +63,7 @@ impl Caller<'_> {
             let rows: Vec<ListRow> = db.rows(&page).await?;
             for row in rows.iter().take(query.per_page) {
                 told(
-                    config::publish(self.bindings, &serde_json::from_str(&row.doc)?, &project)
-                        .await,
+                    config::publish(self.bindings, &serde_json::from_str(&row.doc)?, project).await,
                 )?;
             }
             match rows.get(query.per_page) {
@@ -62,6 +71,6 @@ impl Caller<'_> {
                 None => break,
             }
         }
-        Ok(Answer::ok(202, "Project updated successfully", project.present()))
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Events that are handed in by the API.
 
+use inlet_gateway::event_type::Schemas;
 use inlet_gateway::push::{Dynamic, Kind, Origin, Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::wire::{Envelope, Target};
@@ -11,6 +12,7 @@ use crate::ingest::make_all_durable;
 impl Caller<'_> {
     pub(super) async fn push_event(&self, project: &Project, kind: Kind) -> Result<Reply, Refusal> {
         let mut push = Push::parse(kind, &self.body)?;
+        self.schemas(project, [push.event_type.as_str()]).await?.check(&push)?;
         self.find_target(project, &mut push).await?;
         let now = now_ms();
         let envelope = push.envelope(project, Origin::default(), chance::uid(now), now)?;
@@ -35,7 +37,10 @@ impl Caller<'_> {
         let mut envelopes: Vec<Envelope> = Vec::new();
         let mut results: Vec<Result<String, (u16, String)>> = Vec::with_capacity(items.len());
         let now = now_ms();
+        let types = items.iter().flatten().map(|push| push.event_type.as_str());
+        let schemas = self.schemas(project, types).await?;
         for item in items {
+            let item = item.and_then(|push| schemas.check(&push).map(|()| push));
             match self.batch_item(project, item, &mut found, now).await {
                 Ok(envelope) => {
                     results.push(Ok(envelope.meta.event_id.clone()));
@@ -78,6 +83,23 @@ impl Caller<'_> {
             *ok = json!(false);
         }
         Ok(answer)
+    }
+
+    /// The schemas of these event types. A project without any is not asked for them.
+    pub(super) async fn schemas<'t>(
+        &self,
+        project: &Project,
+        types: impl IntoIterator<Item = &'t str>,
+    ) -> Result<Schemas, Refusal> {
+        if !project.has_schemas {
+            return Ok(Schemas::default());
+        }
+        let mut types: Vec<&str> = types.into_iter().collect();
+        types.sort_unstable();
+        types.dedup();
+        let statement = sql::event_schemas(&project.uid, Some(&types));
+        let docs: Vec<Doc> = self.bindings.db()?.rows(&statement).await?;
+        Ok(Schemas::of(docs.iter().map(Doc::read).collect::<worker::Result<_>>()?))
     }
 
     /// Items of a batch often have the same target: each is looked up once.

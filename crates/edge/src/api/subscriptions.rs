@@ -1,6 +1,9 @@
 //! Subscriptions.
 
+use inlet_gateway::event_type;
+
 use super::*;
+use crate::store::rows;
 
 impl Caller<'_> {
     pub(super) async fn subscription(
@@ -18,7 +21,7 @@ impl Caller<'_> {
             Subscription::create(api::parse(&self.body)?, id, is_incoming, now_ms(), &mut fill)?;
         self.check_ends(&subscription).await?;
         let db = self.bindings.db()?;
-        db.run(&sql::insert_subscription(&subscription)).await?;
+        db.batch(&with_event_types(&subscription, sql::insert_subscription(&subscription))).await?;
         Ok(Answer::ok(201, "Subscription created successfully", subscription.present()))
     }
 
@@ -60,10 +63,24 @@ impl Caller<'_> {
         let mut subscription = self.subscription(&project.uid, id).await?;
         subscription.update(api::parse(&self.body)?, project.kind == "incoming", now_ms())?;
         self.check_ends(&subscription).await?;
-        let db = self.bindings.db()?;
-        if db.row::<ListRow>(&sql::update_subscription(&subscription)).await?.is_none() {
+        let update = with_event_types(&subscription, sql::update_subscription(&subscription));
+        let results = self.bindings.db()?.batch(&update).await?;
+        let updated = results.first().map(rows::<ListRow>).transpose()?.unwrap_or_default();
+        if updated.is_empty() {
             return Err(ApiError::not_found("failed to find subscription").into());
         }
         Ok(Answer::ok(202, "Subscription updated successfully", subscription.present()))
     }
+}
+
+/// A change of a subscription, and the event types that it names.
+fn with_event_types(subscription: &Subscription, change: Statement) -> Vec<Statement> {
+    let project = &subscription.project_id;
+    let named =
+        event_type::of_subscription(&subscription.event_types, project, now_ms(), &mut fill);
+    let mut statements = vec![change];
+    if !named.is_empty() {
+        statements.push(sql::add_event_types(project, &named));
+    }
+    statements
 }

@@ -1,0 +1,103 @@
+//! Event types.
+
+use inlet_gateway::event_type::{self, EventType, import};
+
+use super::*;
+
+fn taken() -> ApiError {
+    ApiError::bad_request("an event type with this name already exists")
+}
+
+impl Caller<'_> {
+    async fn event_type(&self, project: &Project, id: &str) -> Result<EventType, Refusal> {
+        self.doc(&sql::event_type(&project.uid, id), "event type not found").await
+    }
+
+    async fn event_types(&self, project: &Project) -> Result<Vec<EventType>, Refusal> {
+        let docs: Vec<Doc> = self.bindings.db()?.rows(&sql::event_types(&project.uid)).await?;
+        Ok(docs.iter().map(Doc::read).collect::<worker::Result<_>>()?)
+    }
+
+    pub(super) async fn list_event_types(&self, project: &Project) -> Answered {
+        let shown: Vec<Value> =
+            self.event_types(project).await?.iter().map(EventType::present).collect();
+        Ok(Answer::ok(200, "Event types fetched successfully", json!(shown)))
+    }
+
+    pub(super) async fn get_event_type(&self, project: &Project, id: &str) -> Answered {
+        let found = self.event_type(project, id).await?;
+        Ok(Answer::ok(200, "Event type fetched successfully", found.present()))
+    }
+
+    pub(super) async fn create_event_type(&self, project: &Project) -> Answered {
+        let made = EventType::create(api::parse(&self.body)?, &project.uid, now_ms(), &mut fill)?;
+        let named = sql::event_type_named(&project.uid, &made.name);
+        if self.bindings.db()?.row::<Doc>(&named).await?.is_some() {
+            return Err(taken().into());
+        }
+        self.store_event_types(project, &[], std::slice::from_ref(&made)).await?;
+        Ok(Answer::ok(201, "Event type created successfully", made.present()))
+    }
+
+    pub(super) async fn update_event_type(&self, project: &Project, id: &str) -> Answered {
+        let mut changed = self.event_type(project, id).await?;
+        let before = changed.json_schema.clone();
+        changed.update(api::parse(&self.body)?, now_ms())?;
+        if changed.json_schema == before {
+            self.bindings.db()?.run(&sql::update_event_type(&changed)).await?;
+        } else {
+            self.store_event_types(project, std::slice::from_ref(&changed), &[]).await?;
+        }
+        // Convoy says "created" here, too.
+        Ok(Answer::ok(202, "Event type created successfully", changed.present()))
+    }
+
+    pub(super) async fn deprecate_event_type(&self, project: &Project, id: &str) -> Answered {
+        let mut found = self.event_type(project, id).await?;
+        found.deprecate(now_ms());
+        self.bindings.db()?.run(&sql::update_event_type(&found)).await?;
+        Ok(Answer::ok(200, "Event type deprecated successfully", found.present()))
+    }
+
+    pub(super) async fn import_event_types(&self, project: &Project) -> Answered {
+        let input: import::ImportInput = api::parse(&self.body)?;
+        let imported = input.read()?;
+        let known = self.event_types(project).await?;
+        let (changed, new) = import::apply(imported, known, &project.uid, now_ms(), &mut fill);
+        self.store_event_types(project, &changed, &new).await?;
+        let mut all: Vec<&EventType> = changed.iter().chain(&new).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        let shown: Vec<Value> = all.into_iter().map(EventType::present).collect();
+        Ok(Answer::ok(200, "Event types imported successfully", json!(shown)))
+    }
+
+    /// Stores types whose schemas may have changed, and tells the edge, which checks payloads with them.
+    async fn store_event_types(
+        &self,
+        project: &Project,
+        changed: &[EventType],
+        new: &[EventType],
+    ) -> Result<(), Refusal> {
+        let db = self.bindings.db()?;
+        let docs: Vec<Doc> = db.rows(&sql::event_schemas(&project.uid, None)).await?;
+        let others: Vec<EventType> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+        event_type::check_sum(&others, changed, new)?;
+        let are_concerned =
+            !others.is_empty() || changed.iter().chain(new).any(|one| one.json_schema.is_some());
+
+        let mut statements: Vec<Statement> = changed.iter().map(sql::update_event_type).collect();
+        statements.extend(new.iter().map(sql::insert_event_type));
+        statements.push(sql::note_schemas(&project.uid));
+        if let Err(error) = db.batch(&statements).await {
+            // Somebody else took the name between the look-up and the insert.
+            let is_taken = error.to_string().contains("UNIQUE constraint failed");
+            return Err(if is_taken { taken().into() } else { error.into() });
+        }
+        if are_concerned {
+            let project: Project =
+                self.doc(&sql::project(&project.uid), "project not found").await?;
+            self.republish(&project).await?;
+        }
+        Ok(())
+    }
+}
