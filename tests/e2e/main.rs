@@ -12,6 +12,7 @@
 mod access;
 mod admission;
 mod api;
+mod broker_sources;
 mod dedup;
 mod delivery;
 mod durability;

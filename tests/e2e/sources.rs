@@ -312,14 +312,8 @@ fn a_custom_response_has_a_limit() {
 fn fields_that_would_have_no_effect_are_refused() {
     let project = gateway().project();
     let function = "function transform(x) { return x }";
-    for (field, value) in [
-        ("body_function", json!(function)),
-        ("header_function", json!(function)),
-        (
-            "pub_sub",
-            json!({"type": "kafka", "workers": 1, "kafka": {"brokers": ["a:1"], "topic_name": "b"}}),
-        ),
-    ] {
+    for (field, value) in [("body_function", json!(function)), ("header_function", json!(function))]
+    {
         let mut body = json!({"name": "a", "type": "http"});
         body[field] = value;
         let message = project.post("/sources", &body).expect(400).message();

@@ -23,6 +23,7 @@
     reason = "a test harness fails by panicking, and says so on stderr"
 )]
 
+mod batch;
 mod client;
 mod endpoint;
 mod gateway;
@@ -30,6 +31,7 @@ mod poll;
 mod project;
 mod wire;
 
+pub use batch::{BrokerMessage, Companion, framed};
 pub use client::{Call, Connection, Reply};
 pub use endpoint::{Answer, Endpoint, Received};
 pub use gateway::{Builder, ENCRYPTION_KEY, Gateway, ROOT_KEY, repository, scratch_folder};

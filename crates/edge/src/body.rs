@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, pin_mut};
-use worker::{Delay, Request};
+use js_sys::{Array, Function, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::web_sys::ReadableStream;
+use worker::{ByteStream, Delay, Request};
 
 use crate::chance;
 
@@ -122,12 +125,46 @@ pub(crate) async fn read(
     }
 }
 
+/// Reads a body that is compressed with gzip. What counts is what it holds, counted while it comes out: a small body that
+/// would be a large one ends where it is too large.
+pub(crate) async fn read_gzip(
+    request: &Request,
+    limit_bytes: u64,
+) -> Result<(Vec<u8>, Share), Unread> {
+    let stream = inflated(request).map_err(|_| Unread::Broken)?;
+    let counted = count_stream(stream, Share::none(Way::In), limit_bytes);
+    let timeout = Delay::from(READ_WITHIN);
+    pin_mut!(counted, timeout);
+    match select(counted, timeout).await {
+        Either::Left((read, _)) => read,
+        Either::Right(((), _)) => Err(Unread::Broken),
+    }
+}
+
+/// The body of a request through the platform's
+/// [`DecompressionStream`](https://developer.mozilla.org/en-US/docs/Web/API/DecompressionStream).
+fn inflated(request: &Request) -> Result<ByteStream, JsValue> {
+    let body = request.inner().body().ok_or(JsValue::NULL)?;
+    let class = Reflect::get(&js_sys::global(), &"DecompressionStream".into())?;
+    let class: Function = class.dyn_into()?;
+    let inflate = Reflect::construct(&class, &Array::of1(&"gzip".into()))?;
+    let pipe: Function = Reflect::get(&body, &"pipeThrough".into())?.dyn_into()?;
+    Ok(pipe.call1(&body, &inflate)?.dyn_into::<ReadableStream>()?.into())
+}
+
 async fn count(
     request: &mut Request,
+    share: Share,
+    limit_bytes: u64,
+) -> Result<(Vec<u8>, Share), Unread> {
+    count_stream(request.stream().map_err(|_| Unread::Broken)?, share, limit_bytes).await
+}
+
+async fn count_stream(
+    mut stream: ByteStream,
     mut share: Share,
     limit_bytes: u64,
 ) -> Result<(Vec<u8>, Share), Unread> {
-    let mut stream = request.stream().map_err(|_| Unread::Broken)?;
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         body.extend(chunk.map_err(|_| Unread::Broken)?);

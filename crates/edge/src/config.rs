@@ -140,6 +140,7 @@ pub(crate) async fn withdraw(bindings: &Bindings, mask: &str) -> Result<()> {
 }
 
 async fn change(bindings: &Bindings, mask: &str, text: Option<&str>) -> Result<()> {
+    crate::api::forget_consumers();
     let kv = bindings.config()?;
     let mut changed: Result<()> = Ok(());
     for tries_left in (0..PUBLISH_TRIES).rev() {
@@ -162,6 +163,7 @@ async fn change(bindings: &Bindings, mask: &str, text: Option<&str>) -> Result<(
         }
     }
     SOURCES.with_borrow_mut(|sources| sources.remove(mask));
+    crate::api::forget_consumers();
     changed
 }
 

@@ -8,7 +8,7 @@ use inlet_gateway::admit::{Admitted, Arrival, Compiled, needs_store};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::sql::{self, Journal};
-use inlet_gateway::wire::{Body, Envelope, body_key};
+use inlet_gateway::wire::{Body, Envelope, Pack, Text, body_key};
 use inlet_verify::Refused;
 use js_sys::Uint8Array;
 use serde_json::json;
@@ -215,10 +215,10 @@ async fn store_body(mut envelope: Envelope, bindings: &Bindings) -> Result<Envel
     Ok(envelope)
 }
 
-/// Bytes that one `sendBatch`, or one statement of the journal, carries.
-const TOGETHER_MAX_BYTES: usize = 200_000;
+/// Bytes that one `sendBatch` carries: 256 KB, less what is added to each.
+const SEND_MAX_BYTES: usize = 240_000;
 /// Messages that one `sendBatch` takes.
-const TOGETHER_MAX: usize = 100;
+const SEND_MAX: usize = 100;
 
 /// Makes many events of one shard durable, and rings. Says of each whether it is; those that came together may share a
 /// fate.
@@ -227,10 +227,10 @@ pub(crate) async fn make_all_durable(
     bindings: &Bindings,
     context: &Context,
 ) -> Vec<Result<(), Rejection>> {
+    let Some(shard) = envelopes.first().map(|one| one.meta.shard) else { return Vec::new() };
     if envelopes.len() == 1
         && let Some(alone) = envelopes.pop()
     {
-        let shard = alone.meta.shard;
         let done = make_durable(alone, bindings).await;
         if done == Ok(JOURNAL) {
             bell::ring_router(shard, bindings, context);
@@ -238,97 +238,92 @@ pub(crate) async fn make_all_durable(
         return vec![done.map(|_| ())];
     }
     let mut done = Vec::with_capacity(envelopes.len());
-    let mut rest = envelopes.into_iter().peekable();
-    while rest.peek().is_some() {
-        let mut together = Vec::new();
-        let mut places = Vec::new();
-        let mut bytes = 0;
-        while let Some(next) = rest.next_if(|next| {
-            let size = size(next);
-            together.is_empty()
-                || (together.len() < TOGETHER_MAX && bytes + size <= TOGETHER_MAX_BYTES)
-        }) {
-            bytes += size(&next);
-            places.push(done.len());
-            match store_body(next, bindings).await {
-                Ok(ready) => {
-                    together.push(ready);
-                    done.push(Ok(()));
-                }
-                Err(rejection) => done.push(Err(rejection)),
+    let mut waiting = Vec::with_capacity(envelopes.len());
+    for (place, envelope) in envelopes.into_iter().enumerate() {
+        match store_body(envelope, bindings).await {
+            Ok(ready) => {
+                waiting.push((place, ready));
+                done.push(Err(Rejection::NotDurable));
             }
+            Err(rejection) => done.push(Err(rejection)),
         }
-        let Some(shard) = together.first().map(|one| one.meta.shard) else { continue };
-        match write_together(shard, &together, bindings).await {
-            Ok(JOURNAL) => bell::ring_router(shard, bindings, context),
-            Ok(_) => {}
-            Err(rejection) => {
-                for place in places {
-                    if let Some(done) = done.get_mut(place).filter(|done| done.is_ok()) {
-                        *done = Err(rejection.clone());
-                    }
-                }
+    }
+    for way in order(bindings) {
+        let written = if way == QUEUE {
+            send_all(&waiting, bindings).await
+        } else {
+            append_all(shard, &waiting, bindings).await
+        };
+        if way == JOURNAL && written.contains(&true) {
+            bell::ring_router(shard, bindings, context);
+        }
+        let mut written = written.into_iter();
+        waiting.retain(|(place, _)| {
+            let is_written = written.next().unwrap_or(false);
+            if is_written && let Some(done) = done.get_mut(*place) {
+                *done = Ok(());
             }
+            !is_written
+        });
+        if waiting.is_empty() {
+            break;
         }
     }
     done
 }
 
-/// Bytes that an envelope takes in a message.
-fn size(envelope: &Envelope) -> usize {
-    if needs_store(envelope) {
-        return envelope.overhead();
-    }
-    envelope.overhead() + usize::try_from(envelope.body.len()).unwrap_or(usize::MAX)
+fn not_written(way: &str, events: usize, error: &worker::Error) {
+    let fields = json!({"events": events, "way": way, "error": error.to_string()});
+    log::error("not_durable_this_way", fields);
 }
 
-async fn write_together(
-    shard: u32,
-    envelopes: &[Envelope],
-    bindings: &Bindings,
-) -> Result<&'static str, Rejection> {
-    for way in order(bindings) {
-        let written = if way == QUEUE {
-            send_together(envelopes, bindings).await
-        } else {
-            append_together(shard, envelopes, bindings).await
-        };
-        match written {
-            Ok(()) => return Ok(way),
-            Err(error) => {
-                let fields =
-                    json!({"events": envelopes.len(), "way": way, "error": error.to_string()});
-                log::error("not_durable_this_way", fields);
-            }
+/// Sends envelopes, as many at once as the queue takes, and says of each whether it was sent.
+async fn send_all(envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<bool> {
+    let mut sent = Vec::with_capacity(envelopes.len());
+    let mut rest = envelopes.iter().map(|(_, envelope)| envelope.encode()).peekable();
+    while rest.peek().is_some() {
+        let (mut messages, mut bytes) = (Vec::<SendMessage<JsValue>>::new(), 0);
+        while let Some(next) = rest.next_if(|next| {
+            messages.is_empty()
+                || (messages.len() < SEND_MAX && bytes + next.len() <= SEND_MAX_BYTES)
+        }) {
+            bytes += next.len();
+            let message = RawMessageBuilder::new(Uint8Array::from(next.as_slice()).into());
+            messages.push(message.build_with_content_type(QueueContentType::V8));
         }
+        let count = messages.len();
+        let batch = BatchMessageBuilder::new().messages(messages).build();
+        let done = async { bindings.ingest_queue()?.send_raw_batch(batch).await };
+        let done = done.await.inspect_err(|error| not_written(QUEUE, count, error));
+        sent.resize(sent.len() + count, done.is_ok());
     }
-    Err(Rejection::NotDurable)
+    sent
 }
 
-async fn send_together(envelopes: &[Envelope], bindings: &Bindings) -> worker::Result<()> {
-    let messages = envelopes.iter().map(|envelope| {
-        let bytes = Uint8Array::from(envelope.encode().as_slice());
-        RawMessageBuilder::new(bytes.into()).build_with_content_type(QueueContentType::V8)
-    });
-    let messages: Vec<SendMessage<JsValue>> = messages.collect();
-    let batch = BatchMessageBuilder::new().messages(messages).build();
-    bindings.ingest_queue()?.send_raw_batch(batch).await
+/// Appends envelopes, as many in one row as it takes, and says of each whether it was appended.
+async fn append_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<bool> {
+    let mut appended = Vec::with_capacity(envelopes.len());
+    let mut rest = envelopes.iter().map(|(_, envelope)| envelope).peekable();
+    while rest.peek().is_some() {
+        let mut pack = Pack::default();
+        while rest.next_if(|next| pack.push(next)).is_some() {}
+        let count = pack.len();
+        let (meta, body) = pack.into_row();
+        let done = append_row(shard, meta, body, bindings).await;
+        let done = done.inspect_err(|error| not_written(JOURNAL, count, error));
+        appended.resize(appended.len() + count, done.is_ok());
+    }
+    appended
 }
 
-async fn append_together(
+async fn append_row(
     shard: u32,
-    envelopes: &[Envelope],
+    meta: String,
+    body: Text,
     bindings: &Bindings,
 ) -> worker::Result<()> {
-    let rows: Vec<serde_json::Value> = envelopes
-        .iter()
-        .map(|envelope| {
-            let (meta, body) = envelope.to_row();
-            json!([meta, body.text, u8::from(body.is_base64)])
-        })
-        .collect();
-    let journal = Journal::at(chance::now_ms());
-    bindings.events(shard)?.run(&journal.append_all(json!(rows))).await
+    let statement = Journal::at(chance::now_ms()).append(meta, body.text, body.is_base64);
+    bindings.events(shard)?.run(&statement).await
 }
 
 fn order(bindings: &Bindings) -> [&'static str; 2] {
@@ -353,9 +348,7 @@ async fn send(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {
 
 pub(crate) async fn append(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {
     let (meta, body) = envelope.to_row();
-    let journal = Journal::at(chance::now_ms());
-    let statement = journal.append(&meta, &body.text, body.is_base64);
-    bindings.events(envelope.meta.shard)?.run(&statement).await
+    append_row(envelope.meta.shard, meta, body, bindings).await
 }
 
 /// The URL as the provider has it: some sign it.

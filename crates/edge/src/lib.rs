@@ -6,6 +6,7 @@ mod bindings;
 mod body;
 mod chance;
 mod config;
+mod dead_letters;
 mod dispatch;
 mod ingest;
 mod keys;
@@ -39,6 +40,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
         }
         Ok(Call::GetProvider { name }) => api::providers("", Some(name)),
         Ok(Call::Health) => api::health(&bindings),
+        Ok(Call::Consumer(call)) => api::serve_consumer(request, call, &bindings, &context).await,
         Ok(call) => api::serve(request, call, &bindings, &context).await,
         Err(NoCall::Path) => api::no_call(None),
         Err(NoCall::Method { allow }) => api::no_call(Some(allow)),

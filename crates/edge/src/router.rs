@@ -1,5 +1,6 @@
 //! The router: from the ingest queue and the journal into the event store.
 
+use inlet_gateway::dead_letter::DeadLetter;
 use inlet_gateway::route::{
     Bell, DELIVERIES_MAX, Directory, Needs, bells, route, scheduled, transaction_len,
 };
@@ -14,7 +15,7 @@ use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Res
 
 use crate::bindings::Bindings;
 use crate::store::{Doc, rows};
-use crate::{bell, chance, log};
+use crate::{bell, chance, dead_letters, log};
 
 /// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
 const DRAINS_MAX: usize = 5;
@@ -138,7 +139,7 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
             for row in rows {
                 let text = Text { text: row.body, is_base64: row.is_base64 != 0 };
                 match Envelope::from_row(&row.meta, &text) {
-                    Ok(envelope) => envelopes.push(envelope),
+                    Ok(some) => envelopes.extend(some),
                     Err(error) => {
                         let payload = format!("{}\n{}", row.meta, text.text);
                         bury("journal", &error.to_string(), payload.as_bytes(), bindings).await?;
@@ -228,7 +229,9 @@ async fn store_all(
 }
 
 async fn bury_event(envelope: &Envelope, reason: &str, bindings: &Bindings) -> bool {
-    bury("event", reason, &envelope.encode(), bindings).await.is_ok()
+    let now = chance::now_ms();
+    let letter = DeadLetter::of_envelope(envelope, reason, chance::uid(now), now);
+    dead_letters::keep(&[letter], envelope.meta.shard, bindings).await.is_ok()
 }
 
 /// Whether an error of the store is about what it was given, and will be the same the next time.

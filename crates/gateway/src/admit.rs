@@ -55,7 +55,7 @@ pub(crate) const HOP_HEADERS: &[&str] = &[
     "x-real-ip",
 ];
 /// Headers that carry credentials of the sender: kept only when `forward_headers` names them.
-const PRIVATE_HEADERS: &[&str] = &["authorization", "cookie"];
+pub(crate) const PRIVATE_HEADERS: &[&str] = &["authorization", "cookie"];
 
 /// What the edge knows of a source: the source, and what its project decides for it. Stored in KV.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -15,6 +15,15 @@ pub fn uid(now_ms: u64, fill: Fill<'_>) -> String {
     Ulid::from_parts(now_ms, u128::from_be_bytes(random)).to_string()
 }
 
+/// `count` new uids of the same moment, in the order of what they are for.
+pub fn uids(now_ms: u64, count: usize, fill: Fill<'_>) -> impl Iterator<Item = String> + use<> {
+    let mut random = [0; 16];
+    fill(&mut random);
+    // 80 bits are random; the highest is left free, so that counting up from there never runs over.
+    let first = u128::from_be_bytes(random) & (u128::MAX >> 49);
+    (0..count as u128).map(move |index| Ulid::from_parts(now_ms, first + index).to_string())
+}
+
 /// The uid of the delivery of `event` for `subscription`.
 ///
 /// It is derived, so that a fan-out that is repeated after a crash writes the same rows again, and

@@ -3,6 +3,9 @@
 pub mod address;
 pub mod admit;
 pub mod api;
+pub mod batch;
+pub mod consumer;
+pub mod dead_letter;
 pub mod deliver;
 pub mod endpoint;
 pub mod event;
@@ -15,6 +18,7 @@ pub mod payload;
 pub mod portal;
 pub mod project;
 pub mod providers;
+pub mod pub_sub;
 pub mod push;
 pub mod rejection;
 pub mod reply;

@@ -17,7 +17,7 @@ use crate::wire::{Body, Claim, Envelope, Meta, Target};
 /// Items of one `POST /events/batch`.
 pub const BATCH_MAX: usize = 1_000;
 /// The longest event type and idempotency key.
-const KEY_MAX_CHARS: usize = 256;
+pub(crate) const KEY_MAX_CHARS: usize = 256;
 /// The most bytes of all that an envelope carries beside `data`.
 const META_MAX_BYTES: usize = 100 * 1024;
 
@@ -67,12 +67,16 @@ pub struct Origin<'a> {
     pub broker_message_id: Option<&'a str>,
     /// Beside the event's own `custom_headers`, which win. Names that belong to one hop are left out.
     pub headers: &'a [(String, String)],
+    /// How long the event's key stays claimed; `None`: as long as for events of the API.
+    pub window_ms: Option<u64>,
 }
 
 /// Whom a pushed event is for, as its payload says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum To {
     Known(Target),
+    /// Those who subscribed to the source that it comes from.
+    Subscribers,
     Url(Dynamic),
 }
 
@@ -108,8 +112,9 @@ pub struct Push {
     pub kind: Kind,
     pub to: To,
     pub event_type: String,
-    /// JSON, as it is written.
+    /// As it is written: JSON, unless the event is [raw](Self::raw).
     pub data: Vec<u8>,
+    pub content_type: String,
     /// Lower-case names.
     pub headers: Vec<(String, String)>,
     pub idempotency_key: Option<String>,
@@ -217,13 +222,14 @@ impl Push {
         match &to {
             To::Known(Target::Endpoint(id)) => check_length("endpoint_id", id, TEXT_MAX_CHARS)?,
             To::Known(Target::Owner(id)) => check_length("owner_id", id, TEXT_MAX_CHARS)?,
-            To::Known(Target::Everybody) | To::Url(_) => {}
+            To::Known(Target::Everybody) | To::Subscribers | To::Url(_) => {}
         }
         Ok(Self {
             kind,
             to,
             event_type: rest.event_type,
             data: data.unwrap_or_default(),
+            content_type: "application/json".into(),
             headers: headers(rest.headers.unwrap_or_default())?,
             idempotency_key: rest.idempotency_key,
         })
@@ -259,6 +265,13 @@ impl Push {
         Self::of(kind, fields)
     }
 
+    /// An event whose body is these bytes, whatever they are.
+    pub fn raw(to: To, event_type: String, content_type: String, data: Vec<u8>) -> Self {
+        let kind = Kind::Broadcast;
+        let (headers, idempotency_key) = (Vec::new(), None);
+        Self { kind, to, event_type, data, content_type, headers, idempotency_key }
+    }
+
     /// Says which endpoint the URL of a dynamic event is.
     pub fn resolve(&mut self, endpoint_id: String) {
         self.to = To::Known(Target::Endpoint(endpoint_id));
@@ -277,23 +290,31 @@ impl Push {
             let text = format!("request body too large: data has a limit of {limit} bytes");
             return Err(ApiError::new(413, text));
         }
-        let To::Known(target) = self.to else {
-            return Err(ApiError::new(500, "the endpoint of a dynamic event was not looked up"));
+        let target = match self.to {
+            To::Known(target) => Some(target),
+            To::Subscribers => None,
+            To::Url(_) => {
+                let text = "the endpoint of a dynamic event was not looked up";
+                return Err(ApiError::new(500, text));
+            }
         };
-        let window_ms = DEDUP_WINDOW_DEFAULT_S.saturating_mul(1000);
+        let window_ms = origin.window_ms.unwrap_or(DEDUP_WINDOW_DEFAULT_S * 1000);
         let claim = match (self.idempotency_key, origin.broker_message_id) {
             (Some(key), _) => Some(Claim { key, window_ms, scope: Some(project.uid.clone()) }),
             (None, Some(id)) => Some(Claim { key: format!("broker:{id}"), window_ms, scope: None }),
             (None, None) => None,
         };
         let mut headers = self.headers;
+        let own = headers.len();
         for (name, value) in origin.headers {
             let name = name.to_ascii_lowercase();
-            let is_new = !headers.iter().any(|(have, _)| *have == name);
+            let is_new = !headers.iter().take(own).any(|(have, _)| *have == name);
             if is_new && may_be_sent(&name) && is_header_value(value) {
                 headers.push((name, value.clone()));
             }
         }
+        let header_bytes: usize =
+            headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
         let mut meta = Meta::new(
             event_id,
             project.uid.clone(),
@@ -302,14 +323,15 @@ impl Push {
             origin.mask_id.to_owned(),
             self.event_type,
             now_ms,
-            Some("application/json".into()),
+            Some(self.content_type),
             headers,
             String::new(),
             claim,
         );
-        meta.target = Some(target);
+        meta.target = target;
         meta.broker_message_id = origin.broker_message_id.map(ToOwned::to_owned);
-        if META_MAX_BYTES < meta.encoded_len() {
+        // Written down only where it could come near: no byte of a header takes more than two.
+        if META_MAX_BYTES / 3 < header_bytes && META_MAX_BYTES < meta.encoded_len() {
             let text = format!("custom_headers:at most {META_MAX_BYTES} bytes in all");
             return Err(ApiError::new(413, text));
         }
@@ -354,7 +376,7 @@ fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token)
 }
 
-fn is_header_value(value: &str) -> bool {
+pub(crate) fn is_header_value(value: &str) -> bool {
     value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
 }
 

@@ -24,6 +24,16 @@ pub enum Call<'a> {
     InPortal {
         call: ProjectCall<'a>,
     },
+    /// A companion calls, with its own key.
+    Consumer(ConsumerCall),
+}
+
+/// A call of a companion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsumerCall {
+    Sources,
+    Batch,
+    Status,
 }
 
 /// A call that works on one project, with that project's key.
@@ -87,6 +97,9 @@ pub enum ProjectCall<'a> {
     RefreshPortalToken(&'a str),
     /// The link that the caller holds.
     GetOwnPortalLink,
+    CreateConsumerKey,
+    ListConsumerKeys,
+    DeleteConsumerKey(&'a str),
 }
 
 /// Why there is no such call.
@@ -173,6 +186,9 @@ routes! {
     ["api", "v1", "providers"] { GET => ListProviders }
     ["api", "v1", "providers", provider] { GET => GetProvider { name: provider } }
     ["api", "v1", "projects"] { GET => ListProjects, POST => CreateProject }
+    ["consumer", "v1", "sources"] { GET => Consumer(ConsumerCall::Sources) }
+    ["consumer", "v1", "batches"] { POST => Consumer(ConsumerCall::Batch) }
+    ["consumer", "v1", "status"] { POST => Consumer(ConsumerCall::Status) }
     ["portal-api", "portal_link"] { GET => InPortal { call: ProjectCall::GetOwnPortalLink } }
 }
 
@@ -231,6 +247,9 @@ routes! {
     ["eventdeliveries", delivery_id, "deliveryattempts", attempt_id] {
         GET => GetAttempt { delivery: delivery_id, attempt: attempt_id }
     }
+
+    ["consumer-keys"] { GET => ListConsumerKeys, POST => CreateConsumerKey }
+    ["consumer-keys", consumer_key_id] { DELETE => DeleteConsumerKey(consumer_key_id) }
 
     ["portal-links"] { GET => ListPortalLinks, POST => CreatePortalLink }
     ["portal-links", portal_link_id] { GET => GetPortalLink(portal_link_id), PUT => UpdatePortalLink(portal_link_id) }

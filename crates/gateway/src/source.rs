@@ -10,6 +10,7 @@ use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::locate::Location;
 use crate::project::is_header_name;
+use crate::pub_sub::{self, Keeper, PubSub};
 use crate::time::rfc3339;
 use crate::trust::{Mode, SECRETS_MAX, SecretInput, StoredSecret, Trust, TrustInput};
 use crate::vault::{Sealed, Vault, VaultError, is_hint};
@@ -46,6 +47,9 @@ pub struct Source {
     pub idempotency_keys: Vec<String>,
     pub dedup_window_seconds: u64,
     pub event_type_location: String,
+    /// What a companion reads for the source.
+    #[serde(default)]
+    pub pub_sub: Option<PubSub>,
     pub created_at: u64,
     pub updated_at: u64,
 }
@@ -55,6 +59,7 @@ pub struct Source {
 pub enum Kind {
     Http,
     RestApi,
+    PubSub,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -257,6 +262,7 @@ impl Source {
             idempotency_keys: Vec::new(),
             dedup_window_seconds: DEDUP_WINDOW_DEFAULT_S,
             event_type_location: String::new(),
+            pub_sub: None,
             created_at: now_ms,
             updated_at: now_ms,
         };
@@ -324,19 +330,25 @@ impl Source {
         check_tags(&input, provider.is_some())?;
         refuse_unsupported("body_function", input.body_function.as_ref())?;
         refuse_unsupported("header_function", input.header_function.as_ref())?;
-        refuse_unsupported("pub_sub", input.pub_sub.as_ref())?;
+        if kind == "pub_sub" {
+            check_pub_sub(&input)?;
+        } else if asks_for_something(input.pub_sub.as_ref()) {
+            return Err(ApiError::bad_request("pub_sub:is for sources of the type pub_sub"));
+        }
         self.kind = match kind {
             "http" => Kind::Http,
             "rest_api" => Kind::RestApi,
+            "pub_sub" => Kind::PubSub,
             other => {
                 return Err(ApiError::bad_request(format!(
-                    "type:{other} is not supported yet; use http or rest_api"
+                    "type:{other} is not supported yet; use http, rest_api or pub_sub"
                 )));
             }
         };
         name.clone_into(&mut self.name);
 
         check_length("name", name, NAME_MAX_CHARS)?;
+        self.apply_pub_sub(input.pub_sub, vault, &mut *fill)?;
         if let Some(verifier) = input.verifier {
             self.verifier = self.stored_verifier(verifier, vault, now_ms, &mut *fill)?;
         }
@@ -634,6 +646,34 @@ impl Source {
         Ok(true)
     }
 
+    /// An update that says nothing of the broker leaves it alone.
+    fn apply_pub_sub(
+        &mut self,
+        input: Option<Value>,
+        vault: &Vault,
+        fill: Fill<'_>,
+    ) -> Result<(), ApiError> {
+        if self.kind != Kind::PubSub {
+            self.pub_sub = None;
+            return Ok(());
+        }
+        let stored = self.pub_sub.take();
+        self.pub_sub = match (input, stored) {
+            (None, Some(stored)) => Some(stored),
+            (input, stored) => {
+                let mut keeper = SourceKeeper { source: self, vault, fill };
+                Some(PubSub::read(input, &self.uid, stored.as_ref(), &mut keeper)?)
+            }
+        };
+        Ok(())
+    }
+
+    /// What a companion needs of the broker, with the secrets in clear.
+    pub fn broker_in_clear(&self, vault: &Vault) -> Result<Value, VaultError> {
+        let keeper = SourceKeeper { source: self, vault, fill: &mut |_| {} };
+        self.pub_sub.as_ref().map_or(Ok(Value::Null), |pub_sub| pub_sub.in_clear(&keeper))
+    }
+
     fn place(&self, field: &str) -> String {
         format!("{}/source/{}/{field}", self.project_id, self.uid)
     }
@@ -703,12 +743,70 @@ impl Source {
             "verifier": verifier, "armed_until": self.armed_until.map(rfc3339),
             "custom_response": self.custom_response, "provider_config": provider_config,
             "forward_headers": self.forward_headers.as_deref().unwrap_or_default(),
-            "pub_sub": {"type": "", "workers": 0, "sqs": null, "google": null, "kafka": null, "amqp": null},
+            "pub_sub": self.pub_sub.as_ref().map_or_else(|| json!(pub_sub::present_none()), PubSub::present),
             "idempotency_keys": self.idempotency_keys, "dedup_window_seconds": self.dedup_window_seconds,
             "event_type_location": self.event_type_location, "body_function": null, "header_function": null,
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
         })
     }
+}
+
+/// Seals and opens what belongs to one source.
+struct SourceKeeper<'a> {
+    source: &'a Source,
+    vault: &'a Vault,
+    fill: Fill<'a>,
+}
+
+impl Keeper for SourceKeeper<'_> {
+    fn seal(&mut self, plain: &str, field: &str) -> Result<Sealed, VaultError> {
+        self.vault.seal(plain, &self.source.place(field), &mut *self.fill)
+    }
+
+    fn open(&self, sealed: &Sealed, field: &str) -> Result<Secret, VaultError> {
+        self.vault.open(sealed, &self.source.place(field))
+    }
+}
+
+/// What belongs to requests has no effect on messages of a broker.
+fn check_pub_sub(input: &SourceInput) -> Result<(), ApiError> {
+    let is_given = |text: &Option<String>| !text.as_deref().unwrap_or_default().is_empty();
+    let verifier = input.verifier.as_ref();
+    let asks_who = verifier.is_some_and(|verifier| {
+        !matches!(verifier.kind.as_deref(), None | Some("" | "noop"))
+            || verifier.hmac.is_some()
+            || verifier.basic_auth.is_some()
+            || verifier.api_key.is_some()
+    });
+    let responds = input
+        .custom_response
+        .as_ref()
+        .is_some_and(|given| is_given(&given.body) || is_given(&given.content_type));
+    for (field, given, instead) in [
+        ("provider", is_given(&input.provider), "messages come from a broker"),
+        ("verifier", asks_who, "who may write to the broker is the broker's to say"),
+        ("custom_response", responds, "nobody waits for an answer"),
+        (
+            "idempotency_keys",
+            input.idempotency_keys.as_ref().is_some_and(|keys| !keys.is_empty()),
+            "the key is the broker's id of the message, or the payload's idempotency_key",
+        ),
+        (
+            "event_type_location",
+            is_given(&input.event_type_location),
+            "the payload names its type, or else pub_sub.mapping does",
+        ),
+    ] {
+        if given {
+            let text = format!("{field} has no effect on a pub_sub source: {instead}");
+            return Err(ApiError::bad_request(text));
+        }
+    }
+    Ok(())
+}
+
+fn asks_for_something(value: Option<&Value>) -> bool {
+    refuse_unsupported("", value).is_err()
 }
 
 impl CustomResponse {
@@ -960,8 +1058,10 @@ mod tests {
                 create(&body).unwrap_err().starts_with(&format!("{field} is not supported yet"))
             );
         }
-        let body = r#"{"name":"a","type":"pub_sub","pub_sub":{"type":"kafka","workers":1}}"#;
-        assert!(create(body).unwrap_err().starts_with("pub_sub is not supported yet"));
+        let body = r#"{"name":"a","type":"http","pub_sub":{"type":"kafka","workers":1}}"#;
+        assert!(create(body).unwrap_err().starts_with("pub_sub:is for sources of the type"));
+        let body = r#"{"name":"a","type":"pub_sub","idempotency_keys":["request.header.a"]}"#;
+        assert!(create(body).unwrap_err().starts_with("idempotency_keys has no effect"));
         let body = r#"{"name":"a","type":"db_change_stream"}"#;
         assert!(
             create(body).unwrap_err().starts_with("type:db_change_stream is not supported yet")

@@ -4,10 +4,12 @@
 //! Many rows travel as one JSON parameter (`json_each(?1)`): D1 takes 100 parameters, and a statement for a
 //! hundred rows costs hardly more than one for one.
 
+mod brokers;
 mod event_types;
 mod events;
 mod portal;
 
+pub use brokers::*;
 pub use event_types::*;
 pub use events::*;
 pub use portal::*;
@@ -216,10 +218,14 @@ pub fn source_of_mask(mask_id: &str) -> Statement {
     )
 }
 
-/// Deletes a source and the subscriptions to it.
+/// Deletes a source, the subscriptions to it, and what companions said of it.
 pub fn delete_source(project_id: &str, id: &str) -> Vec<Statement> {
     let params = || [project_id.into(), id.into()];
     vec![
+        statement(
+            "DELETE FROM consumer_reports WHERE project_id = ?1 AND source_id = ?2",
+            params(),
+        ),
         statement("DELETE FROM subscriptions WHERE project_id = ?1 AND source_id = ?2", params()),
         statement("DELETE FROM sources WHERE project_id = ?1 AND id = ?2", params()),
     ]
@@ -396,24 +402,17 @@ impl Journal {
     }
 
     /// Appends an envelope; when this has run, the event is durable.
-    pub fn append(self, meta: &str, body: &str, is_base64: bool) -> Statement {
+    pub fn append(
+        self,
+        meta: impl Into<Param>,
+        body: impl Into<Param>,
+        is_base64: bool,
+    ) -> Statement {
         let sql = match self.0 {
             0 => "INSERT INTO journal_0 (meta, body, is_base64) VALUES (?1, ?2, ?3)",
             _ => "INSERT INTO journal_1 (meta, body, is_base64) VALUES (?1, ?2, ?3)",
         };
         statement(sql, [meta.into(), body.into(), u64::from(is_base64).into()])
-    }
-
-    /// Appends many envelopes, in their order: `[meta, body, is_base64]`.
-    pub fn append_all(self, rows: Value) -> Statement {
-        let table = self.table();
-        Statement {
-            sql: format!(
-                "INSERT INTO {table} (meta, body, is_base64) SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) \
-                 ORDER BY key"
-            ),
-            params: vec![rows.into()],
-        }
     }
 
     /// The oldest rows that wait, with the epoch they belong to: up to [`DRAIN_ROWS`] of them, and few when they are large.
@@ -776,6 +775,8 @@ pub(crate) mod tests {
             include_str!("../../../migrations/control/0004_projects.sql"),
             include_str!("../../../migrations/events/0004_projects.sql"),
             include_str!("../../../migrations/control/0005_portal_links.sql"),
+            include_str!("../../../migrations/control/0006_brokers.sql"),
+            include_str!("../../../migrations/events/0006_dead_letters.sql"),
         ] {
             db.execute_batch(schema).unwrap();
         }
@@ -984,7 +985,8 @@ pub(crate) mod tests {
         let db = database();
         let journal = Journal::at(0);
         run(&db, &journal.append("m0", "body", false));
-        run(&db, &journal.append_all(json!([["m1", "body", 0], ["m2", "body", 0]])));
+        run(&db, &journal.append("m1", "body", false));
+        run(&db, &journal.append("m2", "body", false));
         let rows = run(&db, &journal.waiting());
         assert_eq!(
             rows.iter().map(|row| row["meta"].as_str().unwrap()).collect::<Vec<_>>(),
@@ -1013,11 +1015,11 @@ pub(crate) mod tests {
         let db = database();
         let journal = Journal::at(0);
         for n in 0..50 {
-            run(&db, &journal.append(&format!("m{n}"), &"x".repeat(500_000), false));
+            run(&db, &journal.append(format!("m{n}"), "x".repeat(500_000), false));
         }
         assert_eq!(run(&db, &journal.waiting()).len(), 8);
         for n in 0..300 {
-            run(&db, &Journal::at(3_600_000).append(&format!("m{n}"), "{}", false));
+            run(&db, &Journal::at(3_600_000).append(format!("m{n}"), "{}", false));
         }
         assert_eq!(run(&db, &Journal::at(3_600_000).waiting()).len(), 200);
     }

@@ -1,5 +1,6 @@
 //! The REST API: dialect in, one domain call, dialect out.
 
+mod consumer;
 mod endpoints;
 mod event_types;
 mod events;
@@ -11,6 +12,7 @@ mod sources;
 mod subscriptions;
 mod transforms;
 
+pub(crate) use consumer::{forget as forget_consumers, serve as serve_consumer};
 pub(crate) use sources::{capture, note_handshake};
 
 use inlet_gateway::api::{self, Answer, ApiError, Direction, Page, PageQuery};
@@ -53,6 +55,8 @@ enum Refusal {
     /// We have to; the caller may try again.
     Store(worker::Error),
     Vault(VaultError),
+    /// There is no memory for the body right now.
+    Busy,
 }
 
 impl From<ApiError> for Refusal {
@@ -86,6 +90,10 @@ impl Refusal {
             Self::Store(error) => {
                 log::error("store_failed", json!({"error": error.to_string()}));
                 (ApiError::new(503, "the database is unavailable right now, try again"), true)
+            }
+            Self::Busy => {
+                let text = "the gateway holds too many large bodies right now, try again";
+                (ApiError::new(503, text), true)
             }
             Self::Vault(error) => {
                 log::error("vault_failed", json!({"error": error.to_string()}));
@@ -225,18 +233,22 @@ fn body_max_bytes(call: &Call<'_>, key: &Key) -> u64 {
     data + BODY_MAX_BYTES
 }
 
-/// Reads `Authorization: Bearer …`. Keys are compared by their keyed hashes.
+/// The key in `Authorization: Bearer …`.
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, key) = authorization.split_once(' ')?;
+    let key = key.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
+}
+
+/// Says who is calling. Keys are compared by their keyed hashes.
 /// A portal token may stand in the query instead.
 async fn authenticate(
     authorization: &str,
     query: &str,
     bindings: &Bindings,
 ) -> Result<Key, Refusal> {
-    let bearer =
-        authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let bearer = bearer.map(|(_, key)| key.trim().to_owned()).filter(|key| !key.is_empty());
     let in_query = || token_of_query(query).filter(|_| authorization.is_empty());
-    let Some(key) = bearer.or_else(in_query) else {
+    let Some(key) = bearer(authorization).map(ToOwned::to_owned).or_else(in_query) else {
         return Err(ApiError::new(401, "Authentication required").into());
     };
     if is_token(&key) {
@@ -332,6 +344,9 @@ impl Caller<'_> {
             C::RevokePortalLink(id) => self.revoke_portal_link(&project, id).await?,
             C::RefreshPortalToken(id) => self.refresh_portal_token(&project, id).await?,
             C::GetOwnPortalLink => self.own_portal_link(&project).await?,
+            C::CreateConsumerKey => self.create_consumer_key(&project).await?,
+            C::ListConsumerKeys => self.list_consumer_keys(&project).await?,
+            C::DeleteConsumerKey(id) => self.delete_consumer_key(&project, id).await?,
         };
         Ok(reply(&answer))
     }

@@ -145,7 +145,7 @@ impl Caller<'_> {
                 self.doc::<Endpoint>(&sql::endpoint(&project.uid, id), "endpoint not found")
                     .await?;
             }
-            To::Known(_) => {}
+            To::Known(_) | To::Subscribers => {}
             To::Url(dynamic) => {
                 let id = self.dynamic_endpoint(project, dynamic).await?;
                 push.resolve(id);
@@ -155,7 +155,7 @@ impl Caller<'_> {
     }
 
     /// The endpoint with this URL. Of two callers who make it at the same time one does, and both get it.
-    async fn dynamic_endpoint(
+    pub(super) async fn dynamic_endpoint(
         &self,
         project: &Project,
         dynamic: &Dynamic,

@@ -1,5 +1,6 @@
 //! Sources.
 
+use inlet_gateway::consumer::{Seen, status as consumer_status};
 use inlet_gateway::time::rfc3339;
 use inlet_gateway::trust::Mode;
 use inlet_verify::Secret;
@@ -8,7 +9,7 @@ use super::*;
 
 /// What a source that observes has seen.
 #[derive(Default, Deserialize)]
-struct Seen {
+struct Observed {
     verified: u64,
     refused: u64,
     last_refused_at: Option<u64>,
@@ -55,13 +56,21 @@ impl Caller<'_> {
         let mut shown = source.present(&self.origin);
         if source.verifier.trust.mode == Mode::Observe {
             let statement = sql::verdicts(&project.uid, &source.uid);
-            let seen: Option<Seen> = self.bindings.events(project.shard)?.row(&statement).await?;
+            let seen: Option<Observed> =
+                self.bindings.events(project.shard)?.row(&statement).await?;
             let seen = seen.unwrap_or_default();
             if let Some(fields) = shown.as_object_mut() {
                 let at = seen.last_refused_at.map(rfc3339);
                 let seen = json!({"verified": seen.verified, "refused": seen.refused, "last_refused_at": at});
                 fields.insert("observed".into(), seen);
             }
+        }
+        if source.pub_sub.is_some()
+            && let Some(fields) = shown.as_object_mut()
+        {
+            let statement = sql::reports(&project.uid, &source.uid);
+            let seen: Vec<Seen> = self.bindings.db()?.rows(&statement).await?;
+            fields.insert("pub_sub_status".into(), consumer_status(&seen, now_ms()));
         }
         Ok(Answer::ok(200, "Source fetched successfully", shown))
     }

@@ -1,0 +1,502 @@
+//! Companions: their keys, what they read, and the messages that they hand in.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use futures_util::future::join;
+use inlet_gateway::batch::{
+    Batch, CONTENT_TYPE, HEAD_MAX_BYTES, Message, PAYLOADS_MAX_BYTES, Verdict,
+};
+use inlet_gateway::consumer::{self, KeyInput, NewKey, Report, StoredKey};
+use inlet_gateway::dead_letter::DeadLetter;
+use inlet_gateway::ids;
+use inlet_gateway::push::{Dynamic, Push, To};
+use inlet_gateway::rejection::Rejection;
+use inlet_gateway::routes::ConsumerCall;
+use inlet_gateway::wire::{Envelope, Target};
+
+use super::*;
+use crate::ingest::make_all_durable;
+use crate::{chance, dead_letters};
+
+/// How long an isolate believes what it read about a key or a source.
+const FRESH_MS: u64 = 10_000;
+/// How long what was read is good when D1 does not answer.
+const STALE_MAX_MS: u64 = 600_000;
+const ENTRIES_MAX: usize = 2_000;
+/// How often an isolate notes that a key is in use.
+const NOTE_EVERY_MS: u64 = 60_000;
+/// Reports older than this are forgotten.
+const REPORTS_KEPT_MS: u64 = 3_600_000;
+
+/// What an isolate knows: nothing of it is asked for again for a while.
+struct Known<T>(HashMap<String, (Rc<T>, u64)>);
+
+impl<T> Known<T> {
+    fn get(&self, key: &str, now: u64, age_max: u64) -> Option<Rc<T>> {
+        let (value, at) = self.0.get(key)?;
+        (now.saturating_sub(*at) < age_max).then(|| Rc::clone(value))
+    }
+
+    fn put(&mut self, key: &str, value: &Rc<T>, now: u64) {
+        if ENTRIES_MAX <= self.0.len() {
+            self.0.clear();
+        }
+        self.0.insert(key.to_owned(), (Rc::clone(value), now));
+    }
+}
+
+thread_local! {
+    /// By the hash of the key.
+    static PROJECTS: RefCell<Known<Project>> = RefCell::new(Known(HashMap::new()));
+    /// By project and source.
+    static SOURCES: RefCell<Known<Source>> = RefCell::new(Known(HashMap::new()));
+    static NOTED: RefCell<HashMap<String, u64>> = RefCell::new(HashMap::new());
+}
+
+/// Forgets what this isolate knows of keys and sources, because some of it has changed.
+pub(crate) fn forget() {
+    PROJECTS.with_borrow_mut(|known| known.0.clear());
+    SOURCES.with_borrow_mut(|known| known.0.clear());
+}
+
+/// Carries out a call of a companion.
+pub(crate) async fn serve(
+    mut request: Request,
+    call: ConsumerCall,
+    bindings: &Bindings,
+    context: &Context,
+) -> Reply {
+    match answer(&mut request, call, bindings, context).await {
+        Ok(reply) => reply,
+        Err(refusal) => refusal.reply(),
+    }
+}
+
+async fn answer(
+    request: &mut Request,
+    call: ConsumerCall,
+    bindings: &Bindings,
+    context: &Context,
+) -> Result<Reply, Refusal> {
+    let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
+    let (hash, project) = project_of(&header("authorization"), bindings).await?;
+    note_key(hash, bindings, context);
+    let mut caller = Caller {
+        bindings,
+        context,
+        query: String::new(),
+        origin: String::new(),
+        body: Vec::new(),
+        scope: Scope::Project,
+    };
+    match call {
+        ConsumerCall::Sources => caller.told_sources(&project, &header("if-none-match")).await,
+        ConsumerCall::Status => {
+            let length = body::length(request);
+            let read = body::read(request, length, BODY_MAX_BYTES).await;
+            let (body, _share) = read.map_err(unread)?;
+            caller.body = body;
+            caller.keep_report(&project).await
+        }
+        ConsumerCall::Batch => {
+            let content_type = header("content-type").trim().to_ascii_lowercase();
+            if content_type.split(';').next() != Some(CONTENT_TYPE) {
+                return Err(
+                    ApiError::new(415, format!("the body of a batch is {CONTENT_TYPE}")).into()
+                );
+            }
+            let encoding = header("content-encoding").trim().to_ascii_lowercase();
+            let payload = usize::try_from(project.config.max_payload_read_size);
+            let payload = payload.unwrap_or(usize::MAX).max(PAYLOADS_MAX_BYTES);
+            let limit = (HEAD_MAX_BYTES + payload) as u64;
+            let read = match encoding.as_str() {
+                "" | "identity" => {
+                    let length = body::length(request);
+                    body::read(request, length, limit).await
+                }
+                "gzip" => body::read_gzip(request, limit).await,
+                _ => {
+                    let text = "the body of a batch is as it is, or compressed with gzip";
+                    return Err(ApiError::new(415, text).into());
+                }
+            };
+            let (body, _share) = read.map_err(unread)?;
+            caller.take_batch(&project, &body).await
+        }
+    }
+}
+
+fn unread(unread: Unread) -> Refusal {
+    let error = match unread {
+        Unread::TooLarge => ApiError::new(413, "request body too large"),
+        Unread::Busy => return Refusal::Busy,
+        Unread::Broken => ApiError::bad_request("the request body could not be read"),
+    };
+    error.into()
+}
+
+/// Reads the key of a companion: its hash, and the project that it belongs to.
+async fn project_of(
+    authorization: &str,
+    bindings: &Bindings,
+) -> Result<(String, Rc<Project>), Refusal> {
+    let key = bearer(authorization).ok_or_else(|| ApiError::new(401, "Authentication required"))?;
+    let hash = bindings.vault()?.hash_api_key(key);
+    let now = now_ms();
+    if let Some(project) = PROJECTS.with_borrow(|known| known.get(&hash, now, FRESH_MS)) {
+        return Ok((hash, project));
+    }
+    let read: worker::Result<Option<Doc>> =
+        async { bindings.db()?.row(&sql::project_of_consumer_key(&hash)).await }.await;
+    let project = match read {
+        Ok(Some(doc)) => Rc::new(doc.read()?),
+        Ok(None) => {
+            PROJECTS.with_borrow_mut(|known| known.0.remove(&hash));
+            let text = "authorization failed: this is no key of a companion, or it was deleted";
+            return Err(ApiError::new(401, text).into());
+        }
+        Err(error) => {
+            let stale = PROJECTS.with_borrow(|known| known.get(&hash, now, STALE_MAX_MS));
+            return stale.map(|project| (hash, project)).ok_or(Refusal::Store(error));
+        }
+    };
+    PROJECTS.with_borrow_mut(|known| known.put(&hash, &project, now));
+    Ok((hash, project))
+}
+
+fn note_key(hash: String, bindings: &Bindings, context: &Context) {
+    let now = now_ms();
+    let is_due = NOTED.with_borrow_mut(|noted| {
+        if ENTRIES_MAX <= noted.len() {
+            noted.clear();
+        }
+        let at = noted.entry(hash.clone()).or_default();
+        let is_due = NOTE_EVERY_MS <= now.saturating_sub(*at);
+        if is_due {
+            *at = now;
+        }
+        is_due
+    });
+    if is_due {
+        let bindings = bindings.clone();
+        context.wait_until(async move {
+            let noted = async { bindings.db()?.run(&sql::note_consumer_key(&hash, now)).await };
+            if let Err(error) = noted.await {
+                log::error("key_not_noted", json!({"error": error.to_string()}));
+            }
+        });
+    }
+}
+
+impl Caller<'_> {
+    pub(super) async fn create_consumer_key(&self, project: &Project) -> Answered {
+        let input: KeyInput = api::parse(&self.body)?;
+        let key = NewKey::generate(input, now_ms(), &mut fill);
+        let hash = self.bindings.vault()?.hash_api_key(&key.key);
+        let statement =
+            sql::insert_consumer_key(&hash, &key.uid, &project.uid, &key.name, key.created_at);
+        self.bindings.db()?.run(&statement).await?;
+        Ok(Answer::ok(201, "Consumer key created successfully", key.present()))
+    }
+
+    pub(super) async fn list_consumer_keys(&self, project: &Project) -> Answered {
+        let keys: Vec<StoredKey> =
+            self.bindings.db()?.rows(&sql::consumer_keys(&project.uid)).await?;
+        let shown: Vec<Value> = keys.iter().map(StoredKey::present).collect();
+        Ok(Answer::ok(200, "Consumer keys fetched successfully", json!(shown)))
+    }
+
+    pub(super) async fn delete_consumer_key(&self, project: &Project, id: &str) -> Answered {
+        let statement = sql::delete_consumer_key(&project.uid, id);
+        if self.bindings.db()?.row::<ListId>(&statement).await?.is_none() {
+            return Err(ApiError::not_found("consumer key not found").into());
+        }
+        forget();
+        Ok(Answer::ok(200, "Consumer key deleted successfully", Value::Null))
+    }
+
+    async fn told_sources(&self, project: &Project, if_none_match: &str) -> Result<Reply, Refusal> {
+        let docs: Vec<Doc> = self.bindings.db()?.rows(&sql::pub_sub_sources(&project.uid)).await?;
+        let sources: Vec<Source> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+        let etag = consumer::etag(project, &sources);
+        let mut reply = if consumer::is_known(if_none_match, &etag) {
+            empty(304)
+        } else {
+            let body = consumer::sources(project, &sources, &*self.bindings.vault()?)?;
+            reply(&Answer { status: 200, body })
+        };
+        reply.headers.push(("etag", etag));
+        reply.headers.push(("cache-control", "no-store".into()));
+        Ok(reply)
+    }
+
+    async fn keep_report(&self, project: &Project) -> Result<Reply, Refusal> {
+        let report: Report = api::parse(&self.body)?;
+        let rows: Vec<Value> = report
+            .sources
+            .iter()
+            .map(|source| json!([source.source_id, json!(source).to_string()]))
+            .collect();
+        let now = now_ms();
+        let statements = sql::keep_reports(
+            &project.uid,
+            &report.companion,
+            &report.version,
+            json!(rows),
+            now,
+            now.saturating_sub(REPORTS_KEPT_MS),
+        );
+        self.bindings.db()?.batch(&statements).await?;
+        Ok(empty(204))
+    }
+
+    async fn take_batch(&self, project: &Project, body: &[u8]) -> Result<Reply, Refusal> {
+        let batch = Batch::read(body)?;
+        let source = self.broker_source(project, &batch.source_id).await?;
+        if source.is_disabled {
+            return Err(ApiError::new(409, "the source is disabled").into());
+        }
+        let verdicts = self.take_messages(project, &source, &batch.messages).await?;
+        if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Retry { .. })) {
+            return Ok(Rejection::NotDurable.reply());
+        }
+        log::debug(
+            "batch",
+            || json!({"source_id": source.uid, "messages": verdicts.len(), "bytes": body.len()}),
+        );
+        let shown: Vec<Value> = verdicts.iter().map(Verdict::present).collect();
+        Ok(reply(&Answer { status: 200, body: json!({"results": shown}) }))
+    }
+
+    /// The source that a batch is of, as this isolate knows it.
+    async fn broker_source(&self, project: &Project, id: &str) -> Result<Rc<Source>, Refusal> {
+        let key = format!("{}/{id}", project.uid);
+        let now = now_ms();
+        if let Some(source) = SOURCES.with_borrow(|known| known.get(&key, now, FRESH_MS)) {
+            return Ok(source);
+        }
+        let source = match self.source(&project.uid, id).await {
+            Ok(source) => Rc::new(source),
+            Err(Refusal::Store(error)) => {
+                let stale = SOURCES.with_borrow(|known| known.get(&key, now, STALE_MAX_MS));
+                return stale.ok_or(Refusal::Store(error));
+            }
+            Err(other) => return Err(other),
+        };
+        if source.pub_sub.is_none() {
+            return Err(ApiError::not_found("source not found: it reads no broker").into());
+        }
+        SOURCES.with_borrow_mut(|known| known.put(&key, &source, now));
+        Ok(source)
+    }
+
+    /// Takes messages in, and says of each what became of it. What it says is durable.
+    pub(super) async fn take_messages(
+        &self,
+        project: &Project,
+        source: &Source,
+        messages: &[Message<'_>],
+    ) -> Result<Vec<Verdict>, Refusal> {
+        let now = now_ms();
+        let mapping = source.pub_sub.as_ref().and_then(|pub_sub| pub_sub.mapping.as_ref());
+        let mut urls: Vec<(Dynamic, Result<String, Late>)> = Vec::new();
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(messages.len());
+        for (message, id) in messages.iter().zip(ids::uids(now, messages.len(), &mut fill)) {
+            let made = match &message.dead {
+                Some(reason) => Err(Late::Dead(reason.clone())),
+                None => message.push(mapping).map_err(Late::Dead),
+            };
+            let made = match made {
+                Ok(push) => self.resolved(project, push, &mut urls).await,
+                Err(late) => Err(late),
+            };
+            let made = made.and_then(|push| {
+                message.envelope(push, source, project, id, now).map_err(Late::Dead)
+            });
+            outcomes.push(match made {
+                Ok(envelope) => Outcome::Ready(Box::new(envelope)),
+                Err(Late::Dead(reason)) => Outcome::Dead(reason),
+                Err(Late::Retry(reason)) => Outcome::Done(Verdict::Retry { reason }),
+            });
+        }
+        self.look_up(project, &mut outcomes, now).await?;
+
+        let mut envelopes = Vec::with_capacity(messages.len());
+        let (mut letters, mut ready, mut dead) = (Vec::new(), Vec::new(), Vec::new());
+        let mut verdicts = Vec::with_capacity(messages.len());
+        for (place, (outcome, message)) in outcomes.into_iter().zip(messages).enumerate() {
+            verdicts.push(match outcome {
+                Outcome::Done(verdict) => verdict,
+                Outcome::Ready(envelope) => {
+                    let event_id = envelope.meta.event_id.clone();
+                    ready.push(place);
+                    envelopes.push(*envelope);
+                    Verdict::Accepted { event_id }
+                }
+                Outcome::Dead(reason) => {
+                    let id = chance::uid(now);
+                    dead.push(place);
+                    letters.push(DeadLetter::of_message(
+                        message,
+                        &project.uid,
+                        &source.uid,
+                        &reason,
+                        id.clone(),
+                        now,
+                    ));
+                    Verdict::DeadLetter { id, reason }
+                }
+            });
+        }
+        let durable = make_all_durable(envelopes, self.bindings, self.context).await;
+        for (place, done) in ready.into_iter().zip(durable) {
+            if let (Err(rejection), Some(verdict)) = (done, verdicts.get_mut(place)) {
+                *verdict = Verdict::Retry { reason: rejection.to_string() };
+            }
+        }
+        if !letters.is_empty() {
+            let kept = dead_letters::keep(&letters, project.shard, self.bindings).await;
+            let kept = kept.inspect_err(|error| {
+                log::error("dead_letter_not_kept", json!({"error": error.to_string()}));
+            });
+            let mut kept = kept.unwrap_or_default().into_iter();
+            for place in dead {
+                match (verdicts.get_mut(place), kept.next()) {
+                    (Some(Verdict::DeadLetter { id, .. }), Some(kept)) => *id = kept,
+                    (Some(verdict), _) => {
+                        let reason = "the dead letter could not be stored".to_owned();
+                        *verdict = Verdict::Retry { reason };
+                    }
+                    (None, _) => {}
+                }
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Finds or makes the endpoint of a dynamic event: once for all messages with the same.
+    async fn resolved(
+        &self,
+        project: &Project,
+        mut push: Push,
+        urls: &mut Vec<(Dynamic, Result<String, Late>)>,
+    ) -> Result<Push, Late> {
+        let To::Url(dynamic) = &push.to else { return Ok(push) };
+        let known = urls.iter().find(|(have, _)| have == dynamic).map(|(_, found)| found.clone());
+        let found = match known {
+            Some(found) => found,
+            None => {
+                let found = match self.dynamic_endpoint(project, dynamic).await {
+                    Ok(id) => Ok(id),
+                    Err(Refusal::Api(error)) if error.status < 500 => {
+                        Err(Late::Dead(error.message))
+                    }
+                    Err(_) => Err(Late::Retry("the endpoint could not be looked up".to_owned())),
+                };
+                urls.push((dynamic.clone(), found.clone()));
+                found
+            }
+        };
+        push.resolve(found?);
+        Ok(push)
+    }
+
+    /// Looks whether the endpoints and owners of events are there, and whether their keys are held: each for all at once.
+    async fn look_up(
+        &self,
+        project: &Project,
+        outcomes: &mut [Outcome],
+        now: u64,
+    ) -> Result<(), Refusal> {
+        let (mut endpoints, mut owners) = (HashSet::new(), HashSet::new());
+        let (mut keys, mut places) = (Vec::new(), Vec::new());
+        for (place, outcome) in outcomes.iter().enumerate() {
+            let Outcome::Ready(envelope) = outcome else { continue };
+            match &envelope.meta.target {
+                Some(Target::Endpoint(id)) => {
+                    endpoints.insert(id.as_str());
+                }
+                Some(Target::Owner(id)) => {
+                    owners.insert(id.as_str());
+                }
+                Some(Target::Everybody) | None => {}
+            }
+            if let Some(claim) = &envelope.meta.claim {
+                keys.push(json!([envelope.meta.claim_scope(), claim.key]));
+                places.push(place);
+            }
+        }
+        #[derive(Deserialize)]
+        struct Have {
+            kind: String,
+            id: String,
+        }
+        #[derive(Deserialize)]
+        struct Held {
+            at: usize,
+            event_id: String,
+        }
+        let known = async {
+            if endpoints.is_empty() && owners.is_empty() {
+                return Ok(Vec::new());
+            }
+            let statement = sql::known_targets(&project.uid, json!(endpoints), json!(owners));
+            self.bindings.db()?.rows::<Have>(&statement).await
+        };
+        let held = async {
+            if keys.is_empty() {
+                return Ok(Vec::new());
+            }
+            let statement = sql::held_claims(Value::Array(keys), now);
+            self.bindings.events(project.shard)?.rows::<Held>(&statement).await
+        };
+        let (known, held) = join(known, held).await;
+        let known = known?;
+        // The router decides what is a copy; this only says it earlier.
+        let held: HashMap<usize, String> = held
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|held| Some((*places.get(held.at)?, held.event_id)))
+            .collect();
+        let has =
+            |kind: &str, id: &str| known.iter().any(|have| have.kind == kind && have.id == id);
+        for (place, outcome) in outcomes.iter_mut().enumerate() {
+            let Outcome::Ready(envelope) = outcome else { continue };
+            let missing = match &envelope.meta.target {
+                Some(Target::Endpoint(id)) if !has("endpoint", id) => {
+                    Some(format!("endpoint not found: {id}"))
+                }
+                Some(Target::Owner(id)) if !has("owner", id) => {
+                    Some(format!("no endpoint has the owner {id}"))
+                }
+                _ => None,
+            };
+            if let Some(event_id) = held.get(&place) {
+                *outcome = Outcome::Done(Verdict::Duplicate { event_id: event_id.clone() });
+            } else if let Some(reason) = missing {
+                *outcome = Outcome::Dead(reason);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a message is not an event, or not yet.
+#[derive(Clone)]
+enum Late {
+    Dead(String),
+    Retry(String),
+}
+
+/// What becomes of a message, so far.
+enum Outcome {
+    Ready(Box<Envelope>),
+    Dead(String),
+    Done(Verdict),
+}
+
+fn empty(status: u16) -> Reply {
+    Reply { status, content_type: "application/json".into(), headers: Vec::new(), body: Vec::new() }
+}

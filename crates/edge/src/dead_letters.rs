@@ -1,0 +1,61 @@
+//! Keeping what is given up.
+
+use inlet_gateway::dead_letter::DeadLetter;
+use inlet_gateway::sql;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use worker::Result;
+
+use crate::bindings::Bindings;
+use crate::log;
+
+/// A JSON parameter grows up to about this size.
+const TOGETHER_MAX_BYTES: usize = 500_000;
+
+#[derive(Deserialize)]
+struct Kept {
+    id: String,
+    source_id: String,
+    broker_message_id: Option<String>,
+}
+
+/// Keeps dead letters, large payloads in R2 first, and says under which ids: that of an earlier one where the same message
+/// came before.
+pub(crate) async fn keep(
+    letters: &[DeadLetter],
+    shard: u32,
+    bindings: &Bindings,
+) -> Result<Vec<String>> {
+    let events = bindings.events(shard)?;
+    let mut ids: Vec<String> = letters.iter().map(|letter| letter.id.clone()).collect();
+    let mut rest = letters.iter().zip(&mut ids).peekable();
+    while rest.peek().is_some() {
+        let (mut rows, mut places, mut bytes) = (Vec::<Value>::new(), Vec::new(), 0);
+        while let Some((letter, id)) = rest
+            .next_if(|(letter, _)| rows.is_empty() || bytes + letter.weight() <= TOGETHER_MAX_BYTES)
+        {
+            if let Some((key, payload)) = letter.object() {
+                bindings.bodies()?.put(key, payload.to_vec()).execute().await?;
+            }
+            bytes += letter.weight();
+            rows.push(letter.row());
+            places.push((letter, id));
+        }
+        let kept: Vec<Kept> = events.rows(&sql::insert_dead_letters(json!(rows))).await?;
+        for (letter, id) in places {
+            log::error(
+                "dead_letter",
+                json!({"id": id, "kind": letter.kind, "source_id": letter.source_id, "reason": letter.reason}),
+            );
+            let earlier = kept.iter().find(|kept| {
+                kept.broker_message_id.is_some()
+                    && kept.broker_message_id == letter.broker_message_id
+                    && kept.source_id == letter.source_id
+            });
+            if let Some(earlier) = earlier {
+                id.clone_from(&earlier.id);
+            }
+        }
+    }
+    Ok(ids)
+}

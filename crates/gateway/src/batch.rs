@@ -1,0 +1,325 @@
+//! What a companion hands in: messages of a broker, many at once, each with its bytes as they are.
+//!
+//! A body is one line of JSON that names the messages, and then their bytes one after another.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::admit::PRIVATE_HEADERS;
+use crate::api::ApiError;
+use crate::project::Project;
+use crate::pub_sub::Mapping;
+use crate::push::{KEY_MAX_CHARS, Kind, Origin, Push, To, is_header_value};
+use crate::source::Source;
+use crate::time::rfc3339;
+use crate::wire::Envelope;
+
+/// Messages of one batch.
+pub const MESSAGES_MAX: usize = 1_000;
+/// Bytes of all payloads together, when there is more than one.
+pub const PAYLOADS_MAX_BYTES: usize = 1_024 * 1_024;
+/// Bytes of the line that names the messages.
+pub const HEAD_MAX_BYTES: usize = 4 * 1_024 * 1_024;
+/// The largest payload of a message that the companion gives up on.
+pub const DEAD_PAYLOAD_MAX_BYTES: usize = 64 * 1_024;
+/// What a batch is sent as.
+pub const CONTENT_TYPE: &str = "application/vnd.inlet.batch";
+/// The longest id of a message.
+const ID_MAX_CHARS: usize = 512;
+/// Names the kind of an event, among the headers of its message.
+const KIND_HEADER: &str = "x-convoy-message-type";
+
+/// Messages of one source.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    pub source_id: String,
+    pub messages: Vec<Message<'a>>,
+}
+
+/// One message of a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// The broker's own name of it.
+    pub id: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub key: Option<String>,
+    /// When the broker took it, Unix milliseconds.
+    pub at: Option<u64>,
+    /// Why the companion gives up on it.
+    pub dead: Option<String>,
+    pub payload: &'a [u8],
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    source_id: Cow<'a, str>,
+    messages: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    #[serde(default)]
+    id: Option<String>,
+    length: usize,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    at: Option<u64>,
+    #[serde(default)]
+    dead: Option<String>,
+}
+
+impl<'a> Batch<'a> {
+    /// Reads the body of `POST /consumer/v1/batches`. What is wrong with it is wrong with all of it.
+    pub fn read(body: &'a [u8]) -> Result<Self, ApiError> {
+        let end = body.iter().take(HEAD_MAX_BYTES + 1).position(|byte| *byte == b'\n');
+        let (head, rest) = match end.and_then(|end| body.split_at_checked(end)) {
+            Some((head, rest)) => (head, rest.strip_prefix(b"\n").unwrap_or(rest)),
+            None if body.len() <= HEAD_MAX_BYTES => {
+                return Err(ApiError::bad_request("the first line of a batch has no end"));
+            }
+            None => {
+                let text = format!("the first line of a batch has at most {HEAD_MAX_BYTES} bytes");
+                return Err(ApiError::new(413, text));
+            }
+        };
+        let head: Head<'_> = serde_json::from_slice(head).map_err(|error| {
+            ApiError::bad_request(format!(
+                "the first line of a batch does not name its messages: {error}"
+            ))
+        })?;
+        let count = head.messages.len();
+        if count == 0 {
+            return Err(ApiError::bad_request("messages:a batch has at least one"));
+        }
+        if MESSAGES_MAX < count {
+            return Err(ApiError::new(
+                413,
+                format!("messages:at most {MESSAGES_MAX} in a batch, not {count}"),
+            ));
+        }
+        if 1 < count && PAYLOADS_MAX_BYTES < rest.len() {
+            let text = format!(
+                "payloads of more than one message: at most {PAYLOADS_MAX_BYTES} bytes in all"
+            );
+            return Err(ApiError::new(413, text));
+        }
+        let mut messages = Vec::with_capacity(count);
+        let mut rest = rest;
+        for (index, item) in head.messages.into_iter().enumerate() {
+            let Some((payload, others)) = rest.split_at_checked(item.length) else {
+                let text = format!(
+                    "messages[{index}].length:the body ends before {} bytes of it",
+                    item.length
+                );
+                return Err(ApiError::bad_request(text));
+            };
+            rest = others;
+            let id = item.id.filter(|id| !id.is_empty());
+            if id.as_ref().is_some_and(|id| ID_MAX_CHARS < id.len()) {
+                let text = format!("messages[{index}].id:at most {ID_MAX_CHARS} bytes");
+                return Err(ApiError::new(422, text));
+            }
+            if item.dead.is_some() && DEAD_PAYLOAD_MAX_BYTES < payload.len() {
+                let text = format!(
+                    "messages[{index}].dead:at most {DEAD_PAYLOAD_MAX_BYTES} bytes of a message that is given up"
+                );
+                return Err(ApiError::new(413, text));
+            }
+            messages.push(Message {
+                id,
+                headers: item.headers,
+                key: item.key,
+                at: item.at,
+                dead: item.dead,
+                payload,
+            });
+        }
+        if !rest.is_empty() {
+            let text = format!("messages:the lengths leave {} bytes of the body over", rest.len());
+            return Err(ApiError::bad_request(text));
+        }
+        Ok(Self { source_id: head.source_id.into_owned(), messages })
+    }
+}
+
+impl Message<'_> {
+    fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The event that the message means, or why it means none.
+    pub fn push(&self, mapping: Option<&Mapping>) -> Result<Push, String> {
+        if let Some(mapping) = mapping {
+            return self.mapped(mapping);
+        }
+        let kind = self.header(KIND_HEADER).unwrap_or("single");
+        let kind = Kind::from_name(kind).ok_or_else(|| {
+            format!(
+                "{kind:?} isn't a valid pubsub message type, it should be one of single, fanout, broadcast or dynamic"
+            )
+        })?;
+        Push::parse(kind, self.payload).map_err(|error| error.message)
+    }
+
+    fn mapped(&self, mapping: &Mapping) -> Result<Push, String> {
+        let named = mapping.event_type_header.as_deref().and_then(|name| self.header(name));
+        let event_type = named.map(str::trim).filter(|name| !name.is_empty());
+        let event_type = event_type.unwrap_or(&mapping.event_type);
+        if KEY_MAX_CHARS < event_type.chars().count() {
+            return Err(format!("event_type:at most {KEY_MAX_CHARS} characters"));
+        }
+        let own = self.header("content-type");
+        let own = own.filter(|value| value.len() <= 256 && is_header_value(value));
+        let content_type = mapping.content_type.as_deref().or(own);
+        Ok(Push::raw(
+            mapping.target.clone().map_or(To::Subscribers, To::Known),
+            event_type.to_owned(),
+            content_type.unwrap_or("application/octet-stream").to_owned(),
+            self.payload.to_vec(),
+        ))
+    }
+
+    /// The event on its way, or why it cannot go.
+    pub fn envelope(
+        &self,
+        push: Push,
+        source: &Source,
+        project: &Project,
+        event_id: String,
+        now_ms: u64,
+    ) -> Result<Envelope, String> {
+        let headers = self.kept_headers(source);
+        let origin = Origin {
+            source_id: &source.uid,
+            mask_id: &source.mask_id,
+            broker_message_id: self.id.as_deref(),
+            headers: &headers,
+            window_ms: Some(source.dedup_window_seconds.saturating_mul(1000)),
+        };
+        push.envelope(project, origin, event_id, now_ms).map_err(|error| error.message)
+    }
+
+    /// The headers that the event keeps: what the source names, or else all but credentials. Those that say where the
+    /// message comes from are ours, and cannot be forged by who wrote it.
+    fn kept_headers(&self, source: &Source) -> Vec<(String, String)> {
+        const OURS: [&str; 3] =
+            ["x-broker-message-id", "x-broker-message-key", "x-broker-published-at"];
+        let is_kept = |name: &str| {
+            let is = |other: &&str| name.eq_ignore_ascii_case(other);
+            match &source.forward_headers {
+                _ if OURS.iter().any(is) => false,
+                Some(names) => names.iter().any(|other| is(&other.as_str())),
+                None => !PRIVATE_HEADERS.iter().any(is),
+            }
+        };
+        let mut headers: Vec<(String, String)> =
+            self.headers.iter().filter(|(name, _)| is_kept(name)).cloned().collect();
+        let own = [self.id.clone(), self.key.clone(), self.at.map(rfc3339)];
+        for (name, value) in OURS.into_iter().zip(own) {
+            if let Some(value) = value {
+                headers.push((name.to_owned(), value));
+            }
+        }
+        headers
+    }
+
+    /// What is kept of a message beside its bytes, among the dead letters.
+    pub fn detail(&self) -> Value {
+        json!({"headers": self.headers, "key": self.key, "at": self.at})
+    }
+}
+
+/// What became of a message, as the companion reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Accepted { event_id: String },
+    Duplicate { event_id: String },
+    DeadLetter { id: String, reason: String },
+    Retry { reason: String },
+}
+
+impl Verdict {
+    pub fn present(&self) -> Value {
+        match self {
+            Self::Accepted { event_id } => json!({"status": "accepted", "event_id": event_id}),
+            Self::Duplicate { event_id } => json!({"status": "duplicate", "event_id": event_id}),
+            Self::DeadLetter { id, reason } => {
+                json!({"status": "dead_letter", "dead_letter_id": id, "reason": reason})
+            }
+            Self::Retry { reason } => json!({"status": "retry", "reason": reason}),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::Target;
+
+    fn framed(head: &str, payloads: &str) -> Vec<u8> {
+        format!("{head}\n{payloads}").into_bytes()
+    }
+
+    #[test]
+    fn payloads_follow_each_other_without_a_sign_between() {
+        let head = r#"{"source_id":"s","messages":[{"id":"a","length":2,"headers":[["N","1"],["n","2"]]},
+            {"id":"","length":0},{"length":4,"key":"k","at":5,"dead":"why"}]}"#;
+        let body = framed(&head.replace('\n', " "), "{}\n\n\n\n");
+        let batch = Batch::read(&body).unwrap();
+        assert_eq!(batch.source_id, "s");
+        let payloads: Vec<&[u8]> = batch.messages.iter().map(|one| one.payload).collect();
+        assert_eq!(payloads, [&b"{}"[..], b"", b"\n\n\n\n"]);
+        assert_eq!(batch.messages[0].headers.len(), 2);
+        assert_eq!(batch.messages[1].id, None, "no id is no key");
+        assert_eq!(batch.messages[2].dead.as_deref(), Some("why"));
+    }
+
+    #[test]
+    fn a_mapping_takes_bytes_as_they_are() {
+        let message = Message {
+            id: None,
+            headers: vec![("X-Type".into(), "lost".into()), ("Content-Type".into(), "a/b".into())],
+            key: None,
+            at: None,
+            dead: None,
+            payload: &[0, 255],
+        };
+        let mut mapping = Mapping {
+            event_type: "read".into(),
+            event_type_header: None,
+            content_type: None,
+            target: None,
+        };
+        let push = message.push(Some(&mapping)).unwrap();
+        assert_eq!((push.event_type.as_str(), push.content_type.as_str()), ("read", "a/b"));
+        assert_eq!((push.to, push.data), (To::Subscribers, vec![0, 255]));
+        mapping.event_type_header = Some("x-type".into());
+        mapping.content_type = Some("c/d".into());
+        mapping.target = Some(Target::Everybody);
+        let push = message.push(Some(&mapping)).unwrap();
+        assert_eq!((push.event_type.as_str(), push.content_type.as_str()), ("lost", "c/d"));
+        assert_eq!(push.to, To::Known(Target::Everybody));
+        assert!(message.push(None).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_panic(body: Vec<u8>, length: usize, payload: String) {
+            Batch::read(&body).ok();
+            let head = format!(r#"{{"source_id":"s","messages":[{{"length":{length}}},{{"length":1}}]}}"#);
+            if let Ok(batch) = Batch::read(&framed(&head, &payload)) {
+                let bytes: usize = batch.messages.iter().map(|one| one.payload.len()).sum();
+                prop_assert_eq!(bytes, payload.len());
+            }
+        }
+    }
+}

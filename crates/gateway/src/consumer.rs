@@ -1,0 +1,316 @@
+//! What companions are told, and what they tell: their keys, the sources they read, and how it goes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::api::{ApiError, NAME_MAX_CHARS, check_length};
+use crate::fields::{Fields, FromFields};
+use crate::ids::{self, Fill};
+use crate::project::Project;
+use crate::source::Source;
+use crate::time::rfc3339;
+use crate::vault::{Vault, VaultError};
+
+/// How often a companion asks for its sources.
+pub const POLL_SECONDS: u64 = 5;
+/// Attempts that a companion makes to hand a message in before it gives it up.
+const ATTEMPTS_MAX: u64 = 10;
+
+/// The body of `POST /consumer-keys`.
+#[derive(Debug)]
+pub struct KeyInput {
+    name: String,
+}
+
+impl FromFields for KeyInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let name = fields.text("name")?.unwrap_or_default().trim().to_owned();
+        if name.is_empty() {
+            return Err(ApiError::bad_request("name:please provide a name for the key"));
+        }
+        check_length("name", &name, NAME_MAX_CHARS)?;
+        Ok(Self { name })
+    }
+}
+
+/// A key with which companions of a project come. It is shown once; only its keyed hash is stored.
+#[derive(Debug)]
+pub struct NewKey {
+    pub uid: String,
+    pub name: String,
+    pub key: String,
+    pub created_at: u64,
+}
+
+impl NewKey {
+    pub fn generate(input: KeyInput, now_ms: u64, fill: Fill<'_>) -> Self {
+        let (mask, secret) = (ids::alphanumeric(16, &mut *fill), ids::alphanumeric(64, &mut *fill));
+        Self {
+            uid: ids::uid(now_ms, fill),
+            name: input.name,
+            key: format!("CK.{mask}.{secret}"),
+            created_at: now_ms,
+        }
+    }
+
+    pub fn present(&self) -> Value {
+        json!({"uid": self.uid, "name": self.name, "key": self.key, "created_at": rfc3339(self.created_at)})
+    }
+}
+
+/// A key as the list shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StoredKey {
+    pub id: String,
+    pub name: String,
+    pub created_at: u64,
+    pub last_used_at: Option<u64>,
+}
+
+impl StoredKey {
+    pub fn present(&self) -> Value {
+        json!({"uid": self.id, "name": self.name, "created_at": rfc3339(self.created_at),
+            "last_used_at": self.last_used_at.map(rfc3339)})
+    }
+}
+
+/// The name of what a companion would be told about these sources: it changes when that does.
+pub fn etag(project: &Project, sources: &[Source]) -> String {
+    let named: Vec<Value> = sources
+        .iter()
+        .filter_map(|source| {
+            let version = source.pub_sub.as_ref()?.version(source.is_disabled);
+            Some(json!([source.uid, source.name, version]))
+        })
+        .collect();
+    let all = json!([project.uid, project.config.max_payload_read_size, named]).to_string();
+    let mut text = hex::encode(<[u8; 32]>::from(Sha256::digest(all.as_bytes())));
+    text.truncate(32);
+    format!("\"{text}\"")
+}
+
+/// Whether `If-None-Match` names what there is.
+pub fn is_known(if_none_match: &str, etag: &str) -> bool {
+    if_none_match.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == etag)
+}
+
+/// The answer to `GET /consumer/v1/sources`: the one place where credentials stand in clear.
+pub fn sources(project: &Project, sources: &[Source], vault: &Vault) -> Result<Value, VaultError> {
+    let mut shown = Vec::with_capacity(sources.len());
+    for source in sources {
+        let Some(pub_sub) = &source.pub_sub else { continue };
+        let mut one = json!({
+            "uid": source.uid, "name": source.name, "version": pub_sub.version(source.is_disabled),
+            "is_disabled": source.is_disabled, "workers": pub_sub.workers, "type": pub_sub.broker,
+            "max_attempts": ATTEMPTS_MAX,
+        });
+        if let Value::Object(one) = &mut one {
+            one.insert(pub_sub.broker.name().to_owned(), source.broker_in_clear(vault)?);
+        }
+        shown.push(one);
+    }
+    Ok(json!({"poll_seconds": POLL_SECONDS, "project_id": project.uid,
+        "max_message_bytes": project.config.max_payload_read_size, "sources": shown}))
+}
+
+/// How long a report says what is.
+const REPORT_COUNTS_MS: u64 = 60_000;
+const REPORTS_MAX: usize = 1_000;
+
+/// The body of `POST /consumer/v1/status`.
+#[derive(Debug)]
+pub struct Report {
+    pub companion: String,
+    pub version: String,
+    pub sources: Vec<SourceReport>,
+}
+
+/// How one companion fares with one source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceReport {
+    #[serde(skip)]
+    pub source_id: String,
+    pub version: String,
+    pub state: State,
+    pub lag: Option<u64>,
+    pub error: Option<Fault>,
+    pub received: u64,
+    pub accepted: u64,
+    pub duplicates: u64,
+    pub dead_letters: u64,
+    pub last_message_at: Option<u64>,
+}
+
+/// What went wrong last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    pub message: String,
+    pub at: u64,
+}
+
+/// From the worst to the best: of several companions the worst counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Failing,
+    Connecting,
+    Stopped,
+    Connected,
+}
+
+impl State {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "failing" => Some(Self::Failing),
+            "connecting" => Some(Self::Connecting),
+            "stopped" => Some(Self::Stopped),
+            "connected" => Some(Self::Connected),
+            _ => None,
+        }
+    }
+}
+
+impl FromFields for Report {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let companion = fields.text("companion")?.unwrap_or_default();
+        if companion.is_empty() {
+            return Err(ApiError::bad_request("companion:please say who reports"));
+        }
+        check_length("companion", &companion, NAME_MAX_CHARS)?;
+        let version = fields.text("version")?.unwrap_or_default();
+        check_length("version", &version, 64)?;
+        let sources: Vec<SourceReport> = fields.objects("sources")?.unwrap_or_default();
+        if REPORTS_MAX < sources.len() {
+            return Err(ApiError::new(413, format!("sources:at most {REPORTS_MAX}")));
+        }
+        Ok(Self { companion, version, sources })
+    }
+}
+
+impl FromFields for SourceReport {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let state = fields.text("state")?.unwrap_or_default();
+        let state = State::from_name(&state).ok_or_else(|| {
+            ApiError::bad_request("state:one of connecting, connected, failing and stopped")
+        })?;
+        let version = fields.text("version")?.unwrap_or_default();
+        check_length("version", &version, 64)?;
+        let mut number = |name| Ok::<_, ApiError>(fields.number(name)?.unwrap_or_default());
+        let (received, accepted) = (number("received")?, number("accepted")?);
+        let (duplicates, dead_letters) = (number("duplicates")?, number("dead_letters")?);
+        Ok(Self {
+            source_id: fields.text("source_id")?.unwrap_or_default(),
+            version,
+            state,
+            lag: fields.number("lag")?,
+            error: fields.object("error")?,
+            received,
+            accepted,
+            duplicates,
+            dead_letters,
+            last_message_at: fields.number("last_message_at")?,
+        })
+    }
+}
+
+impl FromFields for Fault {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let message = fields.text("message")?.unwrap_or_default();
+        let message = message.chars().take(1_000).collect();
+        Ok(Self { message, at: fields.number("at")?.unwrap_or_default() })
+    }
+}
+
+/// A stored report of a companion.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Seen {
+    pub companion: String,
+    pub version: String,
+    pub seen_at: u64,
+    /// JSON of [`SourceReport`].
+    pub doc: String,
+}
+
+/// `pub_sub_status` of a source: of all who reported in the last minute.
+pub fn status(seen: &[Seen], now_ms: u64) -> Value {
+    let mut companions = Vec::new();
+    let mut reports: Vec<SourceReport> = Vec::new();
+    for one in seen {
+        if one.seen_at.saturating_add(REPORT_COUNTS_MS) < now_ms {
+            continue;
+        }
+        let Ok(report) = serde_json::from_str::<SourceReport>(&one.doc) else { continue };
+        let mut shown = report.present();
+        if let Value::Object(shown) = &mut shown {
+            shown.insert("companion".into(), one.companion.as_str().into());
+            shown.insert("version".into(), one.version.as_str().into());
+            shown.insert("source_version".into(), report.version.as_str().into());
+            shown.insert("seen_at".into(), rfc3339(one.seen_at).into());
+        }
+        companions.push(shown);
+        reports.push(report);
+    }
+    let state = reports.iter().map(|report| report.state).min();
+    // What one companion is behind, each of them is: they share the work by the broker's own means.
+    let lag = reports.iter().filter_map(|report| report.lag).max();
+    let error = reports.iter().filter_map(|report| report.error.as_ref()).max_by_key(|one| one.at);
+    let last = reports.iter().filter_map(|report| report.last_message_at).max();
+    json!({
+        "state": state.map_or_else(|| json!("unattended"), |state| json!(state)), "lag": lag,
+        "error": error.map(Fault::present), "last_message_at": last.map(rfc3339), "companions": companions,
+    })
+}
+
+impl Fault {
+    fn present(&self) -> Value {
+        json!({"message": self.message, "at": rfc3339(self.at)})
+    }
+}
+
+impl SourceReport {
+    fn present(&self) -> Value {
+        json!({"state": self.state, "lag": self.lag, "error": self.error.as_ref().map(Fault::present),
+            "received": self.received, "accepted": self.accepted, "duplicates": self.duplicates,
+            "dead_letters": self.dead_letters, "last_message_at": self.last_message_at.map(rfc3339)})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(companion: &str, at: u64, doc: Value) -> Seen {
+        let mut all = json!({"version": "v", "state": "connected", "lag": null, "error": null, "received": 0,
+            "accepted": 0, "duplicates": 0, "dead_letters": 0, "last_message_at": null});
+        if let (Value::Object(all), Value::Object(doc)) = (&mut all, doc) {
+            all.extend(doc);
+        }
+        Seen { companion: companion.into(), version: "1".into(), seen_at: at, doc: all.to_string() }
+    }
+
+    #[test]
+    fn the_worst_of_those_who_speak_counts() {
+        let error = |at: u64| json!({"state": "failing", "error": {"message": format!("at {at}"), "at": at}});
+        let shown = status(
+            &[
+                seen("a", 100_000, json!({"lag": 3, "last_message_at": 5})),
+                seen("b", 90_000, error(7)),
+                seen("c", 80_000, error(9)),
+                seen("gone", 10_000, json!({"lag": 99})),
+            ],
+            100_000,
+        );
+        assert_eq!((&shown["state"], &shown["lag"]), (&json!("failing"), &json!(3)));
+        assert_eq!(shown["error"]["message"], "at 9");
+        assert_eq!(shown["companions"].as_array().unwrap().len(), 3);
+        assert_eq!(status(&[], 0)["state"], "unattended");
+    }
+
+    #[test]
+    fn an_etag_may_stand_among_others() {
+        assert!(is_known("\"a\", W/\"b\"", "\"b\""));
+        assert!(!is_known("\"a\"", "\"b\""));
+        assert!(!is_known("", "\"b\""));
+    }
+}

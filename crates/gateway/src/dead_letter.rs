@@ -1,0 +1,200 @@
+//! Dead letters: what was given up, with the reason: messages of brokers, events that could not be routed, deliveries.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::batch::Message;
+use crate::time::rfc3339;
+use crate::wire::{Envelope, Meta, Text};
+
+/// What a dead letter is about.
+pub const BROKER: &str = "broker";
+pub const EVENT: &str = "event";
+pub const DELIVERY: &str = "delivery";
+
+/// Payloads up to this many bytes stand in the row; larger ones in R2.
+pub const INLINE_MAX_BYTES: usize = 100_000;
+
+/// Something to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub id: String,
+    pub kind: &'static str,
+    pub reason: String,
+    at: u64,
+    project_id: String,
+    pub source_id: String,
+    event_id: Option<String>,
+    pub broker_message_id: Option<String>,
+    detail: Option<String>,
+    payload: Vec<u8>,
+}
+
+/// The longest reason.
+const REASON_MAX_CHARS: usize = 2_000;
+
+impl DeadLetter {
+    /// A message that is no event.
+    pub fn of_message(
+        message: &Message<'_>,
+        project_id: &str,
+        source_id: &str,
+        reason: &str,
+        id: String,
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            id,
+            kind: BROKER,
+            reason: reason.chars().take(REASON_MAX_CHARS).collect(),
+            at: now_ms,
+            project_id: project_id.to_owned(),
+            source_id: source_id.to_owned(),
+            event_id: None,
+            broker_message_id: message.id.clone(),
+            detail: Some(message.detail().to_string()),
+            payload: message.payload.to_vec(),
+        }
+    }
+
+    /// An event that could not be routed: its envelope, whole.
+    pub fn of_envelope(envelope: &Envelope, reason: &str, id: String, now_ms: u64) -> Self {
+        let Meta { project_id, source_id, event_id, broker_message_id, .. } = &envelope.meta;
+        Self {
+            id,
+            kind: EVENT,
+            reason: reason.chars().take(REASON_MAX_CHARS).collect(),
+            at: now_ms,
+            project_id: project_id.clone(),
+            source_id: source_id.clone(),
+            event_id: Some(event_id.clone()),
+            broker_message_id: broker_message_id.clone(),
+            detail: None,
+            payload: envelope.encode(),
+        }
+    }
+
+    /// The R2 object to put first, when the payload is too large for a row.
+    pub fn object(&self) -> Option<(String, &[u8])> {
+        let is_large = INLINE_MAX_BYTES < self.payload.len();
+        is_large.then(|| (body_key(&self.project_id, &self.id), self.payload.as_slice()))
+    }
+
+    /// The row, as [`crate::sql::insert_dead_letters`] takes it.
+    pub fn row(&self) -> Value {
+        let object = self.object().map(|(key, _)| key);
+        let inline = if object.is_some() { &[] } else { self.payload.as_slice() };
+        let text = Text::from_bytes(inline);
+        json!([
+            self.id,
+            self.kind,
+            self.reason,
+            text.text,
+            u8::from(text.is_base64),
+            self.at,
+            self.project_id,
+            self.source_id,
+            self.event_id,
+            self.broker_message_id,
+            self.detail,
+            object,
+            self.payload.len(),
+        ])
+    }
+
+    /// About as many bytes as the row takes.
+    pub fn weight(&self) -> usize {
+        let payload = if INLINE_MAX_BYTES < self.payload.len() { 0 } else { self.payload.len() };
+        1_000 + payload * 2 + self.detail.as_ref().map_or(0, String::len) * 2
+    }
+}
+
+fn body_key(project_id: &str, id: &str) -> String {
+    format!("dead/{project_id}/{id}")
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Stored {
+    pub id: String,
+    pub kind: String,
+    pub reason: String,
+    payload: String,
+    is_base64: u8,
+    pub at: u64,
+    pub project_id: String,
+    pub source_id: String,
+    pub event_id: Option<String>,
+    pub broker_message_id: Option<String>,
+    detail: Option<String>,
+    pub body_key: Option<String>,
+    length: Option<u64>,
+}
+
+/// What is kept of a message beside its bytes.
+#[derive(Debug, Default, Deserialize)]
+struct Detail {
+    headers: Vec<(String, String)>,
+    key: Option<String>,
+    at: Option<u64>,
+}
+
+impl Stored {
+    /// The payload, when it is in the row.
+    pub fn inline(&self) -> Vec<u8> {
+        let text = Text { text: self.payload.clone(), is_base64: self.is_base64 != 0 };
+        text.to_bytes().unwrap_or_default()
+    }
+
+    fn detail(&self) -> Detail {
+        let detail = self.detail.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        detail.unwrap_or_default()
+    }
+
+    /// The message of a broker, as it came. The headers hold what it had: it is the message's own, so credentials are shown
+    /// to nobody who could not read the broker.
+    pub fn message<'a>(&self, payload: &'a [u8]) -> Message<'a> {
+        let Detail { headers, key, at } = self.detail();
+        Message { id: self.broker_message_id.clone(), headers, key, at, dead: None, payload }
+    }
+
+    /// The dead letter in a list.
+    pub fn present(&self) -> Value {
+        json!({
+            "uid": self.id, "kind": self.kind, "reason": self.reason, "project_id": self.project_id,
+            "source_id": self.source_id, "event_id": self.event_id, "endpoint_id": null,
+            "broker_message_id": self.broker_message_id.as_deref().unwrap_or_default(),
+            "length": self.length, "created_at": rfc3339(self.at),
+        })
+    }
+
+    /// The dead letter with its raw message, as JSON text. `data` is the payload byte for byte where it is JSON.
+    pub fn present_whole(&self, payload: &[u8]) -> String {
+        let envelope = (self.kind == EVENT).then(|| Envelope::decode(payload).ok()).flatten();
+        let (payload, headers, key, at) = match &envelope {
+            Some(envelope) => (envelope.inline_bytes(), envelope.meta.headers.clone(), None, None),
+            None => {
+                let Detail { headers, key, at } = self.detail();
+                (payload, headers, key, at)
+            }
+        };
+        let raw = Text::from_bytes(payload);
+        let data = std::str::from_utf8(payload)
+            .ok()
+            .and_then(|text| serde_json::from_str::<&RawValue>(text).ok())
+            .map_or("null", RawValue::get);
+        let mut shown = self.present();
+        if let Value::Object(shown) = &mut shown {
+            // A name may repeat, so these are pairs.
+            shown.insert("headers".into(), json!(headers));
+            shown.insert("key".into(), json!(key));
+            shown.insert("published_at".into(), json!(at.map(rfc3339)));
+            shown.insert("raw".into(), raw.text.into());
+            shown.insert("raw_is_base64".into(), raw.is_base64.into());
+        }
+        let shown = shown.to_string();
+        let open = shown.strip_suffix('}').unwrap_or(&shown);
+        format!("{open},\"data\":{data}}}")
+    }
+}

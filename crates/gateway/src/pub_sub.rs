@@ -1,0 +1,720 @@
+//! Broker sources: which topic, queue or subscription a companion reads for a source, and what its messages mean.
+//!
+//! One shape is stored, that of the companion; the secrets in it are kept apart, sealed, by their path. The API takes both
+//! spellings that Convoy documents, and shows the one that Convoy answers with.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use inlet_verify::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::api::{ApiError, Faults, TEXT_MAX_CHARS, check_length, refuse_unsupported};
+use crate::fields::Fields;
+use crate::project::is_header_name;
+use crate::vault::{Sealed, VaultError, is_hint};
+use crate::wire::Target;
+
+/// Readers that one companion starts for a source, at most.
+const WORKERS_MAX: u64 = 64;
+/// Messages that an AMQP broker hands over ahead of their settlement.
+const PREFETCH_DEFAULT: u64 = 100;
+const PREFETCH_MAX: u64 = 1_000;
+const BROKERS_MAX: usize = 100;
+/// The longest certificate, key or service account.
+const DOCUMENT_MAX_CHARS: usize = 64 * 1024;
+/// The longest event type, as for events of the API.
+const EVENT_TYPE_MAX_CHARS: usize = 256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Broker {
+    Kafka,
+    Sqs,
+    Google,
+    Amqp,
+}
+
+impl Broker {
+    const ALL: [Self; 4] = [Self::Kafka, Self::Sqs, Self::Google, Self::Amqp];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Sqs => "sqs",
+            Self::Google => "google",
+            Self::Amqp => "amqp",
+        }
+    }
+}
+
+/// What a source reads, as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PubSub {
+    #[serde(rename = "type")]
+    pub broker: Broker,
+    pub workers: u64,
+    /// The fields of the broker in the companion's spelling, without the secrets.
+    config: Map<String, Value>,
+    /// By their path in `config`: `auth.password`.
+    secrets: BTreeMap<String, Sealed>,
+    #[serde(default)]
+    pub mapping: Option<Mapping>,
+}
+
+/// What messages mean that are not the JSON of an event: their bytes are its body, as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping {
+    pub event_type: String,
+    /// The header that names the type, where a message has it.
+    #[serde(default)]
+    pub event_type_header: Option<String>,
+    #[serde(default)]
+    pub content_type: Option<String>,
+    /// `None`: those who subscribed to the source.
+    #[serde(default)]
+    pub target: Option<Target>,
+}
+
+/// A secret of the input.
+struct Given {
+    path: &'static str,
+    /// As the API names it.
+    field: &'static str,
+    value: String,
+    is_required: bool,
+}
+
+/// What the input says, checked, with its secrets in clear.
+struct Draft {
+    broker: Broker,
+    workers: u64,
+    config: Map<String, Value>,
+    secrets: Vec<Given>,
+    faults: Faults,
+    mapping: Option<Mapping>,
+}
+
+/// Seals and opens the secrets of one source. `field` is where in the source one belongs.
+pub trait Keeper {
+    fn seal(&mut self, plain: &str, field: &str) -> Result<Sealed, VaultError>;
+    fn open(&self, sealed: &Sealed, field: &str) -> Result<Secret, VaultError>;
+}
+
+/// Where in its source a secret belongs.
+fn place(broker: Broker, path: &str) -> String {
+    format!("pub_sub/{}/{path}", broker.name())
+}
+
+impl PubSub {
+    /// Reads the field `pub_sub` of a source. A mask that comes back stands for the secret that is stored.
+    pub fn read(
+        value: Option<Value>,
+        source_id: &str,
+        stored: Option<&Self>,
+        keeper: &mut dyn Keeper,
+    ) -> Result<Self, ApiError> {
+        let draft = Draft::read(value.unwrap_or_else(|| json!({})), source_id)?;
+        let broken = |error: VaultError| ApiError::new(500, error.to_string());
+        let stored = stored.filter(|stored| stored.broker == draft.broker);
+        let (mut faults, mut secrets) = (draft.faults, BTreeMap::new());
+        for Given { path, field, value, is_required } in draft.secrets {
+            let have = stored.and_then(|stored| stored.secrets.get(path));
+            let place = place(draft.broker, path);
+            let keeps = match have {
+                Some(have) if value == have.hint || (value.is_empty() && is_required) => true,
+                // A secret that is the same in clear is no change: companions go on reading.
+                Some(have) if !value.is_empty() => {
+                    keeper.open(have, &place).map_err(broken)?.expose() == value.as_bytes()
+                }
+                _ => false,
+            };
+            if let Some(have) = have.filter(|_| keeps) {
+                secrets.insert(path.to_owned(), have.clone());
+            } else if is_hint(&value) {
+                faults.add(field, "this is the mask of a secret; send the secret itself");
+            } else if !value.is_empty() {
+                secrets.insert(path.to_owned(), keeper.seal(&value, &place).map_err(broken)?);
+            } else if is_required {
+                faults.add(field, "non zero value required");
+            }
+        }
+        faults.check()?;
+        Ok(Self {
+            broker: draft.broker,
+            workers: draft.workers,
+            config: draft.config,
+            secrets,
+            mapping: draft.mapping,
+        })
+    }
+
+    /// The fields of the broker as a companion reads them, with the secrets in clear.
+    pub fn in_clear(&self, keeper: &dyn Keeper) -> Result<Value, VaultError> {
+        let mut config = self.config.clone();
+        for (path, sealed) in &self.secrets {
+            let secret = keeper.open(sealed, &place(self.broker, path))?;
+            put(&mut config, path, String::from_utf8_lossy(secret.expose()).into());
+        }
+        Ok(Value::Object(config))
+    }
+
+    /// Changes when a companion has to start reading anew.
+    pub fn version(&self, is_disabled: bool) -> String {
+        let all = json!([self.broker, self.workers, self.config, self.secrets, is_disabled]);
+        let digest: [u8; 32] = Sha256::digest(all.to_string().as_bytes()).into();
+        let mut text = hex::encode(digest);
+        text.truncate(24);
+        text
+    }
+
+    /// The field as the API shows it, in the spelling of Convoy's answers. Secrets are masked.
+    pub fn present(&self) -> Value {
+        let mut shown = present_none();
+        let mut config = self.config.clone();
+        for (path, sealed) in &self.secrets {
+            put(&mut config, path, sealed.hint.as_str().into());
+        }
+        if self.broker == Broker::Amqp {
+            for (ours, theirs) in AMQP_NAMES {
+                let value = config.remove(*ours).unwrap_or(Value::Null);
+                config.insert((*theirs).to_owned(), value);
+            }
+            if let Some(port) = config.get_mut("port") {
+                *port = port.to_string().into();
+            }
+        }
+        put(&mut shown, self.broker.name(), Value::Object(config));
+        put(&mut shown, "type", self.broker.name().into());
+        put(&mut shown, "workers", self.workers.into());
+        put(&mut shown, "mapping", self.mapping.as_ref().map_or(Value::Null, Mapping::present));
+        Value::Object(shown)
+    }
+}
+
+/// The field of a source that reads no broker.
+pub fn present_none() -> Map<String, Value> {
+    let mut shown = Map::new();
+    for broker in Broker::ALL {
+        shown.insert(broker.name().to_owned(), Value::Null);
+    }
+    shown.insert("type".into(), "".into());
+    shown.insert("workers".into(), 0.into());
+    shown
+}
+
+const AMQP_NAMES: &[(&str, &str)] = &[
+    ("exchange", "bindedExchange"),
+    ("routing_key", "routingKey"),
+    ("dead_letter_exchange", "deadLetterExchange"),
+];
+
+/// Sets what stands at a path of names with dots between them.
+fn put(config: &mut Map<String, Value>, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            config.insert(path.to_owned(), value);
+        }
+        Some((name, rest)) => {
+            let inner = config.entry(name).or_insert_with(|| json!({}));
+            if let Value::Object(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+impl Mapping {
+    fn read(value: Value) -> Result<Self, ApiError> {
+        let mut fields = Fields::of("pub_sub.mapping".into(), value)?;
+        let mut text = |name: &str| {
+            Ok::<_, ApiError>(
+                fields
+                    .text(name)?
+                    .map(|text| text.trim().to_owned())
+                    .filter(|text| !text.is_empty()),
+            )
+        };
+        let mode = text("mode")?.unwrap_or_default();
+        let event_type = text("event_type")?.unwrap_or_default();
+        let event_type_header = text("event_type_header")?.map(|name| name.to_ascii_lowercase());
+        let content_type = text("content_type")?;
+        let (endpoint, owner) = (text("endpoint_id")?, text("owner_id")?);
+        let broadcast = fields.flag("broadcast")?.unwrap_or_default();
+        nothing_else(fields, "pub_sub.mapping")?;
+
+        let mut faults = Faults::default();
+        if mode != "raw" {
+            faults.add(
+                "pub_sub.mapping.mode",
+                "raw is expected; without a mapping, messages are the JSON of events",
+            );
+        }
+        if event_type.is_empty() {
+            faults.add("pub_sub.mapping.event_type", "please provide an event type");
+        }
+        if event_type_header.as_deref().is_some_and(|name| !is_header_name(name)) {
+            faults.add("pub_sub.mapping.event_type_header", "not a header name");
+        }
+        let is_visible = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if content_type.as_deref().is_some_and(|text| 256 < text.len() || !is_visible(text)) {
+            faults.add("pub_sub.mapping.content_type", "not a valid header value");
+        }
+        let targets = [endpoint.is_some(), owner.is_some(), broadcast];
+        if 1 < targets.iter().filter(|given| **given).count() {
+            faults.add(
+                "pub_sub.mapping",
+                "give one of endpoint_id, owner_id and broadcast, or none of them",
+            );
+        }
+        faults.check()?;
+        check_length("pub_sub.mapping.event_type", &event_type, EVENT_TYPE_MAX_CHARS)?;
+        let target = match (endpoint, owner) {
+            (Some(id), _) => Some(Target::Endpoint(id)),
+            (_, Some(id)) => Some(Target::Owner(id)),
+            _ => broadcast.then_some(Target::Everybody),
+        };
+        Ok(Self { event_type, event_type_header, content_type, target })
+    }
+
+    fn present(&self) -> Value {
+        let mut shown = json!({"mode": "raw", "event_type": self.event_type, "event_type_header": self.event_type_header,
+            "content_type": self.content_type});
+        if let Value::Object(shown) = &mut shown {
+            match &self.target {
+                Some(Target::Endpoint(id)) => put(shown, "endpoint_id", id.as_str().into()),
+                Some(Target::Owner(id)) => put(shown, "owner_id", id.as_str().into()),
+                Some(Target::Everybody) => put(shown, "broadcast", true.into()),
+                None => {}
+            }
+        }
+        shown
+    }
+}
+
+impl Draft {
+    fn read(value: Value, source_id: &str) -> Result<Self, ApiError> {
+        let mut fields = Fields::of("pub_sub".into(), value)?;
+        let name = fields.text("type")?.unwrap_or_default();
+        let workers = fields.number("workers")?.unwrap_or_default();
+        let broker = Broker::ALL.into_iter().find(|broker| broker.name() == name);
+        let mut faults = Faults::default();
+        match (name.as_str(), broker) {
+            ("", _) => faults.add("type", "type is required"),
+            (_, None) => faults.add("type", "unsupported pub sub type"),
+            _ => {}
+        }
+        match workers {
+            0 => faults.add("workers", "non zero value required"),
+            1..=WORKERS_MAX => {}
+            _ => faults.add("workers", format!("from 1 to {WORKERS_MAX}")),
+        }
+        if name.is_empty() && workers == 0 {
+            faults.add("pub_sub", "non zero value required");
+        }
+        faults.check()?;
+        let broker =
+            broker.ok_or_else(|| ApiError::bad_request("type:unsupported pub sub type"))?;
+
+        let mapping = fields.raw("mapping").map(Mapping::read).transpose()?;
+        let own = fields.raw(broker.name());
+        nothing_else(fields, "pub_sub")?;
+        let own = own.ok_or_else(|| {
+            let name = if broker == Broker::Google { "google pub sub" } else { broker.name() };
+            ApiError::bad_request(format!("{name} config is required"))
+        })?;
+        let mut draft = Self {
+            broker,
+            workers,
+            config: Map::new(),
+            secrets: Vec::new(),
+            faults: Faults::default(),
+            mapping,
+        };
+        let mut fields = Fields::of(format!("pub_sub.{}", broker.name()), own)?;
+        match broker {
+            Broker::Kafka => draft.kafka(&mut fields, source_id)?,
+            Broker::Sqs => draft.sqs(&mut fields)?,
+            Broker::Google => draft.google(&mut fields)?,
+            Broker::Amqp => draft.amqp(&mut fields)?,
+        }
+        nothing_else(fields, &format!("pub_sub.{}", broker.name()))?;
+        Ok(draft)
+    }
+
+    fn kafka(&mut self, fields: &mut Fields, source_id: &str) -> Result<(), ApiError> {
+        let brokers = fields.texts("brokers")?.unwrap_or_default();
+        let brokers: Vec<String> =
+            brokers.iter().map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect();
+        if brokers.is_empty() {
+            self.faults.add("brokers", "brokers list is required");
+        }
+        if BROKERS_MAX < brokers.len() {
+            self.faults.add("brokers", format!("at most {BROKERS_MAX}"));
+        }
+        if let Some(wrong) = brokers.iter().find(|one| !is_host_and_port(one)) {
+            self.faults.add("brokers", format!("{wrong} is not host:port"));
+        }
+        put(&mut self.config, "brokers", brokers.into());
+        self.required(fields, "topic_name", "topic name is required")?;
+        let group = text(fields, "consumer_group_id")?;
+        let group = group.unwrap_or_else(|| format!("inlet-{source_id}"));
+        put(&mut self.config, "consumer_group_id", group.into());
+        let reset = text(fields, "auto_offset_reset")?.unwrap_or_else(|| "earliest".into());
+        if !matches!(reset.as_str(), "earliest" | "latest") {
+            self.faults.add("auto_offset_reset", "earliest or latest");
+        }
+        put(&mut self.config, "auto_offset_reset", reset.into());
+
+        if let Some(auth) = fields.raw("auth") {
+            let mut auth = Fields::of("pub_sub.kafka.auth".into(), auth)?;
+            let kind = text(&mut auth, "type")?.unwrap_or_default();
+            let hash = text(&mut auth, "hash")?;
+            put(&mut self.config, "auth.type", kind.as_str().into());
+            match (kind.as_str(), hash.as_deref()) {
+                ("", _) => return Err(ApiError::bad_request("auth type:  is not supported")),
+                ("plain", _) => {}
+                ("scram", None) => put(&mut self.config, "auth.hash", "SHA512".into()),
+                ("scram", Some(hash @ ("SHA256" | "SHA512"))) => {
+                    put(&mut self.config, "auth.hash", hash.into());
+                }
+                ("scram", Some(_)) => self.faults.add("hash", "unsupported hashing algorithm"),
+                _ => self.faults.add("type", "unsupported auth type"),
+            }
+            let user = auth.text("username")?.unwrap_or_default();
+            if user.is_empty() {
+                self.faults.add("username", "non zero value required");
+            }
+            put(&mut self.config, "auth.username", user.into());
+            self.secret("auth.password", "password", auth.text("password")?, true);
+            let tls = auth.flag("tls")?.unwrap_or_default();
+            put(&mut self.config, "auth.tls", tls.into());
+            nothing_else(auth, "pub_sub.kafka.auth")?;
+        }
+        if let Some(tls) = fields.raw("tls") {
+            let mut tls = Fields::of("pub_sub.kafka.tls".into(), tls)?;
+            let enabled = tls.flag("enabled")?.unwrap_or(true);
+            put(&mut self.config, "tls.enabled", enabled.into());
+            self.tls(tls, "pub_sub.kafka.tls")?;
+        }
+        Ok(())
+    }
+
+    /// Certificates: those to believe, and those to show.
+    fn tls(&mut self, mut tls: Fields, path: &str) -> Result<(), ApiError> {
+        for (name, at) in [("ca_cert", "tls.ca_cert"), ("client_cert", "tls.client_cert")] {
+            let Some(pem) = text(&mut tls, name)? else { continue };
+            if !pem.contains("-----BEGIN CERTIFICATE-----") {
+                self.faults.add(name, "a certificate in PEM is expected");
+            }
+            check_length(name, &pem, DOCUMENT_MAX_CHARS)?;
+            put(&mut self.config, at, pem.into());
+        }
+        let key = text(&mut tls, "client_key")?;
+        let has_cert = self.config.get("tls").is_some_and(|tls| tls.get("client_cert").is_some());
+        if let Some(key) = key.as_ref().filter(|key| !is_hint(key)) {
+            if !key.contains("PRIVATE KEY-----") {
+                self.faults.add("client_key", "a private key in PEM is expected");
+            }
+            check_length("client_key", key, DOCUMENT_MAX_CHARS)?;
+        }
+        if key.is_some() && !has_cert {
+            self.faults.add("client_cert", "is needed with a client_key");
+        }
+        self.secret("tls.client_key", "client_key", key, has_cert);
+        nothing_else(tls, path)
+    }
+
+    fn sqs(&mut self, fields: &mut Fields) -> Result<(), ApiError> {
+        self.required(fields, "queue_name", "non zero value required")?;
+        self.required(fields, "default_region", "non zero value required")?;
+        let id = text(fields, "access_key_id")?;
+        let key = text(fields, "secret_key")?;
+        let token = text(fields, "session_token")?;
+        if id.is_none() && (key.is_some() || token.is_some()) {
+            self.faults.add("access_key_id", "non zero value required");
+        }
+        self.secret("secret_key", "secret_key", key, id.is_some());
+        self.secret("session_token", "session_token", token, false);
+        if let Some(id) = id {
+            put(&mut self.config, "access_key_id", id.into());
+        }
+        if let Some(endpoint) = text(fields, "endpoint")? {
+            if !is_http_url(&endpoint) {
+                self.faults.add("endpoint", "a URL with http or https is expected");
+            }
+            put(&mut self.config, "endpoint", endpoint.into());
+        }
+        Ok(())
+    }
+
+    fn google(&mut self, fields: &mut Fields) -> Result<(), ApiError> {
+        self.required(fields, "project_id", "project id is required")?;
+        self.required(fields, "subscription_id", "subscription id is required")?;
+        let emulator = text(fields, "emulator_host")?;
+        if let Some(host) = &emulator {
+            if !is_host_and_port(host) {
+                self.faults.add("emulator_host", format!("{host} is not host:port"));
+            }
+            put(&mut self.config, "emulator_host", host.as_str().into());
+        }
+        let account = match fields.raw("service_account") {
+            None => None,
+            Some(Value::Array(bytes)) if bytes.is_empty() => None,
+            Some(Value::String(text)) => Some(text.trim().to_owned()),
+            Some(Value::Array(bytes)) => {
+                let byte = |value: &Value| value.as_u64().and_then(|byte| u8::try_from(byte).ok());
+                let bytes: Option<Vec<u8>> = bytes.iter().map(byte).collect();
+                let bytes = bytes.ok_or_else(|| {
+                    ApiError::bad_request("service_account:base64 text, or an array of bytes")
+                })?;
+                Some(STANDARD.encode(bytes))
+            }
+            Some(_) => {
+                return Err(ApiError::bad_request(
+                    "service_account:base64 text, or an array of bytes",
+                ));
+            }
+        };
+        let account = account.filter(|account| !account.is_empty());
+        if let Some(account) = account.as_ref().filter(|account| !is_hint(account)) {
+            check_length("service_account", account, DOCUMENT_MAX_CHARS)?;
+            // What an emulator is shown, it does not look at.
+            if emulator.is_none() && !is_service_account(account) {
+                self.faults.add(
+                    "service_account",
+                    "is not the JSON key of a service account, in base64: client_email and private_key are expected",
+                );
+            }
+        }
+        self.secret("service_account", "service_account", account, false);
+        Ok(())
+    }
+
+    fn amqp(&mut self, fields: &mut Fields) -> Result<(), ApiError> {
+        let schema = text(fields, "schema")?.unwrap_or_else(|| "amqp".into());
+        if !matches!(schema.as_str(), "amqp" | "amqps") {
+            self.faults.add("schema", "amqp or amqps");
+        }
+        let port = match fields.raw("port") {
+            None => None,
+            Some(Value::String(text)) if text.trim().is_empty() => None,
+            Some(Value::String(text)) => Some(text.trim().parse::<u64>().unwrap_or_default()),
+            Some(port) => Some(port.as_u64().unwrap_or_default()),
+        };
+        let port = port.unwrap_or(if schema == "amqps" { 5671 } else { 5672 });
+        if !(1..=65_535).contains(&port) {
+            self.faults.add("port", "from 1 to 65535");
+        }
+        put(&mut self.config, "schema", schema.as_str().into());
+        put(&mut self.config, "port", port.into());
+        self.required(fields, "host", "non zero value required")?;
+        if let Some(Value::String(host)) = self.config.get("host")
+            && !is_host(host)
+        {
+            self.faults.add("host", format!("{host} is not a host"));
+        }
+        self.required(fields, "queue", "non zero value required")?;
+        let vhost = fields.text("vhost")?.filter(|vhost| !vhost.is_empty());
+        put(&mut self.config, "vhost", vhost.unwrap_or_else(|| "/".into()).into());
+
+        // Two spellings of Convoy's, and ours.
+        let bind = fields.raw("bindExchange");
+        let (mut exchange, mut routing_key) = (None, None);
+        if let Some(bind) = bind {
+            let mut bind = Fields::of("pub_sub.amqp.bindExchange".into(), bind)?;
+            exchange = text(&mut bind, "exchange")?;
+            routing_key = text(&mut bind, "routingKey")?;
+            nothing_else(bind, "pub_sub.amqp.bindExchange")?;
+        }
+        let found = either(fields, "bindedExchange", "exchange")?;
+        exchange = exchange.or(found);
+        let found = either(fields, "routingKey", "routing_key")?;
+        routing_key = routing_key.or(found);
+        let dead = either(fields, "deadLetterExchange", "dead_letter_exchange")?;
+        if exchange.is_none() && routing_key.is_some() {
+            self.faults.add("exchange", "is needed with a routing key");
+        }
+        for (name, value) in
+            [("exchange", exchange), ("routing_key", routing_key), ("dead_letter_exchange", dead)]
+        {
+            if let Some(value) = value {
+                check_length(name, &value, 255)?;
+                put(&mut self.config, name, value.into());
+            }
+        }
+        let prefetch = fields.number("prefetch")?.unwrap_or(PREFETCH_DEFAULT);
+        if !(1..=PREFETCH_MAX).contains(&prefetch) {
+            self.faults.add("prefetch", format!("from 1 to {PREFETCH_MAX}"));
+        }
+        put(&mut self.config, "prefetch", prefetch.into());
+        if let Some(auth) = fields.raw("auth") {
+            let mut auth = Fields::of("pub_sub.amqp.auth".into(), auth)?;
+            let user = auth.text("user")?.unwrap_or_default();
+            let password = auth.text("password")?;
+            nothing_else(auth, "pub_sub.amqp.auth")?;
+            if !user.is_empty() {
+                put(&mut self.config, "auth.user", user.into());
+                self.secret("auth.password", "password", password, true);
+            } else if password.is_some_and(|password| !password.is_empty()) {
+                self.faults.add("user", "non zero value required");
+            }
+        }
+        if let Some(tls) = fields.raw("tls") {
+            if schema != "amqps" {
+                self.faults.add("tls", "certificates are for the schema amqps");
+            }
+            put(&mut self.config, "tls", json!({}));
+            let tls = Fields::of("pub_sub.amqp.tls".into(), tls)?;
+            self.tls(tls, "pub_sub.amqp.tls")?;
+        }
+        Ok(())
+    }
+
+    fn required(
+        &mut self,
+        fields: &mut Fields,
+        name: &'static str,
+        missing: &str,
+    ) -> Result<(), ApiError> {
+        match text(fields, name)? {
+            None => self.faults.add(name, missing),
+            Some(value) => {
+                check_length(name, &value, TEXT_MAX_CHARS)?;
+                put(&mut self.config, name, value.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn secret(
+        &mut self,
+        path: &'static str,
+        field: &'static str,
+        value: Option<String>,
+        is_required: bool,
+    ) {
+        self.secrets.push(Given { path, field, value: value.unwrap_or_default(), is_required });
+    }
+}
+
+fn text(fields: &mut Fields, name: &str) -> Result<Option<String>, ApiError> {
+    let text = fields.text(name)?;
+    Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+fn either(fields: &mut Fields, name: &str, other: &str) -> Result<Option<String>, ApiError> {
+    let (first, second) = (text(fields, name)?, text(fields, other)?);
+    Ok(first.or(second))
+}
+
+/// What nobody has read would be stored without an effect.
+fn nothing_else(fields: Fields, path: &str) -> Result<(), ApiError> {
+    for (name, value) in fields.rest() {
+        refuse_unsupported(&format!("{path}.{name}"), Some(&value))?;
+    }
+    Ok(())
+}
+
+fn is_host(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_plain)
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    is_host(host) && port.parse::<u16>().is_ok_and(|port| 0 < port)
+}
+
+fn is_http_url(text: &str) -> bool {
+    url::Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+fn is_service_account(base64: &str) -> bool {
+    let Ok(bytes) = STANDARD.decode(base64) else { return false };
+    let Ok(account) = serde_json::from_slice::<Value>(&bytes) else { return false };
+    ["client_email", "private_key"]
+        .iter()
+        .all(|name| account.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::Vault;
+
+    struct Plain(Vault, u8);
+
+    impl Keeper for Plain {
+        fn seal(&mut self, plain: &str, field: &str) -> Result<Sealed, VaultError> {
+            self.1 += 1;
+            self.0.seal(plain, field, &mut |bytes| bytes.fill(self.1))
+        }
+
+        fn open(&self, sealed: &Sealed, field: &str) -> Result<Secret, VaultError> {
+            self.0.open(sealed, field)
+        }
+    }
+
+    fn keeper() -> Plain {
+        Plain(Vault::new(&STANDARD.encode([7; 32])).unwrap(), 0)
+    }
+
+    fn sqs(config: Value) -> Value {
+        let mut all = json!({"queue_name": "q", "default_region": "r"});
+        if let (Value::Object(all), Value::Object(config)) = (&mut all, config) {
+            all.extend(config);
+        }
+        json!({"type": "sqs", "workers": 1, "sqs": all})
+    }
+
+    #[test]
+    fn a_secret_is_kept_by_its_mask_and_by_itself() {
+        let mut keeper = keeper();
+        let first =
+            sqs(json!({"access_key_id": "A", "secret_key": "a long secret", "session_token": "t"}));
+        let stored = PubSub::read(Some(first.clone()), "s", None, &mut keeper).unwrap();
+        assert!(!json!(stored).to_string().contains("a long secret"));
+        for same in [first, stored.present()] {
+            let again = PubSub::read(Some(same), "s", Some(&stored), &mut keeper).unwrap();
+            assert_eq!(again.version(false), stored.version(false));
+        }
+        // What is needed is kept when it is left out; what is not is gone.
+        let left_out = sqs(json!({"access_key_id": "A"}));
+        let kept = PubSub::read(Some(left_out), "s", Some(&stored), &mut keeper).unwrap();
+        let clear = kept.in_clear(&keeper).unwrap();
+        assert_eq!(clear["secret_key"], "a long secret");
+        assert_eq!(clear.get("session_token"), None);
+        let ambient = PubSub::read(Some(sqs(json!({}))), "s", Some(&stored), &mut keeper).unwrap();
+        assert_eq!(
+            ambient.in_clear(&keeper).unwrap(),
+            json!({"queue_name": "q", "default_region": "r"})
+        );
+        assert_ne!(ambient.version(false), stored.version(false));
+        assert_ne!(stored.version(true), stored.version(false));
+    }
+
+    #[test]
+    fn what_has_no_effect_is_refused() {
+        for (value, message) in [
+            (sqs(json!({"topic": "x"})), "pub_sub.sqs.topic is not supported yet"),
+            (
+                json!({"type": "sqs", "workers": 1, "sqs": {}, "kafka": {"topic_name": "t"}}),
+                "pub_sub.kafka is not supported yet",
+            ),
+            (sqs(json!({"secret_key": "x"})), "access_key_id:non zero value required"),
+            (sqs(json!({"access_key_id": "x"})), "secret_key:non zero value required"),
+            (
+                sqs(json!({"endpoint": "localhost"})),
+                "endpoint:a URL with http or https is expected",
+            ),
+        ] {
+            let error = PubSub::read(Some(value), "s", None, &mut keeper()).unwrap_err();
+            assert!(error.message.starts_with(message), "{}", error.message);
+        }
+    }
+}

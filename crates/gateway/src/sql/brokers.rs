@@ -1,0 +1,301 @@
+//! Brokers: the keys and reports of companions, what a batch has to know, and dead letters.
+
+use serde_json::Value;
+
+use super::{Param, Statement, statement};
+
+// --- Control ---
+
+pub fn insert_consumer_key(
+    hash: &str,
+    id: &str,
+    project_id: &str,
+    name: &str,
+    now_ms: u64,
+) -> Statement {
+    statement(
+        "INSERT INTO consumer_keys (hash, id, project_id, name, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        [hash.into(), id.into(), project_id.into(), name.into(), now_ms.into()],
+    )
+}
+
+pub fn consumer_keys(project_id: &str) -> Statement {
+    statement(
+        "SELECT id, name, created_at, last_used_at FROM consumer_keys WHERE project_id = ?1 ORDER BY id DESC",
+        [project_id.into()],
+    )
+}
+
+/// Deletes a key; a row comes back if there was one.
+pub fn delete_consumer_key(project_id: &str, id: &str) -> Statement {
+    statement(
+        "DELETE FROM consumer_keys WHERE project_id = ?1 AND id = ?2 RETURNING id",
+        [project_id.into(), id.into()],
+    )
+}
+
+/// The project that a companion's key, by its hash, belongs to.
+pub fn project_of_consumer_key(hash: &str) -> Statement {
+    statement(
+        "SELECT p.doc AS doc FROM consumer_keys k JOIN projects p ON p.id = k.project_id WHERE k.hash = ?1",
+        [hash.into()],
+    )
+}
+
+/// Notes that a key is in use, to the minute.
+pub fn note_consumer_key(hash: &str, now_ms: u64) -> Statement {
+    statement(
+        "UPDATE consumer_keys SET last_used_at = ?2 WHERE hash = ?1 AND coalesce(last_used_at, 0) + 60000 <= ?2",
+        [hash.into(), now_ms.into()],
+    )
+}
+
+/// The broker sources of a project, as `doc`.
+pub fn pub_sub_sources(project_id: &str) -> Statement {
+    statement(
+        "SELECT doc FROM sources WHERE project_id = ?1 AND type = 'pub_sub' ORDER BY id",
+        [project_id.into()],
+    )
+}
+
+/// Keeps what a companion says of its sources, `[source, doc]`, as far as they are the project's, and forgets what nobody
+/// has renewed since `before_ms`.
+pub fn keep_reports(
+    project_id: &str,
+    companion: &str,
+    version: &str,
+    rows: Value,
+    now_ms: u64,
+    before_ms: u64,
+) -> Vec<Statement> {
+    vec![
+        statement(
+            "INSERT INTO consumer_reports (project_id, source_id, companion, version, seen_at, doc) \
+             SELECT ?1, j.value ->> 0, ?2, ?3, ?4, j.value ->> 1 FROM json_each(?5) AS j \
+             WHERE EXISTS (SELECT 1 FROM sources AS s WHERE s.project_id = ?1 AND s.id = j.value ->> 0) \
+             ON CONFLICT (project_id, source_id, companion) DO UPDATE SET \
+             version = excluded.version, seen_at = excluded.seen_at, doc = excluded.doc",
+            [project_id.into(), companion.into(), version.into(), now_ms.into(), rows.into()],
+        ),
+        statement(
+            "DELETE FROM consumer_reports WHERE project_id = ?1 AND seen_at < ?2",
+            [project_id.into(), before_ms.into()],
+        ),
+    ]
+}
+
+/// What companions said of a source, newest first.
+pub fn reports(project_id: &str, source_id: &str) -> Statement {
+    statement(
+        "SELECT companion, version, seen_at, doc FROM consumer_reports WHERE project_id = ?1 AND source_id = ?2 \
+         ORDER BY seen_at DESC",
+        [project_id.into(), source_id.into()],
+    )
+}
+
+/// Which of these endpoints and owners a project has, as `kind` (`endpoint` or `owner`) and `id`.
+pub fn known_targets(project_id: &str, endpoints: Value, owners: Value) -> Statement {
+    statement(
+        "SELECT 'endpoint' AS kind, j.value AS id FROM json_each(?2) AS j WHERE EXISTS \
+         (SELECT 1 FROM endpoints AS e WHERE e.project_id = ?1 AND e.id = j.value) UNION ALL \
+         SELECT 'owner' AS kind, j.value AS id FROM json_each(?3) AS j WHERE EXISTS \
+         (SELECT 1 FROM endpoints AS e WHERE e.project_id = ?1 AND e.owner_id = j.value AND e.owner_id <> '')",
+        [project_id.into(), endpoints.into(), owners.into()],
+    )
+}
+
+// --- Events ---
+
+/// Which of these keys, `[scope, key]`, are held, by their place among them: `at` and `event_id`.
+pub fn held_claims(rows: Value, now_ms: u64) -> Statement {
+    statement(
+        "SELECT j.key AS at, c.event_id AS event_id FROM json_each(?1) AS j \
+         JOIN claims AS c ON c.source_id = j.value ->> 0 AND c.key = j.value ->> 1 WHERE ?2 < c.expires_at",
+        [rows.into(), now_ms.into()],
+    )
+}
+
+/// Keeps dead letters, and says under which `id`: a message that comes again has one already. `[id, kind, reason, payload, is_base64, at, project, source, event, broker_message, detail, body_key,
+/// length]`.
+pub fn insert_dead_letters(rows: Value) -> Statement {
+    statement(
+        "INSERT INTO dead_letters (id, kind, reason, payload, is_base64, at, project_id, source_id, event_id, broker_message_id, \
+         detail, body_key, length) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
+         value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12 FROM json_each(?1) \
+         WHERE true ON CONFLICT (id) DO NOTHING \
+         ON CONFLICT (source_id, broker_message_id) WHERE kind = 'broker' AND broker_message_id IS NOT NULL \
+         DO UPDATE SET reason = excluded.reason RETURNING id, source_id, broker_message_id",
+        [rows.into()],
+    )
+}
+
+const DEAD_LETTER_COLUMNS: &str = "id, kind, reason, payload, is_base64, at, project_id, source_id, event_id, broker_message_id, \
+    detail, body_key, length";
+
+pub fn dead_letter(project_id: &str, id: &str) -> Statement {
+    Statement {
+        sql: format!(
+            "SELECT {DEAD_LETTER_COLUMNS} FROM dead_letters WHERE project_id = ?1 AND id = ?2"
+        ),
+        params: vec![project_id.into(), id.into()],
+    }
+}
+
+/// Says why a dead letter could not be replayed.
+pub fn blame_dead_letter(project_id: &str, id: &str, reason: &str) -> Statement {
+    statement(
+        "UPDATE dead_letters SET reason = ?3 WHERE project_id = ?1 AND id = ?2",
+        [project_id.into(), id.into(), reason.into()],
+    )
+}
+
+pub fn delete_dead_letter(project_id: &str, id: &str) -> Statement {
+    statement(
+        "DELETE FROM dead_letters WHERE project_id = ?1 AND id = ?2",
+        [project_id.into(), id.into()],
+    )
+}
+
+/// What a list of dead letters asks for: a range of ids, and whose they are.
+#[derive(Debug, Clone, Default)]
+pub struct DeadLetters<'a> {
+    pub low: &'a str,
+    pub high: &'a str,
+    pub source_id: Option<&'a str>,
+    pub kind: Option<&'a str>,
+}
+
+/// Dead letters without their payloads, the newest first unless `ascending`, at most `limit`.
+pub fn dead_letters(
+    project_id: &str,
+    wanted: &DeadLetters<'_>,
+    ascending: bool,
+    limit: usize,
+) -> Statement {
+    let mut params: Vec<Param> = vec![project_id.into(), wanted.low.into(), wanted.high.into()];
+    let mut condition = String::new();
+    for (column, value) in [("source_id", wanted.source_id), ("kind", wanted.kind)] {
+        if let Some(value) = value {
+            params.push(value.into());
+            condition.push_str(&format!(" AND {column} = ?{}", params.len()));
+        }
+    }
+    let order = if ascending { "ASC" } else { "DESC" };
+    let sql = format!(
+        "SELECT id, kind, reason, '' AS payload, 0 AS is_base64, at, project_id, source_id, event_id, broker_message_id, detail, \
+         body_key, length FROM dead_letters WHERE project_id = ?1 AND id >= ?2 AND id <= ?3{condition} \
+         ORDER BY id {order} LIMIT {limit}"
+    );
+    Statement { sql, params }
+}
+
+/// The oldest dead letters of a project before an id: `id` and `body_key`.
+pub fn expired_dead_letters(project_id: &str, before_id: &str) -> Statement {
+    statement(
+        "SELECT id, body_key FROM dead_letters WHERE project_id = ?1 AND id < ?2 ORDER BY id LIMIT 500",
+        [project_id.into(), before_id.into()],
+    )
+}
+
+pub fn expire_dead_letters(project_id: &str, last_id: &str) -> Statement {
+    statement(
+        "DELETE FROM dead_letters WHERE project_id = ?1 AND id <= ?2",
+        [project_id.into(), last_id.into()],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::{database, run};
+    use super::*;
+
+    #[test]
+    fn a_batch_learns_whom_it_can_reach_and_what_is_held() {
+        let db = database();
+        for (project, id, owner) in [("p", "e1", "o1"), ("q", "e2", "o2")] {
+            let sql = "INSERT INTO endpoints (project_id, id, name, owner_id, doc) VALUES (?1, ?2, 'n', ?3, '{}')";
+            run(&db, &statement(sql, [project.into(), id.into(), owner.into()]));
+        }
+        let known = run(&db, &known_targets("p", json!(["e1", "e2"]), json!(["o1", "o2", ""])));
+        assert_eq!(
+            known,
+            [json!({"kind": "endpoint", "id": "e1"}), json!({"kind": "owner", "id": "o1"})]
+        );
+
+        run(&db, &super::super::claim(json!([["s", "k", "event", 10, 20]])));
+        let keys = json!([["s", "other"], ["s", "k"], ["t", "k"]]);
+        assert_eq!(
+            run(&db, &held_claims(keys.clone(), 19)),
+            [json!({"at": 1, "event_id": "event"})]
+        );
+        assert!(run(&db, &held_claims(keys, 20)).is_empty());
+    }
+
+    #[test]
+    fn keys_and_reports_are_a_projects_own() {
+        let db = database();
+        run(&db, &statement("INSERT INTO projects (id, name, doc) VALUES ('p', 'n', '{}')", []));
+        run(&db, &insert_consumer_key("hash", "k", "p", "name", 5));
+        assert_eq!(run(&db, &project_of_consumer_key("hash")).len(), 1);
+        for (at, used) in [(60_000, 60_000), (60_001, 60_000), (120_000, 120_000)] {
+            run(&db, &note_consumer_key("hash", at));
+            assert_eq!(run(&db, &consumer_keys("p"))[0]["last_used_at"], used);
+        }
+        assert!(run(&db, &delete_consumer_key("q", "k")).is_empty());
+        assert_eq!(run(&db, &delete_consumer_key("p", "k")).len(), 1);
+        assert!(run(&db, &project_of_consumer_key("hash")).is_empty());
+
+        let sql = "INSERT INTO sources (project_id, id, mask_id, name, type, provider, doc) VALUES ('p', 's', 'm', 'n', 'pub_sub', '', '{}')";
+        run(&db, &statement(sql, []));
+        assert_eq!(run(&db, &pub_sub_sources("p")).len(), 1);
+        for at in [10, 20] {
+            for statement in
+                keep_reports("p", "c", "1", json!([["s", "{}"], ["foreign", "{}"]]), at, 5)
+            {
+                run(&db, &statement);
+            }
+        }
+        let kept = run(&db, &reports("p", "s"));
+        assert_eq!((kept.len(), &kept[0]["seen_at"]), (1, &json!(20)));
+        assert!(run(&db, &reports("p", "foreign")).is_empty());
+        for statement in keep_reports("p", "c2", "1", json!([]), 30, 21) {
+            run(&db, &statement);
+        }
+        assert!(run(&db, &reports("p", "s")).is_empty());
+    }
+
+    #[test]
+    fn dead_letters_are_listed_by_project_and_removed_with_age() {
+        let db = database();
+        let row = |id: &str, project: &str, source: &str| {
+            json!([id, "broker", "why", "{}", 0, 5, project, source, null, "m-1", "{}", null, 2])
+        };
+        run(
+            &db,
+            &insert_dead_letters(json!([
+                row("1", "p", "s"),
+                row("2", "p", "t"),
+                row("3", "q", "s")
+            ])),
+        );
+        let all = DeadLetters { low: "", high: "~", ..DeadLetters::default() };
+        let ids = |wanted: &DeadLetters<'_>, ascending| {
+            let rows = run(&db, &dead_letters("p", wanted, ascending, 10));
+            rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&all, false), ["2", "1"]);
+        assert_eq!(ids(&all, true), ["1", "2"]);
+        assert_eq!(ids(&DeadLetters { source_id: Some("s"), ..all.clone() }, false), ["1"]);
+        assert_eq!(ids(&DeadLetters { kind: Some("event"), ..all.clone() }, false).len(), 0);
+        run(&db, &blame_dead_letter("p", "2", "still"));
+        assert_eq!(run(&db, &dead_letter("p", "2"))[0]["reason"], "still");
+        assert!(run(&db, &dead_letter("q", "2")).is_empty());
+        let old = run(&db, &expired_dead_letters("p", "2"));
+        assert_eq!(old, [json!({"id": "1", "body_key": null})]);
+        run(&db, &expire_dead_letters("p", "1"));
+        run(&db, &delete_dead_letter("p", "3"));
+        assert_eq!(ids(&all, false), ["2"]);
+    }
+}
