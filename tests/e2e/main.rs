@@ -20,6 +20,7 @@ mod endpoints;
 mod event_types;
 mod events;
 mod harness;
+mod meta_events;
 mod payloads;
 mod portal;
 mod signatures;

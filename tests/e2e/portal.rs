@@ -195,6 +195,7 @@ fn an_owner_sees_their_own_by_both_paths_and_by_query() {
     assert_eq!(ids(a.list("/events?ownerId=b")), [""; 0]);
     assert_eq!(ids(a.list("/events?query=n")), [event.as_str()]);
     assert_eq!(ids(a.list("/eventdeliveries")), [delivery.as_str()]);
+    a.get("/event-types").expect(200);
     assert_eq!(a.get("/portal_link").expect(200).data()["owner_id"], "a");
     assert_eq!(
         a.get("/eventdeliveries/countbatchretryevents?status=Success").expect(200).data()["num"],

@@ -12,9 +12,10 @@ use inlet_gateway::deliver::{
 };
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
+use inlet_gateway::meta_event::is_told;
 use inlet_gateway::project::Project;
 use inlet_gateway::route::{Bell, bells};
-use inlet_gateway::sql;
+use inlet_gateway::sql::{self, Statement};
 use js_sys::Uint8Array;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ use crate::bindings::Bindings;
 use crate::body::{self, Share};
 use crate::router::Waiting;
 use crate::store::{Store, rows};
-use crate::{bell, chance, log, router};
+use crate::{bell, chance, log, meta_events, router};
 
 /// Bells that an isolate answers in the background at once; past that, the queue waits.
 const BACKGROUND_MAX: usize = 512;
@@ -134,8 +135,9 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let attempted = deliveries.iter().map(|delivery| async {
         let to = endpoints.get(&delivery.endpoint_id);
         let done = attempt(delivery, stored.get(&delivery.event_id), to, bindings).await?;
+        let project = to.map(|(_, project)| project);
         // At once: what is not written down is called again, and another call of this bell may take a minute yet.
-        match record(&events, delivery, done, lease_until, bindings).await {
+        match record(&events, delivery, project, done, lease_until, bindings).await {
             Ok(settled) => Some(settled),
             Err(error) => {
                 log::error(
@@ -153,6 +155,10 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         (delivery.project_id.clone(), delivery.id.clone(), delivery.endpoint_id.clone())
     });
     ring_later(bell.shard, not_attempted.collect(), bindings).await?;
+    if endpoints.values().any(|(_, project)| is_told(project)) {
+        // Should it be lost: journals are drained by the sweep.
+        bell::send_drain(bell.shard, bindings).await.unwrap_or_default();
+    }
     for (delivery, done) in deliveries.iter().zip(&attempted) {
         if let Some(Settled { due_at: Some(due_at), .. }) = done {
             let pause = due_at.saturating_sub(chance::now_ms());
@@ -183,6 +189,7 @@ async fn ring_later(
 async fn record(
     events: &Store,
     delivery: &Delivery,
+    project: Option<&Project>,
     mut done: Done,
     lease_until: u64,
     bindings: &Bindings,
@@ -190,7 +197,12 @@ async fn record(
     let mut tries = 0;
     loop {
         tries += 1;
-        let statements = sql::record(json!([done.row(delivery, lease_until, bindings)]));
+        let (settled, attempt) = (&done.settled, done.attempt.as_ref());
+        let mut statements: Vec<Statement> = project
+            .and_then(|one| meta_events::of_delivery(one, delivery, settled, attempt, lease_until))
+            .into_iter()
+            .collect();
+        statements.extend(sql::record(json!([done.row(delivery, lease_until, bindings)])));
         let Err(error) = events.batch(&statements).await else { return Ok(done.settled) };
         log::error(
             "not_recorded_yet",
@@ -251,6 +263,9 @@ async fn endpoints(
     for row in rows {
         let endpoint: Endpoint = serde_json::from_str(&row.endpoint)?;
         let project: Project = serde_json::from_str(&row.project)?;
+        found.insert(endpoint.uid.clone(), (endpoint, project));
+    }
+    for (endpoint, project) in meta_events::receivers(deliveries, bindings).await? {
         found.insert(endpoint.uid.clone(), (endpoint, project));
     }
     Ok(found)

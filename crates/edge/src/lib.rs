@@ -11,6 +11,7 @@ mod dispatch;
 mod ingest;
 mod keys;
 mod log;
+mod meta_events;
 mod router;
 mod store;
 mod sweep;

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 
+use inlet_gateway::meta_event::shadow;
 use inlet_gateway::project::Project;
 use inlet_gateway::route::bells;
 use inlet_gateway::sql::{self, Journal, Statement};
@@ -13,7 +14,7 @@ use worker::{Context, Result};
 use crate::bindings::Bindings;
 use crate::router::{self, Waiting};
 use crate::store::{Doc, rows};
-use crate::{bell, chance, log};
+use crate::{bell, chance, log, meta_events};
 
 /// How often an isolate sweeps on its own.
 const EVERY_MS: u64 = 30_000;
@@ -46,6 +47,9 @@ pub(crate) fn opportunistic(bindings: &Bindings, context: &Context) {
 /// Sweeps all shards. One that fails does not keep the others from it.
 pub(crate) async fn sweep(bindings: &Bindings) {
     SWEPT_AT.set(chance::now_ms());
+    if let Err(error) = meta_events::forward_noted(bindings).await {
+        log::error("meta_events_not_forwarded", json!({"error": error.to_string()}));
+    }
     for shard in bindings.shards() {
         if let Err(error) = sweep_shard(shard, bindings).await {
             log::error("not_swept", json!({"shard": shard, "error": error.to_string()}));
@@ -60,9 +64,12 @@ pub(crate) async fn expire(bindings: &Bindings) {
         let projects: Vec<Doc> = bindings.db()?.rows(&sql::projects()).await?;
         for project in projects {
             let project: Project = project.read()?;
-            if let Err(error) = expire_project(&project, bindings).await {
-                let fields = json!({"project_id": project.uid, "error": error.to_string()});
-                log::error("not_expired", fields);
+            let shadow = project.config.meta_event.is_some().then(|| shadow(&project));
+            for one in std::iter::once(&project).chain(&shadow) {
+                if let Err(error) = expire_project(one, bindings).await {
+                    let fields = json!({"project_id": one.uid, "error": error.to_string()});
+                    log::error("not_expired", fields);
+                }
             }
         }
         Ok::<_, worker::Error>(())

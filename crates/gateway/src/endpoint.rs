@@ -11,7 +11,7 @@ use crate::time::rfc3339;
 use crate::vault::{Sealed, Vault, VaultError, is_hint};
 
 /// Seconds an endpoint has to answer, unless it sets its own.
-const DEFAULT_TIMEOUT_S: u64 = 10;
+pub(crate) const DEFAULT_TIMEOUT_S: u64 = 10;
 /// The longest of them; a delivery's lease is longer still.
 pub const TIMEOUT_MAX_S: u64 = 60;
 
@@ -328,15 +328,22 @@ fn timeout_of(seconds: u64) -> Result<u64, ApiError> {
 /// The secret that is given, or else a new one.
 fn secret_of(given: Option<String>, fill: Fill<'_>) -> Result<String, ApiError> {
     match given.filter(|secret| !secret.is_empty()) {
-        Some(secret) if is_short_key(&secret) => Err(ApiError::bad_request(
-            "secret:after whsec_ stands a key of at least 16 bytes in base64",
-        )),
-        Some(secret) if is_weak(&secret) => {
-            Err(ApiError::bad_request("secret:must not be blank or all zeros"))
-        }
-        Some(secret) => Ok(secret),
+        Some(secret) => check_secret(&secret).map(|()| secret),
         None => Ok(generate_secret(fill)),
     }
+}
+
+/// Refuses a secret that would sign nothing worth the name.
+pub(crate) fn check_secret(secret: &str) -> Result<(), ApiError> {
+    if is_short_key(secret) {
+        return Err(ApiError::bad_request(
+            "secret:after whsec_ stands a key of at least 16 bytes in base64",
+        ));
+    }
+    if is_weak(secret) {
+        return Err(ApiError::bad_request("secret:must not be blank or all zeros"));
+    }
+    Ok(())
 }
 
 impl EndpointInput {
@@ -380,7 +387,7 @@ pub(crate) fn is_weak(secret: &str) -> bool {
     secret.trim_matches(|c: char| c.is_whitespace() || c == '0' || c == '\0').is_empty()
 }
 
-fn secret_place(project_id: &str, uid: &str) -> String {
+pub(crate) fn secret_place(project_id: &str, uid: &str) -> String {
     format!("{project_id}/endpoint/{uid}/secret")
 }
 

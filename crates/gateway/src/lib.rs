@@ -13,6 +13,7 @@ pub mod event_type;
 pub mod fields;
 pub mod ids;
 pub mod locate;
+pub mod meta_event;
 pub mod pace;
 pub mod payload;
 pub mod portal;

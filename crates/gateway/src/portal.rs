@@ -308,6 +308,8 @@ impl Owner {
             | C::ListSubscriptions
             | C::ListEvents
             | C::ListDeliveries
+            | C::ListEventTypes
+            | C::GetEventType(_)
             | C::RetryDeliveries
             | C::CountRetry => settled(None),
             C::GetEndpoint(id) => {
@@ -607,6 +609,10 @@ mod tests {
             ("POST", "/events/batchreplay", "", 401),
             ("GET", "/events/countbatchreplayevents", "", 401),
             ("POST", "/eventdeliveries/batchretry", "", 200),
+            ("GET", "/event-types", "", 200),
+            ("POST", "/event-types", "{}", 401),
+            ("GET", "/meta-events", "", 401),
+            ("GET", "/consumer-keys", "", 401),
             ("GET", "/sources", "", 401),
             ("POST", "/sources", "{}", 401),
             ("GET", "/sources/s", "", 401),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length};
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
+use crate::meta_event::{Means, MetaEvents, MetaEventsInput};
 use crate::retry::{Strategy, StrategyKind};
 use crate::time::rfc3339;
 
@@ -42,6 +43,9 @@ pub struct Config {
     pub signature: SignatureConfig,
     #[serde(default)]
     pub retention_policy: RetentionPolicy,
+    /// `None` for a project that never said anything of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta_event: Option<MetaEvents>,
 }
 
 /// How long events are kept.
@@ -95,6 +99,7 @@ impl Default for Config {
             strategy: Strategy::default(),
             signature: SignatureConfig::default(),
             retention_policy: RetentionPolicy::default(),
+            meta_event: None,
         }
     }
 }
@@ -142,12 +147,19 @@ impl FromFields for ProjectInput {
     }
 }
 
+impl ProjectInput {
+    pub fn take_meta_events(&mut self) -> Option<MetaEventsInput> {
+        self.config.as_mut()?.meta_event.take()
+    }
+}
+
 #[derive(Debug, Default)]
 struct ConfigInput {
     max_payload_read_size: Option<u64>,
     strategy: Option<StrategyInput>,
     signature: Option<SignatureInput>,
     retention_policy: Option<RetentionInput>,
+    meta_event: Option<MetaEventsInput>,
     other: Map<String, Value>,
 }
 
@@ -158,6 +170,7 @@ impl FromFields for ConfigInput {
             strategy: fields.object("strategy")?,
             signature: fields.object("signature")?,
             retention_policy: fields.object("retention_policy")?,
+            meta_event: fields.object("meta_event")?,
             other: fields.rest(),
         })
     }
@@ -262,10 +275,30 @@ impl Project {
         Ok(())
     }
 
+    /// Applies what an input says of meta events, which [`ProjectInput::take_meta_events`] gave.
+    pub fn change_meta_events(
+        &mut self,
+        input: Option<MetaEventsInput>,
+        means: Means<'_>,
+        fill: Fill<'_>,
+    ) -> Result<(), ApiError> {
+        let Some(input) = input else { return Ok(()) };
+        let mut faults = Faults::default();
+        let stored = self.config.meta_event.take();
+        self.config.meta_event =
+            MetaEvents::changed(stored, input, &self.uid, means, fill, &mut faults);
+        faults.check()
+    }
+
     /// The project as the API shows it.
     pub fn present(&self) -> Value {
+        let mut config = json!(self.config);
+        if let Some(fields) = config.as_object_mut() {
+            let shown = MetaEvents::present(self.config.meta_event.as_ref());
+            fields.insert("meta_event".into(), shown);
+        }
         json!({
-            "uid": self.uid, "name": self.name, "type": self.kind, "config": self.config,
+            "uid": self.uid, "name": self.name, "type": self.kind, "config": config,
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
         })
     }

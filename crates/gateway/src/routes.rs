@@ -100,6 +100,9 @@ pub enum ProjectCall<'a> {
     CreateConsumerKey,
     ListConsumerKeys,
     DeleteConsumerKey(&'a str),
+    ListMetaEvents,
+    GetMetaEvent(&'a str),
+    ResendMetaEvent(&'a str),
 }
 
 /// Why there is no such call.
@@ -255,6 +258,10 @@ routes! {
     ["portal-links", portal_link_id] { GET => GetPortalLink(portal_link_id), PUT => UpdatePortalLink(portal_link_id) }
     ["portal-links", portal_link_id, "revoke"] { PUT => RevokePortalLink(portal_link_id) }
     ["portal-links", portal_link_id, "refresh_token"] { GET => RefreshPortalToken(portal_link_id) }
+
+    ["meta-events"] { GET => ListMetaEvents }
+    ["meta-events", meta_event_id] { GET => GetMetaEvent(meta_event_id) }
+    ["meta-events", meta_event_id, "resend"] { PUT => ResendMetaEvent(meta_event_id) }
 }
 
 /// Reads a method and a path (without query; a slash at the end is ignored).

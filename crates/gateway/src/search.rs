@@ -126,6 +126,11 @@ impl Search {
         Ok(search)
     }
 
+    /// Reads `startDate`, `endDate`, `sort` and the page, and nothing else.
+    pub fn of_dates(kind: Kind, query: &str) -> Result<Self, ApiError> {
+        Self::of(kind, query)
+    }
+
     fn of(kind: Kind, query: &str) -> Result<Self, ApiError> {
         let start = date(query, "startDate")?;
         let end = date(query, "endDate")?;

@@ -7,11 +7,13 @@
 mod brokers;
 mod event_types;
 mod events;
+mod meta_events;
 mod portal;
 
 pub use brokers::*;
 pub use event_types::*;
 pub use events::*;
+pub use meta_events::*;
 pub use portal::*;
 
 use serde_json::{Value, json};
@@ -397,7 +399,7 @@ impl Journal {
         (JOURNAL_REST_MS < now_ms % JOURNAL_TURN_MS).then_some(idle)
     }
 
-    fn table(self) -> &'static str {
+    pub(super) fn table(self) -> &'static str {
         if self.0 == 0 { "journal_0" } else { "journal_1" }
     }
 
@@ -775,6 +777,7 @@ pub(crate) mod tests {
             include_str!("../../../migrations/control/0004_projects.sql"),
             include_str!("../../../migrations/events/0004_projects.sql"),
             include_str!("../../../migrations/control/0005_portal_links.sql"),
+            include_str!("../../../migrations/control/0005_meta_events.sql"),
             include_str!("../../../migrations/control/0006_brokers.sql"),
             include_str!("../../../migrations/events/0006_dead_letters.sql"),
         ] {

@@ -1,13 +1,17 @@
 //! Endpoints.
 
 use inlet_gateway::endpoint::EndpointInput;
+use inlet_gateway::meta_event::Kind;
 
+use super::meta_events::tell_of;
 use super::*;
+use crate::store::rows;
 
 impl Caller<'_> {
-    pub(super) async fn create_endpoint(&self, project: &str) -> Answered {
-        let (endpoint, secret) = self.new_endpoint(project, api::parse(&self.body)?)?;
-        self.bindings.db()?.run(&sql::insert_endpoint(&endpoint)).await?;
+    pub(super) async fn create_endpoint(&self, project: &Project) -> Answered {
+        let (endpoint, secret) = self.new_endpoint(&project.uid, api::parse(&self.body)?)?;
+        let told = tell_of(project, Kind::EndpointCreated, &endpoint);
+        self.change(vec![sql::insert_endpoint(&endpoint)], told).await?;
         Ok(Answer::ok(201, "Endpoint created successfully", endpoint.present_created(&secret)))
     }
 
@@ -43,7 +47,8 @@ impl Caller<'_> {
 
     pub(super) async fn delete_endpoint(&self, project: &Project, id: &str) -> Answered {
         let endpoint = self.endpoint(&project.uid, id).await?;
-        self.bindings.db()?.batch(&sql::delete_endpoint(&project.uid, &endpoint.uid)).await?;
+        let told = tell_of(project, Kind::EndpointDeleted, &endpoint);
+        self.change(sql::delete_endpoint(&project.uid, &endpoint.uid), told).await?;
         Ok(Answer::ok(200, "Endpoint deleted successfully", Value::Null))
     }
 
@@ -56,10 +61,14 @@ impl Caller<'_> {
         Ok(())
     }
 
-    async fn store_endpoint(&self, endpoint: &Endpoint) -> Result<(), Refusal> {
-        let stored: Option<ListRow> =
-            self.bindings.db()?.row(&sql::update_endpoint(endpoint)).await?;
-        stored.map(|_| ()).ok_or_else(|| ApiError::not_found("Resource not found").into())
+    async fn store_endpoint(&self, project: &Project, endpoint: &Endpoint) -> Result<(), Refusal> {
+        let told = tell_of(project, Kind::EndpointUpdated, endpoint);
+        let done = self.change(vec![sql::update_endpoint(endpoint)], told).await?;
+        let stored = done.first().map(rows::<ListRow>).transpose()?.unwrap_or_default();
+        if stored.is_empty() {
+            return Err(ApiError::not_found("Resource not found").into());
+        }
+        Ok(())
     }
 
     pub(super) async fn update_endpoint(&self, project: &Project, id: &str) -> Answered {
@@ -67,21 +76,21 @@ impl Caller<'_> {
         let allow_private = self.bindings.settings.allow_private_endpoints;
         endpoint.update(api::parse(&self.body)?, allow_private, now_ms())?;
         self.check_circle(&endpoint)?;
-        self.store_endpoint(&endpoint).await?;
+        self.store_endpoint(project, &endpoint).await?;
         Ok(Answer::ok(202, "Endpoint updated successfully", endpoint.present()))
     }
 
     pub(super) async fn pause_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
         endpoint.toggle_pause(now_ms())?;
-        self.store_endpoint(&endpoint).await?;
+        self.store_endpoint(project, &endpoint).await?;
         Ok(Answer::ok(202, "endpoint status updated successfully", endpoint.present()))
     }
 
     pub(super) async fn activate_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
         endpoint.activate(now_ms())?;
-        self.store_endpoint(&endpoint).await?;
+        self.store_endpoint(project, &endpoint).await?;
         Ok(Answer::ok(202, "endpoint status successfully activated", endpoint.present()))
     }
 
@@ -90,7 +99,7 @@ impl Caller<'_> {
         let vault = self.bindings.vault()?;
         let secret =
             endpoint.expire_secret(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
-        self.store_endpoint(&endpoint).await?;
+        self.store_endpoint(project, &endpoint).await?;
         let shown = endpoint.present_exchanged(&secret);
         Ok(Answer::ok(200, "endpoint secret expired successfully", shown))
     }

@@ -7,9 +7,9 @@ use inlet_gateway::search::{Kind, Search};
 use super::*;
 
 /// A page of rows.
-struct Found<T> {
-    rows: Vec<T>,
-    pagination: Pagination,
+pub(super) struct Found<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) pagination: Pagination,
 }
 
 #[derive(Deserialize)]
@@ -110,7 +110,7 @@ impl Caller<'_> {
         Ok(end.map(|end| end.id))
     }
 
-    async fn search<T: DeserializeOwned>(
+    pub(super) async fn search<T: DeserializeOwned>(
         &self,
         project: &Project,
         search: &Search,

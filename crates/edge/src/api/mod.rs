@@ -4,6 +4,7 @@ mod consumer;
 mod endpoints;
 mod event_types;
 mod events;
+mod meta_events;
 mod portal;
 mod projects;
 mod push;
@@ -29,7 +30,7 @@ use inlet_gateway::routes::{Call, ProjectCall};
 use inlet_gateway::source::Source;
 use inlet_gateway::sql::{self, List, Statement};
 use inlet_gateway::subscription::Subscription;
-use inlet_gateway::vault::VaultError;
+use inlet_gateway::vault::{Vault, VaultError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -300,7 +301,7 @@ impl Caller<'_> {
             C::ListRejections(id) => self.list_rejections(&project, id).await?,
             C::ArmSource(id) => self.arm_source(&project, id).await?,
             C::DeleteSource(id) => self.delete_source(&project, id).await?,
-            C::CreateEndpoint => self.create_endpoint(&project.uid).await?,
+            C::CreateEndpoint => self.create_endpoint(&project).await?,
             C::ListEndpoints => self.list_endpoints(&project).await?,
             C::GetEndpoint(id) => self.get_endpoint(&project, id).await?,
             C::UpdateEndpoint(id) => self.update_endpoint(&project, id).await?,
@@ -347,6 +348,9 @@ impl Caller<'_> {
             C::CreateConsumerKey => self.create_consumer_key(&project).await?,
             C::ListConsumerKeys => self.list_consumer_keys(&project).await?,
             C::DeleteConsumerKey(id) => self.delete_consumer_key(&project, id).await?,
+            C::ListMetaEvents => self.list_meta_events(&project).await?,
+            C::GetMetaEvent(id) => self.get_meta_event(&project, id).await?,
+            C::ResendMetaEvent(id) => self.resend_meta_event(&project, id).await?,
         };
         Ok(reply(&answer))
     }

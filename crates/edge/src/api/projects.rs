@@ -1,8 +1,11 @@
 //! Projects.
 
 use inlet_gateway::event_type::{self, EventType};
+use inlet_gateway::meta_event::{Kind, Means};
+use inlet_gateway::project::ProjectInput;
 
 use super::*;
+use crate::meta_events::told as tell;
 
 fn taken() -> ApiError {
     ApiError::bad_request("a project with this name already exists")
@@ -11,7 +14,11 @@ fn taken() -> ApiError {
 impl Caller<'_> {
     pub(super) async fn create_project(&self) -> Answered {
         let now = now_ms();
-        let project = Project::create(api::parse(&self.body)?, 0, now, &mut fill)?;
+        let mut input: ProjectInput = api::parse(&self.body)?;
+        let meta_events = input.take_meta_events();
+        let mut project = Project::create(input, 0, now, &mut fill)?;
+        let vault = self.bindings.vault()?;
+        project.change_meta_events(meta_events, self.means(&vault, now), &mut fill)?;
         let db = self.bindings.db()?;
         if db.row::<Doc>(&sql::project_named(&project.name)).await?.is_some() {
             return Err(taken().into());
@@ -29,6 +36,10 @@ impl Caller<'_> {
         Ok(Answer::ok(201, "Project created successfully", key.present_with(&project)))
     }
 
+    fn means<'v>(&self, vault: &'v Vault, now_ms: u64) -> Means<'v> {
+        Means { vault, allow_private: self.bindings.settings.allow_private_endpoints, now_ms }
+    }
+
     pub(super) async fn list_projects(&self) -> Answered {
         let docs: Vec<Doc> = self.bindings.db()?.rows(&sql::projects()).await?;
         let projects: Vec<Project> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
@@ -38,14 +49,20 @@ impl Caller<'_> {
 
     pub(super) async fn update_project(&self, mut project: Project) -> Answered {
         let old_name = project.name.clone();
-        project.update(api::parse(&self.body)?, now_ms(), &mut fill)?;
+        let now = now_ms();
+        let mut input: ProjectInput = api::parse(&self.body)?;
+        let meta_events = input.take_meta_events();
+        project.update(input, now, &mut fill)?;
+        let vault = self.bindings.vault()?;
+        project.change_meta_events(meta_events, self.means(&vault, now), &mut fill)?;
         let db = self.bindings.db()?;
         if project.name != old_name
             && db.row::<Doc>(&sql::project_named(&project.name)).await?.is_some()
         {
             return Err(taken().into());
         }
-        if let Err(error) = db.run(&sql::update_project(&project)).await {
+        let told_of = tell(&project, Kind::ProjectUpdated, || project.present());
+        if let Err(error) = self.change(vec![sql::update_project(&project)], told_of).await {
             let is_taken = error.to_string().contains("UNIQUE constraint failed");
             return Err(if is_taken { taken().into() } else { error.into() });
         }

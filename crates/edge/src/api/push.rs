@@ -1,10 +1,12 @@
 //! Events that are handed in by the API.
 
 use inlet_gateway::event_type::Schemas;
+use inlet_gateway::meta_event::Kind as MetaEvent;
 use inlet_gateway::push::{Dynamic, Kind, Origin, Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::wire::{Envelope, Target};
 
+use super::meta_events::tell_of;
 use super::*;
 use crate::chance;
 use crate::ingest::make_all_durable;
@@ -169,6 +171,12 @@ impl Caller<'_> {
             let (endpoint, _) = self.new_endpoint(&project.uid, input)?;
             db.run(&sql::insert_endpoint_of_new_url(&endpoint)).await?;
             found = db.row(&find).await?;
+            if let Some(stored) = &found
+                && stored.read::<Endpoint>()?.uid == endpoint.uid
+            {
+                let told = tell_of(project, MetaEvent::EndpointCreated, &endpoint);
+                self.change(Vec::new(), told).await?;
+            }
         }
         let endpoint: Endpoint =
             found.ok_or_else(|| ApiError::new(503, "the endpoint could not be made"))?.read()?;

@@ -172,7 +172,7 @@ impl Caller<'_> {
     }
 
     /// Puts deliveries back to their start and rings for them; says how many.
-    async fn reschedule(
+    pub(super) async fn reschedule(
         &self,
         project: &Project,
         ids: &[String],

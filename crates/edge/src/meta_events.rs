@@ -1,0 +1,108 @@
+//! Meta events on their way: noted with a change, written with a delivery's record, forwarded by the sweep.
+
+use inlet_gateway::deliver::{Attempt, Delivery, Settled};
+use inlet_gateway::endpoint::Endpoint;
+use inlet_gateway::meta_event::{self, Kind};
+use inlet_gateway::project::Project;
+use inlet_gateway::sql::{self, Journal, Statement};
+use inlet_gateway::wire::{Envelope, Text};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use worker::{Context, Result};
+
+use crate::bindings::Bindings;
+use crate::store::Doc;
+use crate::{chance, ingest, log};
+
+/// What a project is told of a change, and the statement that notes it in the transaction of the change.
+pub(crate) struct Told {
+    envelope: Envelope,
+    pub(crate) note: Statement,
+}
+
+/// `None` when the project does not want to know.
+pub(crate) fn told(project: &Project, kind: Kind, data: impl FnOnce() -> Value) -> Option<Told> {
+    let now = chance::now_ms();
+    let envelope = meta_event::envelope(project, kind, data, now, || chance::uid(now))?;
+    let (meta, body) = envelope.to_row();
+    let note = sql::note_meta_event(&envelope.meta.event_id, &meta, &body.text);
+    Some(Told { envelope, note })
+}
+
+/// Sends what was noted on its way. Should that fail, the sweep does it.
+pub(crate) async fn forward(told: Option<Told>, bindings: &Bindings, context: &Context) {
+    let Some(Told { envelope, .. }) = told else { return };
+    let id = envelope.meta.event_id.clone();
+    let done = ingest::make_all_durable(vec![envelope], bindings, context).await;
+    if done.iter().all(std::result::Result::is_ok)
+        && let Err(error) = forget(&[id], bindings).await
+    {
+        log::error("meta_event_not_forgotten", json!({"error": error.to_string()}));
+    }
+}
+
+async fn forget(ids: &[String], bindings: &Bindings) -> Result<()> {
+    bindings.db()?.run(&sql::forget_meta_events(json!(ids))).await
+}
+
+/// Puts into the journals what was noted and did not get away. Twice is once: a meta event has its id already.
+pub(crate) async fn forward_noted(bindings: &Bindings) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Noted {
+        id: String,
+        meta: String,
+        body: String,
+    }
+    let noted: Vec<Noted> = bindings.db()?.rows(&sql::noted_meta_events()).await?;
+    let mut done = Vec::with_capacity(noted.len());
+    for Noted { id, meta, body } in noted {
+        match Envelope::from_row(&meta, &Text { text: body, is_base64: false }) {
+            Ok(envelopes) => {
+                for envelope in envelopes {
+                    ingest::append(bindings, &envelope).await?;
+                }
+            }
+            Err(error) => {
+                log::error("meta_event_damaged", json!({"id": id, "error": error.to_string()}));
+            }
+        }
+        done.push(id);
+    }
+    if done.is_empty() { Ok(()) } else { forget(&done, bindings).await }
+}
+
+/// The statement that tells a project what became of a delivery, to be run before it is recorded.
+pub(crate) fn of_delivery(
+    project: &Project,
+    delivery: &Delivery,
+    settled: &Settled,
+    attempt: Option<&Attempt>,
+    lease_until: u64,
+) -> Option<Statement> {
+    let now = chance::now_ms();
+    let id = || chance::uid(now);
+    let envelope = meta_event::of_delivery(project, delivery, settled, attempt, now, id)?;
+    let (meta, body) = envelope.to_row();
+    let (project, delivery) = (delivery.project_id.as_str(), delivery.id.as_str());
+    Some(Journal::at(now).append_leased(&meta, &body.text, project, delivery, lease_until))
+}
+
+/// Where deliveries go that are meta events.
+pub(crate) async fn receivers(
+    deliveries: &[Delivery],
+    bindings: &Bindings,
+) -> Result<Vec<(Endpoint, Project)>> {
+    let projects = deliveries.iter().map(|delivery| delivery.project_id.as_str());
+    let mut ids: Vec<&str> = projects.filter_map(meta_event::project_of_shadow).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    let docs: Vec<Doc> = bindings.db()?.rows(&sql::projects_of(json!(ids))).await?;
+    let mut found = Vec::with_capacity(docs.len());
+    for doc in docs {
+        found.extend(meta_event::receiver(&doc.read()?));
+    }
+    Ok(found)
+}

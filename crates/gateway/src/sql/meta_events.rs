@@ -1,0 +1,117 @@
+//! Meta events: how they become durable together with what they tell of.
+
+use serde_json::Value;
+
+use super::{DELIVERY_COLUMNS, Journal, Statement, statement};
+
+impl Journal {
+    /// Appends an envelope if the lease of a delivery is still held: to be run in the transaction that records what became of
+    /// it, before that gives the lease back.
+    pub fn append_leased(
+        self,
+        meta: &str,
+        body: &str,
+        project_id: &str,
+        delivery_id: &str,
+        lease_until: u64,
+    ) -> Statement {
+        let sql = format!(
+            "INSERT INTO {} (meta, body, is_base64) SELECT ?1, ?2, 0 WHERE EXISTS (SELECT 1 FROM deliveries \
+             WHERE project_id = ?3 AND id = ?4 AND lease_until = ?5)",
+            self.table()
+        );
+        statement(
+            &sql,
+            [meta.into(), body.into(), project_id.into(), delivery_id.into(), lease_until.into()],
+        )
+    }
+}
+
+/// Notes a meta event beside the change that it tells of, until it is in the journal or on a queue.
+pub fn note_meta_event(id: &str, meta: &str, body: &str) -> Statement {
+    statement(
+        "INSERT INTO meta_events_noted (id, meta, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+        [id.into(), meta.into(), body.into()],
+    )
+}
+
+/// The oldest meta events that are noted.
+pub fn noted_meta_events() -> Statement {
+    statement("SELECT id, meta, body FROM meta_events_noted ORDER BY id LIMIT 100", [])
+}
+
+/// Forgets meta events that are durable elsewhere.
+pub fn forget_meta_events(ids: Value) -> Statement {
+    statement(
+        "DELETE FROM meta_events_noted WHERE id IN (SELECT value FROM json_each(?1))",
+        [ids.into()],
+    )
+}
+
+/// The deliveries with these ids, all of one project.
+pub fn deliveries_of_ids(project_id: &str, ids: Value) -> Statement {
+    let sql = format!(
+        "SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2))"
+    );
+    statement(&sql, [project_id.into(), ids.into()])
+}
+
+/// Projects by their ids, as `doc`.
+pub fn projects_of(ids: Value) -> Statement {
+    statement(
+        "SELECT p.doc AS doc FROM json_each(?1) AS j JOIN projects AS p ON p.id = j.value",
+        [ids.into()],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sql::tests::{database, run};
+    use crate::sql::{insert_deliveries, insert_events, lease, record};
+
+    #[test]
+    fn a_meta_event_is_written_by_whoever_records_the_delivery_and_by_nobody_else() {
+        let db = database();
+        let event =
+            json!(["p", "e", "s", "m", "t", 5, null, "[]", "", null, 0, null, "Success", "", "{}"]);
+        run(&db, &insert_events(json!([event]), None));
+        let row = json!(["p", "d", "e", "sub", "end", "s", "t", "at_least_once", 5]);
+        run(&db, &insert_deliveries(json!([row])));
+        run(&db, &lease(json!([["p", "d"]]), 1_000, 2_000));
+        let tell = |lease: u64| {
+            run(&db, &Journal::at(0).append_leased("m", "b", "p", "d", lease));
+            let row = json!(["p", "d", "Success", "", "attempt", null, null, 50, lease]);
+            for statement in record(json!([row])) {
+                run(&db, &statement);
+            }
+        };
+        tell(1_999);
+        assert_eq!(run(&db, &Journal::at(0).waiting()).len(), 0, "another's lease");
+        tell(2_000);
+        tell(2_000);
+        assert_eq!(run(&db, &Journal::at(0).waiting()).len(), 1);
+        assert_eq!(run(&db, &deliveries_of_ids("p", json!(["d", "x"]))).len(), 1);
+        assert_eq!(run(&db, &deliveries_of_ids("q", json!(["d"]))).len(), 0);
+    }
+
+    #[test]
+    fn a_noted_meta_event_stays_until_it_is_durable_elsewhere() {
+        let db = database();
+        for id in ["b", "a", "a"] {
+            run(&db, &note_meta_event(id, "meta", "body"));
+        }
+        let ids = |db: &rusqlite::Connection| {
+            run(db, &noted_meta_events())
+                .iter()
+                .map(|row| row["id"].to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&db), ["\"a\"", "\"b\""]);
+        run(&db, &forget_meta_events(json!(["a", "c"])));
+        assert_eq!(ids(&db), ["\"b\""]);
+        assert_eq!(run(&db, &projects_of(json!(["p"]))).len(), 0);
+    }
+}
