@@ -530,3 +530,24 @@ fn what_companions_say_is_shown_on_the_source() {
         "kafka"
     );
 }
+
+#[test]
+fn a_message_that_does_not_fit_its_schema_is_a_dead_letter() {
+    let project = gateway().project();
+    let companion = project.companion();
+    let source = project.source(kafka());
+    let of = |id: &str, data: &str| {
+        BrokerMessage::new(id, format!(r#"{{"event_type":"order.paid","data":{data}}}"#))
+            .header("x-convoy-message-type", "broadcast")
+    };
+    let schema = json!({"type": "object", "required": ["id"]});
+    project.post("/event-types", &json!({"name": "order.paid", "json_schema": schema})).expect(201);
+    poll_until("the schema is in force", || {
+        let messages = [of("", "{}"), of("", r#"{"id":1}"#)];
+        let verdicts = companion.verdicts(uid(&source), &messages);
+        assert_eq!(status_of(&verdicts[1]), "accepted");
+        let reason = verdicts[0]["reason"].as_str()?.to_owned();
+        assert!(reason.contains("does not fit the JSON schema"), "{reason}");
+        Some(())
+    });
+}

@@ -13,6 +13,7 @@ mod access;
 mod admission;
 mod api;
 mod broker_sources;
+mod dead_letters;
 mod dedup;
 mod delivery;
 mod durability;

@@ -107,6 +107,15 @@ async fn expire_project(project: &Project, bindings: &Bindings) -> Result<()> {
             break;
         }
     }
+    for _ in 0..ROUNDS_MAX {
+        let old: Vec<Old> = events.rows(&sql::expired_dead_letters(&project.uid, &cutoff)).await?;
+        let Some(last) = old.last().map(|last| last.id.clone()) else { break };
+        let bodies: Vec<String> = old.into_iter().filter_map(|old| old.body_key).collect();
+        if !bodies.is_empty() {
+            bindings.bodies()?.delete_multiple(bodies).await?;
+        }
+        events.run(&sql::expire_dead_letters(&project.uid, &last)).await?;
+    }
     if 0 < gone {
         log::info("expired", json!({"project_id": project.uid, "events": gone}));
     }

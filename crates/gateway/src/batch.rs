@@ -232,7 +232,7 @@ impl Message<'_> {
 
     /// What is kept of a message beside its bytes, among the dead letters.
     pub fn detail(&self) -> Value {
-        json!({"headers": self.headers, "key": self.key, "at": self.at})
+        json!({"headers": self.headers, "key": self.key, "at": self.at, "given_up": self.dead.is_some()})
     }
 }
 

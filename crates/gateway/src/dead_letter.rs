@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::batch::Message;
+use crate::batch::{DEAD_PAYLOAD_MAX_BYTES, Message};
+use crate::deliver::Delivery;
 use crate::time::rfc3339;
 use crate::wire::{Envelope, Meta, Text};
 
@@ -12,6 +13,25 @@ use crate::wire::{Envelope, Meta, Text};
 pub const BROKER: &str = "broker";
 pub const EVENT: &str = "event";
 pub const DELIVERY: &str = "delivery";
+
+pub const KINDS: &[&str] = &[BROKER, EVENT, DELIVERY];
+
+/// Which dead letters a list is of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub kind: Option<String>,
+    pub sources: Vec<String>,
+}
+
+impl Wanted {
+    pub fn has_deliveries(&self) -> bool {
+        self.kind.as_deref().is_none_or(|kind| kind == DELIVERY)
+    }
+
+    pub fn has_others(&self) -> bool {
+        self.kind.as_deref() != Some(DELIVERY)
+    }
+}
 
 /// Payloads up to this many bytes stand in the row; larger ones in R2.
 pub const INLINE_MAX_BYTES: usize = 100_000;
@@ -114,6 +134,15 @@ fn body_key(project_id: &str, id: &str) -> String {
     format!("dead/{project_id}/{id}")
 }
 
+/// A delivery that was given up, in a list.
+pub fn present_delivery(delivery: &Delivery) -> Value {
+    json!({
+        "uid": delivery.id, "kind": DELIVERY, "reason": delivery.description, "project_id": delivery.project_id,
+        "source_id": delivery.source_id, "event_id": delivery.event_id, "endpoint_id": delivery.endpoint_id,
+        "broker_message_id": "", "length": null, "created_at": rfc3339(delivery.updated_at),
+    })
+}
+
 /// A row of the table.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Stored {
@@ -138,6 +167,9 @@ struct Detail {
     headers: Vec<(String, String)>,
     key: Option<String>,
     at: Option<u64>,
+    /// The companion gave up on it, and may not have sent all of it.
+    #[serde(default)]
+    given_up: bool,
 }
 
 impl Stored {
@@ -155,8 +187,14 @@ impl Stored {
     /// The message of a broker, as it came. The headers hold what it had: it is the message's own, so credentials are shown
     /// to nobody who could not read the broker.
     pub fn message<'a>(&self, payload: &'a [u8]) -> Message<'a> {
-        let Detail { headers, key, at } = self.detail();
+        let Detail { headers, key, at, .. } = self.detail();
         Message { id: self.broker_message_id.clone(), headers, key, at, dead: None, payload }
+    }
+
+    /// Whether the bytes may be the beginning of the message only.
+    pub fn is_cut(&self) -> bool {
+        let length = self.length.unwrap_or_default();
+        DEAD_PAYLOAD_MAX_BYTES as u64 <= length && self.detail().given_up
     }
 
     /// The dead letter in a list.
@@ -175,7 +213,7 @@ impl Stored {
         let (payload, headers, key, at) = match &envelope {
             Some(envelope) => (envelope.inline_bytes(), envelope.meta.headers.clone(), None, None),
             None => {
-                let Detail { headers, key, at } = self.detail();
+                let Detail { headers, key, at, .. } = self.detail();
                 (payload, headers, key, at)
             }
         };

@@ -103,6 +103,10 @@ pub enum ProjectCall<'a> {
     ListMetaEvents,
     GetMetaEvent(&'a str),
     ResendMetaEvent(&'a str),
+    ListDeadLetters,
+    GetDeadLetter(&'a str),
+    ReplayDeadLetter(&'a str),
+    DeleteDeadLetter(&'a str),
 }
 
 /// Why there is no such call.
@@ -253,6 +257,10 @@ routes! {
 
     ["consumer-keys"] { GET => ListConsumerKeys, POST => CreateConsumerKey }
     ["consumer-keys", consumer_key_id] { DELETE => DeleteConsumerKey(consumer_key_id) }
+
+    ["dead-letters"] { GET => ListDeadLetters }
+    ["dead-letters", dead_letter_id] { GET => GetDeadLetter(dead_letter_id), DELETE => DeleteDeadLetter(dead_letter_id) }
+    ["dead-letters", dead_letter_id, "replay"] { POST => ReplayDeadLetter(dead_letter_id) }
 
     ["portal-links"] { GET => ListPortalLinks, POST => CreatePortalLink }
     ["portal-links", portal_link_id] { GET => GetPortalLink(portal_link_id), PUT => UpdatePortalLink(portal_link_id) }

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiError, Direction, PageQuery, Pagination};
+use crate::dead_letter::{KINDS, Wanted};
 use crate::ids;
 use crate::payload::query_value;
 use crate::time::parse_rfc3339;
@@ -129,6 +130,21 @@ impl Search {
     /// Reads `startDate`, `endDate`, `sort` and the page, and nothing else.
     pub fn of_dates(kind: Kind, query: &str) -> Result<Self, ApiError> {
         Self::of(kind, query)
+    }
+
+    /// Reads the query of a list of dead letters: `kind`, `sourceId` (which may be repeated), `startDate`, `endDate` and the
+    /// page. What it finds are the deliveries among them; of the others [`crate::dead_letter::Wanted`] says which.
+    pub fn dead_letters(query: &str) -> Result<(Self, Wanted), ApiError> {
+        let mut search = Self::of(Kind::Deliveries, query)?;
+        search.ascending = false;
+        search.only(&["Failure"]);
+        let wanted = Wanted { kind: value(query, "kind"), sources: values(query, "sourceId")? };
+        if wanted.kind.as_ref().is_some_and(|kind| !KINDS.contains(&kind.as_str())) {
+            let text = format!("kind:one of {}", KINDS.join(", "));
+            return Err(ApiError::bad_request(text));
+        }
+        search.any_of("t.source_id", &wanted.sources);
+        Ok((search, wanted))
     }
 
     fn of(kind: Kind, query: &str) -> Result<Self, ApiError> {

@@ -258,7 +258,7 @@ impl Caller<'_> {
         if source.is_disabled {
             return Err(ApiError::new(409, "the source is disabled").into());
         }
-        let verdicts = self.take_messages(project, &source, &batch.messages).await?;
+        let verdicts = self.take_messages(project, &source, &batch.messages, true).await?;
         if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Retry { .. })) {
             return Ok(Rejection::NotDurable.reply());
         }
@@ -292,25 +292,37 @@ impl Caller<'_> {
         Ok(source)
     }
 
-    /// Takes messages in, and says of each what became of it. What it says is durable.
+    /// Takes messages in, and says of each what became of it. What it says is durable, but that a message is a dead letter
+    /// only if `keeps`.
     pub(super) async fn take_messages(
         &self,
         project: &Project,
         source: &Source,
         messages: &[Message<'_>],
+        keeps: bool,
     ) -> Result<Vec<Verdict>, Refusal> {
         let now = now_ms();
         let mapping = source.pub_sub.as_ref().and_then(|pub_sub| pub_sub.mapping.as_ref());
+        let pushes: Vec<Result<Push, String>> = messages
+            .iter()
+            .map(|message| match &message.dead {
+                Some(reason) => Err(reason.clone()),
+                None => message.push(mapping),
+            })
+            .collect();
+        let types = pushes.iter().flatten().map(|push| push.event_type.as_str());
+        let schemas = self.schemas(project, types).await?;
         let mut urls: Vec<(Dynamic, Result<String, Late>)> = Vec::new();
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(messages.len());
-        for (message, id) in messages.iter().zip(ids::uids(now, messages.len(), &mut fill)) {
-            let made = match &message.dead {
-                Some(reason) => Err(Late::Dead(reason.clone())),
-                None => message.push(mapping).map_err(Late::Dead),
-            };
-            let made = match made {
+        let uids = ids::uids(now, messages.len(), &mut fill);
+        for ((message, push), id) in messages.iter().zip(pushes).zip(uids) {
+            let fits = push.and_then(|push| match schemas.check(&push) {
+                Ok(()) => Ok(push),
+                Err(error) => Err(error.message),
+            });
+            let made = match fits {
                 Ok(push) => self.resolved(project, push, &mut urls).await,
-                Err(late) => Err(late),
+                Err(reason) => Err(Late::Dead(reason)),
             };
             let made = made.and_then(|push| {
                 message.envelope(push, source, project, id, now).map_err(Late::Dead)
@@ -334,6 +346,9 @@ impl Caller<'_> {
                     ready.push(place);
                     envelopes.push(*envelope);
                     Verdict::Accepted { event_id }
+                }
+                Outcome::Dead(reason) if !keeps => {
+                    Verdict::DeadLetter { id: String::new(), reason }
                 }
                 Outcome::Dead(reason) => {
                     let id = chance::uid(now);

@@ -1,6 +1,7 @@
 //! The REST API: dialect in, one domain call, dialect out.
 
 mod consumer;
+mod dead_letters;
 mod endpoints;
 mod event_types;
 mod events;
@@ -351,6 +352,10 @@ impl Caller<'_> {
             C::ListMetaEvents => self.list_meta_events(&project).await?,
             C::GetMetaEvent(id) => self.get_meta_event(&project, id).await?,
             C::ResendMetaEvent(id) => self.resend_meta_event(&project, id).await?,
+            C::ListDeadLetters => self.list_dead_letters(&project).await?,
+            C::GetDeadLetter(id) => return self.get_dead_letter(&project, id).await,
+            C::ReplayDeadLetter(id) => self.replay_dead_letter(&project, id).await?,
+            C::DeleteDeadLetter(id) => self.delete_dead_letter(&project, id).await?,
         };
         Ok(reply(&answer))
     }

@@ -1,8 +1,11 @@
 //! Brokers: the keys and reports of companions, what a batch has to know, and dead letters.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Param, Statement, statement};
+use crate::api::Direction;
+use crate::dead_letter::Wanted;
+use crate::search::Search;
 
 // --- Control ---
 
@@ -156,37 +159,51 @@ pub fn delete_dead_letter(project_id: &str, id: &str) -> Statement {
     )
 }
 
-/// What a list of dead letters asks for: a range of ids, and whose they are.
-#[derive(Debug, Clone, Default)]
-pub struct DeadLetters<'a> {
-    pub low: &'a str,
-    pub high: &'a str,
-    pub source_id: Option<&'a str>,
-    pub kind: Option<&'a str>,
-}
-
-/// Dead letters without their payloads, the newest first unless `ascending`, at most `limit`.
+/// A page of dead letters and one more, without their payloads: those that are no deliveries. `end` is what
+/// [`super::scan_end`] found for the deliveries beside them.
 pub fn dead_letters(
+    search: &Search,
     project_id: &str,
-    wanted: &DeadLetters<'_>,
-    ascending: bool,
-    limit: usize,
+    wanted: &Wanted,
+    end: Option<&str>,
 ) -> Statement {
-    let mut params: Vec<Param> = vec![project_id.into(), wanted.low.into(), wanted.high.into()];
+    let mut params: Vec<Param> =
+        vec![project_id.into(), search.low.as_str().into(), search.high.as_str().into()];
     let mut condition = String::new();
-    for (column, value) in [("source_id", wanted.source_id), ("kind", wanted.kind)] {
+    let (on, until, order) = match search.page.direction {
+        Direction::Next => ("<=", ">", "DESC"),
+        Direction::Prev => (">", "<=", "ASC"),
+    };
+    let bounds = [(on, search.page.cursor.as_deref()), (until, end)];
+    let bounds = bounds.map(|(compare, value)| (format!("id {compare}"), value));
+    for (column, value) in bounds.into_iter().chain([("kind =".to_owned(), wanted.kind.as_deref())])
+    {
         if let Some(value) = value {
             params.push(value.into());
-            condition.push_str(&format!(" AND {column} = ?{}", params.len()));
+            condition.push_str(&format!(" AND {column} ?{}", params.len()));
         }
     }
-    let order = if ascending { "ASC" } else { "DESC" };
+    if !wanted.sources.is_empty() {
+        params.push(json!(wanted.sources).into());
+        let place = params.len();
+        condition.push_str(&format!(" AND source_id IN (SELECT value FROM json_each(?{place}))"));
+    }
+    let limit = search.page.limit();
     let sql = format!(
         "SELECT id, kind, reason, '' AS payload, 0 AS is_base64, at, project_id, source_id, event_id, broker_message_id, detail, \
          body_key, length FROM dead_letters WHERE project_id = ?1 AND id >= ?2 AND id <= ?3{condition} \
          ORDER BY id {order} LIMIT {limit}"
     );
     Statement { sql, params }
+}
+
+/// Takes a delivery that was given up off the list; a row comes back if it was there.
+pub fn discard_delivery(project_id: &str, id: &str, now_ms: u64) -> Statement {
+    statement(
+        "UPDATE deliveries SET status = 'Discarded', updated_at = ?3 WHERE project_id = ?1 AND id = ?2 AND status = 'Failure' \
+         RETURNING id",
+        [project_id.into(), id.into(), now_ms.into()],
+    )
 }
 
 /// The oldest dead letters of a project before an id: `id` and `body_key`.
@@ -206,8 +223,6 @@ pub fn expire_dead_letters(project_id: &str, last_id: &str) -> Statement {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::tests::{database, run};
     use super::*;
 
@@ -280,15 +295,19 @@ mod tests {
                 row("3", "q", "s")
             ])),
         );
-        let all = DeadLetters { low: "", high: "~", ..DeadLetters::default() };
-        let ids = |wanted: &DeadLetters<'_>, ascending| {
-            let rows = run(&db, &dead_letters("p", wanted, ascending, 10));
+        let until = |query: &str, end: Option<&str>| {
+            let (search, wanted) = Search::dead_letters(query).unwrap();
+            let rows = run(&db, &dead_letters(&search, "p", &wanted, end));
             rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(ids(&all, false), ["2", "1"]);
-        assert_eq!(ids(&all, true), ["1", "2"]);
-        assert_eq!(ids(&DeadLetters { source_id: Some("s"), ..all.clone() }, false), ["1"]);
-        assert_eq!(ids(&DeadLetters { kind: Some("event"), ..all.clone() }, false).len(), 0);
+        let ids = |query: &str| until(query, None);
+        assert_eq!(ids(""), ["2", "1"]);
+        assert_eq!(until("", Some("1")), ["2"]);
+        assert_eq!(ids("direction=prev&prev_page_cursor=1"), ["2"]);
+        assert_eq!(ids("next_page_cursor=1"), ["1"]);
+        assert_eq!(ids("sourceId=s&kind=broker"), ["1"]);
+        assert_eq!(ids("kind=event").len(), 0);
+        assert!(Search::dead_letters("kind=x").is_err());
         run(&db, &blame_dead_letter("p", "2", "still"));
         assert_eq!(run(&db, &dead_letter("p", "2"))[0]["reason"], "still");
         assert!(run(&db, &dead_letter("q", "2")).is_empty());
@@ -296,6 +315,6 @@ mod tests {
         assert_eq!(old, [json!({"id": "1", "body_key": null})]);
         run(&db, &expire_dead_letters("p", "1"));
         run(&db, &delete_dead_letter("p", "3"));
-        assert_eq!(ids(&all, false), ["2"]);
+        assert_eq!(ids(""), ["2"]);
     }
 }

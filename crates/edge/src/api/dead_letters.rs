@@ -1,0 +1,177 @@
+//! Dead letters: what was given up, and how to try it again.
+
+use inlet_gateway::batch::Verdict;
+use inlet_gateway::dead_letter::{EVENT, Stored, present_delivery};
+use inlet_gateway::search::Search;
+use inlet_gateway::wire::{Body, Envelope};
+
+use super::events::json_text;
+use super::*;
+use crate::ingest::make_all_durable;
+
+const MISSING: &str = "dead letter not found";
+
+impl Caller<'_> {
+    async fn dead_letter(&self, project: &Project, id: &str) -> Result<Option<Stored>, Refusal> {
+        Ok(self.bindings.events(project.shard)?.row(&sql::dead_letter(&project.uid, id)).await?)
+    }
+
+    /// A delivery that was given up.
+    async fn failed_delivery(&self, project: &Project, id: &str) -> Result<Delivery, Refusal> {
+        match self.delivery(project, id).await {
+            Ok(delivery) if delivery.status == "Failure" => Ok(delivery),
+            Ok(_) | Err(Refusal::Api(_)) => Err(ApiError::not_found(MISSING).into()),
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn dead_payload(&self, letter: &Stored) -> Result<Vec<u8>, Refusal> {
+        let Some(key) = &letter.body_key else { return Ok(letter.inline()) };
+        let gone = || ApiError::new(410, "the message is gone from the store");
+        let object = self.bindings.bodies()?.get(key).execute().await?.ok_or_else(gone)?;
+        Ok(object.body().ok_or_else(gone)?.bytes().await?)
+    }
+
+    /// Deliveries and all else, merged: both go by ids that begin with a time.
+    pub(super) async fn list_dead_letters(&self, project: &Project) -> Answered {
+        let (search, wanted) = Search::dead_letters(&self.query)?;
+        let events = self.bindings.events(project.shard)?;
+        let (mut end, mut found) = (None, Vec::<(String, Value)>::new());
+        if wanted.has_deliveries() {
+            end = self.scan_end(project, &search, search.scan_rows()).await?;
+            let page = sql::search(&search, &project.uid, end.as_deref(), &[]);
+            let deliveries: Vec<Delivery> = events.rows(&page).await?;
+            found.extend(deliveries.iter().map(|one| (one.id.clone(), present_delivery(one))));
+        }
+        if wanted.has_others() {
+            let page = sql::dead_letters(&search, &project.uid, &wanted, end.as_deref());
+            let letters: Vec<Stored> = events.rows(&page).await?;
+            found.extend(letters.into_iter().map(|one| (one.id.clone(), one.present())));
+        }
+        found.sort_by(|a, b| if search.goes_down() { b.0.cmp(&a.0) } else { a.0.cmp(&b.0) });
+        found.truncate(search.page.limit());
+        let ids: Vec<String> = found.iter().map(|(id, _)| id.clone()).collect();
+        // Who comes with a cursor comes from a page.
+        let has_before = search.page.cursor.is_some();
+        let (pagination, shown, is_turned) = search.pagination(&ids, end.as_deref(), has_before);
+        found.truncate(shown);
+        if is_turned {
+            found.reverse();
+        }
+        let content: Vec<Value> = found.into_iter().map(|(_, shown)| shown).collect();
+        let data = json!({"content": content, "pagination": pagination});
+        Ok(Answer::ok(200, "Dead letters fetched successfully", data))
+    }
+
+    pub(super) async fn get_dead_letter(
+        &self,
+        project: &Project,
+        id: &str,
+    ) -> Result<Reply, Refusal> {
+        let data = if let Some(letter) = self.dead_letter(project, id).await? {
+            letter.present_whole(&self.dead_payload(&letter).await?)
+        } else {
+            let delivery = self.failed_delivery(project, id).await?;
+            let events = self.bindings.events(project.shard)?;
+            let statement = sql::event(&project.uid, &delivery.event_id);
+            let event: Option<StoredEvent> = events.row(&statement).await?;
+            let event = match event {
+                None => "null".to_owned(),
+                Some(event) => {
+                    let found =
+                        dispatch::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
+                    let body = found.as_ref().map_or(&b""[..], |(body, _)| body);
+                    event.present(body, None)
+                }
+            };
+            let shown = present_delivery(&delivery).to_string();
+            let open = shown.strip_suffix('}').unwrap_or(&shown);
+            format!("{open},\"event\":{event}}}")
+        };
+        Ok(json_text(format!(
+            "{{\"status\":true,\"message\":\"Dead letter fetched successfully\",\"data\":{data}}}"
+        )))
+    }
+
+    /// Tries a dead letter again, through the door that it came to. Once it is through, it is no dead letter any more.
+    pub(super) async fn replay_dead_letter(&self, project: &Project, id: &str) -> Answered {
+        let done = |event_id: &str, is_duplicate: bool| {
+            let data = json!({"event_id": event_id, "is_duplicate_event": is_duplicate});
+            Ok(Answer::ok(200, "Dead letter replayed successfully", data))
+        };
+        let Some(letter) = self.dead_letter(project, id).await? else {
+            let delivery = self.failed_delivery(project, id).await?;
+            self.resend_delivery(project, id).await?;
+            return done(&delivery.event_id, false);
+        };
+        let payload = self.dead_payload(&letter).await?;
+        if letter.kind == EVENT {
+            let envelope = Envelope::decode(&payload).map_err(|error| {
+                ApiError::new(422, format!("this event cannot be read: {error}"))
+            })?;
+            let event_id = envelope.meta.event_id.clone();
+            let durable = make_all_durable(vec![envelope], self.bindings, self.context).await;
+            if let Some(Err(rejection)) = durable.into_iter().next() {
+                return Err(ApiError::new(503, rejection.to_string()).into());
+            }
+            self.forget_letter(project, &letter).await?;
+            return done(&event_id, false);
+        }
+        if letter.is_cut() {
+            let text = "the companion kept only the beginning of this message, so it cannot be replayed: publish it again";
+            return Err(ApiError::new(422, text).into());
+        }
+        let source: Source = self
+            .doc(
+                &sql::source(&project.uid, &letter.source_id),
+                "the source of this dead letter is gone",
+            )
+            .await?;
+        let messages = [letter.message(&payload)];
+        let verdicts = self.take_messages(project, &source, &messages, false).await?;
+        match verdicts.into_iter().next() {
+            Some(Verdict::Accepted { event_id }) => {
+                self.forget_letter(project, &letter).await?;
+                done(&event_id, false)
+            }
+            Some(Verdict::Duplicate { event_id }) => {
+                self.forget_letter(project, &letter).await?;
+                done(&event_id, true)
+            }
+            Some(Verdict::DeadLetter { reason, .. }) => {
+                let statement = sql::blame_dead_letter(&project.uid, &letter.id, &reason);
+                self.bindings.events(project.shard)?.run(&statement).await?;
+                Err(ApiError::new(422, reason).into())
+            }
+            Some(Verdict::Retry { reason }) => Err(ApiError::new(503, reason).into()),
+            None => Err(ApiError::new(500, "nothing became of the message").into()),
+        }
+    }
+
+    /// The row goes first: what is left in R2 harms nobody, and what a row names has to be there.
+    async fn forget_letter(&self, project: &Project, letter: &Stored) -> Result<(), Refusal> {
+        let statement = sql::delete_dead_letter(&project.uid, &letter.id);
+        self.bindings.events(project.shard)?.run(&statement).await?;
+        if let Some(key) = &letter.body_key {
+            self.bindings.bodies()?.delete(key).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn delete_dead_letter(&self, project: &Project, id: &str) -> Answered {
+        if let Some(letter) = self.dead_letter(project, id).await? {
+            self.forget_letter(project, &letter).await?;
+            // An event that was never stored leaves its body behind.
+            let envelope = (letter.kind == EVENT).then(|| Envelope::decode(&letter.inline()).ok());
+            if let Some(Envelope { body: Body::Stored { key, .. }, .. }) = envelope.flatten() {
+                self.bindings.bodies()?.delete(key).await?;
+            }
+        } else {
+            let statement = sql::discard_delivery(&project.uid, id, now_ms());
+            let discarded: Option<ListId> =
+                self.bindings.events(project.shard)?.row(&statement).await?;
+            discarded.ok_or_else(|| ApiError::not_found(MISSING))?;
+        }
+        Ok(Answer::ok(200, "Dead letter deleted successfully", Value::Null))
+    }
+}

@@ -1,0 +1,241 @@
+//! Dead letters in the API: messages of brokers, events that could not be routed, deliveries that were given up.
+
+use inlet_tests::{Answer, BrokerMessage, Endpoint, Project, poll_until};
+use serde_json::{Value, json};
+
+use crate::{gateway, in_both_modes};
+
+fn broker_source(project: &Project<'_>) -> Value {
+    project.source(
+        json!({"name": "orders", "type": "pub_sub", "pub_sub": {"type": "sqs", "workers": 1,
+        "sqs": {"queue_name": "q", "default_region": "r"}}}),
+    )
+}
+
+fn uid(value: &Value) -> String {
+    value["uid"].as_str().expect("a uid").to_owned()
+}
+
+/// Hands messages in that are no events, and answers their dead letters.
+#[track_caller]
+fn poisoned(project: &Project<'_>, source: &Value, messages: &[BrokerMessage]) -> Vec<String> {
+    let verdicts = project.companion().verdicts(&uid(source), messages);
+    let id = |verdict: &Value| {
+        assert_eq!(verdict["status"], "dead_letter", "{verdict}");
+        verdict["dead_letter_id"].as_str().unwrap().to_owned()
+    };
+    verdicts.iter().map(id).collect()
+}
+
+#[track_caller]
+fn replay(project: &Project<'_>, id: &str) -> inlet_tests::Reply {
+    project.post(&format!("/dead-letters/{id}/replay"), &json!({}))
+}
+
+#[test]
+fn a_message_is_shown_with_its_reason_and_as_it_was() {
+    let project = gateway().project();
+    let source = broker_source(&project);
+    let bytes = vec![0, 159, 146, 150];
+    let json = r#"{ "endpoint_id":"nobody", "event_type":"t", "data": 1.10 }"#;
+    let large = "x".repeat(300_000);
+    let ids = poisoned(
+        &project,
+        &source,
+        &[
+            BrokerMessage::new("m-1", json)
+                .header("Trace", "1")
+                .header("trace", "2")
+                .with("key", json!("customer"))
+                .with("at", json!(1_764_190_000_000_u64)),
+            BrokerMessage::new("m-2", bytes.clone()),
+            BrokerMessage::new("m-3", large.as_str()),
+        ],
+    );
+    let get = |id: &str| project.get(&format!("/dead-letters/{id}")).expect(200);
+    let first = get(&ids[0]);
+    assert!(first.text().contains(&format!("\"data\":{json}")), "{}", first.text());
+    let shown = first.data();
+    assert_eq!(shown["reason"], "endpoint not found: nobody");
+    assert_eq!(shown["kind"], "broker");
+    assert_eq!(shown["source_id"], source["uid"]);
+    assert_eq!(shown["broker_message_id"], "m-1");
+    assert_eq!(shown["headers"], json!([["Trace", "1"], ["trace", "2"]]));
+    assert_eq!((&shown["key"], &shown["length"]), (&json!("customer"), &json!(json.len())));
+    assert_eq!(shown["published_at"], "2025-11-26T20:46:40.000Z");
+    let second = get(&ids[1]).data();
+    assert_eq!(
+        (&second["raw"], &second["raw_is_base64"]),
+        (&json!(inlet_tests::base64(&bytes)), &json!(true))
+    );
+    assert_eq!(second["data"], Value::Null);
+    assert_eq!(get(&ids[2]).data()["raw"], large);
+
+    let other = gateway().project();
+    other.get(&format!("/dead-letters/{}", ids[0])).expect(404);
+    other.delete(&format!("/dead-letters/{}", ids[0])).expect(404);
+    replay(&other, &ids[0]).expect(404);
+
+    let has_body = || gateway().stored_bodies().iter().any(|key| key.contains(&ids[2]));
+    assert!(has_body());
+    project.delete(&format!("/dead-letters/{}", ids[2])).expect(200);
+    assert!(!has_body());
+    project.get(&format!("/dead-letters/{}", ids[2])).expect(404);
+    project.delete(&format!("/dead-letters/{}", ids[2])).expect(404);
+    assert_eq!(project.list("/dead-letters").len(), 2);
+}
+
+#[test]
+fn a_message_is_replayed_once_its_cause_is_mended() {
+    in_both_modes(|gateway| {
+        let project = gateway.project();
+        let source = broker_source(&project);
+        let server = Endpoint::ok();
+        let message =
+            BrokerMessage::new("m-1", r#"{"owner_id":"later","event_type":"t","data":{"n":1}}"#)
+                .header("x-convoy-message-type", "fanout");
+        let mut nameless = message.clone();
+        nameless.head.as_object_mut().unwrap().remove("id");
+        let ids = poisoned(&project, &source, &[message, nameless]);
+        for id in &ids {
+            let refused = replay(&project, id).expect(422);
+            assert_eq!(refused.message(), "no endpoint has the owner later");
+        }
+        assert_eq!(project.list("/dead-letters").len(), 2, "a replay that fails makes none more");
+
+        project.endpoint(json!({"name": "e", "url": server.url("/hook"), "owner_id": "later"}));
+        for id in &ids {
+            let event = replay(&project, id).expect(200).data();
+            project.wait_for_delivery(event["event_id"].as_str().unwrap(), "Success");
+        }
+        assert_eq!(server.received()[0].text(), r#"{"n":1}"#);
+        assert!(project.list("/dead-letters").is_empty());
+        replay(&project, &ids[0]).expect(404);
+    });
+}
+
+#[test]
+fn what_the_companion_cut_is_not_replayed() {
+    let project = gateway().project();
+    let mut source = json!({"name": "raw", "type": "pub_sub", "pub_sub": {"type": "sqs", "workers": 1,
+        "sqs": {"queue_name": "q", "default_region": "r"}, "mapping": {"mode": "raw", "event_type": "t"}}});
+    source = project.source(source);
+    let given_up = |id: &str, size: usize| {
+        BrokerMessage::new(id, vec![b'x'; size]).with("dead", json!("too large"))
+    };
+    let ids = poisoned(&project, &source, &[given_up("a", 65_536), given_up("b", 10)]);
+    let message = replay(&project, &ids[0]).expect(422).message();
+    assert!(message.contains("only the beginning"), "{message}");
+    let event = replay(&project, &ids[1]).expect(200).data();
+    project.wait_for_event(event["event_id"].as_str().unwrap());
+}
+
+#[test]
+fn deliveries_that_were_given_up_stand_among_the_others() {
+    let project = gateway()
+        .project_with(json!({"strategy": {"type": "linear", "duration": 1, "retry_count": 1}}));
+    let server = Endpoint::answering(&[Answer::status(410)]);
+    let source = broker_source(&project);
+    project.route(&project.open_source(), &server);
+    let http = project.open_source();
+    project.route(&http, &server);
+    let mut deliveries = Vec::new();
+    for _ in 0..2 {
+        let reply = project.ingest(&http, b"{}").expect(200);
+        let event = reply.header("inlet-event-id").unwrap().to_owned();
+        deliveries.push((uid(&project.wait_for_delivery(&event, "Failure")), event));
+    }
+    let poison: Vec<BrokerMessage> =
+        (0..3).map(|n| BrokerMessage::new(&format!("m-{n}"), "poison")).collect();
+    let letters = poisoned(&project, &source, &poison);
+
+    let all = project.list("/dead-letters");
+    let mut ids: Vec<String> = all.iter().map(uid).collect();
+    assert_eq!(ids.len(), 5);
+    assert!(ids.is_sorted_by(|a, b| a >= b), "newest first");
+    let (delivery, event) = deliveries[0].clone();
+    let one = all.iter().find(|one| uid(one) == delivery).unwrap();
+    assert_eq!((&one["kind"], &one["event_id"]), (&json!("delivery"), &json!(event)));
+    assert!(!one["reason"].as_str().unwrap().is_empty());
+    let whole = project.get(&format!("/dead-letters/{delivery}")).expect(200).data();
+    assert_eq!(whole["event"]["uid"], json!(event));
+
+    // Page by page, and back.
+    let mut paged = Vec::new();
+    let mut path = "/dead-letters?perPage=2".to_owned();
+    loop {
+        let page = project.get(&path).expect(200).data();
+        paged.extend(page["content"].as_array().unwrap().iter().map(uid));
+        if page["pagination"]["has_next_page"] == false {
+            break;
+        }
+        let next = page["pagination"]["next_page_cursor"].as_str().unwrap();
+        path = format!("/dead-letters?perPage=2&next_page_cursor={next}");
+    }
+    assert_eq!(paged, ids);
+    let back = project
+        .list(&format!("/dead-letters?perPage=2&direction=prev&prev_page_cursor={}", ids[4]));
+    assert_eq!(back.iter().map(uid).collect::<Vec<_>>(), ids[2..4]);
+
+    assert_eq!(project.list("/dead-letters?kind=delivery").len(), 2);
+    assert_eq!(project.list("/dead-letters?kind=broker").len(), 3);
+    assert_eq!(project.list(&format!("/dead-letters?sourceId={}", uid(&http))).len(), 2);
+    assert_eq!(project.list(&format!("/dead-letters?sourceId={}", uid(&source))).len(), 3);
+    assert_eq!(project.list("/dead-letters?endDate=2020-01-01T00:00:00Z").len(), 0);
+    project.get("/dead-letters?kind=other").expect(400);
+
+    // Replay is a resend; deleting takes it off the list and leaves the delivery to be seen.
+    server.answer(&[Answer::ok()]);
+    replay(&project, &delivery).expect(200);
+    project.wait_for_delivery(&event, "Success");
+    project.delete(&format!("/dead-letters/{}", deliveries[1].0)).expect(200);
+    let discarded =
+        project.get(&format!("/eventdeliveries/{}", deliveries[1].0)).expect(200).data();
+    assert_eq!(discarded["status"], "Discarded");
+    ids = project.list("/dead-letters").iter().map(uid).collect();
+    assert_eq!(ids.len(), letters.len());
+    project.get(&format!("/dead-letters/{delivery}")).expect(404);
+}
+
+#[test]
+fn an_event_that_could_not_be_routed_is_replayed() {
+    let gateway = inlet_tests::Gateway::builder().durability("queue").start();
+    let project = gateway.project();
+    let server = Endpoint::ok();
+    let source = project.open_source();
+    project.route(&source, &server);
+    // A fault in what the event holds, as the database would say it.
+    let trigger = "CREATE TRIGGER poison BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'SQLITE_CONSTRAINT: poison'); END";
+    gateway.sql("EVENTS_0", trigger, &[]);
+    let reply = project.ingest(&source, br#"{"n":1}"#).expect(200);
+    let event = reply.header("inlet-event-id").unwrap().to_owned();
+    let letter = poll_until("the dead letter", || project.list("/dead-letters").into_iter().next());
+    assert_eq!((&letter["kind"], &letter["event_id"]), (&json!("event"), &json!(event)));
+    let whole = project.get(&format!("/dead-letters/{}", uid(&letter))).expect(200).data();
+    assert_eq!(whole["raw"], r#"{"n":1}"#);
+    gateway.sql("EVENTS_0", "DROP TRIGGER poison", &[]);
+    assert_eq!(replay(&project, &uid(&letter)).expect(200).data()["event_id"], json!(event));
+    project.wait_for_delivery(&event, "Success");
+    assert!(project.list("/dead-letters").is_empty());
+}
+
+#[test]
+fn dead_letters_go_with_age() {
+    let project = gateway().project_with(json!({"retention_policy": {"days": 1}}));
+    let source = broker_source(&project);
+    let large = "x".repeat(300_000);
+    let ids = poisoned(
+        &project,
+        &source,
+        &[BrokerMessage::new("old", large.as_str()), BrokerMessage::new("new", "poison")],
+    );
+    let body = gateway().stored_bodies().into_iter().find(|key| key.contains(&ids[0])).unwrap();
+    let sql = "UPDATE dead_letters SET id = '0' || substr(id, 2, 3) || '0' || substr(id, 6) WHERE id = ?1";
+    gateway().sql("EVENTS_0", sql, &[json!(ids[0])]);
+    poll_until("the old one is gone", || {
+        gateway().cron();
+        (project.list("/dead-letters").len() == 1).then_some(())
+    });
+    assert_eq!(uid(&project.list("/dead-letters")[0]), ids[1]);
+    assert!(!gateway().stored_bodies().contains(&body));
+}
