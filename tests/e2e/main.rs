@@ -16,6 +16,7 @@ mod broker_sources;
 mod dead_letters;
 mod dedup;
 mod delivery;
+mod document;
 mod durability;
 mod endpoints;
 mod event_types;

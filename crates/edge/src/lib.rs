@@ -41,6 +41,8 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
         }
         Ok(Call::GetProvider { name }) => api::providers("", Some(name)),
         Ok(Call::Health) => api::health(&bindings),
+        Ok(Call::Document) => api::document(&request),
+        Ok(Call::Docs) => api::page(&request),
         Ok(Call::Consumer(call)) => api::serve_consumer(request, call, &bindings, &context).await,
         Ok(call) => api::serve(request, call, &bindings, &context).await,
         Err(NoCall::Path) => api::no_call(None),

@@ -7,6 +7,8 @@ pub mod batch;
 pub mod consumer;
 pub mod dead_letter;
 pub mod deliver;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod document;
 pub mod endpoint;
 pub mod event;
 pub mod event_type;
@@ -23,6 +25,8 @@ pub mod pub_sub;
 pub mod push;
 pub mod rejection;
 pub mod reply;
+pub mod resend;
+pub mod resource;
 pub mod retry;
 pub mod route;
 pub mod routes;

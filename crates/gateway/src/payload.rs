@@ -66,6 +66,8 @@ pub fn scalar(value: &Value) -> Option<String> {
 
 /// The first value of `name` in a query string (without `?`).
 pub fn query_value(query: &str, name: &str) -> Option<String> {
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::document::note_parameter(name);
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }

@@ -120,8 +120,8 @@ pub struct Push {
     pub idempotency_key: Option<String>,
 }
 
-/// All fields of a payload but `data`.
-struct Rest {
+/// All fields of a payload but `data`, and `kind` in a batch.
+pub(crate) struct PushInput {
     endpoint_id: String,
     owner_id: String,
     app_id: String,
@@ -133,7 +133,7 @@ struct Rest {
     idempotency_key: Option<String>,
 }
 
-impl FromFields for Rest {
+impl FromFields for PushInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
         let mut text =
             |name| Ok::<_, ApiError>(fields.text(name)?.unwrap_or_default().trim().to_owned());
@@ -176,7 +176,7 @@ impl Push {
                 .map_err(|error| ApiError::bad_request(format!("{name}:{error}")))?;
             rest.insert(name, value);
         }
-        let rest = Rest::from_fields(Fields::of(String::new(), Value::Object(rest))?)?;
+        let rest = PushInput::from_fields(Fields::of(String::new(), Value::Object(rest))?)?;
 
         let mut faults = Faults::default();
         let data = data.map(|data| data.get().as_bytes().to_vec());

@@ -6,6 +6,10 @@ use crate::push::Kind;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call<'a> {
     Health,
+    /// The document of the API.
+    Document,
+    /// The same for people.
+    Docs,
     /// A provider hands in a request; the method is decided by the source.
     Ingest {
         mask: &'a str,
@@ -190,6 +194,8 @@ routes! {
 
     ["ingest", mask_id] { any => Ingest { mask: mask_id } }
     ["healthz"] { GET => Health, HEAD => Health }
+    ["openapi.json"] { GET => Document }
+    ["docs"] { GET => Docs }
     ["api", "v1", "providers"] { GET => ListProviders }
     ["api", "v1", "providers", provider] { GET => GetProvider { name: provider } }
     ["api", "v1", "projects"] { GET => ListProjects, POST => CreateProject }

@@ -292,6 +292,8 @@ fn value(query: &str, name: &str) -> Option<String> {
 }
 
 fn values(query: &str, name: &str) -> Result<Vec<String>, ApiError> {
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::document::note_parameter(name);
     let pairs = url::form_urlencoded::parse(query.as_bytes());
     let found: Vec<String> = pairs
         .filter(|(key, value)| {

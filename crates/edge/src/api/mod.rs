@@ -2,6 +2,7 @@
 
 mod consumer;
 mod dead_letters;
+mod docs;
 mod endpoints;
 mod event_types;
 mod events;
@@ -15,13 +16,13 @@ mod subscriptions;
 mod transforms;
 
 pub(crate) use consumer::{forget as forget_consumers, serve as serve_consumer};
+pub(crate) use docs::{document, page};
 pub(crate) use sources::{capture, note_handshake};
 
 use inlet_gateway::api::{self, Answer, ApiError, Direction, Page, PageQuery};
 use inlet_gateway::deliver::{Attempt, Delivery};
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
-use inlet_gateway::fields::{Fields, FromFields};
 use inlet_gateway::payload::query_value;
 use inlet_gateway::portal::{Owner, Scope, is_token, token_of_query, unauthorized};
 use inlet_gateway::project::{BODY_MAX_BYTES_LIMIT, NewApiKey, Project};

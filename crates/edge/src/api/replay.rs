@@ -1,6 +1,7 @@
 //! Delivering again: one event or delivery, or thousands.
 
 use inlet_gateway::endpoint::Status as EndpointStatus;
+use inlet_gateway::resend::ResendInput;
 use inlet_gateway::route::{Bell, bells, replay, scheduled};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
 use inlet_gateway::wire::Meta;
@@ -17,24 +18,8 @@ const AGAIN_MAX: usize = 10_000;
 const AGAIN_TOGETHER: usize = 200;
 /// Rows that one call looks at for them.
 const AGAIN_SCAN_ROWS: u64 = 20 * SCAN_ROWS;
-/// Ids in one `forceresend`.
-const IDS_MAX: usize = 1_000;
 /// What may be retried.
 const OVER: &[&str] = &["Failure", "Discarded"];
-
-struct Ids(Vec<String>);
-
-impl FromFields for Ids {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        let ids = fields.texts("ids")?.unwrap_or_default();
-        if ids.is_empty() || IDS_MAX < ids.len() {
-            return Err(ApiError::bad_request(format!(
-                "Request is invalid: ids holds from 1 to {IDS_MAX} ids of deliveries"
-            )));
-        }
-        Ok(Self(ids))
-    }
-}
 
 impl Caller<'_> {
     pub(super) async fn replay_event(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
@@ -191,7 +176,7 @@ impl Caller<'_> {
     }
 
     pub(super) async fn force_resend(&self, project: &Project) -> Answered {
-        let Ids(mut ids) = api::parse(&self.body)?;
+        let ResendInput { mut ids } = api::parse(&self.body)?;
         ids.sort();
         ids.dedup();
         let statement = sql::deliveries_by_id(&project.uid, json!(ids), "Success");

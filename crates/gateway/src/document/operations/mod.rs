@@ -1,0 +1,520 @@
+//! Every call, as the document has it. A new route needs an entry here: a test says which ones are missing.
+
+mod event_types;
+mod portal;
+
+use serde_json::{Value, json};
+
+use super::samples::{self, EVENT};
+use super::{Access, Data, Operation, Parameter, parameter};
+use crate::endpoint::{EndpointInput, ExpireInput};
+use crate::project::ProjectInput;
+use crate::push::{Kind, Push, PushInput};
+use crate::resend::ResendInput;
+use crate::source::{ArmInput, SourceInput};
+use crate::subscription::SubscriptionInput;
+
+const PER_PAGE: Parameter = Parameter {
+    name: "perPage",
+    about: "Items of a page. More than 1000 are 1000, and what is no number is 20.",
+    schema: r#"{"type":"integer","minimum":1,"maximum":1000,"default":20}"#,
+};
+const DIRECTION: Parameter = Parameter {
+    name: "direction",
+    about: "`prev` goes back, from `prev_page_cursor`.",
+    schema: r#"{"type":"string","enum":["next","prev"],"default":"next"}"#,
+};
+
+/// What every paged list takes.
+fn paging() -> [Parameter; 4] {
+    [
+        PER_PAGE,
+        DIRECTION,
+        parameter("next_page_cursor", "As the page before gave it."),
+        parameter("prev_page_cursor", "As the page after gave it; with `direction=prev`."),
+    ]
+}
+
+/// A parameter that may be repeated: each value is one that will do.
+fn several(name: &'static str, about: &'static str) -> Parameter {
+    let schema = r#"{"type":"array","items":{"type":"string"},"maxItems":100}"#;
+    Parameter { name, about, schema }
+}
+
+fn dates() -> [Parameter; 3] {
+    [
+        parameter("startDate", "`2026-11-26T12:00:00` (UTC), or RFC 3339."),
+        parameter("endDate", "The same; the whole of its second is meant."),
+        Parameter {
+            name: "sort",
+            about: "`ASC`: oldest first.",
+            schema: r#"{"type":"string","enum":["ASC","DESC"],"default":"DESC"}"#,
+        },
+    ]
+}
+
+fn of_events() -> Vec<Parameter> {
+    let mut all = vec![
+        several("sourceId", "Events of these sources."),
+        several("endpointId", "Events with a delivery to one of these endpoints."),
+        several("eventType", "Events of these types."),
+        several("status", "Events of these states."),
+        parameter("idempotencyKey", "The event with this key."),
+        parameter("brokerMessageId", "The event that a broker's message of this id became."),
+        parameter("ownerId", "Events for this owner, or for one of its endpoints."),
+    ];
+    all.extend(dates());
+    all.extend(paging());
+    all
+}
+
+fn of_payloads() -> [Parameter; 3] {
+    [
+        parameter("query", "Text that the payload holds; at most 256 characters."),
+        parameter("q", "The same."),
+        parameter(
+            "body",
+            "A JSON object: fields that the payload has to hold, with just these values.",
+        ),
+    ]
+}
+
+fn of_deliveries() -> Vec<Parameter> {
+    let mut all = vec![
+        parameter("eventId", "Deliveries of this event."),
+        several("subscriptionId", "Deliveries for these subscriptions."),
+        several("endpointId", "Deliveries to these endpoints."),
+        several("eventType", "Deliveries of events of these types."),
+        Parameter {
+            name: "status",
+            about: "Deliveries of these states.",
+            schema: r#"{"type":"array","items":{"type":"string","enum":["Scheduled","Processing","Discarded","Failure","Success","Retry"]}}"#,
+        },
+        parameter("idempotencyKey", "Deliveries of the event with this key."),
+        parameter("brokerMessageId", "Deliveries of the event that this message became."),
+    ];
+    all.extend(dates());
+    all.extend(paging());
+    all
+}
+
+const BAD_QUERY: &str = "A parameter cannot be read. The message says which.";
+
+fn open(method: &'static str, path: &str, id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(method, path, id, summary)
+}
+
+fn in_project(
+    method: &'static str,
+    path: &str,
+    id: &'static str,
+    summary: &'static str,
+) -> Operation {
+    Operation::new(method, &format!("/api/v1/projects/{{projectID}}{path}"), id, summary)
+        .access(Access::Project)
+}
+
+fn tagged(tag: &'static str, operations: Vec<Operation>) -> impl Iterator<Item = Operation> {
+    operations.into_iter().map(move |operation| Operation { tag, ..operation })
+}
+
+/// All operations, in the order of the document.
+pub fn all() -> Vec<Operation> {
+    let mut all: Vec<Operation> = Vec::new();
+    all.extend(tagged("Projects", projects()));
+    all.extend(tagged("Sources", sources()));
+    all.extend(tagged("Endpoints", endpoints()));
+    all.extend(tagged("Subscriptions", subscriptions()));
+    all.extend(tagged("Event types", event_types::event_types()));
+    all.extend(tagged("Events", events()));
+    all.extend(tagged("Deliveries", deliveries()));
+    all.extend(tagged("Portal", portal::portal()));
+    all.extend(tagged("Providers", providers()));
+    all.extend(tagged("Gateway", gateway()));
+    all
+}
+
+fn projects() -> Vec<Operation> {
+    use Data::{List, One};
+    vec![
+        open("GET", "/api/v1/projects", "listProjects", "List projects")
+            .access(Access::Project)
+            .about("All of them with `ROOT_KEY`, its own with a project's key.")
+            .shows(200, "Projects fetched successfully", List("Project")),
+        open("POST", "/api/v1/projects", "createProject", "Create a project")
+            .access(Access::Root)
+            .reads::<ProjectInput>(samples::PROJECT_BODY)
+            .required(&["name", "type"])
+            .shows(201, "Project created successfully", One("CreatedProject")),
+        in_project("GET", "", "getProject", "Get a project").shows(
+            200,
+            "Project fetched successfully",
+            One("Project"),
+        ),
+        in_project("PUT", "", "updateProject", "Change a project")
+            .reads::<ProjectInput>(
+                r#"{"config":{"strategy":{"type":"linear","duration":60,"retry_count":5}}}"#,
+            )
+            .shows(202, "Project updated successfully", One("Project")),
+    ]
+}
+
+fn sources() -> Vec<Operation> {
+    use Data::{List, Nothing, One, Page};
+    vec![
+        in_project("GET", "/sources", "listSources", "List sources")
+            .query(&[
+                parameter("type", "Sources of this type."),
+                parameter("provider", "Sources of this provider."),
+                parameter("q", "Part of the name."),
+            ])
+            .query(&paging())
+            .shows(200, "Sources fetched successfully", Page("Source")),
+        in_project("POST", "/sources", "createSource", "Create a source")
+            .reads::<SourceInput>(samples::GITHUB_BODY)
+            .or("own", samples::HMAC_BODY)
+            .required(&["name", "type"])
+            .shows(201, "Source created successfully", One("Source")),
+        event_types::trial(
+            "/sources/test_function",
+            "testSourceFunction",
+            r#"{"type":"body","function":"function transform(x) { return {event_type: x.type, data: x} }","payload":{"type":"invoice.paid"}}"#,
+        ),
+        in_project("GET", "/sources/{sourceID}", "getSource", "Get a source")
+            .shows(200, "Source fetched successfully", One("Source")),
+        in_project("PUT", "/sources/{sourceID}", "updateSource", "Change a source")
+            .about("`name` and `type` are always replaced, the rest where it is given. A change is seen everywhere within 100 seconds.")
+            .reads::<SourceInput>(r#"{"name":"github","type":"http","is_disabled":true}"#)
+            .required(&["name", "type"])
+            .shows(202, "Source updated successfully", One("Source")),
+        in_project("DELETE", "/sources/{sourceID}", "deleteSource", "Delete a source")
+            .about("Its subscriptions go with it.")
+            .shows(200, "Source deleted successfully", Nothing),
+        in_project("POST", "/sources/{sourceID}/arm", "armSource", "Take a secret from the provider")
+            .about("For a provider that hands over its secret in a first request: it is taken for some time, and only while there is none.")
+            .reads::<ArmInput>(r#"{"seconds":600}"#)
+            .shows(200, "Source armed successfully", One("Source")),
+        in_project("GET", "/sources/{sourceID}/rejections", "listRejections", "List refused requests")
+            .about("At most one in five seconds is kept, with what explains it.")
+            .shows(200, "Rejected requests fetched successfully", List("Rejection")),
+    ]
+}
+
+fn endpoints() -> Vec<Operation> {
+    use Data::{Nothing, One, Page};
+    vec![
+        in_project("GET", "/endpoints", "listEndpoints", "List endpoints")
+            .query(&[
+                parameter("ownerId", "Endpoints of this owner."),
+                parameter("q", "Part of the name."),
+            ])
+            .query(&paging())
+            .shows(200, "Endpoints fetched successfully", Page("Endpoint")),
+        in_project("POST", "/endpoints", "createEndpoint", "Create an endpoint")
+            .reads::<EndpointInput>(samples::ENDPOINT_BODY)
+            .required(&["name", "url"])
+            .shows(201, "Endpoint created successfully", One("Endpoint")),
+        in_project("GET", "/endpoints/{endpointID}", "getEndpoint", "Get an endpoint").shows(
+            200,
+            "Endpoint fetched successfully",
+            One("Endpoint"),
+        ),
+        in_project("PUT", "/endpoints/{endpointID}", "updateEndpoint", "Change an endpoint")
+            .about("What is left out stays.")
+            .reads::<EndpointInput>(r#"{"name":"billing","http_timeout":30}"#)
+            .shows(202, "Endpoint updated successfully", One("Endpoint")),
+        in_project("DELETE", "/endpoints/{endpointID}", "deleteEndpoint", "Delete an endpoint")
+            .about("Its subscriptions go with it.")
+            .shows(200, "Endpoint deleted successfully", Nothing),
+        in_project("PUT", "/endpoints/{endpointID}/pause", "pauseEndpoint", "Pause, or go on")
+            .fails(400, "The endpoint is inactive.")
+            .shows(202, "endpoint status updated successfully", One("Endpoint")),
+        in_project(
+            "POST",
+            "/endpoints/{endpointID}/activate",
+            "activateEndpoint",
+            "Activate an endpoint",
+        )
+        .fails(400, "The endpoint is active.")
+        .shows(202, "endpoint status successfully activated", One("Endpoint")),
+        in_project(
+            "PUT",
+            "/endpoints/{endpointID}/expire_secret",
+            "expireSecret",
+            "Exchange the secret",
+        )
+        .about(
+            "Adds a secret, shown this once; those before it go on signing for `expiration` hours.",
+        )
+        .reads::<ExpireInput>(r#"{"expiration":24}"#)
+        .shows(200, "endpoint secret expired successfully", One("Endpoint")),
+    ]
+}
+
+fn subscriptions() -> Vec<Operation> {
+    use Data::{Nothing, One, Page};
+    vec![
+        in_project("GET", "/subscriptions", "listSubscriptions", "List subscriptions")
+            .query(&[
+                parameter("endpointId", "Those of this endpoint."),
+                parameter("sourceId", "Those of this source."),
+                parameter("name", "Part of the name."),
+            ])
+            .query(&paging())
+            .shows(200, "Subscriptions fetched successfully", Page("Subscription")),
+        in_project("POST", "/subscriptions", "createSubscription", "Create a subscription")
+            .reads::<SubscriptionInput>(samples::SUBSCRIPTION_BODY)
+            .required(&["name", "endpoint_id"])
+            .shows(201, "Subscription created successfully", One("Subscription")),
+        event_types::trial(
+            "/subscriptions/test_function",
+            "testSubscriptionFunction",
+            r#"{"function":"function transform(x) { return {text: x.type} }","payload":{"type":"invoice.paid"}}"#,
+        ),
+        in_project(
+            "GET",
+            "/subscriptions/{subscriptionID}",
+            "getSubscription",
+            "Get a subscription",
+        )
+        .shows(200, "Subscription fetched successfully", One("Subscription")),
+        in_project(
+            "PUT",
+            "/subscriptions/{subscriptionID}",
+            "updateSubscription",
+            "Replace a subscription",
+        )
+        .reads::<SubscriptionInput>(samples::SUBSCRIPTION_BODY)
+        .required(&["name", "endpoint_id"])
+        .shows(202, "Subscription updated successfully", One("Subscription")),
+        in_project(
+            "DELETE",
+            "/subscriptions/{subscriptionID}",
+            "deleteSubscription",
+            "Delete a subscription",
+        )
+        .shows(200, "Subscription deleted successfully", Nothing),
+    ]
+}
+
+/// A call that pushes one event.
+fn push(
+    path: &str,
+    id: &'static str,
+    summary: &'static str,
+    kind: Kind,
+    example: &str,
+    check: fn(&[u8]) -> Result<(), crate::api::ApiError>,
+) -> Operation {
+    let uid =
+        json!({"type": "object", "required": ["uid"], "properties": {"uid": {"type": "string"}}});
+    in_project("POST", path, id, summary).reads_with::<PushInput>(example, check).shows(
+        201,
+        kind.accepted(),
+        Data::Plain(uid, json!({"uid": EVENT})),
+    )
+}
+
+fn events() -> Vec<Operation> {
+    use Data::{One, Page, Plain};
+    const COMMON: &str = r#""event_type":"invoice.paid","data":{"invoice":7,"amount":1250}"#;
+    let body = |more: &str| format!("{{{more},{COMMON}}}");
+    let count = json!({"type": "object", "required": ["num", "is_complete"], "properties": {
+        "num": {"type": "integer"}, "is_complete": {"type": "boolean", "description": "`false`: there were more than one call looks at."}}});
+    let result = json!({"type": "array", "items": {"type": "object", "required": ["status"], "properties": {
+        "status": {"type": "boolean"}, "uid": {"type": "string"}, "code": {"type": "integer"}, "message": {"type": "string"}}}});
+    let stored = json!([{"status": true, "uid": EVENT}]);
+    let some = json!([{"status": true, "uid": EVENT}, {"status": false, "code": 404, "message": "endpoint not found"}]);
+    vec![
+        in_project("GET", "/events", "listEvents", "Find events")
+            .about("A filter that no key serves looks at some thousand rows for a page: it may be short, or empty, and still have a next one.")
+            .query(&of_events())
+            .query(&of_payloads())
+            .fails(400, BAD_QUERY)
+            .shows(200, "App events fetched successfully", Page("Event")),
+        push("/events", "pushEvent", "Push an event to an endpoint", Kind::Single,
+            &body(r#""endpoint_id":"01KB0J7EA0ENDP01NT0EXAMP1E","idempotency_key":"invoice-7","custom_headers":{"X-Trace":"abc"}"#),
+            |body| Push::parse(Kind::Single, body).map(drop))
+            .only(&["endpoint_id", "app_id", "event_type", "data", "custom_headers", "idempotency_key"])
+            .required(&["event_type", "data"]),
+        push("/events/fanout", "pushFanoutEvent", "Push an event to an owner's endpoints", Kind::Fanout,
+            &body(r#""owner_id":"customer-7""#), |body| Push::parse(Kind::Fanout, body).map(drop))
+            .only(&["owner_id", "event_type", "data", "custom_headers", "idempotency_key"])
+            .required(&["owner_id", "event_type", "data"]),
+        push("/events/broadcast", "pushBroadcastEvent", "Push an event to every subscription", Kind::Broadcast,
+            &body(r#""idempotency_key":"invoice-8""#), |body| Push::parse(Kind::Broadcast, body).map(drop))
+            .only(&["event_type", "data", "custom_headers", "idempotency_key"])
+            .required(&["event_type", "data"]),
+        push("/events/dynamic", "pushDynamicEvent", "Push an event to a URL", Kind::Dynamic,
+            &body(r#""url":"https://billing.example.com/hooks","event_types":["invoice.paid"]"#),
+            |body| Push::parse(Kind::Dynamic, body).map(drop))
+            .only(&["url", "secret", "event_types", "event_type", "data", "custom_headers", "idempotency_key"])
+            .required(&["url", "event_type", "data"]),
+        in_project("POST", "/events/batch", "pushEvents", "Push many events")
+            .about("At most 1,000. Each item has a result, in order. When none is stored, the status is that of the first.")
+            .reads_with::<PushInput>(
+                &format!("[{}]", body(r#""endpoint_id":"01KB0J7EA0ENDP01NT0EXAMP1E""#)),
+                |body| Push::parse_batch(body)?.into_iter().try_for_each(|item| item.map(drop)),
+            )
+            .change_body(|body| body.is_array = true)
+            .required(&["event_type", "data"])
+            .shows(201, "1 successful, 0 failed", Plain(result.clone(), stored))
+            .shows(207, "1 successful, 1 failed", Plain(result, some)),
+        in_project("POST", "/events/batchreplay", "replayEvents", "Replay the events that a search finds")
+            .about("Takes the filters of the list but those of payloads. Past 10,000 events, `next_page_cursor` says where to go on.")
+            .query(&of_events())
+            .fails(400, BAD_QUERY)
+            .shows(200, "12 successful, 0 failed", Plain(
+                json!({"type": ["object", "null"], "properties": {"next_page_cursor": {"type": "string"}}}), Value::Null)),
+        in_project("GET", "/events/countbatchreplayevents", "countReplay", "Count the events that a replay would find")
+            .query(&of_events())
+            .fails(400, BAD_QUERY)
+            .shows(200, "events count successful", Plain(count, json!({"num": 12, "is_complete": true}))),
+        in_project("GET", "/events/{eventID}", "getEvent", "Get an event")
+            .fails(410, "The body of the event is gone from the store.")
+            .shows(200, "Endpoint event fetched successfully", One("Event")),
+        in_project("PUT", "/events/{eventID}/replay", "replayEvent", "Replay an event")
+            .about("New deliveries, to those who would get the event now.")
+            .fails(400, "Nobody would get the event.")
+            .shows(200, "Endpoint event replayed successfully", One("Event"))
+            .beside("replay_id", json!("01KB0J7EA0REP1AY00EXAMP1E0")),
+    ]
+}
+
+fn deliveries() -> Vec<Operation> {
+    use Data::{List, Nothing, One, Page, Plain};
+    let count = json!({"type": "object", "required": ["num", "is_complete"], "properties": {
+        "num": {"type": "integer"}, "is_complete": {"type": "boolean"}}});
+    let retried = json!({"type": "object", "required": ["num", "next_page_cursor"], "properties": {
+        "num": {"type": "integer"},
+        "next_page_cursor": {"type": "string", "description": "Where to go on; empty at the end."}}});
+    vec![
+        in_project("GET", "/eventdeliveries", "listDeliveries", "Find deliveries")
+            .query(&of_deliveries())
+            .fails(400, BAD_QUERY)
+            .shows(200, "Event deliveries fetched successfully", Page("Delivery")),
+        in_project(
+            "POST",
+            "/eventdeliveries/forceresend",
+            "forceResend",
+            "Deliver again what has arrived",
+        )
+        .reads::<ResendInput>(r#"{"ids":["01KB0J7EA0DE11VERY0EXAMP1E"]}"#)
+        .required(&["ids"])
+        .shows(200, "1 successful, 0 failed", Nothing),
+        in_project(
+            "POST",
+            "/eventdeliveries/batchretry",
+            "retryDeliveries",
+            "Retry the failed deliveries that a search finds",
+        )
+        .about("Past 10,000, `next_page_cursor` says where to go on.")
+        .query(&of_deliveries())
+        .fails(400, BAD_QUERY)
+        .shows(
+            200,
+            "Batch retry processing",
+            Plain(retried, json!({"num": 12, "next_page_cursor": ""})),
+        ),
+        in_project(
+            "GET",
+            "/eventdeliveries/countbatchretryevents",
+            "countRetry",
+            "Count the deliveries that a retry would find",
+        )
+        .query(&of_deliveries())
+        .fails(400, BAD_QUERY)
+        .shows(
+            200,
+            "event deliveries count successful",
+            Plain(count, json!({"num": 12, "is_complete": true})),
+        ),
+        in_project("GET", "/eventdeliveries/{deliveryID}", "getDelivery", "Get a delivery").shows(
+            200,
+            "Event Delivery fetched successfully",
+            One("Delivery"),
+        ),
+        in_project(
+            "PUT",
+            "/eventdeliveries/{deliveryID}/resend",
+            "resendDelivery",
+            "Deliver again what has failed",
+        )
+        .fails(400, "The delivery has not failed, or its endpoint is not active.")
+        .shows(200, "App event processed for retry successfully", One("Delivery")),
+        in_project(
+            "GET",
+            "/eventdeliveries/{deliveryID}/deliveryattempts",
+            "listAttempts",
+            "List the attempts of a delivery",
+        )
+        .shows(200, "Event delivery attempts fetched successfully", List("Attempt")),
+        in_project(
+            "GET",
+            "/eventdeliveries/{deliveryID}/deliveryattempts/{attemptID}",
+            "getAttempt",
+            "Get an attempt",
+        )
+        .shows(200, "Event delivery attempt fetched successfully", One("Attempt")),
+    ]
+}
+
+fn providers() -> Vec<Operation> {
+    use Data::{List, One};
+    vec![
+        open("GET", "/api/v1/providers", "listProviders", "List the catalogue")
+            .query(&[parameter("q", "Part of a name.")])
+            .shows(200, "Providers fetched successfully", List("Provider")),
+        open("GET", "/api/v1/providers/{provider}", "getProvider", "Get a row of the catalogue")
+            .fails(404, "There is no such provider.")
+            .shows(200, "Provider fetched successfully", One("Provider")),
+    ]
+}
+
+fn gateway() -> Vec<Operation> {
+    let json_of = |schema: Value| json!({"application/json": {"schema": schema}});
+    let refusal = |why: &str| {
+        json!({"description": why, "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}})
+    };
+    let health = json!({
+        "200": {"description": "The gateway runs and has its key.", "content": json_of(
+            json!({"type": "object", "required": ["status", "message", "data"]}))},
+        "503": refusal("It runs without a key."),
+    });
+    let ingest = json!({
+        "200": {"description": "The event is durable; or the source's own response.", "headers": {
+                "Inlet-Event-Id": {"description": "The event's `uid`.", "schema": {"type": "string"}}},
+            "content": {"*/*": {"example": {"status": true, "message": "Event received", "data": 27, "event_id": EVENT}}}},
+        "400": refusal("The type of the event, or a part of its dedup key, is missing; or the source takes no requests."),
+        "401": refusal("Not believed. Some providers expect another status, and a source may choose its own."),
+        "403": refusal("The source is disabled."),
+        "404": refusal("There is no such source."),
+        "405": refusal("The source does not take this method."),
+        "413": refusal("The body is too large."),
+        "431": refusal("The headers are too large."),
+        "503": refusal("Try again: nothing was stored."),
+    });
+    vec![
+        open("POST", "/ingest/{maskID}", "ingest", "Hand in a request")
+            .about("What a provider calls: the `url` of a source. The body is anything; a 2xx means that the event is durable.")
+            .answers(ingest.clone()),
+        open("GET", "/ingest/{maskID}", "answerHandshake", "Ask the source")
+            .about("Questions by which some providers prove whose URL it is.")
+            .answers(ingest),
+        open("GET", "/healthz", "health", "Is the gateway well?").answers(health),
+        open("HEAD", "/healthz", "ping", "Is the gateway well, in a word?").answers(json!({
+            "200": {"description": "The gateway runs and has its key."},
+            "503": {"description": "It runs without a key."},
+        })),
+        open("GET", "/openapi.json", "document", "This document").answers(json!({
+            "200": {"description": "OpenAPI 3.1.", "content": json_of(json!({"type": "object"}))},
+            "304": {"description": "It is the one that you have (`If-None-Match`)."},
+        })),
+        open("GET", "/docs", "docs", "This document, for people").answers(json!({
+            "200": {"description": "A page that needs nothing else but this document.",
+                "content": {"text/html": {"schema": {"type": "string"}}}},
+            "304": {"description": "It is the one that you have (`If-None-Match`)."},
+        })),
+    ]
+}

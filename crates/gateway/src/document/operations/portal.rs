@@ -1,0 +1,42 @@
+//! Portal links.
+
+use super::{in_project, open, paging, samples};
+use crate::document::{Access, Data, Operation, parameter};
+use crate::portal::PortalLinkInput;
+
+pub(super) fn portal() -> Vec<Operation> {
+    use Data::{Nothing, One, Page, Plain};
+    vec![
+        in_project("GET", "/portal-links", "listPortalLinks", "List portal links")
+            .query(&[
+                parameter("ownerId", "Links of this owner."),
+                parameter("q", "Part of the name."),
+            ])
+            .query(&paging())
+            .shows(200, "Portal links fetched successfully", Page("PortalLink")),
+        in_project("POST", "/portal-links", "createPortalLink", "Create a portal link")
+            .reads::<PortalLinkInput>(samples::PORTAL_BODY)
+            .required(&["name", "owner_id"])
+            .shows(201, "Portal link created successfully", One("PortalLink")),
+        in_project("GET", "/portal-links/{portalLinkID}", "getPortalLink", "Get a portal link")
+            .shows(200, "Portal link fetched successfully", One("PortalLink")),
+        in_project("PUT", "/portal-links/{portalLinkID}", "updatePortalLink", "Change a portal link")
+            .about("What is left out stays. Another `auth_type` makes the tokens before it void.")
+            .reads::<PortalLinkInput>(r#"{"can_manage_endpoint":false}"#)
+            .shows(202, "Portal link updated successfully", One("PortalLink")),
+        in_project("PUT", "/portal-links/{portalLinkID}/revoke", "revokePortalLink", "Revoke a portal link")
+            .about("Its tokens open nothing from then on.")
+            .shows(200, "Portal link revoked successfully", Nothing),
+        in_project("GET", "/portal-links/{portalLinkID}/refresh_token", "refreshPortalToken", "Get a token of an hour")
+            .fails(400, "The link has a static token.")
+            .shows(200, "Portal link auth token refreshed successfully", Plain(
+                serde_json::json!({"type": "string"}), serde_json::json!("PRT.…"))),
+        open("GET", "/portal-api/portal_link", "getOwnPortalLink", "Get the link that one holds")
+            .access(Access::Project)
+            .about("With a portal token, as `Bearer` or as `?token=`. The calls of endpoints, subscriptions, events and \
+                deliveries are there for its holder, too, below `/portal-api` in place of `/api/v1/projects/{projectID}`: \
+                they show what is the owner's, and what is not is 401.")
+            .fails(404, "The key is a project's, and opens no link.")
+            .shows(200, "Portal link fetched successfully", One("PortalLink")),
+    ]
+}

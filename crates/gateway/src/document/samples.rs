@@ -1,0 +1,289 @@
+//! What the presenters show: made by the functions that the handlers call, from bodies that the readers read.
+
+use serde_json::{Value, json};
+
+use crate::api::{ApiError, Page, PageQuery, parse};
+use crate::deliver::{Answered, Attempt, Call, Delivery};
+use crate::endpoint::Endpoint;
+use crate::event::StoredEvent;
+use crate::event_type::EventType;
+use crate::portal::PortalLink;
+use crate::project::{NewApiKey, Project};
+use crate::source::{ArmInput, Source};
+use crate::subscription::Subscription;
+use crate::vault::Vault;
+
+/// 2026-11-26T12:00:00Z.
+pub(super) const NOW: u64 = 1_795_694_400_000;
+pub(super) const PROJECT: &str = "01KB0J7EA0PR0JECT0EXAMP1E0";
+pub(super) const SOURCE: &str = "01KB0J7EA0S0VRCE00EXAMP1E0";
+pub(super) const ENDPOINT: &str = "01KB0J7EA0ENDP01NT0EXAMP1E";
+pub(super) const SUBSCRIPTION: &str = "01KB0J7EA0SVBSCR1PT10NEXAM";
+pub(super) const EVENT: &str = "01KB0J7EA0EVENT00EXAMP1E00";
+pub(super) const DELIVERY: &str = "01KB0J7EA0DE11VERY0EXAMP1E";
+pub(super) const EVENT_TYPE: &str = "01KB0J7EA0EVENTTYPEEXAMP1E";
+pub(super) const PORTAL_LINK: &str = "01KB0J7EA0P0RTA1110EXAMP1E";
+const ORIGIN: &str = "https://gateway.example.com";
+
+pub(super) const PROJECT_BODY: &str = r#"{"name":"orders","type":"outgoing","config":{
+    "strategy":{"type":"exponential","duration":10,"retry_count":20},
+    "signature":{"header":"X-Convoy-Signature","versions":[{"hash":"SHA256","encoding":"hex"}]},
+    "retention_policy":{"days":30}}}"#;
+pub(super) const GITHUB_BODY: &str = r#"{"name":"github","type":"http","provider":"github",
+    "verifier":{"type":"hmac","hmac":{"secret":"a-long-secret-of-yours"}}}"#;
+pub(super) const HMAC_BODY: &str = r#"{"name":"own service","type":"http","verifier":{"type":"hmac","hmac":{
+    "header":"X-Signature","hash":"SHA256","encoding":"hex","secret":"a-long-secret-of-yours"}},
+    "event_type_location":"request.body.type","idempotency_keys":["request.header.X-Request-Id"],
+    "custom_response":{"body":"thanks","content_type":"text/plain"},"forward_headers":["X-Request-Id"]}"#;
+const SCHEME_BODY: &str = r#"{"name":"scheme","type":"http","verifier":{"type":"scheme","mode":"observe",
+    "tolerance_seconds":60,"public_url":"https://hooks.example.com","failure_response":{"status":403,"body":"no"},
+    "secrets":[{"value":"a-long-secret-of-yours","label":"new","expires_at":"2027-01-01T00:00:00Z"}],
+    "scheme":{"preset":"timestamped","header":"X-Signature"}}}"#;
+const BASIC_BODY: &str = r#"{"name":"basic","type":"rest_api",
+    "verifier":{"type":"basic_auth","basic_auth":{"username":"user","password":"a-long-password"}}}"#;
+const KEY_BODY: &str = r#"{"name":"key","type":"http",
+    "verifier":{"type":"api_key","api_key":{"header_name":"X-Key","header_value":"a-long-key-of-yours"}}}"#;
+const ARMED_BODY: &str = r#"{"name":"asana","type":"http","provider":"asana"}"#;
+const X_BODY: &str = r#"{"name":"x","type":"http","provider":"twitter",
+    "verifier":{"type":"hmac","hmac":{"secret":"a-long-secret-of-yours"}}}"#;
+pub(super) const ENDPOINT_BODY: &str = r#"{"name":"billing","url":"https://billing.example.com/hooks",
+    "owner_id":"customer-7","description":"invoices","http_timeout":20,"advanced_signatures":true}"#;
+pub(super) const SUBSCRIPTION_BODY: &str = r#"{"name":"github to billing","source_id":"01KB0J7EA0S0VRCE00EXAMP1E0",
+    "endpoint_id":"01KB0J7EA0ENDP01NT0EXAMP1E","filter_config":{"event_types":["push"]},
+    "delivery_mode":"at_least_once"}"#;
+
+pub(super) const EVENT_TYPE_BODY: &str = r#"{"name":"invoice.paid","category":"billing",
+    "description":"An invoice was paid.","json_schema":{"type":"object","required":["invoice"]}}"#;
+pub(super) const PORTAL_BODY: &str = r#"{"name":"customer 7","owner_id":"customer-7","auth_type":"static_token",
+    "can_manage_endpoint":true}"#;
+
+/// Bytes that are the same in every run, and not the same twice.
+pub(super) fn fill() -> impl FnMut(&mut [u8]) {
+    let mut state: u32 = 7;
+    move |buffer: &mut [u8]| {
+        for byte in buffer {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = state.to_be_bytes()[0];
+        }
+    }
+}
+
+pub(super) fn vault() -> Vault {
+    Vault::new("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("32 bytes")
+}
+
+#[track_caller]
+pub(super) fn made<T>(result: Result<T, ApiError>) -> T {
+    result.unwrap_or_else(|error| panic!("a sample is refused: {error}"))
+}
+
+fn project(body: &str) -> Project {
+    let made = made(Project::create(made(parse(body.as_bytes())), 0, NOW, &mut fill()));
+    Project { uid: PROJECT.into(), ..made }
+}
+
+fn source(body: &str) -> Source {
+    let input = made(parse(body.as_bytes()));
+    let made = made(Source::create(input, PROJECT, &vault(), NOW, &mut fill()));
+    Source { uid: SOURCE.into(), ..made }
+}
+
+fn armed() -> Source {
+    let mut armed = source(ARMED_BODY);
+    made(armed.arm(made(parse::<ArmInput>(b"{}")), NOW));
+    armed
+}
+
+fn endpoint(body: &str) -> (Endpoint, String) {
+    let input = made(parse(body.as_bytes()));
+    let (made, secret) = made(Endpoint::create(input, PROJECT, false, &vault(), NOW, &mut fill()));
+    (Endpoint { uid: ENDPOINT.into(), ..made }, secret)
+}
+
+fn endpoints() -> Vec<Value> {
+    let (endpoint, secret) = endpoint(ENDPOINT_BODY);
+    let mut exchanged = endpoint.clone();
+    let new =
+        exchanged.expire_secret(made(parse(br#"{"expiration":24}"#)), &vault(), NOW, &mut fill());
+    let new = made(new);
+    vec![endpoint.present_created(&secret), endpoint.present(), exchanged.present_exchanged(&new)]
+}
+
+fn subscription(body: &str) -> Subscription {
+    let input = made(parse(body.as_bytes()));
+    let made = made(Subscription::create(input, PROJECT, true, NOW, &mut fill()));
+    Subscription { uid: SUBSCRIPTION.into(), ..made }
+}
+
+fn event() -> StoredEvent {
+    StoredEvent {
+        project_id: PROJECT.into(),
+        id: EVENT.into(),
+        source_id: SOURCE.into(),
+        mask_id: "Jz6sEXAMPLE0mask".into(),
+        event_type: "invoice.paid".into(),
+        received_at: NOW,
+        content_type: Some("application/json".into()),
+        headers: r#"[["x-github-event","push"]]"#.into(),
+        query: String::new(),
+        idempotency_key: Some("invoice-7".into()),
+        body: r#"{"invoice":7,"amount":1250}"#.into(),
+        is_base64: 0,
+        body_key: None,
+        status: "Success".into(),
+        failure_reason: String::new(),
+        verification: Some(r#"{"verdict":"verified","secret":"primary"}"#.into()),
+        target: None,
+        broker_message_id: None,
+    }
+}
+
+pub(super) fn events() -> Vec<Value> {
+    let shown = |text: String| serde_json::from_str::<Value>(&text).expect("an event is JSON");
+    let first = event();
+    let body = first.body.clone().into_bytes();
+    let plain = StoredEvent {
+        content_type: None,
+        idempotency_key: None,
+        source_id: String::new(),
+        mask_id: String::new(),
+        verification: None,
+        target: Some(json!(crate::wire::Target::Endpoint(ENDPOINT.into())).to_string()),
+        ..event()
+    };
+    let owned = StoredEvent {
+        target: Some(json!(crate::wire::Target::Owner("customer-7".into())).to_string()),
+        verification: Some(
+            r#"{"verdict":"refused","reason":"no signature","observed":true}"#.into(),
+        ),
+        ..event()
+    };
+    let omitted = StoredEvent { body_key: Some("key".into()), ..event() };
+    vec![
+        shown(first.present(&body, None)),
+        shown(plain.present(b"text", None)),
+        shown(owned.present(b"[1]", Some(EVENT))),
+        shown(omitted.present_in_list()),
+    ]
+}
+
+fn attempt() -> Attempt {
+    let call = Call {
+        url: "https://billing.example.com/hooks".into(),
+        headers: vec![("webhook-id".into(), EVENT.into())],
+        timeout_ms: 20_000,
+    };
+    let answered = Answered::Response {
+        status: 200,
+        headers: vec![("content-type".into(), "text/plain".into())],
+        body: b"ok".to_vec(),
+    };
+    Attempt::new("01KB0J7EA0ATTEMPT0EXAMP1E0".into(), 1, &call, &answered, NOW, NOW + 42)
+}
+
+fn delivery() -> Delivery {
+    Delivery {
+        project_id: PROJECT.into(),
+        id: DELIVERY.into(),
+        event_id: EVENT.into(),
+        subscription_id: SUBSCRIPTION.into(),
+        endpoint_id: ENDPOINT.into(),
+        source_id: SOURCE.into(),
+        event_type: "invoice.paid".into(),
+        delivery_mode: "at_least_once".into(),
+        status: "Success".into(),
+        description: String::new(),
+        attempts: 1,
+        attempt: Some(json!(attempt()).to_string()),
+        due_at: None,
+        created_at: NOW,
+        updated_at: NOW + 42,
+        replay: None,
+    }
+}
+
+fn deliveries() -> Vec<Value> {
+    let strategy = project(PROJECT_BODY).config.strategy;
+    let waiting = Delivery {
+        attempt: None,
+        status: "Retry".into(),
+        due_at: Some(NOW),
+        replay: Some("01KB0J7EA0REP1AY00EXAMP1E0".into()),
+        ..delivery()
+    };
+    [delivery(), waiting].iter().map(|delivery| delivery.present(&strategy)).collect()
+}
+
+/// Samples of a shape; the first is its example. Together they hold every type that a field may have.
+pub(super) fn of(shape: &str) -> Vec<Value> {
+    match shape {
+        "Pagination" => {
+            let mut page = json!(Page::new(&PageQuery::parse(""), Vec::new(), false));
+            vec![page["pagination"].take()]
+        }
+        "Refusal" => vec![ApiError::bad_request("name:please provide a valid name").answer().body],
+        "Project" => vec![project(PROJECT_BODY).present()],
+        "CreatedProject" => {
+            let project = project(PROJECT_BODY);
+            vec![NewApiKey::generate(NOW, &mut fill()).present_with(&project)]
+        }
+        "Source" => {
+            let bodies = [GITHUB_BODY, HMAC_BODY, SCHEME_BODY, BASIC_BODY, KEY_BODY, X_BODY];
+            let mut all: Vec<Value> =
+                bodies.iter().map(|body| source(body).present(ORIGIN)).collect();
+            all.push(armed().present(ORIGIN));
+            let mut answered = source(X_BODY);
+            answered.crc_verified_at = Some(NOW);
+            all.push(answered.present(ORIGIN));
+            let mut observing = source(SCHEME_BODY).present(ORIGIN);
+            for at in [json!(null), json!(crate::time::rfc3339(NOW))] {
+                observing["observed"] =
+                    json!({"verified": 12, "refused": 3, "last_refused_at": at});
+                all.push(observing.clone());
+            }
+            all
+        }
+        "Rejection" => vec![json!({
+            "at": crate::time::rfc3339(NOW), "status": 401, "label": "signature_wrong",
+            "reason": "the signature is wrong", "findings": ["the secret is right, read as base64"],
+            "method": "POST", "body_bytes": 27, "header_names": ["content-type"], "refused_since_the_last": 0,
+        })],
+        "Provider" => {
+            // Every row is a sample, GitHub's the first.
+            let mut all = vec![crate::providers::get("github").expect("a row of the catalogue")];
+            all.extend(crate::providers::list("").as_array().cloned().unwrap_or_default());
+            all
+        }
+        "Endpoint" => endpoints(),
+        "Subscription" => {
+            let open = r#"{"name":"all","source_id":"s","endpoint_id":"e"}"#;
+            let paced = r#"{"name":"slow","source_id":"s","endpoint_id":"e",
+                "retry_config":{"type":"linear","duration":60,"retry_count":3},
+                "rate_limit_config":{"count":10,"duration":60}}"#;
+            vec![
+                subscription(SUBSCRIPTION_BODY).present(),
+                subscription(paced).present(),
+                subscription(open).present(),
+            ]
+        }
+        "EventType" => {
+            let body = made(parse(EVENT_TYPE_BODY.as_bytes()));
+            let one = made(EventType::create(body, PROJECT, NOW, &mut fill()));
+            let one = EventType { uid: EVENT_TYPE.into(), ..one };
+            let mut bare = EventType::named("a", PROJECT, NOW, &mut fill());
+            bare.deprecate(NOW);
+            vec![one.present(), bare.present()]
+        }
+        "PortalLink" => {
+            let body = made(parse(PORTAL_BODY.as_bytes()));
+            let made_link = PortalLink::create(body, PROJECT, &vault(), NOW, &mut fill());
+            let (mut link, token) = made(made_link);
+            link.uid = PORTAL_LINK.into();
+            vec![link.present(ORIGIN, Some(&token.text), &[ENDPOINT.into()])]
+        }
+        "Event" => events(),
+        "Delivery" => deliveries(),
+        "Attempt" => vec![attempt().present(&delivery())],
+        other => panic!("there is no sample of {other}"),
+    }
+}

@@ -1,0 +1,142 @@
+//! JSON schemas: of requests from what is read, of answers from what is shown.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::record::{Read, Readers};
+use super::words::{self, Field};
+use crate::fields::Kind;
+
+/// Lays the keywords of `more`, a JSON object, over a schema. `replace` stands for all that was inferred.
+fn with(mut schema: Value, about: &str, more: &str) -> Value {
+    let mut more: Map<String, Value> = if more.is_empty() { Map::new() } else { parsed(more) };
+    if let Some(whole) = more.remove("replace") {
+        schema = whole;
+    }
+    let Value::Object(fields) = &mut schema else { return schema };
+    if !about.is_empty() {
+        fields.insert("description".into(), json!(about));
+    }
+    fields.extend(more);
+    schema
+}
+
+fn parsed(text: &str) -> Map<String, Value> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => object,
+        other => panic!("{text} is not a JSON object: {other:?}"),
+    }
+}
+
+pub(super) fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// The schema of everything that a reader reads.
+pub(super) fn of_reader(name: &str, readers: &Readers) -> Value {
+    let words = words::of(name, &words::requests());
+    let mut properties = Map::new();
+    for (field, read) in readers.get(name).into_iter().flatten() {
+        let schema = match read {
+            Read::Plain(Kind::Text) => json!({"type": "string"}),
+            Read::Plain(Kind::Number) => json!({"type": "integer", "minimum": 0}),
+            Read::Plain(Kind::Flag) => json!({"type": "boolean"}),
+            Read::Plain(Kind::Texts) => json!({"type": "array", "items": {"type": "string"}}),
+            Read::Plain(Kind::Raw) => json!({}),
+            Read::Object(inner) => reference(inner),
+            Read::Objects(inner) => json!({"type": "array", "items": reference(inner)}),
+        };
+        let about = words.iter().find(|(of, ..)| of == field);
+        let (about, more) = about.map_or(("", ""), |(_, about, more)| (*about, *more));
+        properties.insert(field.clone(), with(schema, about, more));
+    }
+    json!({"type": "object", "properties": properties})
+}
+
+/// The schema that all `samples` fit, with what is known beyond them.
+pub(super) fn of_samples(name: &str, samples: &[Value]) -> Value {
+    let words = words::of(name, &words::answers());
+    let samples: Vec<&Value> = samples.iter().collect();
+    infer("", &samples, &words)
+}
+
+fn infer(path: &str, samples: &[&Value], words: &[Field]) -> Value {
+    let mut types: Vec<&str> = Vec::new();
+    for sample in samples {
+        let name = match sample {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(number) if number.is_f64() => "number",
+            Value::Number(_) => "integer",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        if !types.contains(&name) {
+            types.push(name);
+        }
+    }
+    types.sort_unstable();
+    let mut schema = Map::new();
+    match types.as_slice() {
+        [] => {}
+        [one] => drop(schema.insert("type".into(), json!(one))),
+        several => drop(schema.insert("type".into(), json!(several))),
+    }
+    if types.contains(&"string") && path.ends_with("_at") {
+        schema.insert("format".into(), json!("date-time"));
+    }
+    let items: Vec<&Value> =
+        samples.iter().filter_map(|sample| sample.as_array()).flatten().collect();
+    if !items.is_empty() {
+        schema.insert("items".into(), infer(&format!("{path}[]"), &items, words));
+    }
+    let objects: Vec<&Map<String, Value>> =
+        samples.iter().filter_map(|sample| sample.as_object()).collect();
+    if !objects.is_empty() {
+        let mut fields: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+        for (field, value) in objects.iter().copied().flatten() {
+            fields.entry(field).or_default().push(value);
+        }
+        let required: Vec<&str> = fields
+            .iter()
+            .filter(|(_, values)| values.len() == objects.len())
+            .map(|(field, _)| *field)
+            .collect();
+        let properties: Map<String, Value> = fields
+            .iter()
+            .map(|(field, values)| {
+                let path =
+                    if path.is_empty() { (*field).to_owned() } else { format!("{path}.{field}") };
+                ((*field).to_owned(), infer(&path, values, words))
+            })
+            .collect();
+        schema.insert("properties".into(), Value::Object(properties));
+        schema.insert("required".into(), json!(required));
+    }
+    let (about, more) = words
+        .iter()
+        .find(|(of, ..)| *of == path)
+        .map_or(("", ""), |(_, about, more)| (*about, *more));
+    with(Value::Object(schema), about, more)
+}
+
+/// The paths of all that `sample` holds, as `answers.txt` names them.
+pub(super) fn paths(sample: &Value, at: &str, found: &mut Vec<String>) {
+    match sample {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let path = if at.is_empty() { field.clone() } else { format!("{at}.{field}") };
+                found.push(path.clone());
+                paths(value, &path, found);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                paths(item, &format!("{at}[]"), found);
+            }
+        }
+        _ => {}
+    }
+}
