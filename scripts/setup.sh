@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-RUST_MIN=1.91
+RUST_MIN=1.94.1
 NODE_MIN=20.3
 
 ok() { say "  ok  $*"; }
@@ -47,6 +47,10 @@ native() {
     apt_install build-essential ||
       die "$program is missing. Debian, Ubuntu: sudo apt-get install build-essential. macOS: xcode-select --install."
   done
+  # What the companion links: Kafka's client wants both.
+  if command -v pkg-config >/dev/null && ! { pkg-config --exists openssl && pkg-config --exists zlib; }; then
+    apt_install libssl-dev zlib1g-dev || say "      OpenSSL or zlib has no headers here; the companion needs them. Debian, Ubuntu: sudo apt-get install libssl-dev zlib1g-dev"
+  fi
   ok "C compiler, make"
 }
 

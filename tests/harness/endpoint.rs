@@ -82,10 +82,20 @@ impl Received {
     }
 }
 
-#[derive(Debug, Default)]
+type Respond = Arc<dyn Fn(&Received) -> Answer + Send + Sync>;
+
+#[derive(Default)]
 struct Book {
     answers: Vec<Answer>,
     received: Vec<Received>,
+    /// Instead of a script.
+    respond: Option<Respond>,
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Book").field("received", &self.received.len()).finish_non_exhaustive()
+    }
 }
 
 /// A receiver on loopback that records everything and answers by script.
@@ -99,9 +109,18 @@ pub struct Endpoint {
 impl Endpoint {
     /// Answers in this order; the last answer repeats.
     pub fn answering(answers: &[Answer]) -> Self {
+        Self::start(Book { answers: reversed(answers), ..Book::default() })
+    }
+
+    /// Answers what this says. Requests are not recorded: whoever wants them keeps them.
+    pub fn responding(respond: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start(Book { respond: Some(Arc::new(respond)), ..Book::default() })
+    }
+
+    fn start(book: Book) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let port = listener.local_addr().expect("a bound address").port();
-        let book = Arc::new(Mutex::new(Book { answers: reversed(answers), ..Book::default() }));
+        let book = Arc::new(Mutex::new(book));
         let stopped = Arc::new(AtomicBool::new(false));
         let endpoint = Self { port, book: Arc::clone(&book), stopped: Arc::clone(&stopped) };
         thread::spawn(move || {
@@ -188,13 +207,17 @@ fn serve(stream: TcpStream, book: &Mutex<Book>, stopped: &AtomicBool) -> Option<
             at: Instant::now(),
             time: SystemTime::now(),
         };
-        let answer = {
-            let mut book = lock(book);
-            book.received.push(received);
-            let last = book.answers.len() <= 1;
-            if last { book.answers.last().cloned() } else { book.answers.pop() }
+        let respond = lock(book).respond.clone();
+        let answer = match respond {
+            Some(respond) => respond(&received),
+            None => {
+                let mut book = lock(book);
+                book.received.push(received);
+                let last = book.answers.len() <= 1;
+                let answer = if last { book.answers.last().cloned() } else { book.answers.pop() };
+                answer.unwrap_or_else(Answer::ok)
+            }
         };
-        let answer = answer.unwrap_or_else(Answer::ok);
         thread::sleep(answer.delay);
         if answer.hang_up {
             stream.shutdown(Shutdown::Both).ok();

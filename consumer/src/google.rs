@@ -1,0 +1,300 @@
+//! Google Pub/Sub, by unary pulls over REST: take at most so many, settle them when they are durable.
+//!
+//! A streaming pull would hand over more than was asked for, and its client would hold the leases. Pulls have exact flow
+//! control and need no gRPC; `workers` is how many there are at a time.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use google_cloud_auth::credentials::service_account::{AccessSpecifier, Builder as ServiceAccount};
+use google_cloud_auth::credentials::{AccessTokenCredentials, Builder as Ambient};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Client, Method};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::broker::{Broker, Fault, Message, Purpose, Settled};
+use crate::edge::words;
+use crate::source::{Google as Config, given, given_secret};
+
+const SCOPE: &str = "https://www.googleapis.com/auth/pubsub";
+const AT_A_TIME: usize = 500;
+/// A pull is answered when there is something, or after a while with nothing.
+const PULL: Duration = Duration::from_mins(1);
+const CALL: Duration = Duration::from_secs(20);
+const LEASE_SECONDS: u32 = 30;
+const RENEW_AFTER: Duration = Duration::from_secs(4);
+/// A pull that comes back at once with nothing is not repeated at once.
+const PAUSE: Duration = Duration::from_millis(250);
+
+pub(crate) struct Google {
+    http: Client,
+    credentials: Option<AccessTokenCredentials>,
+    /// `https://…/v1/projects/p/subscriptions/s`
+    subscription: String,
+    /// What was taken and not settled, and when its lease was last renewed.
+    leases: Mutex<HashMap<String, Instant>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pulled {
+    #[serde(default)]
+    received_messages: Vec<Received>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Received {
+    ack_id: String,
+    #[serde(default)]
+    message: Body,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Body {
+    data: String,
+    attributes: HashMap<String, String>,
+    message_id: String,
+    publish_time: String,
+    ordering_key: String,
+}
+
+impl Broker for Google {
+    type Config = Config;
+    /// The ack id.
+    type Receipt = String;
+
+    async fn connect(config: &Config, _purpose: Purpose) -> Result<Self, Fault> {
+        let http = Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .build()
+            .map_err(|error| Fault(words(&error)))?;
+        let emulator = given(config.emulator_host.as_ref());
+        let credentials = match emulator {
+            Some(_) => None,
+            None => Some(credentials(given_secret(config.service_account.as_ref()))?),
+        };
+        let base = emulator.map_or_else(
+            || "https://pubsub.googleapis.com".to_owned(),
+            |host| format!("http://{}", host.trim_start_matches("http://")),
+        );
+        let (project, name) = (&config.project_id, &config.subscription_id);
+        let subscription = format!("{base}/v1/projects/{project}/subscriptions/{name}");
+        let this = Self { http, credentials, subscription, leases: Mutex::default() };
+        match this.call(Method::GET, "", None, CALL).await {
+            // A subscriber need not be allowed to look at the subscription itself.
+            Ok(_) | Err(Refusal { status: Some(403), .. }) => Ok(this),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    async fn receive(&self) -> Result<Vec<Message<String>>, Fault> {
+        let began = Instant::now();
+        let body = json!({"maxMessages": AT_A_TIME});
+        let pulled = match self.call(Method::POST, ":pull", Some(body), PULL).await {
+            Ok(bytes) => serde_json::from_slice::<Pulled>(&bytes)
+                .map_err(|error| Fault(format!("the pull's answer is not understood: {error}")))?,
+            Err(refusal) if refusal.late || refusal.status == Some(504) => Pulled::default(),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let taken: Vec<_> = pulled.received_messages.into_iter().map(read).collect();
+        if taken.is_empty() && began.elapsed() < PAUSE {
+            tokio::time::sleep(PAUSE).await;
+        }
+        let mut leases = self.leases();
+        for message in &taken {
+            leases.insert(message.receipt.clone(), Instant::now());
+        }
+        drop(leases);
+        Ok(taken)
+    }
+
+    async fn settle(&self, settled: Vec<Settled<String>>) -> Result<(), Fault> {
+        let ids: Vec<String> = settled.into_iter().map(|one| one.receipt).collect();
+        self.forget(&ids);
+        for chunk in ids.chunks(AT_A_TIME) {
+            let body = json!({"ackIds": chunk});
+            self.call(Method::POST, ":acknowledge", Some(body), CALL).await?;
+        }
+        Ok(())
+    }
+
+    async fn release(&self, receipts: Vec<String>) {
+        self.forget(&receipts);
+        for chunk in receipts.chunks(AT_A_TIME) {
+            self.lease(chunk, 0).await.ok();
+        }
+    }
+
+    async fn keep(&self) -> Result<(), Fault> {
+        let due: Vec<String> = {
+            let leases = self.leases();
+            let due = leases.iter().filter(|(_, since)| since.elapsed() >= RENEW_AFTER);
+            due.map(|(id, _)| id.clone()).collect()
+        };
+        for chunk in due.chunks(AT_A_TIME) {
+            self.lease(chunk, LEASE_SECONDS).await?;
+            let mut leases = self.leases();
+            for id in chunk {
+                if let Some(since) = leases.get_mut(id) {
+                    *since = Instant::now();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Only Cloud Monitoring knows.
+    async fn lag(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Why a call was not answered as it should be.
+struct Refusal {
+    status: Option<u16>,
+    late: bool,
+    text: String,
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        match refusal.status {
+            Some(status) => Self(format!("Pub/Sub answers {status}: {}", refusal.text)),
+            None => Self(format!("Pub/Sub is not reached: {}", refusal.text)),
+        }
+    }
+}
+
+impl Google {
+    fn leases(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, ids: &[String]) {
+        let mut leases = self.leases();
+        for id in ids {
+            leases.remove(id);
+        }
+    }
+
+    async fn lease(&self, ids: &[String], seconds: u32) -> Result<(), Fault> {
+        let body = json!({"ackIds": ids, "ackDeadlineSeconds": seconds});
+        self.call(Method::POST, ":modifyAckDeadline", Some(body), CALL).await?;
+        Ok(())
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        verb: &str,
+        body: Option<Value>,
+        patience: Duration,
+    ) -> Result<Vec<u8>, Refusal> {
+        let unreached = |text: String| Refusal { status: None, late: false, text };
+        let url = format!("{}{verb}", self.subscription);
+        let mut request = self.http.request(method, url).timeout(patience);
+        if let Some(credentials) = &self.credentials {
+            let token = credentials.access_token().await;
+            let token = token.map_err(|error| unreached(format!("no access token: {error}")))?;
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.token));
+        }
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+        }
+        let failed = |error: reqwest::Error| Refusal {
+            status: None,
+            late: error.is_timeout() && !error.is_connect(),
+            text: words(&error),
+        };
+        let answer = request.send().await.map_err(failed)?;
+        let status = answer.status();
+        let bytes = answer.bytes().await.map_err(failed)?;
+        if status.is_success() {
+            return Ok(bytes.into());
+        }
+        let said: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let text =
+            said.pointer("/error/message").and_then(Value::as_str).unwrap_or("no reason given");
+        Err(Refusal { status: Some(status.as_u16()), late: false, text: text.to_owned() })
+    }
+}
+
+/// A key file as base64 (or as it is), or what the environment has: a file, a workload identity, a metadata server.
+fn credentials(service_account: Option<&str>) -> Result<AccessTokenCredentials, Fault> {
+    let Some(text) = service_account else {
+        let ambient = Ambient::default().with_scopes([SCOPE]).build_access_token_credentials();
+        return ambient
+            .map_err(|error| Fault(format!("there are no ambient credentials: {error}")));
+    };
+    let wrong =
+        |why: &str| Fault(format!("google.service_account is not base64 of a JSON key: {why}"));
+    let bytes = if text.trim_start().starts_with('{') {
+        text.as_bytes().to_vec()
+    } else {
+        STANDARD.decode(text.trim()).map_err(|_| wrong("not base64"))?
+    };
+    let key: Value = serde_json::from_slice(&bytes).map_err(|_| wrong("not JSON"))?;
+    ServiceAccount::new(key)
+        .with_access_specifier(AccessSpecifier::from_scopes([SCOPE]))
+        .build_access_token_credentials()
+        .map_err(|error| wrong(&error.to_string()))
+}
+
+fn read(received: Received) -> Message<String> {
+    let body = received.message;
+    let (data, dead) = match STANDARD.decode(&body.data) {
+        Ok(data) => (data, None),
+        Err(error) => (body.data.into_bytes(), Some(format!("its data is not base64: {error}"))),
+    };
+    let mut message = Message::new(received.ack_id, data);
+    message.dead = dead;
+    message.id = Some(body.message_id).filter(|id| !id.is_empty());
+    message.key = Some(body.ordering_key).filter(|key| !key.is_empty());
+    message.at = inlet_gateway::time::parse_rfc3339(&body.publish_time)
+        .and_then(|ms| i64::try_from(ms).ok());
+    message.headers = body.attributes.into_iter().collect();
+    message.headers.sort();
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_from_what_a_pull_answers() {
+        let pulled: Pulled = serde_json::from_str(
+            r#"{"receivedMessages":[{"ackId":"a","deliveryAttempt":2,"message":{"data":"/wA=","messageId":"7",
+                "attributes":{"b":"2","a":"1"},"publishTime":"2026-11-21T10:00:00.5Z","orderingKey":"k"}},
+                {"ackId":"b","message":{"data":"?"}}]}"#,
+        )
+        .unwrap();
+        let mut messages = pulled.received_messages.into_iter().map(read);
+        let message = messages.next().unwrap();
+        assert_eq!((message.receipt.as_str(), message.id.as_deref()), ("a", Some("7")));
+        assert_eq!((message.payload, message.key.as_deref()), (vec![0xff, 0], Some("k")));
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(message.headers, [pair("a", "1"), pair("b", "2")]);
+        assert_eq!(message.at.map(|at| at % 1000), Some(500));
+        let broken = messages.next().unwrap();
+        assert!(broken.dead.unwrap().contains("not base64"));
+        assert_eq!((broken.id, broken.payload), (None, b"?".to_vec()));
+        let empty: Pulled = serde_json::from_str("{}").unwrap();
+        assert!(empty.received_messages.is_empty());
+    }
+
+    #[test]
+    fn keys_that_are_no_keys_are_told_without_showing_them() {
+        for key in ["?hidden", "aGlkZGVu", "eyJoaWRkZW4iOjF9"] {
+            let fault = credentials(Some(key)).unwrap_err();
+            assert!(fault.0.starts_with("google.service_account is not"), "{fault}");
+            assert!(!fault.0.contains("hidden"), "{fault}");
+        }
+    }
+}

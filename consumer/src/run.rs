@@ -1,0 +1,287 @@
+//! Keeps running what the gateway says should run: one task for each source, a worker for each of its `workers`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::amqp::Amqp;
+use crate::backoff::{Backoff, chance};
+use crate::broker::{Broker, Fault, Purpose};
+use crate::edge::{Edge, EdgeFault, List, Listed};
+use crate::google::Google;
+use crate::kafka::Kafka;
+use crate::log;
+use crate::settings::Settings;
+use crate::source::{Settings as Reach, Source};
+use crate::sqs::Sqs;
+use crate::status::{Board, SourceStatus, State};
+use crate::worker::{Job, work};
+
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// How long a new version of a source waits for the old one to finish.
+const HANDOVER: Duration = Duration::from_secs(30);
+const MOST_WORKERS: usize = 64;
+
+/// A source that runs.
+struct Running {
+    version: String,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// All that belongs to one key.
+pub(crate) struct Owner {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) settings: Settings,
+    /// Which companion this is, for the gateway.
+    pub(crate) companion: String,
+}
+
+impl Owner {
+    /// Serves the key until it is told to stop; then waits for what is under way.
+    pub(crate) async fn serve(&self, stop: CancellationToken) {
+        let mut running = HashMap::new();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.follow(&mut running) => {}
+            () = self.report() => {}
+        }
+        for source in running.values() {
+            source.stop.cancel();
+        }
+        for source in running.into_values() {
+            source.task.await.ok();
+        }
+        self.tell().await;
+    }
+
+    /// Asks for the sources again and again, and makes it so.
+    async fn follow(&self, running: &mut HashMap<String, Running>) {
+        let mut backoff = Backoff::new(self.settings.max_backoff);
+        let mut last: Option<List> = None;
+        let mut trouble: Option<EdgeFault> = None;
+        loop {
+            let etag = last.as_ref().and_then(|list| list.etag.as_deref());
+            let wait = match self.edge.sources(etag).await {
+                Ok(changed) => {
+                    if trouble.take().is_some() {
+                        log::info("the gateway answers again", json!({}));
+                    }
+                    last = changed.or(last);
+                    backoff.reset();
+                    last.as_ref().map_or(Duration::from_secs(1), |list| {
+                        self.reconcile(running, list);
+                        list.poll
+                    })
+                }
+                Err(fault) => {
+                    if trouble.as_ref() != Some(&fault) {
+                        let error = fault.to_string();
+                        log::error("the sources are not known", json!({"error": error}));
+                    }
+                    if matches!(fault, EdgeFault::Unauthorized(_)) {
+                        // Whoever had the key is not to be served any more; what was taken goes back.
+                        stop_all(running);
+                        last = None;
+                    }
+                    let asked = match &fault {
+                        EdgeFault::Busy { wait, .. } => wait.unwrap_or_default(),
+                        _ => Duration::ZERO,
+                    };
+                    trouble = Some(fault);
+                    asked.max(backoff.next(chance()))
+                }
+            };
+            sleep(wait).await;
+        }
+    }
+
+    fn reconcile(&self, running: &mut HashMap<String, Running>, list: &List) {
+        self.board.set_project(&list.project_id);
+        let listed: HashMap<&str, &Listed> =
+            list.sources.iter().map(|one| (uid(one), one)).collect();
+        running.retain(|uid, source| {
+            let wanted = listed.contains_key(uid.as_str());
+            if !wanted {
+                log::info("a source is gone", json!({"source": uid}));
+                source.stop.cancel();
+                self.board.forget(uid);
+            }
+            wanted
+        });
+        for (uid, listed) in listed {
+            let version = match listed {
+                Ok(source) => &source.version,
+                Err(unread) => &unread.version,
+            };
+            let before = running.get(uid);
+            // A worker ends by itself when the gateway wants nothing of the source; but it is listed.
+            let same = before.is_some_and(|one| one.version == *version && !one.task.is_finished());
+            if same {
+                continue;
+            }
+            let previous = running.remove(uid).map(|one| {
+                one.stop.cancel();
+                one.task
+            });
+            let stop = CancellationToken::new();
+            let task = self.start(listed, list.max_message_bytes, &stop, previous);
+            running.insert(uid.to_owned(), Running { version: version.clone(), stop, task });
+        }
+    }
+
+    fn start(
+        &self,
+        listed: &Listed,
+        max_message_bytes: usize,
+        stop: &CancellationToken,
+        previous: Option<JoinHandle<()>>,
+    ) -> JoinHandle<()> {
+        let status = self.board.source(uid(listed));
+        let jobs = Jobs {
+            edge: Arc::clone(&self.edge),
+            status,
+            stop: stop.clone(),
+            max_message_bytes,
+            max_backoff: self.settings.max_backoff,
+        };
+        let listed = listed.clone();
+        tokio::spawn(async move {
+            if let Some(previous) = previous {
+                timeout(HANDOVER, previous).await.ok();
+            }
+            match listed {
+                Ok(source) => jobs.run(source).await,
+                Err(unread) => {
+                    jobs.status.restart(&unread.name, &unread.version, 1, State::Failing);
+                    let error =
+                        format!("the gateway's description is not understood: {}", unread.error);
+                    jobs.status.error(&error);
+                    jobs.stop.cancelled().await;
+                }
+            }
+        })
+    }
+
+    /// Tells the gateway how things are: every ten seconds, and when they change.
+    async fn report(&self) {
+        loop {
+            tokio::select! {
+                () = sleep(REPORT_EVERY) => {}
+                // Changes come in groups: every worker of a source connects.
+                () = self.board.changed.notified() => sleep(Duration::from_millis(100)).await,
+            }
+            self.tell().await;
+        }
+    }
+
+    async fn tell(&self) {
+        let report = self.board.report(&self.companion);
+        let told = timeout(Duration::from_secs(5), self.edge.report(&report)).await;
+        if let Ok(Err(error)) = told {
+            log::debug("the status was not reported", json!({"error": error.to_string()}));
+        }
+    }
+}
+
+fn uid(listed: &Listed) -> &str {
+    match listed {
+        Ok(source) => &source.uid,
+        Err(unread) => &unread.uid,
+    }
+}
+
+fn stop_all(running: &mut HashMap<String, Running>) {
+    for (_, source) in running.drain() {
+        source.stop.cancel();
+    }
+}
+
+/// What the workers of one source have in common.
+struct Jobs {
+    edge: Arc<Edge>,
+    status: Arc<SourceStatus>,
+    stop: CancellationToken,
+    max_message_bytes: usize,
+    max_backoff: Duration,
+}
+
+impl Jobs {
+    /// Runs the source until its workers have ended.
+    async fn run(self, source: Source) {
+        let workers = source.workers.clamp(1, MOST_WORKERS);
+        let (uid, name, version) = (&source.uid, &source.name, &source.version);
+        if source.is_disabled {
+            self.status.restart(name, version, 1, State::Stopped);
+            log::info("a source is disabled", json!({"source": uid, "name": name}));
+            return self.stop.cancelled().await;
+        }
+        self.status.restart(name, version, workers, State::Connecting);
+        let fields = json!({"source": uid, "name": name, "version": version, "workers": workers});
+        log::info("a source starts", fields);
+        let ended = json!({"source": uid, "name": name, "version": version});
+        match source.broker.clone() {
+            Reach::Kafka { kafka } => {
+                self.workers::<Kafka>(&source, (kafka, source.uid.clone())).await;
+            }
+            Reach::Sqs { sqs } => self.workers::<Sqs>(&source, sqs).await,
+            Reach::Google { google } => self.workers::<Google>(&source, google).await,
+            Reach::Amqp { amqp } => self.workers::<Amqp>(&source, amqp).await,
+            Reach::Unknown => {
+                self.status.restart(name, version, 1, State::Failing);
+                self.status.error("this version of the companion does not know its type");
+                self.stop.cancelled().await;
+            }
+        }
+        log::info("a source has stopped", ended);
+    }
+
+    async fn workers<B: Broker>(&self, source: &Source, config: B::Config) {
+        let mut tasks = JoinSet::new();
+        for worker in 0..source.workers.clamp(1, MOST_WORKERS) {
+            let job = Job {
+                source_id: source.uid.clone(),
+                worker,
+                max_attempts: source.max_attempts.max(1),
+                max_message_bytes: self.max_message_bytes,
+                max_backoff: self.max_backoff,
+                edge: Arc::clone(&self.edge),
+                status: Arc::clone(&self.status),
+                stop: self.stop.clone(),
+            };
+            tasks.spawn(work::<B>(job, config.clone()));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                log::error("a worker has crashed", json!({"error": error.to_string()}));
+                self.status.error("a worker has crashed; the source starts again");
+                // The supervisor sees that the source has ended, and starts it again.
+                self.stop.cancel();
+            }
+        }
+    }
+}
+
+/// Connects to the source's broker, takes nothing, and leaves.
+pub(crate) async fn probe(source: &Source) -> Result<Option<u64>, Fault> {
+    match source.broker.clone() {
+        Reach::Kafka { kafka } => probe_one::<Kafka>((kafka, source.uid.clone())).await,
+        Reach::Sqs { sqs } => probe_one::<Sqs>(sqs).await,
+        Reach::Google { google } => probe_one::<Google>(google).await,
+        Reach::Amqp { amqp } => probe_one::<Amqp>(amqp).await,
+        Reach::Unknown => Err(Fault::new("this version of the companion does not know its type")),
+    }
+}
+
+async fn probe_one<B: Broker>(config: B::Config) -> Result<Option<u64>, Fault> {
+    let broker = B::connect(&config, Purpose::Check).await?;
+    let lag = broker.lag().await;
+    broker.close().await;
+    Ok(lag)
+}

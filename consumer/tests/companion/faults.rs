@@ -1,0 +1,174 @@
+//! What it does when the gateway, the broker or a message is not as it should be.
+
+use std::time::Duration;
+
+use inlet_tests::poll_until;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::process::Companion;
+use crate::{Topic, edge_with, texts};
+
+#[test]
+fn while_the_gateway_pushes_back_nothing_is_lost_and_it_is_left_alone() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    edge.book().refusals = vec![(503, Some(2)), (429, None), (500, None)];
+    topic.publish(0, &texts(0..50));
+    let _companion = Companion::start(&edge.url());
+    assert_eq!(edge.wait_for(50), texts(0..50));
+    let book = edge.book();
+    let pause = book.batches[1].1 - book.batches[0].1;
+    assert!(pause >= Duration::from_secs(2), "Retry-After is respected: {pause:?}");
+    assert_eq!((book.duplicates, book.dead.len()), (0, 0));
+}
+
+#[test]
+fn an_answer_that_is_lost_makes_no_second_event() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    edge.book().forgets_to_answer = true;
+    topic.publish(0, &texts(0..20));
+    let companion = Companion::start(&edge.url());
+    edge.wait_for(20);
+    edge.book().forgets_to_answer = false;
+    poll_until("duplicates", || (edge.book().duplicates >= 20).then_some(()));
+    assert_eq!(edge.wait_for(20), texts(0..20));
+    // Killed after the gateway has it and before the broker knows: it comes again, and is no second event.
+    edge.book().forgets_to_answer = true;
+    topic.publish(0, &texts(20..40));
+    edge.wait_for(40);
+    companion.kill9();
+    edge.book().forgets_to_answer = false;
+    let before = edge.book().duplicates;
+    let _second = Companion::start(&edge.url());
+    topic.publish(0, &texts(40..41));
+    assert_eq!(edge.wait_for(41), texts(0..41));
+    assert!(edge.book().duplicates >= before + 20);
+}
+
+#[test]
+fn a_batch_that_is_refused_is_halved_until_the_one_at_fault_is_alone() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    edge.book().refuses = Some(|item| item.text() == "{\"number\":13}");
+    topic.publish(0, &texts(0..40));
+    let _companion = Companion::start(&edge.url());
+    let mut expected = texts(0..40);
+    expected.remove(13);
+    assert_eq!(edge.wait_for(39), expected, "the others keep their order");
+    let dead = poll_until("the dead letter", || edge.book().dead.first().cloned());
+    assert_eq!(dead.text(), "{\"number\":13}");
+    assert_eq!(dead.dead(), Some("the gateway refuses it: one of them is not to be had"));
+    edge.wait_for_report("s", "it is settled", |source| source["lag"] == 0);
+}
+
+#[test]
+fn poison_is_given_up_after_its_attempts_and_holds_up_nobody() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    edge.book().verdict = Some(Box::new(|item| match item.text().as_str() {
+        "{\"number\":1}" => json!({"status": "retry", "reason": "not now"}),
+        "{\"number\":2}" => {
+            json!({"status": "dead_letter", "dead_letter_id": "d", "reason": "bad"})
+        }
+        _ => json!({"status": "accepted", "event_id": "e"}),
+    }));
+    topic.publish(0, &texts(0..4));
+    let _companion = Companion::start(&edge.url());
+    edge.wait_for(2);
+    let dead = poll_until("both dead letters", || {
+        let book = edge.book();
+        (book.dead.len() == 2).then(|| book.dead.clone())
+    });
+    assert_eq!(dead[0].text(), "{\"number\":2}");
+    assert_eq!(dead[1].text(), "{\"number\":1}");
+    assert_eq!(dead[1].dead(), Some("given up after 3 attempts; the last: not now"));
+    let report = edge.wait_for_report("s", "no lag", |source| source["lag"] == 0);
+    assert_eq!((&report["accepted"], &report["dead_letters"]), (&json!(2), &json!(2)));
+}
+
+#[test]
+fn a_message_that_is_too_large_becomes_a_dead_letter_with_its_beginning() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    let large = "x".repeat(1_400_000);
+    topic.publish(0, &["a".into(), large.clone(), "y".repeat(3_000_000), "b".into()]);
+    let _companion = Companion::start(&edge.url());
+    let texts = edge.wait_for(3);
+    assert_eq!(
+        (&texts[0], texts[1].len(), &texts[2]),
+        (&"a".to_owned(), large.len(), &"b".to_owned())
+    );
+    let book = edge.book();
+    assert_eq!(book.dead[0].payload.len(), 64 * 1024);
+    let reason = book.dead[0].dead().unwrap();
+    assert!(reason.contains("3000000 bytes") && reason.contains("at most 1500000"), "{reason}");
+}
+
+#[test]
+fn a_source_that_fails_disturbs_no_other() {
+    let topic = Topic::new(1);
+    let mut bad = topic.source("bad", "1");
+    bad["kafka"]["topic_name"] = json!(5);
+    let mut missing = topic.source("missing", "1");
+    missing["kafka"]["brokers"] = json!(["127.0.0.1:9"]);
+    let edge = edge_with(json!({}));
+    edge.sources(json!([bad, missing, topic.source("good", "1")]));
+    topic.publish(0, &texts(0..5));
+    let companion = Companion::start(&edge.url());
+    assert_eq!(edge.wait_for(5), texts(0..5));
+    let report = edge.wait_for_report("bad", "why it fails", |source| source["state"] == "failing");
+    let error = report["error"]["message"].as_str().unwrap();
+    assert!(error.contains("not understood") && error.contains("a string"), "{error}");
+    let report =
+        edge.wait_for_report("missing", "why it fails", |source| source["state"] == "failing");
+    let error = report["error"]["message"].as_str().unwrap();
+    assert!(error.contains("127.0.0.1:9") && error.contains("refused"), "{error}");
+    companion.wait_for_log("a source is in trouble");
+}
+
+#[test]
+fn a_key_that_is_withdrawn_stops_everything_until_it_is_back() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    topic.publish(0, &texts(0..5));
+    let companion = Companion::start(&edge.url());
+    edge.wait_for(5);
+    edge.book().always = Some(401);
+    companion.wait_for_log("refuses the consumer key");
+    companion.wait_for_log("a source has stopped");
+    topic.publish(0, &texts(5..9));
+    edge.book().always = None;
+    assert_eq!(edge.wait_for(9), texts(0..9));
+}
+
+#[test]
+fn a_broker_that_goes_and_comes_back_loses_nothing() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    topic.publish(0, &texts(0..5));
+    let _companion = Companion::start(&edge.url());
+    edge.wait_for(5);
+    topic.cluster.broker_down(1).unwrap();
+    edge.wait_for_report("s", "that it fails", |source| source["state"] == "failing");
+    topic.cluster.broker_up(1).unwrap();
+    topic.publish(0, &texts(5..9));
+    assert_eq!(edge.wait_for(9), texts(0..9));
+    edge.wait_for_report("s", "that it is connected", |source| source["state"] == "connected");
+}
+
+#[test]
+fn a_signal_ends_it_although_the_gateway_does_not_answer() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    edge.book().refusals = vec![(503, Some(60)); 50];
+    topic.publish(0, &texts(0..2000));
+    let mut companion = Companion::start(&edge.url());
+    poll_until("a refusal", || (!edge.book().batches.is_empty()).then_some(()));
+    companion.signal(Signal::TERM);
+    assert_eq!(companion.wait(Duration::from_secs(15)), 0);
+    edge.book().refusals.clear();
+    let _second = Companion::start(&edge.url());
+    assert_eq!(edge.wait_for(2000), texts(0..2000));
+}
