@@ -1,5 +1,6 @@
 //! Users' functions: tried, and stopped where they go too far.
 
+use inlet_tests::{BrokerMessage, Endpoint};
 use serde_json::{Value, json};
 
 use crate::gateway;
@@ -94,4 +95,96 @@ fn one_call_leaves_nothing_for_the_next() {
     for _ in 0..2 {
         assert_eq!(of_subscription(function, json!({})).unwrap()["payload"], 1);
     }
+}
+
+fn broker_source(functions: Value) -> Value {
+    let mut source = json!({"name": "orders", "type": "pub_sub", "pub_sub": {"type": "kafka", "workers": 1,
+        "kafka": {"brokers": ["127.0.0.1:9092"], "topic_name": "orders"}}});
+    let fields = source.as_object_mut().expect("an object");
+    fields.extend(functions.as_object().expect("an object").clone());
+    source
+}
+
+#[test]
+fn functions_of_a_broker_source_make_the_event_and_its_headers() {
+    let project = gateway().project();
+    let receiver = Endpoint::ok();
+    let endpoint = project.endpoint(json!({"name": "receiver", "url": receiver.url("/")}));
+    let body = "function transform(order) { return {endpoint_id: order.to, event_type: 'order.' + order.state, data: {total: order.total * 2}} }";
+    let header = "function transform(headers) { return {'x-convoy-message-type': 'single', 'x-tenant': headers['x-tenant'] + '!'} }";
+    let source =
+        project.source(broker_source(json!({"body_function": body, "header_function": header})));
+    assert_eq!(
+        (&source["body_function"], &source["header_function"]),
+        (&json!(body), &json!(header))
+    );
+    let message = |id: &str, payload: String| {
+        BrokerMessage::new(id, payload).header("X-Tenant", "acme").header("x-gone", "1")
+    };
+    let order = json!({"to": endpoint["uid"], "state": "paid", "total": 21}).to_string();
+    let uid = source["uid"].as_str().unwrap();
+    let verdicts = project.companion().verdicts(
+        uid,
+        &[
+            message("m-1", order.clone()),
+            message("m-2", "no object".into()),
+            message("m-3", "{}".into()),
+        ],
+    );
+    assert_eq!(verdicts[0]["status"], "accepted", "{verdicts:?}");
+    let reason = verdicts[1]["reason"].as_str().unwrap();
+    assert!(reason.contains("please provide an endpoint ID"), "{reason}");
+    let id = verdicts[0]["event_id"].as_str().unwrap();
+    project.wait_for_delivery(id, "Success");
+    let event = project.event(id);
+    assert_eq!(event["event_type"], "order.paid");
+    let got = receiver.received();
+    assert_eq!(got[0].body, br#"{"total":42}"#);
+    assert_eq!((got[0].header("x-tenant"), got[0].header("x-gone")), (Some("acme!"), None));
+
+    // A function that fails loses nothing: mended, it takes the message again.
+    let failing = json!({"name": "orders", "type": "pub_sub", "body_function": "function transform(x) { return x.a.b }"});
+    project.put(&format!("/sources/{uid}"), &failing).expect(202);
+    let again = message("m-4", order);
+    let verdict = &project.companion().verdicts(uid, std::slice::from_ref(&again))[0];
+    let reason = verdict["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the body function failed: TypeError"), "{reason}");
+    let mended = json!({"name": "orders", "type": "pub_sub", "body_function": body});
+    project.put(&format!("/sources/{uid}"), &mended).expect(202);
+    let verdict = &project.companion().verdicts(uid, &[again])[0];
+    assert_eq!(verdict["status"], "accepted", "{verdict}");
+    receiver.wait_for(2);
+
+    let none =
+        json!({"name": "orders", "type": "pub_sub", "body_function": "", "header_function": ""});
+    let source = project.put(&format!("/sources/{uid}"), &none).expect(202).data();
+    assert_eq!(
+        (&source["body_function"], &source["header_function"]),
+        (&json!(null), &json!(null))
+    );
+}
+
+#[test]
+fn a_function_that_does_not_compile_is_refused_when_it_is_saved() {
+    let project = gateway().project();
+    for (field, code, expect) in [
+        ("body_function", "function transform(x) {\n return }}", "body_function:SyntaxError"),
+        (
+            "header_function",
+            "const other = 1",
+            "header_function:the transform function is not found",
+        ),
+    ] {
+        let reply = project.post("/sources", &broker_source(json!({field: code}))).expect(400);
+        let message = reply.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with(expect), "{message}");
+    }
+    let http =
+        json!({"name": "a", "type": "http", "body_function": "function transform(x) { return x }"});
+    let reply = project.post("/sources", &http).expect(400);
+    assert!(
+        reply.text().contains("body_function:is for sources of the type pub_sub"),
+        "{}",
+        reply.text()
+    );
 }

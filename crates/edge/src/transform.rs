@@ -17,6 +17,11 @@ pub(crate) async fn run(code: &str, input: &str) -> Result<std::result::Result<R
     call(code, &JsValue::from_str(input), input.len()).await
 }
 
+/// Compiles a function, and sees that it defines `transform`.
+pub(crate) async fn compile(code: &str) -> Result<std::result::Result<Ran, Fault>> {
+    call(code, &JsValue::NULL, 0).await
+}
+
 async fn call(
     code: &str,
     input: &JsValue,

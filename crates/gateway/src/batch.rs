@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
 use crate::admit::PRIVATE_HEADERS;
 use crate::api::ApiError;
@@ -14,6 +15,7 @@ use crate::pub_sub::Mapping;
 use crate::push::{KEY_MAX_CHARS, Kind, Origin, Push, To, is_header_value};
 use crate::source::Source;
 use crate::time::rfc3339;
+use crate::transform::headers_of;
 use crate::wire::Envelope;
 
 /// Messages of one batch.
@@ -49,7 +51,9 @@ pub struct Message<'a> {
     pub at: Option<u64>,
     /// Why the companion gives up on it.
     pub dead: Option<String>,
-    pub payload: &'a [u8],
+    pub payload: Cow<'a, [u8]>,
+    /// What a header function returned stands in `headers`: those of the payload no longer count.
+    pub headers_replaced: bool,
 }
 
 #[derive(Deserialize)]
@@ -137,7 +141,8 @@ impl<'a> Batch<'a> {
                 key: item.key,
                 at: item.at,
                 dead: item.dead,
-                payload,
+                payload: Cow::Borrowed(payload),
+                headers_replaced: false,
             });
         }
         if !rest.is_empty() {
@@ -165,7 +170,52 @@ impl Message<'_> {
                 "{kind:?} isn't a valid pubsub message type, it should be one of single, fanout, broadcast or dynamic"
             )
         })?;
-        Push::parse(kind, self.payload).map_err(|error| error.message)
+        let mut push = Push::parse(kind, &self.payload).map_err(|error| error.message)?;
+        if self.headers_replaced {
+            push.headers.clear();
+        }
+        Ok(push)
+    }
+
+    /// What a body function is given: the payload where it is JSON, or else the payload as text.
+    pub fn body_input(&self) -> Result<String, String> {
+        let text = std::str::from_utf8(&self.payload)
+            .map_err(|_| "the payload is not text, which is all that a function takes")?;
+        let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
+        Ok(if is_json { text.to_owned() } else { json!(text).to_string() })
+    }
+
+    /// The message with what its source's body function made of the payload.
+    #[must_use]
+    pub fn with_body(mut self, output: String) -> Self {
+        self.payload = Cow::Owned(output.into_bytes());
+        self
+    }
+
+    /// What a header function is given: an object of the broker's headers, and of those of the payload that the broker does
+    /// not have too, in lower case; and the message type.
+    pub fn headers_input(&self) -> String {
+        #[derive(Deserialize)]
+        struct Payload {
+            custom_headers: Option<Map<String, Value>>,
+        }
+        let mut merged = Map::new();
+        let own = serde_json::from_slice::<Payload>(&self.payload).ok();
+        for (name, value) in own.and_then(|own| own.custom_headers).unwrap_or_default() {
+            merged.insert(name.to_ascii_lowercase(), value);
+        }
+        for (name, value) in &self.headers {
+            merged.insert(name.to_ascii_lowercase(), Value::from(value.as_str()));
+        }
+        merged.entry(KIND_HEADER).or_insert_with(|| Value::from("single"));
+        Value::Object(merged).to_string()
+    }
+
+    /// The message with what its source's header function returned in place of all its headers.
+    pub fn with_headers(mut self, output: &str) -> Result<Self, String> {
+        self.headers = headers_of(output).map_err(|error| error.message)?;
+        self.headers_replaced = true;
+        Ok(self)
     }
 
     fn mapped(&self, mapping: &Mapping) -> Result<Push, String> {
@@ -276,7 +326,7 @@ mod tests {
         let body = framed(&head.replace('\n', " "), "{}\n\n\n\n");
         let batch = Batch::read(&body).unwrap();
         assert_eq!(batch.source_id, "s");
-        let payloads: Vec<&[u8]> = batch.messages.iter().map(|one| one.payload).collect();
+        let payloads: Vec<&[u8]> = batch.messages.iter().map(|one| &*one.payload).collect();
         assert_eq!(payloads, [&b"{}"[..], b"", b"\n\n\n\n"]);
         assert_eq!(batch.messages[0].headers.len(), 2);
         assert_eq!(batch.messages[1].id, None, "no id is no key");
@@ -291,7 +341,8 @@ mod tests {
             key: None,
             at: None,
             dead: None,
-            payload: &[0, 255],
+            payload: Cow::Borrowed(&[0, 255]),
+            headers_replaced: false,
         };
         let mut mapping = Mapping {
             event_type: "read".into(),
@@ -321,5 +372,35 @@ mod tests {
                 prop_assert_eq!(bytes, payload.len());
             }
         }
+    }
+
+    #[test]
+    fn functions_are_given_what_a_message_says_and_their_results_take_its_place() {
+        let body =
+            br#"{"event_type":"a","data":1,"custom_headers":{"X-Own":"own","X-Both":"own"}}"#;
+        let message = Message {
+            id: None,
+            headers: vec![("X-Both".into(), "broker".into())],
+            key: None,
+            at: None,
+            dead: None,
+            payload: Cow::Borrowed(body),
+            headers_replaced: false,
+        };
+        let input: Value = serde_json::from_str(&message.headers_input()).unwrap();
+        let expect = json!({"x-own": "own", "x-both": "broker", "x-convoy-message-type": "single"});
+        assert_eq!(input, expect);
+        assert_eq!(message.body_input().unwrap().as_bytes(), body);
+        let text = message.clone().with_body("plain".into());
+        assert_eq!(text.body_input().unwrap(), r#""plain""#);
+        let binary = Message { payload: Cow::Borrowed(&[255]), ..message.clone() };
+        assert!(binary.body_input().unwrap_err().contains("not text"));
+        let replaced = message
+            .clone()
+            .with_headers(r#"{"x-convoy-message-type":"broadcast","x-new":"1"}"#)
+            .unwrap();
+        let push = replaced.push(None).unwrap();
+        assert_eq!((push.kind, push.headers), (Kind::Broadcast, Vec::new()));
+        assert!(message.with_headers("[]").is_err());
     }
 }

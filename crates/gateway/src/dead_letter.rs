@@ -1,5 +1,7 @@
 //! Dead letters: what was given up, with the reason: messages of brokers, events that could not be routed, deliveries.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -188,7 +190,15 @@ impl Stored {
     /// to nobody who could not read the broker.
     pub fn message<'a>(&self, payload: &'a [u8]) -> Message<'a> {
         let Detail { headers, key, at, .. } = self.detail();
-        Message { id: self.broker_message_id.clone(), headers, key, at, dead: None, payload }
+        Message {
+            id: self.broker_message_id.clone(),
+            headers,
+            key,
+            at,
+            dead: None,
+            payload: Cow::Borrowed(payload),
+            headers_replaced: false,
+        }
     }
 
     /// Whether the bytes may be the beginning of the message only.

@@ -12,6 +12,7 @@ use crate::locate::Location;
 use crate::project::is_header_name;
 use crate::pub_sub::{self, Keeper, PubSub};
 use crate::time::rfc3339;
+use crate::transform::Functions;
 use crate::trust::{Mode, SECRETS_MAX, SecretInput, StoredSecret, Trust, TrustInput};
 use crate::vault::{Sealed, Vault, VaultError, is_hint};
 
@@ -50,6 +51,8 @@ pub struct Source {
     /// What a companion reads for the source.
     #[serde(default)]
     pub pub_sub: Option<PubSub>,
+    #[serde(default)]
+    pub functions: Functions,
     pub created_at: u64,
     pub updated_at: u64,
 }
@@ -114,8 +117,8 @@ pub struct SourceInput {
     idempotency_keys: Option<Vec<String>>,
     dedup_window_seconds: Option<u64>,
     event_type_location: Option<String>,
-    body_function: Option<Value>,
-    header_function: Option<Value>,
+    body_function: Option<String>,
+    header_function: Option<String>,
     pub_sub: Option<Value>,
 }
 
@@ -132,8 +135,8 @@ impl FromFields for SourceInput {
             idempotency_keys: fields.texts("idempotency_keys")?,
             dedup_window_seconds: fields.number("dedup_window_seconds")?,
             event_type_location: fields.text("event_type_location")?,
-            body_function: fields.raw("body_function"),
-            header_function: fields.raw("header_function"),
+            body_function: fields.text("body_function")?,
+            header_function: fields.text("header_function")?,
             pub_sub: fields.raw("pub_sub"),
         })
     }
@@ -263,6 +266,7 @@ impl Source {
             dedup_window_seconds: DEDUP_WINDOW_DEFAULT_S,
             event_type_location: String::new(),
             pub_sub: None,
+            functions: Functions::default(),
             created_at: now_ms,
             updated_at: now_ms,
         };
@@ -328,8 +332,6 @@ impl Source {
             }
         }
         check_tags(&input, provider.is_some())?;
-        refuse_unsupported("body_function", input.body_function.as_ref())?;
-        refuse_unsupported("header_function", input.header_function.as_ref())?;
         if kind == "pub_sub" {
             check_pub_sub(&input)?;
         } else if asks_for_something(input.pub_sub.as_ref()) {
@@ -348,6 +350,11 @@ impl Source {
         name.clone_into(&mut self.name);
 
         check_length("name", name, NAME_MAX_CHARS)?;
+        self.functions.change(
+            input.body_function,
+            input.header_function,
+            self.kind == Kind::PubSub,
+        )?;
         self.apply_pub_sub(input.pub_sub, vault, &mut *fill)?;
         if let Some(verifier) = input.verifier {
             self.verifier = self.stored_verifier(verifier, vault, now_ms, &mut *fill)?;
@@ -715,6 +722,7 @@ impl Source {
     /// The source as the API shows it. `origin` is where the gateway is reached, without a final slash.
     pub fn present(&self, origin: &str) -> Value {
         let verifier = &self.verifier;
+        let shown = |code: &str| (!code.is_empty()).then(|| code.to_owned());
         let kind = if verifier.kind.is_empty() && self.provider.is_empty() {
             "noop"
         } else {
@@ -745,7 +753,8 @@ impl Source {
             "forward_headers": self.forward_headers.as_deref().unwrap_or_default(),
             "pub_sub": self.pub_sub.as_ref().map_or_else(|| json!(pub_sub::present_none()), PubSub::present),
             "idempotency_keys": self.idempotency_keys, "dedup_window_seconds": self.dedup_window_seconds,
-            "event_type_location": self.event_type_location, "body_function": null, "header_function": null,
+            "event_type_location": self.event_type_location, "body_function": shown(&self.functions.body),
+            "header_function": shown(&self.functions.header),
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
         })
     }
@@ -1055,7 +1064,9 @@ mod tests {
                 r#"{{"name":"a","type":"http","{field}":"function transform(x) {{ return x }}"}}"#
             );
             assert!(
-                create(&body).unwrap_err().starts_with(&format!("{field} is not supported yet"))
+                create(&body)
+                    .unwrap_err()
+                    .starts_with(&format!("{field}:is for sources of the type pub_sub"))
             );
         }
         let body = r#"{"name":"a","type":"http","pub_sub":{"type":"kafka","workers":1}}"#;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -104,6 +105,44 @@ pub fn check_code(field: &str, code: &str) -> Result<(), ApiError> {
         return Err(ApiError::bad_request(format!("{field}:please provide a function")));
     }
     Ok(())
+}
+
+/// The functions of a source that reads a broker; empty where there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Functions {
+    /// From the message's payload to an event, as `POST /events` takes it.
+    pub body: String,
+    /// From the message's headers to those of the event.
+    pub header: String,
+}
+
+impl Functions {
+    pub fn is_none(&self) -> bool {
+        self.body.is_empty() && self.header.is_empty()
+    }
+
+    /// Takes what an update gives: `None` leaves a function as it is, an empty text removes it.
+    pub fn change(
+        &mut self,
+        body: Option<String>,
+        header: Option<String>,
+        is_broker: bool,
+    ) -> Result<(), ApiError> {
+        let functions = [
+            ("body_function", body, &mut self.body),
+            ("header_function", header, &mut self.header),
+        ];
+        for (field, given, stored) in functions {
+            let Some(code) = given else { continue };
+            if !is_broker && !code.trim().is_empty() {
+                let text = format!("{field}:is for sources of the type pub_sub");
+                return Err(ApiError::bad_request(text));
+            }
+            check_length(field, &code, CODE_MAX_BYTES)?;
+            *stored = if code.trim().is_empty() { String::new() } else { code };
+        }
+        Ok(())
+    }
 }
 
 /// Which of a source's functions is tried.

@@ -1,5 +1,6 @@
 //! Companions: their keys, what they read, and the messages that they hand in.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use inlet_gateway::wire::{Envelope, Target};
 
 use super::*;
 use crate::ingest::make_all_durable;
-use crate::{chance, dead_letters};
+use crate::{chance, dead_letters, transform};
 
 /// How long an isolate believes what it read about a key or a source.
 const FRESH_MS: u64 = 10_000;
@@ -303,30 +304,37 @@ impl Caller<'_> {
     ) -> Result<Vec<Verdict>, Refusal> {
         let now = now_ms();
         let mapping = source.pub_sub.as_ref().and_then(|pub_sub| pub_sub.mapping.as_ref());
-        let pushes: Vec<Result<Push, String>> = messages
-            .iter()
-            .map(|message| match &message.dead {
-                Some(reason) => Err(reason.clone()),
-                None => message.push(mapping),
-            })
-            .collect();
-        let types = pushes.iter().flatten().map(|push| push.event_type.as_str());
+        let mut given: Vec<Result<(Cow<'_, Message<'_>>, Push), Late>> =
+            Vec::with_capacity(messages.len());
+        for message in messages {
+            let message = match &message.dead {
+                Some(reason) => Err(Late::Dead(reason.clone())),
+                None => transformed(source, message).await,
+            };
+            given.push(message.and_then(|message| {
+                let push = message.push(mapping).map_err(Late::Dead)?;
+                Ok((message, push))
+            }));
+        }
+        let types = given.iter().flatten().map(|(_, push)| push.event_type.as_str());
         let schemas = self.schemas(project, types).await?;
         let mut urls: Vec<(Dynamic, Result<String, Late>)> = Vec::new();
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(messages.len());
         let uids = ids::uids(now, messages.len(), &mut fill);
-        for ((message, push), id) in messages.iter().zip(pushes).zip(uids) {
-            let fits = push.and_then(|push| match schemas.check(&push) {
-                Ok(()) => Ok(push),
-                Err(error) => Err(error.message),
+        for (given, id) in given.into_iter().zip(uids) {
+            let fits = given.and_then(|(message, push)| match schemas.check(&push) {
+                Ok(()) => Ok((message, push)),
+                Err(error) => Err(Late::Dead(error.message)),
             });
             let made = match fits {
-                Ok(push) => self.resolved(project, push, &mut urls).await,
-                Err(reason) => Err(Late::Dead(reason)),
+                Ok((message, push)) => {
+                    let push = self.resolved(project, push, &mut urls).await;
+                    push.and_then(|push| {
+                        message.envelope(push, source, project, id, now).map_err(Late::Dead)
+                    })
+                }
+                Err(late) => Err(late),
             };
-            let made = made.and_then(|push| {
-                message.envelope(push, source, project, id, now).map_err(Late::Dead)
-            });
             outcomes.push(match made {
                 Ok(envelope) => Outcome::Ready(Box::new(envelope)),
                 Err(Late::Dead(reason)) => Outcome::Dead(reason),
@@ -495,6 +503,37 @@ impl Caller<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The message as its source's functions make it. One that fails is a dead letter: a replay runs them again.
+async fn transformed<'m, 'p>(
+    source: &Source,
+    message: &'m Message<'p>,
+) -> Result<Cow<'m, Message<'p>>, Late> {
+    let functions = &source.functions;
+    let mut message = Cow::Borrowed(message);
+    if !functions.body.is_empty() {
+        let input = message.body_input().map_err(Late::Dead)?;
+        let output = ran("body", &functions.body, &input).await?;
+        message = Cow::Owned(message.into_owned().with_body(output));
+    }
+    if !functions.header.is_empty() {
+        let output = ran("header", &functions.header, &message.headers_input()).await?;
+        let replaced = message.into_owned().with_headers(&output);
+        message = Cow::Owned(replaced.map_err(Late::Dead)?);
+    }
+    Ok(message)
+}
+
+async fn ran(which: &str, code: &str, input: &str) -> Result<String, Late> {
+    match transform::run(code, input).await {
+        Ok(Ok(ran)) => Ok(ran.output),
+        Ok(Err(fault)) => Err(Late::Dead(format!("the {which} function failed: {fault}"))),
+        Err(error) => {
+            log::error("function_not_run", json!({"error": error.to_string()}));
+            Err(Late::Retry("the function could not be run".to_owned()))
+        }
     }
 }
 

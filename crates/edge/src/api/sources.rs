@@ -2,6 +2,7 @@
 
 use inlet_gateway::consumer::{Seen, status as consumer_status};
 use inlet_gateway::time::rfc3339;
+use inlet_gateway::transform::Functions;
 use inlet_gateway::trust::Mode;
 use inlet_verify::Secret;
 
@@ -24,6 +25,7 @@ impl Caller<'_> {
         let vault = self.bindings.vault()?;
         let source =
             Source::create(api::parse(&self.body)?, &project.uid, &vault, now_ms(), &mut fill)?;
+        self.check_functions(&source.functions, &Functions::default()).await?;
         // Nobody knows its mask yet, so a copy that is not in KV is only read from D1 once.
         self.bindings.db()?.run(&sql::insert_source(&source)).await?;
         config::publish(self.bindings, &source, project).await.unwrap_or_default();
@@ -33,7 +35,9 @@ impl Caller<'_> {
     pub(super) async fn update_source(&self, project: &Project, id: &str) -> Answered {
         let vault = self.bindings.vault()?;
         let mut source = self.source(&project.uid, id).await?;
+        let before = source.functions.clone();
         source.update(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
+        self.check_functions(&source.functions, &before).await?;
         let updated: Option<ListRow> =
             self.bindings.db()?.row(&sql::update_source(&source)).await?;
         if updated.is_none() {

@@ -1,6 +1,6 @@
-//! Users' functions, tried.
+//! Users' functions, tried and checked.
 
-use inlet_gateway::transform::{Trial, present};
+use inlet_gateway::transform::{Functions, Trial, check_code, present};
 
 use super::*;
 use crate::transform;
@@ -14,5 +14,29 @@ impl Caller<'_> {
         let ran = ran.map_err(|fault| fault.refusal("function"))?;
         let shown = present(kind, &ran)?;
         Ok(Answer::ok(200, "Transformer function run successfully", shown))
+    }
+
+    /// Refuses a function that does not compile, or defines no `transform`, with the place of the fault.
+    pub(super) async fn check_function(&self, field: &str, code: &str) -> Result<(), Refusal> {
+        check_code(field, code)?;
+        transform::compile(code).await?.map_err(|fault| fault.refusal(field))?;
+        Ok(())
+    }
+
+    /// The same for those functions of a source that were changed.
+    pub(super) async fn check_functions(
+        &self,
+        functions: &Functions,
+        before: &Functions,
+    ) -> Result<(), Refusal> {
+        for (field, code, old) in [
+            ("body_function", &functions.body, &before.body),
+            ("header_function", &functions.header, &before.header),
+        ] {
+            if !code.is_empty() && code != old {
+                self.check_function(field, code).await?;
+            }
+        }
+        Ok(())
     }
 }
