@@ -25,6 +25,7 @@ mod harness;
 mod meta_events;
 mod payloads;
 mod portal;
+mod projects;
 mod signatures;
 mod sources;
 mod transforms;

@@ -177,7 +177,8 @@ async fn snapshot(bindings: &Bindings, source: Source, project: &Project) -> Res
         }
     }
     let body_max_bytes = project.config.max_payload_read_size;
-    Ok(Snapshot { source, body_max_bytes, shard: project.shard, schemas })
+    let project_limit = project.config.ratelimit;
+    Ok(Snapshot { source, body_max_bytes, shard: project.shard, project_limit, schemas })
 }
 
 fn remember(mask: &str, source: Option<Rc<Compiled>>, now: u64) {

@@ -316,7 +316,7 @@ async fn attempt(
         body: &body,
         endpoint,
         secrets: &secrets,
-        signature: &project.config.signature,
+        config: &project.config,
     };
     let call = match outgoing.call(bindings.settings.allow_private_endpoints, requested_at) {
         Ok(call) => call,

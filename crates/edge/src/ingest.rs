@@ -19,7 +19,7 @@ use worker::{
 
 use crate::bindings::{Bindings, Durability};
 use crate::body::{self, Unread};
-use crate::{bell, chance, config, keys, log};
+use crate::{bell, chance, config, keys, limits, log};
 
 /// Takes a request in. The reply is sent only once what it says is true.
 pub(crate) async fn ingest(
@@ -56,6 +56,9 @@ async fn take_in(
     let method = request.method().to_string();
     let length = body::length(request);
     source.before_body(&method, length)?;
+    for (who, limit) in source.limits() {
+        limits::take(who, limit, 1).map_err(|seconds| Rejection::Limited { seconds })?;
+    }
 
     let read = body::read(request, length, source.body_max_bytes()).await;
     let (body, _share) = read.map_err(|unread| match unread {

@@ -10,6 +10,7 @@ mod dead_letters;
 mod dispatch;
 mod ingest;
 mod keys;
+mod limits;
 mod log;
 mod meta_events;
 mod router;

@@ -3,10 +3,12 @@
 
 use std::cell::Cell;
 
-use inlet_gateway::meta_event::shadow;
+use inlet_gateway::ids;
+use inlet_gateway::meta_event::shadow_id;
 use inlet_gateway::project::Project;
 use inlet_gateway::route::bells;
 use inlet_gateway::sql::{self, Journal, Statement};
+use inlet_gateway::wire::body_key;
 use serde::Deserialize;
 use serde_json::json;
 use worker::{Context, Result};
@@ -20,6 +22,9 @@ use crate::{bell, chance, log, meta_events};
 const EVERY_MS: u64 = 30_000;
 /// How often an isolate removes what is too old, beside the cron.
 const EXPIRE_EVERY_MS: u64 = 600_000;
+
+/// For how long a deleted project is looked after: queues keep what they hold for four days.
+const FORGET_AFTER_MS: u64 = 5 * 86_400_000;
 
 /// Bulks that one sweep takes; what is left waits for the next.
 const ROUNDS_MAX: usize = 5;
@@ -57,19 +62,41 @@ pub(crate) async fn sweep(bindings: &Bindings) {
     }
 }
 
-/// Removes what is older than its project keeps it. One project whose rows cannot be removed does not keep the others from it.
+/// Removes what is older than its project keeps it, and what deleted projects have left.
 pub(crate) async fn expire(bindings: &Bindings) {
     EXPIRED_AT.set(chance::now_ms());
     let expired = async {
-        let projects: Vec<Doc> = bindings.db()?.rows(&sql::projects()).await?;
-        for project in projects {
-            let project: Project = project.read()?;
-            let shadow = project.config.meta_event.is_some().then(|| shadow(&project));
-            for one in std::iter::once(&project).chain(&shadow) {
-                if let Err(error) = expire_project(one, bindings).await {
-                    let fields = json!({"project_id": one.uid, "error": error.to_string()});
-                    log::error("not_expired", fields);
+        let now = chance::now_ms();
+        let db = bindings.db()?;
+        let docs: Vec<Doc> = db.rows(&sql::projects()).await?;
+        let projects: Vec<Project> = docs.iter().map(Doc::read).collect::<Result<_>>()?;
+        for shard in bindings.shards() {
+            let old = projects.iter().filter(|project| project.shard == shard);
+            let mut expiring: Vec<(String, String)> = Vec::new();
+            for project in old {
+                let Some(cutoff) = project.config.retention_policy.cutoff(now) else { continue };
+                if project.config.meta_event.is_some() {
+                    expiring.push((shadow_id(&project.uid), cutoff.clone()));
                 }
+                expiring.push((project.uid.clone(), cutoff));
+            }
+            if let Err(error) = expire_shard(shard, &expiring, now, bindings).await {
+                log::error("not_expired", json!({"shard": shard, "error": error.to_string()}));
+            }
+        }
+        #[derive(Deserialize)]
+        struct Deleted {
+            id: String,
+            shard: u32,
+            #[serde(rename = "deleted_at")]
+            at: u64,
+        }
+        let deleted: Vec<Deleted> = db.rows(&sql::deleted_projects()).await?;
+        for project in deleted {
+            let is_empty = remove(&project.id, project.shard, bindings).await;
+            // What was on its way when the project was deleted has come by then.
+            if is_empty && project.at.saturating_add(FORGET_AFTER_MS) < now {
+                db.run(&sql::forget_project(&project.id)).await?;
             }
         }
         Ok::<_, worker::Error>(())
@@ -79,47 +106,136 @@ pub(crate) async fn expire(bindings: &Bindings) {
     }
 }
 
-/// A bounded step: what is left waits for the next. Bodies go before the rows that name them, so that none is left behind.
-async fn expire_project(project: &Project, bindings: &Bindings) -> Result<()> {
+/// One project whose rows cannot be removed does not keep the others from it.
+async fn expire_shard(
+    shard: u32,
+    projects: &[(String, String)],
+    now: u64,
+    bindings: &Bindings,
+) -> Result<()> {
+    let events = bindings.events(shard)?;
+    for _ in 0..ROUNDS_MAX {
+        let removed = events.batch(&sql::expire_claims(now)).await?;
+        if removed.last().map(rows::<Gone>).transpose()?.unwrap_or_default().len()
+            < sql::EXPIRE_ROWS
+        {
+            break;
+        }
+    }
+    if projects.is_empty() {
+        return Ok(());
+    }
+    #[derive(Deserialize)]
+    struct Found {
+        id: String,
+    }
+    let found: Vec<Found> = events.rows(&sql::with_expired(json!(projects))).await?;
+    for (project, cutoff) in projects {
+        if !found.iter().any(|found| found.id == *project) {
+            continue;
+        }
+        if let Err(error) = expire_project(project, shard, cutoff, false, bindings).await {
+            log::error("not_expired", json!({"project_id": project, "error": error.to_string()}));
+        }
+    }
+    Ok(())
+}
+
+/// Removes the events of a deleted project, and all that is theirs, in a bounded step. Says whether nothing is left.
+pub(crate) async fn remove(project: &str, shard: u32, bindings: &Bindings) -> bool {
+    // No uid is greater.
+    let removed = async {
+        let mut is_empty = true;
+        for id in [project, &shadow_id(project)] {
+            is_empty &= expire_project(id, shard, "~", true, bindings).await?;
+        }
+        if is_empty {
+            bindings.events(shard)?.batch(&sql::delete_remains(project)).await?;
+        }
+        Ok::<_, worker::Error>(is_empty)
+    };
+    removed.await.unwrap_or_else(|error| {
+        log::error("not_removed", json!({"project_id": project, "error": error.to_string()}));
+        false
+    })
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Expiring {
+    Events,
+    Copies,
+    DeadLetters,
+}
+
+/// A bounded step; says whether nothing is left before the cutoff. Bodies go before the rows that name them, so that none is
+/// left behind.
+async fn expire_project(
+    project: &str,
+    shard: u32,
+    cutoff: &str,
+    is_deleted: bool,
+    bindings: &Bindings,
+) -> Result<bool> {
     let now = chance::now_ms();
-    let Some(cutoff) = project.config.retention_policy.cutoff(now) else { return Ok(()) };
     #[derive(Deserialize)]
     struct Old {
         id: String,
+        #[serde(default)]
         body_key: Option<String>,
     }
-    let events = bindings.events(project.shard)?;
-    let mut gone = 0;
-    for _ in 0..ROUNDS_MAX {
-        let old: Vec<Old> = events.rows(&sql::expired_events(&project.uid, &cutoff)).await?;
-        let Some(last) = old.last().map(|last| last.id.clone()) else { break };
-        gone += old.len();
-        let bodies: Vec<String> = old.into_iter().filter_map(|old| old.body_key).collect();
-        if !bodies.is_empty() {
-            bindings.bodies()?.delete_multiple(bodies).await?;
+    let events = bindings.events(shard)?;
+    let mut is_empty = true;
+    for kind in [Expiring::Events, Expiring::Copies, Expiring::DeadLetters] {
+        let mut gone = 0;
+        for round in 1..=ROUNDS_MAX {
+            let list = match kind {
+                Expiring::Events => sql::expired_events(project, cutoff),
+                Expiring::Copies => sql::expired_duplicates(project, cutoff),
+                Expiring::DeadLetters => sql::expired_dead_letters(project, cutoff),
+            };
+            let old: Vec<Old> = events.rows(&list).await?;
+            let count = old.len();
+            if let Some(last) = old.last().map(|last| last.id.clone()) {
+                let body = |old: Old| match kind {
+                    // A large body is stored before anybody knows that it came with a copy. R2 does not mind a key that it
+                    // has not.
+                    Expiring::Copies => Some(body_key(project, &old.id)),
+                    Expiring::Events | Expiring::DeadLetters => old.body_key,
+                };
+                let bodies: Vec<String> = old.into_iter().filter_map(body).collect();
+                if !bodies.is_empty() {
+                    bindings.bodies()?.delete_multiple(bodies).await?;
+                }
+                let delete = match kind {
+                    Expiring::Events => sql::expire_events(project, &last, now, is_deleted),
+                    Expiring::Copies => vec![sql::expire_duplicates(project, &last)],
+                    Expiring::DeadLetters => vec![sql::expire_dead_letters(project, &last)],
+                };
+                events.batch(&delete).await?;
+                gone += count;
+            }
+            if count < sql::EXPIRE_ROWS {
+                break;
+            }
+            is_empty &= round < ROUNDS_MAX;
         }
-        events.batch(&sql::expire_events(&project.uid, &last, now)).await?;
+        if 0 < gone {
+            let kind = format!("{kind:?}");
+            log::info("expired", json!({"project_id": project, "kind": kind, "rows": gone}));
+        }
     }
-    for _ in 0..ROUNDS_MAX {
-        let removed = events.batch(&sql::expire_deliveries(&project.uid, &cutoff)).await?;
+    for round in 1..=ROUNDS_MAX {
+        let removed = events.batch(&sql::expire_deliveries(project, cutoff)).await?;
         let removed = removed.last().map(rows::<Gone>).transpose()?.unwrap_or_default();
         if removed.len() < sql::EXPIRE_ROWS {
             break;
         }
+        is_empty &= round < ROUNDS_MAX;
     }
-    for _ in 0..ROUNDS_MAX {
-        let old: Vec<Old> = events.rows(&sql::expired_dead_letters(&project.uid, &cutoff)).await?;
-        let Some(last) = old.last().map(|last| last.id.clone()) else { break };
-        let bodies: Vec<String> = old.into_iter().filter_map(|old| old.body_key).collect();
-        if !bodies.is_empty() {
-            bindings.bodies()?.delete_multiple(bodies).await?;
-        }
-        events.run(&sql::expire_dead_letters(&project.uid, &last)).await?;
+    if let Some(before) = ids::time_of(cutoff) {
+        events.run(&sql::expire_rejections(project, before)).await?;
     }
-    if 0 < gone {
-        log::info("expired", json!({"project_id": project.uid, "events": gone}));
-    }
-    Ok(())
+    Ok(is_empty)
 }
 
 /// A row that is no more.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::locate::{Location, Parts};
+use crate::pace::RateLimit;
 use crate::payload;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
@@ -63,6 +64,9 @@ pub struct Snapshot {
     pub source: Source,
     pub body_max_bytes: u64,
     pub shard: u32,
+    /// Events that the project takes in, of all its sources.
+    #[serde(default)]
+    pub project_limit: Option<RateLimit>,
     /// JSON schemas of the project's event types, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub schemas: BTreeMap<String, Value>,
@@ -74,6 +78,7 @@ pub struct Compiled {
     pub source: Source,
     body_max_bytes: u64,
     shard: u32,
+    project_limit: Option<RateLimit>,
     verifier: Verifier,
     policy: Policy,
     /// Of each secret of the verifier: its name, and when it ends.
@@ -112,7 +117,7 @@ pub enum Admitted {
 
 impl Compiled {
     pub fn new(snapshot: Snapshot, vault: &Vault) -> Result<Self, VaultError> {
-        let Snapshot { source, body_max_bytes, shard, schemas } = snapshot;
+        let Snapshot { source, body_max_bytes, shard, project_limit, schemas } = snapshot;
         let verifier = source.open_verifier(vault)?;
         let secrets = source.open_secrets(vault)?;
         let dedup = source.idempotency_keys.iter().map(|key| Location::parse_idempotency_key(key));
@@ -126,9 +131,15 @@ impl Compiled {
             source,
             body_max_bytes,
             shard,
+            project_limit,
             verifier,
             secrets: secrets.into_iter().map(|(_, name, expires_at)| (name, expires_at)).collect(),
         })
+    }
+
+    /// Who is counted, and how many of each are taken in.
+    pub fn limits(&self) -> [(&str, Option<RateLimit>); 1] {
+        [(&self.source.project_id, self.project_limit)]
     }
 
     /// The most bytes of body to read.
@@ -510,7 +521,13 @@ mod tests {
             Source::create(parse(body.as_bytes()).unwrap(), "p", &vault, 0, &mut |b| b.fill(5))
                 .unwrap();
         Compiled::new(
-            Snapshot { source, body_max_bytes: 50, shard: 0, schemas: BTreeMap::new() },
+            Snapshot {
+                source,
+                body_max_bytes: 50,
+                shard: 0,
+                project_limit: None,
+                schemas: BTreeMap::new(),
+            },
             &vault,
         )
         .unwrap()

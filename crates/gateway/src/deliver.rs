@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::address;
 use crate::endpoint::{Endpoint, Status as EndpointStatus};
 use crate::event::StoredEvent;
-use crate::project::SignatureConfig;
+use crate::project::Config;
 use crate::retry::Strategy;
 use crate::subscription::DeliveryMode;
 use crate::time::{retry_after_ms, rfc3339};
@@ -99,7 +99,7 @@ pub struct Outgoing<'a> {
     pub endpoint: &'a Endpoint,
     /// Oldest first.
     pub secrets: &'a [Secret],
-    pub signature: &'a SignatureConfig,
+    pub config: &'a Config,
 }
 
 impl Outgoing<'_> {
@@ -134,7 +134,7 @@ impl Outgoing<'_> {
     /// Ours first; a header of the event never replaces one of them.
     fn headers(&self, now_s: u64) -> Vec<(String, String)> {
         let mut headers = vec![
-            (self.signature.header.clone(), self.convoy_signature(now_s)),
+            (self.config.signature.header.clone(), self.convoy_signature(now_s)),
             ("webhook-id".into(), self.event.id.clone()),
             ("webhook-timestamp".into(), now_s.to_string()),
             ("webhook-signature".into(), self.standard_signature(now_s)),
@@ -153,7 +153,11 @@ impl Outgoing<'_> {
             content_type.unwrap_or_else(|| "application/octet-stream".into()),
         ));
         if let Some(key) = &self.event.idempotency_key {
-            headers.push(("x-convoy-idempotency-key".into(), key.clone()));
+            headers.push((self.config.request_id_header.clone(), key.clone()));
+        }
+        if self.config.add_event_id_trace_headers {
+            headers.push(("x-convoy-event-id".into(), self.event.id.clone()));
+            headers.push(("x-convoy-eventdelivery-id".into(), self.delivery.id.clone()));
         }
         if let Some(replay) = &self.delivery.replay {
             headers.push(("inlet-replay".into(), replay.clone()));
@@ -179,7 +183,7 @@ impl Outgoing<'_> {
         };
         if self.endpoint.advanced_signatures {
             let mut value = format!("t={time}");
-            for (version, scheme) in (1..).zip(&self.signature.versions) {
+            for (version, scheme) in (1..).zip(&self.config.signature.versions) {
                 for secret in self.secrets {
                     let parts = [time.as_bytes(), b",", self.body];
                     let signature = sign(&scheme.hash, &scheme.encoding, secret, &parts);
@@ -188,7 +192,7 @@ impl Outgoing<'_> {
             }
             return value;
         }
-        match (self.signature.versions.last(), self.secrets.last()) {
+        match (self.config.signature.versions.last(), self.secrets.last()) {
             (Some(scheme), Some(secret)) => {
                 sign(&scheme.hash, &scheme.encoding, secret, &[self.body])
             }
@@ -485,7 +489,7 @@ mod tests {
         event: StoredEvent,
         endpoint: Endpoint,
         secrets: Vec<Secret>,
-        signature: SignatureConfig,
+        config: Config,
         body: Vec<u8>,
     }
 
@@ -512,7 +516,7 @@ mod tests {
                 event: event.unwrap(),
                 endpoint,
                 secrets: vec![Secret::new(secret.as_bytes()).unwrap()],
-                signature: SignatureConfig::default(),
+                config: Config::default(),
                 body: CHARGE.to_vec(),
             }
         }
@@ -524,7 +528,7 @@ mod tests {
                 body: &self.body,
                 endpoint: &self.endpoint,
                 secrets: &self.secrets,
-                signature: &self.signature,
+                config: &self.config,
             };
             outgoing.call(allow_private, now_s * 1000)
         }
@@ -544,7 +548,7 @@ mod tests {
                 hash: (*hash).into(),
                 encoding: (*encoding).into(),
             };
-            self.signature.versions = versions.iter().map(version).collect();
+            self.config.signature.versions = versions.iter().map(version).collect();
         }
     }
 

@@ -49,6 +49,11 @@ pub fn same_moment(uid: &str) -> Option<(String, String)> {
     Some((Ulid::from_parts(ms, 0).to_string(), Ulid::from_parts(ms, u128::MAX).to_string()))
 }
 
+/// The time of a uid, in Unix milliseconds; `None` when it is no uid.
+pub fn time_of(uid: &str) -> Option<u64> {
+    Some(Ulid::from_string(uid).ok()?.timestamp_ms())
+}
+
 /// The lowest uid of a time, in Unix milliseconds.
 pub fn lowest(ms: u64) -> String {
     Ulid::from_parts(ms.min(MS_MAX), 0).to_string()

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod admit;
 pub mod api;
+pub mod api_key;
 pub mod batch;
 pub mod consumer;
 pub mod dead_letter;
@@ -14,6 +15,7 @@ pub mod event;
 pub mod event_type;
 pub mod fields;
 pub mod ids;
+pub mod limit;
 pub mod locate;
 pub mod meta_event;
 pub mod pace;

@@ -123,16 +123,21 @@ impl FromFields for RateLimitInput {
 impl RateLimitInput {
     /// The limit that is asked for; `None` when the count is absent or zero, which is no limit.
     pub fn read(self) -> Result<Option<RateLimit>, ApiError> {
+        self.read_as("rate_limit_config")
+    }
+
+    /// The same, for a field of another name.
+    pub fn read_as(self, field: &str) -> Result<Option<RateLimit>, ApiError> {
         let Some(count) = self.count.filter(|count| *count != 0) else { return Ok(None) };
         let mut faults = Faults::default();
         if CALLS_MAX < count {
-            faults.add("rate_limit_config.count", format!("at most {CALLS_MAX}"));
+            faults.add(&format!("{field}.count"), format!("at most {CALLS_MAX}"));
         }
         let duration_s = self.duration.as_ref().and_then(seconds).unwrap_or(0);
         if !(1..=DAY_S).contains(&duration_s) {
             let text =
                 format!("seconds as a number, or a text like 10s; from 1 to {DAY_S} seconds");
-            faults.add("rate_limit_config.duration", text);
+            faults.add(&format!("{field}.duration"), text);
         }
         faults.check()?;
         Ok(Some(RateLimit { count, duration_s }))

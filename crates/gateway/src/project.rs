@@ -1,4 +1,4 @@
-//! Projects (tenants) and their API keys.
+//! Projects: the tenants, and what each decides for all that it has.
 
 use inlet_verify::{Encoding, Hash};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length};
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::meta_event::{Means, MetaEvents, MetaEventsInput};
+use crate::pace::{RateLimit, RateLimitInput};
 use crate::retry::{Strategy, StrategyKind};
 use crate::time::rfc3339;
 
@@ -46,6 +47,45 @@ pub struct Config {
     /// `None` for a project that never said anything of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta_event: Option<MetaEvents>,
+    /// Events that are taken in, from senders and from the API together.
+    #[serde(default)]
+    pub ratelimit: Option<RateLimit>,
+    /// Whether an endpoint of an outgoing project may have several subscriptions.
+    #[serde(default)]
+    pub multiple_endpoint_subscriptions: bool,
+    #[serde(default)]
+    pub ssl: SslConfig,
+    /// Whether deliveries name their event and themselves in Convoy's headers, too.
+    #[serde(default)]
+    pub add_event_id_trace_headers: bool,
+    /// The header that carries an event's idempotency key.
+    #[serde(default = "default_request_id_header")]
+    pub request_id_header: String,
+    /// Whether two sources may not have one name.
+    #[serde(default)]
+    pub unique_source_names: bool,
+}
+
+/// Which endpoints may be called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SslConfig {
+    /// Whether new and changed endpoints have to be `https`.
+    pub enforce_secure_endpoints: bool,
+}
+
+#[derive(Debug)]
+struct SslInput {
+    enforce_secure_endpoints: Option<bool>,
+}
+
+impl FromFields for SslInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self { enforce_secure_endpoints: fields.flag("enforce_secure_endpoints")? })
+    }
+}
+
+fn default_request_id_header() -> String {
+    "X-Convoy-Idempotency-Key".into()
 }
 
 /// How long events are kept.
@@ -100,6 +140,12 @@ impl Default for Config {
             signature: SignatureConfig::default(),
             retention_policy: RetentionPolicy::default(),
             meta_event: None,
+            ratelimit: None,
+            multiple_endpoint_subscriptions: false,
+            ssl: SslConfig::default(),
+            add_event_id_trace_headers: false,
+            request_id_header: default_request_id_header(),
+            unique_source_names: false,
         }
     }
 }
@@ -160,6 +206,12 @@ struct ConfigInput {
     signature: Option<SignatureInput>,
     retention_policy: Option<RetentionInput>,
     meta_event: Option<MetaEventsInput>,
+    ratelimit: Option<RateLimitInput>,
+    multiple_endpoint_subscriptions: Option<bool>,
+    ssl: Option<SslInput>,
+    add_event_id_trace_headers: Option<bool>,
+    request_id_header: Option<String>,
+    unique_source_names: Option<bool>,
     other: Map<String, Value>,
 }
 
@@ -171,6 +223,12 @@ impl FromFields for ConfigInput {
             signature: fields.object("signature")?,
             retention_policy: fields.object("retention_policy")?,
             meta_event: fields.object("meta_event")?,
+            ratelimit: fields.object("ratelimit")?,
+            multiple_endpoint_subscriptions: fields.flag("multiple_endpoint_subscriptions")?,
+            ssl: fields.object("ssl")?,
+            add_event_id_trace_headers: fields.flag("add_event_id_trace_headers")?,
+            request_id_header: fields.text("request_id_header")?,
+            unique_source_names: fields.flag("unique_source_names")?,
             other: fields.rest(),
         })
     }
@@ -290,12 +348,27 @@ impl Project {
         faults.check()
     }
 
+    /// Refuses the URL of an endpoint that the project does not want to call.
+    pub fn check_endpoint_url(&self, url: &str) -> Result<(), ApiError> {
+        let is_https = url.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
+        if self.config.ssl.enforce_secure_endpoints && !is_https {
+            return Err(ApiError::bad_request("only https endpoints allowed"));
+        }
+        Ok(())
+    }
+
     /// The project as the API shows it.
     pub fn present(&self) -> Value {
         let mut config = json!(self.config);
         if let Some(fields) = config.as_object_mut() {
             let shown = MetaEvents::present(self.config.meta_event.as_ref());
             fields.insert("meta_event".into(), shown);
+            // No limit is a count of 0, as it is asked for.
+            let limit = self
+                .config
+                .ratelimit
+                .map_or(json!({"count": 0, "duration": 0}), RateLimit::present);
+            fields.insert("ratelimit".into(), limit);
         }
         json!({
             "uid": self.uid, "name": self.name, "type": self.kind, "config": config,
@@ -341,9 +414,42 @@ impl Config {
                 ),
             }
         }
+        if let Some(limit) = input.ratelimit {
+            self.ratelimit = limit.read_as("config.ratelimit")?;
+        }
+        if let Some(ssl) = input.ssl {
+            set(&mut self.ssl.enforce_secure_endpoints, ssl.enforce_secure_endpoints);
+        }
+        set(&mut self.multiple_endpoint_subscriptions, input.multiple_endpoint_subscriptions);
+        set(&mut self.add_event_id_trace_headers, input.add_event_id_trace_headers);
+        set(&mut self.unique_source_names, input.unique_source_names);
+        match input.request_id_header {
+            None => {}
+            Some(name) if name.is_empty() => self.request_id_header = default_request_id_header(),
+            Some(name) if !is_header_name(&name) => {
+                faults.add("config.request_id_header", "not a valid header name");
+            }
+            Some(name) => self.request_id_header = name,
+        }
+        let own = &self.request_id_header;
+        if is_taken_header(own) || own.eq_ignore_ascii_case(&self.signature.header) {
+            faults.add(
+                "config.request_id_header",
+                "this name has another meaning; choose one of your own",
+            );
+        }
         faults.check()?;
         Ok(self)
     }
+
+    /// Whether every event has to have an idempotency key, because its receivers look for it under a name of their own.
+    pub fn needs_idempotency_key(&self) -> bool {
+        self.request_id_header != default_request_id_header()
+    }
+}
+
+fn set(flag: &mut bool, given: Option<bool>) {
+    *flag = given.unwrap_or(*flag);
 }
 
 impl Strategy {
@@ -442,32 +548,6 @@ pub fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 256 && name.bytes().all(token)
 }
 
-/// An API key: `CO.` + 16 + `.` + 64 random characters. It is shown once; only its keyed hash is stored.
-#[derive(Debug)]
-pub struct NewApiKey {
-    pub uid: String,
-    pub key: String,
-}
-
-impl NewApiKey {
-    pub fn generate(now_ms: u64, fill: Fill<'_>) -> Self {
-        let (mask, secret) = (ids::alphanumeric(16, &mut *fill), ids::alphanumeric(64, &mut *fill));
-        Self { uid: ids::uid(now_ms, fill), key: format!("CO.{mask}.{secret}") }
-    }
-
-    /// Convoy's answer to a new project: the project and its key, in clear this one time.
-    pub fn present_with(&self, project: &Project) -> Value {
-        json!({
-            "api_key": {
-                "uid": self.uid, "name": format!("{}'s default key", project.name), "key": self.key, "key_type": "project",
-                "role": {"type": "project_admin", "project": project.uid},
-                "expires_at": null, "created_at": rfc3339(project.created_at),
-            },
-            "project": project.present(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -548,12 +628,5 @@ mod tests {
         let day = 86_400_000;
         assert_eq!(days(r#"{"days":2}"#).unwrap().cutoff(3 * day), Some(ids::lowest(day)));
         assert_eq!(days(r#"{"days":2}"#).unwrap().cutoff(day), None);
-    }
-
-    #[test]
-    fn an_api_key_has_convoys_form() {
-        let key = NewApiKey::generate(0, &mut |b| b.fill(9)).key;
-        let parts: Vec<_> = key.split('.').map(str::len).collect();
-        assert_eq!(parts, [2, 16, 64]);
     }
 }

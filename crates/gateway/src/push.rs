@@ -285,6 +285,15 @@ impl Push {
         event_id: String,
         now_ms: u64,
     ) -> Result<Envelope, ApiError> {
+        if project.kind == "outgoing"
+            && project.config.needs_idempotency_key()
+            && self.idempotency_key.is_none()
+            && origin.broker_message_id.is_none()
+        {
+            return Err(ApiError::bad_request(
+                "idempotency_key is required when a custom request_id_header is configured",
+            ));
+        }
         let limit = project.config.max_payload_read_size;
         if limit < self.data.len() as u64 {
             let text = format!("request body too large: data has a limit of {limit} bytes");

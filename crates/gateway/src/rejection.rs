@@ -38,6 +38,9 @@ pub enum Rejection {
     Handshake { status: u16, reason: &'static str },
     #[error("Invalid request format")]
     Unreadable,
+    /// Too many requests in a time; after so many seconds there is room again.
+    #[error("exceeded rate limit")]
+    Limited { seconds: u64 },
 
     // We must act; the sender keeps the event and tries again.
     #[error("the gateway cannot store events right now")]
@@ -66,6 +69,7 @@ impl Rejection {
             Self::Schema(_) => (422, "schema"),
             Self::Handshake { status, .. } => (*status, "handshake"),
             Self::Unreadable => (400, "unreadable"),
+            Self::Limited { .. } => (429, "limited"),
             Self::NotCheckable { .. } => (503, "not_checkable"),
             Self::NotDurable => (503, "not_durable"),
             Self::Busy => (503, "busy"),
@@ -97,6 +101,9 @@ impl Rejection {
         }
         if let Self::Method { allow } = self {
             reply.headers.push(("allow", (*allow).to_owned()));
+        }
+        if let Self::Limited { seconds } = self {
+            reply.headers.push(("retry-after", seconds.to_string()));
         }
         if 500 <= status {
             reply.headers.push(("retry-after", RETRY_AFTER_S.to_string()));

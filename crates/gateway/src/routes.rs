@@ -45,6 +45,11 @@ pub enum ConsumerCall {
 pub enum ProjectCall<'a> {
     Get,
     Update,
+    Delete,
+    CreateKey,
+    ListKeys,
+    DeleteKey(&'a str),
+    RegenerateKey,
     CreateSource,
     ListSources,
     GetSource(&'a str),
@@ -209,7 +214,10 @@ routes! {
     /// The paths below `/api/v1/projects/{project_id}`.
     IN_PROJECT, project_call -> ProjectCall;
 
-    [] { GET => Get, PUT => Update }
+    [] { GET => Get, PUT => Update, DELETE => Delete }
+    ["api-keys"] { GET => ListKeys, POST => CreateKey }
+    ["api-keys", key_id] { DELETE => DeleteKey(key_id) }
+    ["security", "keys", "regenerate"] { PUT => RegenerateKey }
 
     ["sources"] { GET => ListSources, POST => CreateSource }
     ["sources", "test_function"] { POST => TestFunction { of_source: true } }

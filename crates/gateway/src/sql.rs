@@ -9,12 +9,14 @@ mod event_types;
 mod events;
 mod meta_events;
 mod portal;
+mod projects;
 
 pub use brokers::*;
 pub use event_types::*;
 pub use events::*;
 pub use meta_events::*;
 pub use portal::*;
+pub use projects::*;
 
 use serde_json::{Value, json};
 
@@ -111,21 +113,6 @@ pub fn project_named(name: &str) -> Statement {
 
 pub fn projects() -> Statement {
     statement("SELECT doc FROM projects ORDER BY id", [])
-}
-
-pub fn insert_api_key(hash: &str, id: &str, project_id: &str, now_ms: u64) -> Statement {
-    statement(
-        "INSERT INTO api_keys (hash, id, project_id, created_at) VALUES (?1, ?2, ?3, ?4)",
-        [hash.into(), id.into(), project_id.into(), now_ms.into()],
-    )
-}
-
-/// The project that an API key, by its hash, belongs to.
-pub fn project_of_key(hash: &str) -> Statement {
-    statement(
-        "SELECT p.doc FROM api_keys k JOIN projects p ON p.id = k.project_id WHERE k.hash = ?1",
-        [hash.into()],
-    )
 }
 
 /// Replaces a source; a row comes back if there was one.
@@ -1118,8 +1105,7 @@ pub(crate) mod tests {
             projects(),
             project("p"),
             project_named("p"),
-            insert_api_key("h", "i", "p", 1),
-            project_of_key("h"),
+            project_of_key("h", 1),
             source("p", "s"),
             endpoint("p", "e"),
             subscription("p", "s"),

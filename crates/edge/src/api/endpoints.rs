@@ -9,7 +9,7 @@ use crate::store::rows;
 
 impl Caller<'_> {
     pub(super) async fn create_endpoint(&self, project: &Project) -> Answered {
-        let (endpoint, secret) = self.new_endpoint(&project.uid, api::parse(&self.body)?)?;
+        let (endpoint, secret) = self.new_endpoint(project, api::parse(&self.body)?)?;
         let told = tell_of(project, Kind::EndpointCreated, &endpoint);
         self.change(vec![sql::insert_endpoint(&endpoint)], told).await?;
         Ok(Answer::ok(201, "Endpoint created successfully", endpoint.present_created(&secret)))
@@ -18,13 +18,14 @@ impl Caller<'_> {
     /// An endpoint that is not stored yet, and its secret.
     pub(super) fn new_endpoint(
         &self,
-        project: &str,
+        project: &Project,
         input: EndpointInput,
     ) -> Result<(Endpoint, String), Refusal> {
         let vault = self.bindings.vault()?;
         let allow_private = self.bindings.settings.allow_private_endpoints;
         let (endpoint, secret) =
-            Endpoint::create(input, project, allow_private, &vault, now_ms(), &mut fill)?;
+            Endpoint::create(input, &project.uid, allow_private, &vault, now_ms(), &mut fill)?;
+        project.check_endpoint_url(&endpoint.url)?;
         self.check_circle(&endpoint)?;
         Ok((endpoint, secret))
     }
@@ -75,6 +76,7 @@ impl Caller<'_> {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
         let allow_private = self.bindings.settings.allow_private_endpoints;
         endpoint.update(api::parse(&self.body)?, allow_private, now_ms())?;
+        project.check_endpoint_url(&endpoint.url)?;
         self.check_circle(&endpoint)?;
         self.store_endpoint(project, &endpoint).await?;
         Ok(Answer::ok(202, "Endpoint updated successfully", endpoint.present()))

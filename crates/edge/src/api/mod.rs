@@ -6,6 +6,7 @@ mod docs;
 mod endpoints;
 mod event_types;
 mod events;
+mod keys;
 mod meta_events;
 mod portal;
 mod projects;
@@ -25,7 +26,7 @@ use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::payload::query_value;
 use inlet_gateway::portal::{Owner, Scope, is_token, token_of_query, unauthorized};
-use inlet_gateway::project::{BODY_MAX_BYTES_LIMIT, NewApiKey, Project};
+use inlet_gateway::project::{BODY_MAX_BYTES_LIMIT, Project};
 use inlet_gateway::providers;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::routes::{Call, ProjectCall};
@@ -60,6 +61,8 @@ enum Refusal {
     Vault(VaultError),
     /// There is no memory for the body right now.
     Busy,
+    /// Too many events in a time; after so many seconds there is room again.
+    Limited(u64),
 }
 
 impl From<ApiError> for Refusal {
@@ -89,14 +92,15 @@ impl From<VaultError> for Refusal {
 impl Refusal {
     fn reply(self) -> Reply {
         let (error, retry) = match self {
-            Self::Api(error) => (error, false),
+            Self::Api(error) => (error, None),
+            Self::Limited(seconds) => (ApiError::new(429, "exceeded rate limit"), Some(seconds)),
             Self::Store(error) => {
                 log::error("store_failed", json!({"error": error.to_string()}));
-                (ApiError::new(503, "the database is unavailable right now, try again"), true)
+                (ApiError::new(503, "the database is unavailable right now, try again"), Some(10))
             }
             Self::Busy => {
                 let text = "the gateway holds too many large bodies right now, try again";
-                (ApiError::new(503, text), true)
+                (ApiError::new(503, text), Some(10))
             }
             Self::Vault(error) => {
                 log::error("vault_failed", json!({"error": error.to_string()}));
@@ -105,13 +109,13 @@ impl Refusal {
                         503,
                         "the gateway is not configured: its ENCRYPTION_KEY does not fit",
                     ),
-                    true,
+                    Some(10),
                 )
             }
         };
         let mut reply = reply(&error.answer());
-        if retry {
-            reply.headers.push(("retry-after", "10".into()));
+        if let Some(seconds) = retry {
+            reply.headers.push(("retry-after", seconds.to_string()));
         }
         reply
     }
@@ -202,6 +206,9 @@ async fn carry_out(
         (Call::ListProjects, Key::Project(project)) => {
             Ok(reply(&Answer::ok(200, "Projects fetched successfully", json!([project.present()]))))
         }
+        (Call::InProject { call: ProjectCall::Delete, .. }, Key::Project(_) | Key::Owner(..)) => {
+            Err(ApiError::new(403, "deleting a project needs the ROOT_KEY").into())
+        }
         (Call::InProject { project, call }, key) => {
             let project = match key {
                 Key::Project(own) | Key::Owner(own, _) if own.uid == project => *own,
@@ -262,7 +269,7 @@ async fn authenticate(
     if bindings.root_key().is_some_and(|root| vault.hash_api_key(root.trim()) == hash) {
         return Ok(Key::Root);
     }
-    match bindings.db()?.row::<Doc>(&sql::project_of_key(&hash)).await? {
+    match bindings.db()?.row::<Doc>(&sql::project_of_key(&hash, now_ms())).await? {
         Some(doc) => Ok(Key::Project(Box::new(doc.read()?))),
         None => Err(ApiError::new(401, "authorization failed").into()),
     }
@@ -296,6 +303,12 @@ impl Caller<'_> {
         let answer = match call {
             C::Get => Answer::ok(200, "Project fetched successfully", project.present()),
             C::Update => self.update_project(project).await?,
+            // Asked for with `ROOT_KEY`, or it does not come this far.
+            C::Delete => self.delete_project(&project).await?,
+            C::CreateKey => self.create_key(&project).await?,
+            C::ListKeys => self.list_keys(&project).await?,
+            C::DeleteKey(id) => self.delete_key(&project, id).await?,
+            C::RegenerateKey => self.regenerate_key(&project).await?,
             C::CreateSource => self.create_source(&project).await?,
             C::ListSources => self.list_sources(&project.uid).await?,
             C::GetSource(id) => self.get_source(&project, id).await?,

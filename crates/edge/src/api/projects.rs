@@ -1,11 +1,13 @@
 //! Projects.
 
+use inlet_gateway::api_key::NewApiKey;
 use inlet_gateway::event_type::{self, EventType};
 use inlet_gateway::meta_event::{Kind, Means};
 use inlet_gateway::project::ProjectInput;
 
 use super::*;
 use crate::meta_events::told as tell;
+use crate::sweep;
 
 fn taken() -> ApiError {
     ApiError::bad_request("a project with this name already exists")
@@ -27,7 +29,7 @@ impl Caller<'_> {
         let hash = self.bindings.vault()?.hash_api_key(&key.key);
         let all = EventType::named(event_type::ALL, &project.uid, now, &mut fill);
         let mut statements = sql::insert_project(&project, &all);
-        statements.push(sql::insert_api_key(&hash, &key.uid, &project.uid, now));
+        statements.push(sql::insert_api_key(&hash, &key, &project.uid));
         if let Err(error) = db.batch(&statements).await {
             // Somebody else took the name between the look-up and the insert.
             let is_taken = error.to_string().contains("UNIQUE constraint failed");
@@ -68,6 +70,35 @@ impl Caller<'_> {
         }
         self.republish(&project).await?;
         Ok(Answer::ok(202, "Project updated successfully", project.present()))
+    }
+
+    /// Ends a project: its sources at once, its events as the sweep comes to them.
+    pub(super) async fn delete_project(&self, project: &Project) -> Answered {
+        // First, so that a call that fails can be repeated; and again, should a reader have put a copy back.
+        let masks = self.masks(project).await?;
+        for mask in &masks {
+            told(config::withdraw(self.bindings, mask).await)?;
+        }
+        let delete = sql::delete_project(&project.uid, project.shard, now_ms());
+        self.bindings.db()?.batch(&delete).await?;
+        for mask in &masks {
+            config::withdraw(self.bindings, mask).await.unwrap_or_default();
+        }
+        let (bindings, uid, shard) = (self.bindings.clone(), project.uid.clone(), project.shard);
+        self.context.wait_until(async move {
+            sweep::remove(&uid, shard, &bindings).await;
+        });
+        Ok(Answer::ok(200, "Project deleted successfully", Value::Null))
+    }
+
+    /// The masks of all sources of a project.
+    async fn masks(&self, project: &Project) -> Result<Vec<String>, Refusal> {
+        #[derive(Deserialize)]
+        struct Mask {
+            mask_id: String,
+        }
+        let masks: Vec<Mask> = self.bindings.db()?.rows(&sql::masks(&project.uid)).await?;
+        Ok(masks.into_iter().map(|row| row.mask_id).collect())
     }
 
     /// Tells the edge what a project decides for its sources: their snapshots hold it.

@@ -8,12 +8,13 @@ use inlet_gateway::wire::{Envelope, Target};
 
 use super::meta_events::tell_of;
 use super::*;
-use crate::chance;
 use crate::ingest::make_all_durable;
+use crate::{chance, limits};
 
 impl Caller<'_> {
     pub(super) async fn push_event(&self, project: &Project, kind: Kind) -> Result<Reply, Refusal> {
         let mut push = Push::parse(kind, &self.body)?;
+        limits::take(&project.uid, project.config.ratelimit, 1).map_err(Refusal::Limited)?;
         self.schemas(project, [push.event_type.as_str()]).await?.check(&push)?;
         self.find_target(project, &mut push).await?;
         let now = now_ms();
@@ -35,6 +36,8 @@ impl Caller<'_> {
     /// some are, and the status of the first that is not when none is.
     pub(super) async fn push_events(&self, project: &Project) -> Answered {
         let items = Push::parse_batch(&self.body)?;
+        let count = items.len() as u64;
+        limits::take(&project.uid, project.config.ratelimit, count).map_err(Refusal::Limited)?;
         let mut found: Vec<(To, Option<ApiError>)> = Vec::new();
         let mut envelopes: Vec<Envelope> = Vec::new();
         let mut results: Vec<Result<String, (u16, String)>> = Vec::with_capacity(items.len());
@@ -168,7 +171,7 @@ impl Caller<'_> {
         let mut found: Option<Doc> = db.row(&find).await?;
         if found.is_none() {
             let input = api::parse(dynamic.endpoint_body().to_string().as_bytes())?;
-            let (endpoint, _) = self.new_endpoint(&project.uid, input)?;
+            let (endpoint, _) = self.new_endpoint(project, input)?;
             db.run(&sql::insert_endpoint_of_new_url(&endpoint)).await?;
             found = db.row(&find).await?;
             if let Some(stored) = &found

@@ -1,6 +1,7 @@
 //! Subscriptions.
 
 use inlet_gateway::event_type;
+use inlet_gateway::push::DYNAMIC_NAME;
 
 use super::*;
 use crate::store::rows;
@@ -21,6 +22,17 @@ impl Caller<'_> {
             Subscription::create(api::parse(&self.body)?, id, is_incoming, now_ms(), &mut fill)?;
         self.check_ends(&subscription).await?;
         let db = self.bindings.db()?;
+        if !is_incoming && !project.config.multiple_endpoint_subscriptions {
+            let others = sql::subscriptions_of_endpoints(&[(id, &subscription.endpoint_id)]);
+            let others: Vec<Doc> = db.rows(&others).await?;
+            let others: Vec<Subscription> =
+                others.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+            // Dynamic events make a subscription of their own.
+            if others.iter().any(|other| other.name != DYNAMIC_NAME) {
+                let text = "a subscription for this endpoint already exists";
+                return Err(ApiError::bad_request(text).into());
+            }
+        }
         db.batch(&with_event_types(&subscription, sql::insert_subscription(&subscription))).await?;
         Ok(Answer::ok(201, "Subscription created successfully", subscription.present()))
     }

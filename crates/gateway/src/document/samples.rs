@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, Page, PageQuery, parse};
+use crate::api_key::NewApiKey;
 use crate::deliver::{Answered, Attempt, Call, Delivery};
 use crate::endpoint::Endpoint;
 use crate::event::StoredEvent;
 use crate::event_type::EventType;
 use crate::portal::PortalLink;
-use crate::project::{NewApiKey, Project};
+use crate::project::Project;
 use crate::source::{ArmInput, Source};
 use crate::subscription::Subscription;
 use crate::vault::Vault;
@@ -226,6 +227,12 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
         "CreatedProject" => {
             let project = project(PROJECT_BODY);
             vec![NewApiKey::generate(NOW, &mut fill()).present_with(&project)]
+        }
+        "ApiKey" => {
+            let own = NewApiKey::generate(NOW, &mut fill());
+            let further = NewApiKey { name: "ci".into(), expires_at: Some(NOW), ..own };
+            let own = NewApiKey::generate(NOW, &mut fill());
+            [own, further].iter().map(|key| key.present(&project(PROJECT_BODY))).collect()
         }
         "Source" => {
             let bodies = [GITHUB_BODY, HMAC_BODY, SCHEME_BODY, BASIC_BODY, KEY_BODY, X_BODY];

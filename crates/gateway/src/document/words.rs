@@ -17,6 +17,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
 /// Parameters of paths: name, what it is, an example.
 pub(super) const IDS: &[(&str, &str, &str)] = &[
     ("projectID", "The project's `uid`.", super::samples::PROJECT),
+    ("keyID", "The key's `uid`.", "01KB0J7EA0AP1KEY00EXAMP1E0"),
     ("sourceID", "The source's `uid`.", super::samples::SOURCE),
     ("endpointID", "The endpoint's `uid`.", super::samples::ENDPOINT),
     ("subscriptionID", "The subscription's `uid`.", super::samples::SUBSCRIPTION),

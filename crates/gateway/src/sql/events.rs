@@ -255,16 +255,43 @@ pub fn expired_events(project_id: &str, cutoff: &str) -> Statement {
     }
 }
 
-/// Removes the events up to `last`, which [`expired_events`] gave, with those of their claims whose time is over. Their
-/// bodies in R2 are removed before.
-pub fn expire_events(project_id: &str, last: &str, now_ms: u64) -> Vec<Statement> {
+/// Removes the events up to `last`, which [`expired_events`] gave, with their claims: those whose time is over, or all. A
+/// claim that outlives its event is noted, to be removed by [`expire_claims`]. Bodies in R2 are removed before.
+pub fn expire_events(
+    project_id: &str,
+    last: &str,
+    now_ms: u64,
+    all_claims: bool,
+) -> Vec<Statement> {
+    let until = if all_claims { u64::MAX >> 11 } else { now_ms };
+    let with_until =
+        |sql: String| Statement { sql, params: vec![project_id.into(), last.into(), until.into()] };
+    // The key of an event is among its source's, or among its project's.
+    let left = |scope: &str| {
+        format!(
+            "SELECT c.expires_at, c.source_id, c.key FROM events AS e JOIN claims AS c \
+             ON c.source_id = e.{scope} AND c.key = e.idempotency_key AND c.event_id = e.id \
+             WHERE e.project_id = ?1 AND e.id <= ?2 AND c.expires_at > ?3"
+        )
+    };
+    let keys = |scope: &str| {
+        format!(
+            "SELECT {scope}, idempotency_key FROM events \
+             WHERE project_id = ?1 AND id <= ?2 AND idempotency_key IS NOT NULL"
+        )
+    };
     vec![
-        statement(
-            "DELETE FROM claims WHERE (source_id, key) IN (SELECT source_id, idempotency_key FROM events \
-             WHERE project_id = ?1 AND id <= ?2 AND idempotency_key IS NOT NULL UNION SELECT project_id, idempotency_key \
-             FROM events WHERE project_id = ?1 AND id <= ?2 AND idempotency_key IS NOT NULL) AND expires_at <= ?3",
-            [project_id.into(), last.into(), now_ms.into()],
-        ),
+        with_until(format!(
+            "INSERT INTO claims_left (expires_at, source_id, key) SELECT * FROM ({} UNION {}) WHERE true \
+             ON CONFLICT DO NOTHING",
+            left("source_id"),
+            left("project_id")
+        )),
+        with_until(format!(
+            "DELETE FROM claims WHERE (source_id, key) IN ({} UNION {}) AND expires_at <= ?3",
+            keys("source_id"),
+            keys("project_id")
+        )),
         statement(
             "DELETE FROM events WHERE project_id = ?1 AND id <= ?2",
             [project_id.into(), last.into()],
@@ -272,8 +299,51 @@ pub fn expire_events(project_id: &str, last: &str, now_ms: u64) -> Vec<Statement
     ]
 }
 
-/// Removes the oldest deliveries before `cutoff` with their attempts, and the oldest notes of copies. The last statement
-/// gives back a row for each delivery.
+/// Removes claims that outlived their events, now that their time is over. One that was taken over since stays: it is
+/// another event's. The last statement gives back a row for each.
+pub fn expire_claims(now_ms: u64) -> Vec<Statement> {
+    let over = format!(
+        "SELECT expires_at, source_id, key FROM claims_left WHERE expires_at <= ?1 ORDER BY expires_at LIMIT {EXPIRE_ROWS}"
+    );
+    let sql = |sql: String| Statement { sql, params: vec![now_ms.into()] };
+    vec![
+        sql(format!(
+            "DELETE FROM claims WHERE (source_id, key) IN (SELECT source_id, key FROM ({over})) AND expires_at <= ?1"
+        )),
+        sql(format!(
+            "DELETE FROM claims_left WHERE (expires_at, source_id, key) IN ({over}) RETURNING key"
+        )),
+    ]
+}
+
+/// The oldest notes of copies before the uid `cutoff`, as `id`, in order.
+pub fn expired_duplicates(project_id: &str, cutoff: &str) -> Statement {
+    Statement {
+        sql: format!(
+            "SELECT id FROM duplicates WHERE project_id = ?1 AND id < ?2 ORDER BY id LIMIT {EXPIRE_ROWS}"
+        ),
+        params: vec![project_id.into(), cutoff.into()],
+    }
+}
+
+/// Removes the notes of copies up to `last`, which [`expired_duplicates`] gave.
+pub fn expire_duplicates(project_id: &str, last: &str) -> Statement {
+    statement(
+        "DELETE FROM duplicates WHERE project_id = ?1 AND id <= ?2",
+        [project_id.into(), last.into()],
+    )
+}
+
+/// Removes the refused requests of a project that are older than `before_ms`.
+pub fn expire_rejections(project_id: &str, before_ms: u64) -> Statement {
+    statement(
+        "DELETE FROM rejections WHERE project_id = ?1 AND at < ?2",
+        [project_id.into(), before_ms.into()],
+    )
+}
+
+/// Removes the oldest deliveries before `cutoff` with their attempts. The last statement gives back a row for each
+/// delivery.
 pub fn expire_deliveries(project_id: &str, cutoff: &str) -> Vec<Statement> {
     let oldest = |table: &str| {
         format!(
@@ -283,10 +353,6 @@ pub fn expire_deliveries(project_id: &str, cutoff: &str) -> Vec<Statement> {
     let sql = |sql: String| Statement { sql, params: vec![project_id.into(), cutoff.into()] };
     vec![
         sql(format!("DELETE FROM attempts WHERE delivery_id IN ({})", oldest("deliveries"))),
-        sql(format!(
-            "DELETE FROM duplicates WHERE project_id = ?1 AND id IN ({})",
-            oldest("duplicates")
-        )),
         sql(format!(
             "DELETE FROM deliveries WHERE project_id = ?1 AND id IN ({}) RETURNING id",
             oldest("deliveries")
@@ -516,8 +582,14 @@ mod tests {
     #[test]
     fn what_is_too_old_goes_with_all_that_belongs_to_it() {
         let (db, ids) = twenty();
-        for (scope, key, at) in [("s1", "own", 9), ("p", "pushed", 9), ("s1", "held", 5_000)] {
-            run(&db, &crate::sql::claim(json!([[scope, key, "x", 0, at]])));
+        let claims = [
+            ("s1", "own", 9, 1),
+            ("p", "pushed", 9, 3),
+            ("s1", "held", 5_000, 5),
+            ("s1", "new", 9, 15),
+        ];
+        for (scope, key, at, event) in claims {
+            run(&db, &crate::sql::claim(json!([[scope, key, ids[event], 0, at]])));
         }
         for (id, key) in [(&ids[1], "own"), (&ids[3], "pushed"), (&ids[5], "held")] {
             let sql = "UPDATE events SET idempotency_key = ?2 WHERE id = ?1";
@@ -533,19 +605,33 @@ mod tests {
         let old = run(&db, &expired_events("p", &ids[10]));
         assert_eq!(old.len(), 10);
         assert_eq!(run(&db, &expired_events("q", &ids[10])).len(), 0);
-        for statement in expire_events("p", old[9]["id"].as_str().unwrap(), 1_000) {
+        let last = old[9]["id"].as_str().unwrap();
+        for statement in expire_events("p", last, 1_000, false) {
             run(&db, &statement);
         }
+        let copies = run(&db, &expired_duplicates("p", &ids[10]));
+        assert_eq!(copies.len(), 1);
+        run(&db, &expire_duplicates("p", copies[0]["id"].as_str().unwrap()));
         let gone: Vec<usize> =
             expire_deliveries("p", &ids[10]).iter().map(|one| run(&db, one).len()).collect();
-        assert_eq!(gone, [0, 0, 10]);
+        assert_eq!(gone, [0, 10]);
         let left = |table: &str| {
             run(&db, &statement(&format!("SELECT count(*) AS n FROM {table}"), []))[0]["n"].as_u64()
         };
         for (table, expect) in
-            [("events", 10), ("deliveries", 10), ("attempts", 1), ("duplicates", 1), ("claims", 1)]
+            [("events", 10), ("deliveries", 10), ("attempts", 1), ("duplicates", 1), ("claims", 2)]
         {
             assert_eq!(left(table), Some(expect), "{table}");
         }
+        let over = |now| expire_claims(now).iter().map(|one| run(&db, one).len()).sum::<usize>();
+        assert_eq!((over(4_999), left("claims"), left("claims_left")), (0, Some(2), Some(1)));
+        assert_eq!((over(5_000), left("claims"), left("claims_left")), (1, Some(1), Some(0)));
+        let sql = "UPDATE events SET idempotency_key = 'late' WHERE id = ?1";
+        run(&db, &statement(sql, [ids[16].as_str().into()]));
+        run(&db, &crate::sql::claim(json!([["s0", "late", ids[16], 0, 9_000]])));
+        for statement in expire_events("p", "~", 1_000, true) {
+            run(&db, &statement);
+        }
+        assert_eq!((left("events"), left("claims_left")), (Some(0), Some(0)));
     }
 }

@@ -1,6 +1,7 @@
 //! Every call, as the document has it. A new route needs an entry here: a test says which ones are missing.
 
 mod event_types;
+mod keys;
 mod portal;
 
 use serde_json::{Value, json};
@@ -98,6 +99,7 @@ fn of_deliveries() -> Vec<Parameter> {
     all
 }
 
+const LIMITED: &str = "The project takes in no more events right now; `Retry-After` says when.";
 const BAD_QUERY: &str = "A parameter cannot be read. The message says which.";
 
 fn open(method: &'static str, path: &str, id: &'static str, summary: &'static str) -> Operation {
@@ -122,6 +124,7 @@ fn tagged(tag: &'static str, operations: Vec<Operation>) -> impl Iterator<Item =
 pub fn all() -> Vec<Operation> {
     let mut all: Vec<Operation> = Vec::new();
     all.extend(tagged("Projects", projects()));
+    all.extend(tagged("Projects", keys::keys()));
     all.extend(tagged("Sources", sources()));
     all.extend(tagged("Endpoints", endpoints()));
     all.extend(tagged("Subscriptions", subscriptions()));
@@ -308,11 +311,10 @@ fn push(
 ) -> Operation {
     let uid =
         json!({"type": "object", "required": ["uid"], "properties": {"uid": {"type": "string"}}});
-    in_project("POST", path, id, summary).reads_with::<PushInput>(example, check).shows(
-        201,
-        kind.accepted(),
-        Data::Plain(uid, json!({"uid": EVENT})),
-    )
+    in_project("POST", path, id, summary)
+        .fails(429, LIMITED)
+        .reads_with::<PushInput>(example, check)
+        .shows(201, kind.accepted(), Data::Plain(uid, json!({"uid": EVENT})))
 }
 
 fn events() -> Vec<Operation> {
@@ -351,6 +353,7 @@ fn events() -> Vec<Operation> {
             .only(&["url", "secret", "event_types", "event_type", "data", "custom_headers", "idempotency_key"])
             .required(&["url", "event_type", "data"]),
         in_project("POST", "/events/batch", "pushEvents", "Push many events")
+            .fails(429, LIMITED)
             .about("At most 1,000. Each item has a result, in order. When none is stored, the status is that of the first.")
             .reads_with::<PushInput>(
                 &format!("[{}]", body(r#""endpoint_id":"01KB0J7EA0ENDP01NT0EXAMP1E""#)),
@@ -492,6 +495,8 @@ fn gateway() -> Vec<Operation> {
         "404": refusal("There is no such source."),
         "405": refusal("The source does not take this method."),
         "413": refusal("The body is too large."),
+        "422": refusal("The body does not fit the JSON schema of the source, or of its event type; `validation_errors` says where."),
+        "429": refusal("The source or the project takes in no more right now; `Retry-After` says when."),
         "431": refusal("The headers are too large."),
         "503": refusal("Try again: nothing was stored."),
     });
