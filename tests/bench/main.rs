@@ -6,7 +6,7 @@
 //! the machine and on what else runs on it.
 //!
 //! `QUICK=1` shortens everything. `ROUNDS` (7), `SECONDS` of one turn (4), `CONNECTIONS` (16),
-//! `MEM_MINUTES` (10), `ONLY` (parts, e.g. `ingest,rows,size,verify,cold,pipeline,memory`).
+//! `MEM_MINUTES` (10), `ONLY` (parts, e.g. `ingest,rows,size,verify,cold,pipeline,batches,memory`).
 #![allow(
     clippy::cast_precision_loss,
     clippy::expect_used,
@@ -16,6 +16,7 @@
     reason = "a program that prints its findings, and stops when it cannot measure"
 )]
 
+mod batches;
 mod load;
 mod measure;
 mod verify;
@@ -87,6 +88,9 @@ fn main() -> ExitCode {
     }
     if settings.wants("pipeline") {
         pipeline(&settings);
+    }
+    if settings.wants("batches") {
+        batches::batches(&settings);
     }
     if settings.wants("memory") {
         memory(&settings, &mut targets);
