@@ -4,7 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use inlet_tests::{BrokerMessage, Companion, Endpoint, framed, poll_until};
+use inlet_tests::{BrokerMessage, Companion, Endpoint, Gateway, framed, poll_until};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
@@ -550,4 +550,68 @@ fn a_message_that_does_not_fit_its_schema_is_a_dead_letter() {
         assert!(reason.contains("does not fit the JSON schema"), "{reason}");
         Some(())
     });
+}
+
+#[test]
+fn a_batch_is_durable_by_the_other_way_when_one_is_refused_and_not_taken_when_both_are() {
+    for (mode, first, second) in
+        [("journal", "EVENTS_0", "INGEST_0"), ("queue", "INGEST_0", "EVENTS_0")]
+    {
+        let gateway = Gateway::builder().durability(mode).tapped().start();
+        let project = gateway.project();
+        let companion = project.companion();
+        let source = project.source(kafka());
+        let server = Endpoint::ok();
+        let endpoint = project.endpoint(json!({"name": "e", "url": server.url("/hook")}));
+        let messages = |name: &str| -> Vec<BrokerMessage> {
+            (0..250)
+                .map(|n| BrokerMessage::new(&format!("{name}-{n}"), single(&endpoint, "1")))
+                .collect()
+        };
+        let matching = |binding: &str| (binding == "EVENTS_0").then_some("INSERT INTO journal");
+        gateway.refuse(first, matching(first));
+        let verdicts = companion.verdicts(uid(&source), &messages("one-way"));
+        assert!(verdicts.iter().all(|verdict| status_of(verdict) == "accepted"), "{mode}");
+        gateway.refuse(second, matching(second));
+        let refused = companion.batch(uid(&source), &messages("no-way")).expect(503);
+        assert!(refused.header("retry-after").is_some());
+        gateway.allow(first);
+        gateway.allow(second);
+        // The bell for the journal was refused with the queue; the sweep drains it.
+        gateway.cron();
+        server.wait_for(250);
+        assert_eq!(project.stored_events().len(), 250, "{mode}");
+    }
+}
+
+#[test]
+fn companions_wait_while_events_wait_to_be_routed() {
+    // Nobody drains the journal.
+    let gateway = Gateway::builder().durability("journal").sink("inlet-ingest-0").start();
+    let project = gateway.project();
+    let companion = project.companion();
+    let source = project.source(kafka());
+    let batch = |id: &str| {
+        let message = BrokerMessage::new(id, r#"{"event_type":"t","data":1}"#);
+        companion.batch(uid(&source), &[message.header("x-convoy-message-type", "broadcast")])
+    };
+    poll_until("a row that waits", || {
+        batch("m").expect(200);
+        let tables = ["journal_0", "journal_1"];
+        let count = |table| gateway.sql("EVENTS_0", &format!("SELECT seq FROM {table}"), &[]).len();
+        (0 < tables.into_iter().map(count).sum::<usize>()).then_some(())
+    });
+    for table in ["journal_0", "journal_1"] {
+        let sql = format!(r#"UPDATE {table} SET meta = replace(meta, '"at":17', '"at":16')"#);
+        gateway.sql("EVENTS_0", &sql, &[]);
+    }
+    let refused = poll_until("an answer that asks to wait", || {
+        let reply = batch("n");
+        (reply.status == 429).then_some(reply)
+    });
+    assert_eq!(refused.header("retry-after"), Some("2"));
+    for table in ["journal_0", "journal_1"] {
+        gateway.sql("EVENTS_0", &format!("DELETE FROM {table}"), &[]);
+    }
+    poll_until("the batch is taken", || (batch("o").status == 200).then_some(()));
 }

@@ -18,6 +18,7 @@ use inlet_gateway::routes::ConsumerCall;
 use inlet_gateway::wire::{Envelope, Target};
 
 use super::*;
+use crate::bindings::Durability;
 use crate::ingest::make_all_durable;
 use crate::{chance, dead_letters, transform};
 
@@ -28,6 +29,11 @@ const STALE_MAX_MS: u64 = 600_000;
 const ENTRIES_MAX: usize = 2_000;
 /// How often an isolate notes that a key is in use.
 const NOTE_EVERY_MS: u64 = 60_000;
+/// How long events may wait to be routed before companions are asked to wait, too; how often that is looked at, and for how
+/// long they are asked to.
+const BEHIND_MAX_MS: u64 = 30_000;
+const BEHIND_LOOK_MS: u64 = 1_000;
+const BEHIND_RETRY_S: &str = "2";
 /// Reports older than this are forgotten.
 const REPORTS_KEPT_MS: u64 = 3_600_000;
 
@@ -259,6 +265,14 @@ impl Caller<'_> {
         if source.is_disabled {
             return Err(ApiError::new(409, "the source is disabled").into());
         }
+        if let Some(seconds) = self.behind(project.shard).await {
+            let text = format!(
+                "events wait to be routed since {seconds} s: the broker is the better place to wait"
+            );
+            let mut reply = reply(&ApiError::new(429, text).answer());
+            reply.headers.push(("retry-after", BEHIND_RETRY_S.into()));
+            return Ok(reply);
+        }
         let verdicts = self.take_messages(project, &source, &batch.messages, true).await?;
         if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Retry { .. })) {
             return Ok(Rejection::NotDurable.reply());
@@ -269,6 +283,36 @@ impl Caller<'_> {
         );
         let shown: Vec<Value> = verdicts.iter().map(Verdict::present).collect();
         Ok(reply(&Answer { status: 200, body: json!({"results": shown}) }))
+    }
+
+    /// For how many seconds the oldest event has waited in the journal, when that is too long. It is looked at once a second.
+    async fn behind(&self, shard: u32) -> Option<u64> {
+        thread_local! {
+            static SEEN: RefCell<HashMap<u32, (u64, u64)>> = RefCell::new(HashMap::new());
+        }
+        #[derive(Deserialize)]
+        struct Oldest {
+            at: Option<u64>,
+        }
+        if self.bindings.settings.durability != Durability::Journal {
+            return None;
+        }
+        let now = now_ms();
+        let seen = SEEN.with_borrow(|seen| seen.get(&shard).copied());
+        let waited_ms = match seen {
+            Some((at, waited_ms)) if now.saturating_sub(at) < BEHIND_LOOK_MS => waited_ms,
+            _ => {
+                let oldest = async {
+                    self.bindings.events(shard)?.row::<Oldest>(&sql::oldest_waiting()).await
+                };
+                // A journal that cannot be read may still be written, and if not, that will be said.
+                let oldest = oldest.await.ok().flatten().and_then(|oldest| oldest.at);
+                let waited_ms = oldest.map_or(0, |at| now.saturating_sub(at));
+                SEEN.with_borrow_mut(|seen| seen.insert(shard, (now, waited_ms)));
+                waited_ms
+            }
+        };
+        (BEHIND_MAX_MS < waited_ms).then_some(waited_ms / 1000)
     }
 
     /// The source that a batch is of, as this isolate knows it.

@@ -118,6 +118,22 @@ pub fn held_claims(rows: Value, now_ms: u64) -> Statement {
     )
 }
 
+/// When the oldest event arrived that waits in a journal, as `at`; null when none does. The fields of an envelope have their
+/// time near the front, and reading all of a packed row for it would cost more than the row did.
+pub fn oldest_waiting() -> Statement {
+    let of = |journal: u8| {
+        format!(
+            "SELECT * FROM (SELECT CAST(substr(j.meta, instr(j.meta, '\"at\":') + 5, 13) AS INTEGER) AS at \
+             FROM journal_state AS s JOIN journal_{journal} AS j ON j.seq > s.done WHERE s.journal = {journal} \
+             ORDER BY j.seq LIMIT 1)"
+        )
+    };
+    Statement {
+        sql: format!("SELECT min(at) AS at FROM ({} UNION ALL {})", of(0), of(1)),
+        params: Vec::new(),
+    }
+}
+
 /// Keeps dead letters, and says under which `id`: a message that comes again has one already. `[id, kind, reason, payload, is_base64, at, project, source, event, broker_message, detail, body_key,
 /// length]`.
 pub fn insert_dead_letters(rows: Value) -> Statement {
@@ -223,6 +239,7 @@ pub fn expire_dead_letters(project_id: &str, last_id: &str) -> Statement {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Journal;
     use super::super::tests::{database, run};
     use super::*;
 
@@ -246,6 +263,29 @@ mod tests {
             [json!({"at": 1, "event_id": "event"})]
         );
         assert!(run(&db, &held_claims(keys, 20)).is_empty());
+    }
+
+    #[test]
+    fn the_oldest_that_waits_is_found_in_rows_of_one_and_of_many() {
+        use crate::wire::{Body, Pack, tests::envelope};
+        let db = database();
+        let oldest = || run(&db, &oldest_waiting())[0]["at"].clone();
+        assert_eq!(oldest(), Value::Null);
+        let mut sent = envelope(Body::Inline(b"{}".to_vec()));
+        sent.meta.event_type = r#""at":5"#.into();
+        let mut pack = Pack::default();
+        assert!(pack.push(&sent) && pack.push(&sent));
+        let (meta, body) = pack.into_row();
+        run(&db, &Journal::at(0).append(meta, body.text, false));
+        assert_eq!(oldest(), 1_700_000_000_000_u64);
+        sent.meta.received_at = 1_600_000_000_000;
+        let (meta, body) = sent.to_row();
+        run(&db, &Journal::at(3_600_000).append(meta, body.text, false));
+        assert_eq!(oldest(), 1_600_000_000_000_u64);
+        for journal in Journal::both(0) {
+            run(&db, &journal.done(1, 0));
+        }
+        assert_eq!(oldest(), Value::Null);
     }
 
     #[test]
