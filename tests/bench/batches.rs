@@ -97,7 +97,7 @@ pub(crate) fn batches(settings: &Settings) {
         let source = project
             .source(json!({"name": "orders", "type": "pub_sub", "pub_sub": {"type": "kafka",
             "workers": 1, "kafka": {"brokers": ["127.0.0.1:9092"], "topic_name": "orders"}}}));
-        let source_id = source["uid"].as_str().expect("a uid");
+        let source_id = source.get("uid").and_then(|uid| uid.as_str()).expect("a uid");
         turn(&project, source_id, together, connections, 1);
         let turn = turn(&project, source_id, together, connections, seconds);
         let messages = turn.messages as f64;

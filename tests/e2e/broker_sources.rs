@@ -615,3 +615,26 @@ fn companions_wait_while_events_wait_to_be_routed() {
     }
     poll_until("the batch is taken", || (batch("o").status == 200).then_some(()));
 }
+
+#[test]
+fn a_batch_with_too_many_urls_is_taken_in_part() {
+    let project = gateway().project();
+    let companion = project.companion();
+    let source = project.source(kafka());
+    let server = Endpoint::ok();
+    let message = |n: usize| {
+        let url = server.url(&format!("/{n}"));
+        BrokerMessage::new(
+            &format!("m-{n}"),
+            format!(r#"{{"url":"{url}","event_type":"t","data":{n}}}"#),
+        )
+        .header("x-convoy-message-type", "dynamic")
+    };
+    let messages: Vec<BrokerMessage> = (0..203).chain(0..3).map(message).collect();
+    let verdicts = companion.verdicts(uid(&source), &messages);
+    let retried: Vec<usize> =
+        (0..messages.len()).filter(|n| status_of(&verdicts[*n]) == "retry").collect();
+    assert_eq!(retried, [200, 201, 202], "those that are known are taken all the same");
+    let again = companion.verdicts(uid(&source), &messages[200..203]);
+    assert!(again.iter().all(|verdict| status_of(verdict) == "accepted"), "{again:?}");
+}

@@ -34,6 +34,8 @@ const NOTE_EVERY_MS: u64 = 60_000;
 const BEHIND_MAX_MS: u64 = 30_000;
 const BEHIND_LOOK_MS: u64 = 1_000;
 const BEHIND_RETRY_S: &str = "2";
+/// Endpoints that one batch looks up by their URL: each takes calls of the database, of which an invocation has a thousand.
+const URLS_MAX: usize = 200;
 /// Reports older than this are forgotten.
 const REPORTS_KEPT_MS: u64 = 3_600_000;
 
@@ -454,6 +456,10 @@ impl Caller<'_> {
         let known = urls.iter().find(|(have, _)| have == dynamic).map(|(_, found)| found.clone());
         let found = match known {
             Some(found) => found,
+            None if URLS_MAX <= urls.len() => {
+                let text = format!("a batch has at most {URLS_MAX} different dynamic endpoints");
+                return Err(Late::Retry(text));
+            }
             None => {
                 let found = match self.dynamic_endpoint(project, dynamic).await {
                     Ok(id) => Ok(id),
