@@ -6,8 +6,8 @@ use std::rc::Rc;
 use inlet_gateway::vault::Vault;
 use worker::{Bucket, D1Database, Env, KvStore, Queue, Result};
 
-use crate::log;
 use crate::store::Store;
+use crate::{glue, log};
 
 /// How an accepted event becomes durable first; the other way is the fallback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,12 +76,12 @@ impl Bindings {
 
     /// The event shard of that number.
     pub(crate) fn events(&self, shard: u32) -> Result<Store> {
-        Ok(Store::new(self.d1(&format!("EVENTS_{shard}"))?))
+        Ok(Store::new(self.d1(&events_name(shard))?))
     }
 
     /// All event shards, counted from 0 up to the first that is not bound.
     pub(crate) fn shards(&self) -> Vec<u32> {
-        (0..64).take_while(|shard| self.d1(&format!("EVENTS_{shard}")).is_ok()).collect()
+        (0..64).take_while(|shard| self.d1(&events_name(*shard)).is_ok()).collect()
     }
 
     pub(crate) fn config(&self) -> Result<KvStore> {
@@ -94,6 +94,23 @@ impl Bindings {
 
     pub(crate) fn ingest_queue(&self) -> Result<Queue> {
         self.env.queue("INGEST_0")
+    }
+
+    /// Sends one message to the ingest queue. When this returns `Ok`, it is durable.
+    pub(crate) async fn send_ingest(&self, head: &[u8], body: &[u8]) -> Result<()> {
+        glue::send(&self.env, "INGEST_0", head, body).await
+    }
+
+    /// Inserts a row of three values into the events of a shard: fields, body, and whether that is base64.
+    pub(crate) async fn insert(
+        &self,
+        shard: u32,
+        sql: &str,
+        fields: &str,
+        body: &str,
+        is_base64: bool,
+    ) -> Result<()> {
+        glue::insert(&self.env, &events_name(shard), sql, fields, body, is_base64).await
     }
 
     pub(crate) fn deliver_queue(&self) -> Result<Queue> {
@@ -121,6 +138,10 @@ impl Bindings {
     fn d1(&self, name: &str) -> Result<D1Database> {
         self.env.d1(name)
     }
+}
+
+fn events_name(shard: u32) -> String {
+    format!("EVENTS_{shard}")
 }
 
 /// A variable or secret; empty when it is not set.

@@ -8,9 +8,9 @@ use futures_util::{StreamExt, pin_mut};
 use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::ReadableStream;
-use worker::{ByteStream, Delay, Request};
+use worker::{ByteStream, Delay, Request, web_sys};
 
-use crate::chance;
+use crate::{chance, glue};
 
 /// What an isolate holds of bodies that come in, and as much again of bodies that go out. It has 128 MB for everything,
 /// and a body stands in it twice for a moment: here, and as the runtime's own buffer.
@@ -97,26 +97,27 @@ pub(crate) enum Unread {
 /// Reads a body of at most `limit_bytes`. What is small and declares its length is read at once, because HTTP keeps to a
 /// length; anything else is counted as it arrives: only what is there takes room, and one byte too many ends it.
 pub(crate) async fn read(
-    request: &mut Request,
+    request: &web_sys::Request,
     length: Option<u64>,
     limit_bytes: u64,
 ) -> Result<(Vec<u8>, Share), Unread> {
     let share = Share::none(Way::In);
-    if request.inner().body().is_none() {
-        return Ok((Vec::new(), share));
-    }
     if length.is_some_and(|length| limit_bytes < length) {
         return Err(Unread::TooLarge);
     }
     if length.is_some_and(|length| length <= SMALL_BYTES) {
-        let body = request.bytes().await.map_err(|_| Unread::Broken)?;
+        let body = glue::read(request).await.map_err(|_| Unread::Broken)?;
         return if limit_bytes < body.len() as u64 {
             Err(Unread::TooLarge)
         } else {
             Ok((body, share))
         };
     }
-    let counted = count(request, share, limit_bytes);
+    if request.body().is_none() {
+        return Ok((Vec::new(), share));
+    }
+    let counted =
+        count(Request::from(<web_sys::Request as Clone>::clone(request)), share, limit_bytes);
     let timeout = Delay::from(READ_WITHIN);
     pin_mut!(counted, timeout);
     match select(counted, timeout).await {
@@ -153,7 +154,7 @@ fn inflated(request: &Request) -> Result<ByteStream, JsValue> {
 }
 
 async fn count(
-    request: &mut Request,
+    mut request: Request,
     share: Share,
     limit_bytes: u64,
 ) -> Result<(Vec<u8>, Share), Unread> {
@@ -180,14 +181,10 @@ async fn count_stream(
 
 /// The declared length of a body.
 pub(crate) fn length(request: &Request) -> Option<u64> {
-    request.headers().get("content-length").ok().flatten().and_then(|text| text.trim().parse().ok())
+    length_of(request.headers().get("content-length").ok().flatten().as_deref())
 }
 
-/// The headers of a request. They cross as one JSON text: asked for one by one, each costs half a dozen calls into the
-/// runtime.
-pub(crate) fn headers(headers: &worker::Headers) -> inlet_verify::Headers {
-    let entries = js_sys::Array::from(headers.0.as_ref());
-    let text = js_sys::JSON::stringify(&entries).map(String::from).unwrap_or_default();
-    let pairs: Vec<(String, String)> = serde_json::from_str(&text).unwrap_or_default();
-    pairs.into_iter().collect()
+/// What a `content-length` says.
+pub(crate) fn length_of(header: Option<&str>) -> Option<u64> {
+    header.and_then(|text| text.trim().parse().ok())
 }

@@ -1,5 +1,7 @@
 //! The clock and the dice: the two things that the pure crates must not have.
 
+use std::cell::RefCell;
+
 /// Unix milliseconds.
 pub(crate) fn now_ms() -> u64 {
     #[expect(
@@ -19,10 +21,24 @@ pub(crate) fn fill(buffer: &mut [u8]) {
     }
 }
 
-/// A fresh uid.
+/// A fresh uid. Its dice are thrown for many at once: asking the platform costs more than making the uid.
 pub(crate) fn uid(now_ms: u64) -> String {
-    inlet_gateway::ids::uid(now_ms, &mut fill)
+    thread_local! {
+        static THROWN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    THROWN.with_borrow_mut(|thrown| {
+        inlet_gateway::ids::uid(now_ms, &mut |buffer| {
+            if thrown.len() < buffer.len() {
+                thrown.resize(THROW_BYTES.max(buffer.len()), 0);
+                fill(thrown);
+            }
+            let rest = thrown.split_off(thrown.len() - buffer.len());
+            buffer.copy_from_slice(&rest);
+        })
+    })
 }
+
+const THROW_BYTES: usize = 1_024;
 
 /// Any number.
 pub(crate) fn jitter() -> u32 {

@@ -1,5 +1,6 @@
 //! The hot path: one request of a provider, to a durable event.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -14,22 +15,24 @@ use js_sys::Uint8Array;
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use worker::{
-    BatchMessageBuilder, Context, QueueContentType, RawMessageBuilder, Request, SendMessage,
+    BatchMessageBuilder, Context, QueueContentType, RawMessageBuilder, SendMessage, web_sys,
 };
 
 use crate::bindings::{Bindings, Durability};
 use crate::body::{self, Unread};
+use crate::glue::Head;
 use crate::{bell, chance, config, keys, limits, log};
 
 /// Takes a request in. The reply is sent only once what it says is true.
 pub(crate) async fn ingest(
-    mut request: Request,
+    request: &web_sys::Request,
+    head: &Head,
     mask: &str,
     bindings: &Bindings,
     context: &Context,
 ) -> Reply {
     let mut source_id = None;
-    match take_in(&mut request, mask, &mut source_id, bindings, context).await {
+    match take_in(request, head, mask, &mut source_id, bindings, context).await {
         Ok(reply) => reply,
         Err(rejection) => {
             let (status, label) = rejection.status();
@@ -45,7 +48,8 @@ pub(crate) async fn ingest(
 }
 
 async fn take_in(
-    request: &mut Request,
+    request: &web_sys::Request,
+    head: &Head,
     mask: &str,
     source_id: &mut Option<String>,
     bindings: &Bindings,
@@ -53,9 +57,10 @@ async fn take_in(
 ) -> Result<Reply, Rejection> {
     let source = config::source(bindings, mask).await?;
     *source_id = Some(source.source.uid.clone());
-    let method = request.method().to_string();
-    let length = body::length(request);
-    source.before_body(&method, length)?;
+    let method = head.method();
+    let headers = head.headers();
+    let length = body::length_of(headers.get("content-length"));
+    source.before_body(method, length)?;
     for (who, limit) in source.limits() {
         limits::take(who, limit, 1).map_err(|seconds| Rejection::Limited { seconds })?;
     }
@@ -66,10 +71,9 @@ async fn take_in(
         Unread::Busy => Rejection::Busy,
         Unread::Broken => Rejection::Unreadable,
     })?;
-    let headers = body::headers(request.headers());
-    let url = public_url(request, bindings);
+    let url = public_url(head.url(), bindings);
     let now = chance::now_ms();
-    let arrival = Arrival { method: &method, url: &url, headers: &headers, body: &body };
+    let arrival = Arrival { method, url: &url, headers: &headers, body: &body };
     let mut admitted = source.admit(&arrival, chance::uid(now), now);
     if let Ok(Admitted::Pending(pending)) = admitted {
         let mut settled = keys::settle(pending, false, bindings).await;
@@ -312,7 +316,7 @@ async fn append_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bind
         while rest.next_if(|next| pack.push(next)).is_some() {}
         let count = pack.len();
         let (meta, body) = pack.into_row();
-        let done = append_row(shard, meta, body, bindings).await;
+        let done = append_row(shard, &meta, &body, bindings).await;
         let done = done.inspect_err(|error| not_written(JOURNAL, count, error));
         appended.resize(appended.len() + count, done.is_ok());
     }
@@ -321,12 +325,12 @@ async fn append_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bind
 
 async fn append_row(
     shard: u32,
-    meta: String,
-    body: Text,
+    meta: &str,
+    body: &Text<'_>,
     bindings: &Bindings,
 ) -> worker::Result<()> {
-    let statement = Journal::at(chance::now_ms()).append(meta, body.text, body.is_base64);
-    bindings.events(shard)?.run(&statement).await
+    let sql = Journal::at(chance::now_ms()).append_sql();
+    bindings.insert(shard, sql, meta, &body.text, body.is_base64).await
 }
 
 fn order(bindings: &Bindings) -> [&'static str; 2] {
@@ -342,24 +346,19 @@ async fn put_body(bindings: &Bindings, key: &str, body: Vec<u8>) -> worker::Resu
 }
 
 async fn send(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {
-    // Bytes cross as one typed array; through serde they would cross number by number.
-    let bytes = Uint8Array::from(envelope.encode().as_slice());
-    let message =
-        RawMessageBuilder::new(bytes.into()).build_with_content_type(QueueContentType::V8);
-    bindings.ingest_queue()?.send_raw(message).await
+    bindings.send_ingest(&envelope.encode_head(), envelope.inline()).await
 }
 
 pub(crate) async fn append(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {
     let (meta, body) = envelope.to_row();
-    append_row(envelope.meta.shard, meta, body, bindings).await
+    append_row(envelope.meta.shard, &meta, &body, bindings).await
 }
 
 /// The URL as the provider has it: some sign it.
-fn public_url(request: &Request, bindings: &Bindings) -> String {
-    let url = request.inner().url();
+fn public_url<'u>(url: &'u str, bindings: &Bindings) -> Cow<'u, str> {
     if bindings.settings.public_url.is_empty() {
-        return url;
+        return url.into();
     }
     let path = url.splitn(4, '/').nth(3).unwrap_or_default();
-    format!("{}/{path}", bindings.settings.public_url)
+    format!("{}/{path}", bindings.settings.public_url).into()
 }

@@ -15,7 +15,7 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Result};
 
 use crate::bindings::Bindings;
-use crate::{chance, log};
+use crate::{chance, glue, log};
 
 /// How long a fetched key is believed.
 const FRESH_MS: u64 = 3_600_000;
@@ -56,6 +56,11 @@ pub(crate) async fn settle(mut pending: Box<Pending>, fresh: bool, bindings: &Bi
                     Answer::Unavailable
                 }
             },
+            Step::NeedMac(mac) => {
+                let name = mac.hash.web_name().unwrap_or_default();
+                let made = glue::hmac(name, &mac.key, &mac.message).await;
+                made.map_or(Answer::Unavailable, Answer::Mac)
+            }
             // A key that the platform does not take proves nothing.
             Step::NeedSignatureCheck(check) => {
                 Answer::Checked(check_signature(check).await.unwrap_or(false))

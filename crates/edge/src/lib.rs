@@ -8,6 +8,7 @@ mod chance;
 mod config;
 mod dead_letters;
 mod dispatch;
+mod glue;
 mod ingest;
 mod keys;
 mod limits;
@@ -18,39 +19,40 @@ mod store;
 mod sweep;
 mod transform;
 
-use inlet_gateway::reply::Reply;
 use inlet_gateway::routes::{Call, NoCall, call};
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use worker::{
-    Context, Env, Headers, MessageBatch, Request, Response, ResponseBuilder, Result,
-    ScheduleContext, ScheduledEvent, event,
+    Context, Env, MessageBatch, Request, Result, ScheduleContext, ScheduledEvent, event, web_sys,
 };
 
 use crate::bindings::Bindings;
+use crate::glue::Head;
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
     let bindings = Bindings::new(env);
-    let path = request.path();
-    let method = request.method().to_string();
-    let reply = match call(&method, &path) {
-        Ok(Call::Ingest { mask }) => ingest::ingest(request, mask, &bindings, &context).await,
+    let head = Head::of(&request);
+    let reply = match call(head.method(), head.path()) {
+        Ok(Call::Ingest { mask }) => {
+            ingest::ingest(&request, &head, mask, &bindings, &context).await
+        }
         Ok(Call::ListProviders) => {
-            let url = request.inner().url();
-            api::providers(url.split_once('?').map_or("", |(_, query)| query), None)
+            api::providers(head.url().split_once('?').map_or("", |(_, query)| query), None)
         }
         Ok(Call::GetProvider { name }) => api::providers("", Some(name)),
         Ok(Call::Health) => api::health(&bindings),
-        Ok(Call::Document) => api::document(&request),
-        Ok(Call::Docs) => api::page(&request),
-        Ok(Call::Consumer(call)) => api::serve_consumer(request, call, &bindings, &context).await,
-        Ok(call) => api::serve(request, call, &bindings, &context).await,
+        Ok(Call::Document) => api::document(&Request::from(request)),
+        Ok(Call::Docs) => api::page(&Request::from(request)),
+        Ok(Call::Consumer(call)) => {
+            api::serve_consumer(Request::from(request), call, &bindings, &context).await
+        }
+        Ok(call) => api::serve(Request::from(request), call, &bindings, &context).await,
         Err(NoCall::Path) => api::no_call(None),
         Err(NoCall::Method { allow }) => api::no_call(Some(allow)),
     };
     sweep::opportunistic(&bindings, &context);
-    respond(reply)
+    glue::response(&reply)
 }
 
 /// One handler for all queues. It never returns an error: that would abort the instance.
@@ -76,14 +78,4 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
     let bindings = Bindings::new(env);
     sweep::sweep(&bindings).await;
     sweep::expire(&bindings).await;
-}
-
-fn respond(reply: Reply) -> Result<Response> {
-    let headers = Headers::new();
-    headers.set("content-type", &reply.content_type)?;
-    for (name, value) in &reply.headers {
-        headers.set(name, value)?;
-    }
-    let response = ResponseBuilder::new().with_status(reply.status).with_headers(headers);
-    Ok(if reply.body.is_empty() { response.empty() } else { response.fixed(reply.body) })
 }

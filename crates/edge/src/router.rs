@@ -137,7 +137,7 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
             let done = journal.done(last.seq, last.epoch);
             let mut envelopes = Vec::with_capacity(rows.len());
             for row in rows {
-                let text = Text { text: row.body, is_base64: row.is_base64 != 0 };
+                let text = Text { text: row.body.into(), is_base64: row.is_base64 != 0 };
                 match Envelope::from_row(&row.meta, &text) {
                     Ok(some) => envelopes.extend(some),
                     Err(error) => {

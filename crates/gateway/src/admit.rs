@@ -31,6 +31,9 @@ use crate::wire::{
 /// The most bytes of headers that are kept with an event; the envelope has to fit a queue message.
 const HEADERS_MAX_BYTES: usize = 64 * 1024;
 
+/// Bytes of a message whose HMAC is the platform's work. A shorter one is not worth the wait, a longer one not the copy.
+const PLATFORM_MACS: std::ops::Range<usize> = 16 * 1024..1024 * 1024;
+
 /// An event type is a name.
 const EVENT_TYPE_MAX_BYTES: usize = 256;
 /// The most bytes of all that is kept beside the body, as it is written into the envelope.
@@ -124,7 +127,8 @@ impl Compiled {
         Ok(Self {
             credential_headers: verifier.credential_headers(),
             credential_parameters: verifier.credential_parameters(),
-            policy: Policy::tolerating(source.verifier.trust.tolerance_seconds),
+            policy: Policy::tolerating(source.verifier.trust.tolerance_seconds)
+                .with_platform_macs(PLATFORM_MACS),
             event_type: Location::parse_event_type(&source.event_type_location).ok(),
             dedup: dedup.filter_map(Result::ok).collect(),
             schemas: Shapes::new(schemas),
@@ -290,7 +294,7 @@ impl Compiled {
             claim,
         );
         meta.verification = verification;
-        if META_MAX_BYTES < meta.encoded_len() {
+        if !meta.fits(META_MAX_BYTES) {
             return Err(Rejection::HeadersTooLarge);
         }
         Ok(Admitted::Event { meta: Box::new(meta), reply })
@@ -346,14 +350,15 @@ impl Compiled {
         if let Rejection::Schema(faults) = cause {
             return faults.clone();
         }
-        if let Outcome::Done(Ok(verified)) = self.verifier.start(&request, now, &self.policy) {
+        let policy = Policy::tolerating(self.policy.tolerance_seconds);
+        if let Outcome::Done(Ok(verified)) = self.verifier.start(&request, now, &policy) {
             let name = verified.secret_index.and_then(|index| self.secrets.get(index));
             let named = name.map(|(name, _)| {
                 format!("matches with the previous secret ({name}), whose time is over")
             });
             return named.into_iter().collect();
         }
-        let findings = diagnose(&self.verifier, &request, now, &self.policy, &[]);
+        let findings = diagnose(&self.verifier, &request, now, &policy, &[]);
         findings.iter().map(ToString::to_string).collect()
     }
 
@@ -505,7 +510,7 @@ impl Compiled {
 /// Whether the body has to go to R2, because the envelope with it would not fit a queue message.
 pub fn needs_store(envelope: &Envelope) -> bool {
     let Body::Inline(body) = &envelope.body else { return false };
-    INLINE_BODY_MAX_BYTES < body.len() || ENVELOPE_MAX_BYTES < envelope.overhead() + body.len()
+    INLINE_BODY_MAX_BYTES < body.len() || !envelope.fits(ENVELOPE_MAX_BYTES)
 }
 
 #[cfg(test)]

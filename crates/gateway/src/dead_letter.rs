@@ -177,7 +177,7 @@ struct Detail {
 impl Stored {
     /// The payload, when it is in the row.
     pub fn inline(&self) -> Vec<u8> {
-        let text = Text { text: self.payload.clone(), is_base64: self.is_base64 != 0 };
+        let text = Text { text: self.payload.as_str().into(), is_base64: self.is_base64 != 0 };
         text.to_bytes().unwrap_or_default()
     }
 
@@ -221,7 +221,7 @@ impl Stored {
     pub fn present_whole(&self, payload: &[u8]) -> String {
         let envelope = (self.kind == EVENT).then(|| Envelope::decode(payload).ok()).flatten();
         let (payload, headers, key, at) = match &envelope {
-            Some(envelope) => (envelope.inline_bytes(), envelope.meta.headers.clone(), None, None),
+            Some(envelope) => (envelope.inline(), envelope.meta.headers.clone(), None, None),
             None => {
                 let Detail { headers, key, at, .. } = self.detail();
                 (payload, headers, key, at)

@@ -41,7 +41,7 @@ impl StoredEvent {
         match &self.body_key {
             Some(key) => Err(key),
             None => {
-                let text = Text { text: self.body.clone(), is_base64: self.is_base64 != 0 };
+                let text = Text { text: self.body.as_str().into(), is_base64: self.is_base64 != 0 };
                 Ok(text.to_bytes().unwrap_or_default())
             }
         }
@@ -97,10 +97,7 @@ impl StoredEvent {
         let data_json = std::str::from_utf8(&data)
             .ok()
             .and_then(|text| serde_json::from_str::<Box<RawValue>>(text).ok())
-            .map_or_else(
-                || Value::String(raw.text.clone()).to_string(),
-                |json| json.get().to_owned(),
-            );
+            .map_or_else(|| Value::from(&*raw.text).to_string(), |json| json.get().to_owned());
         let mut headers = Map::new();
         for (name, value) in self.headers() {
             headers.insert(canonical(&name), json!([value]));

@@ -322,8 +322,6 @@ impl Push {
                 headers.push((name, value.clone()));
             }
         }
-        let header_bytes: usize =
-            headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
         let mut meta = Meta::new(
             event_id,
             project.uid.clone(),
@@ -339,8 +337,7 @@ impl Push {
         );
         meta.target = target;
         meta.broker_message_id = origin.broker_message_id.map(ToOwned::to_owned);
-        // Written down only where it could come near: no byte of a header takes more than two.
-        if META_MAX_BYTES / 3 < header_bytes && META_MAX_BYTES < meta.encoded_len() {
+        if !meta.fits(META_MAX_BYTES) {
             let text = format!("custom_headers:at most {META_MAX_BYTES} bytes in all");
             return Err(ApiError::new(413, text));
         }

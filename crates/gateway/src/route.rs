@@ -183,7 +183,7 @@ pub fn route(
         }
         let (text, body_key) = match body {
             Body::Inline(bytes) => (Text::from_bytes(bytes), None),
-            Body::Stored { key, .. } => (Text { text: String::new(), is_base64: false }, Some(key)),
+            Body::Stored { key, .. } => (Text { text: "".into(), is_base64: false }, Some(key)),
         };
         let (status, reason) = if receivers.is_empty() {
             ("Failure", "no subscription matched this event")
@@ -192,7 +192,7 @@ pub fn route(
         };
         let headers = json!(meta.headers).to_string();
         let is_small = text.text.len() <= SMALL_BODY_MAX_BYTES;
-        let in_row = if is_small { Value::from(text.text.as_str()) } else { Value::Null };
+        let in_row = if is_small { Value::from(&*text.text) } else { Value::Null };
         let row = json!([
             meta.project_id,
             meta.event_id,
@@ -217,7 +217,7 @@ pub fn route(
         if is_small {
             events.push(row);
         } else {
-            large.push(sql::insert_events(json!([row]), Some(text.text)));
+            large.push(sql::insert_events(json!([row]), Some(text.text.into_owned())));
         }
         for receiver in receivers {
             let id = receiver.delivery_uid(&meta.event_id, "");

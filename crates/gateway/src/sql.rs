@@ -397,11 +397,15 @@ impl Journal {
         body: impl Into<Param>,
         is_base64: bool,
     ) -> Statement {
-        let sql = match self.0 {
+        statement(self.append_sql(), [meta.into(), body.into(), u64::from(is_base64).into()])
+    }
+
+    /// The text of [`Journal::append`], for who binds its values without a copy: `meta`, `body`, `is_base64` (0 or 1).
+    pub fn append_sql(self) -> &'static str {
+        match self.0 {
             0 => "INSERT INTO journal_0 (meta, body, is_base64) VALUES (?1, ?2, ?3)",
             _ => "INSERT INTO journal_1 (meta, body, is_base64) VALUES (?1, ?2, ?3)",
-        };
-        statement(sql, [meta.into(), body.into(), u64::from(is_base64).into()])
+        }
     }
 
     /// The oldest rows that wait, with the epoch they belong to: up to [`DRAIN_ROWS`] of them, and few when they are large.

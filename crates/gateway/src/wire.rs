@@ -3,6 +3,8 @@
 //! A format that another version of the Worker reads is a promise. The first byte names the version;
 //! a new version decodes the one before it, because a deploy finds messages of the old one waiting.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -148,10 +150,33 @@ impl Meta {
         scope.unwrap_or(&self.source_id)
     }
 
-    /// Bytes of the fields, as they are written.
-    pub fn encoded_len(&self) -> usize {
-        serde_json::to_string(self).map_or(usize::MAX, |text| text.len())
+    /// Whether the fields, as they are written, take at most `most` bytes. Nearly always that shows without writing them.
+    pub fn fits(&self, most: usize) -> bool {
+        self.encoded_len_max() <= most
+            || serde_json::to_string(self).is_ok_and(|text| text.len() <= most)
     }
+
+    /// No fewer bytes than the fields take as they are written: six for each byte of a text that may be long (`\u0000`), and
+    /// enough for all others with their names.
+    fn encoded_len_max(&self) -> usize {
+        let long =
+            [&self.event_type, &self.query, &self.project_id, &self.source_id, &self.mask_id];
+        let long = long.into_iter().chain(&self.content_type).chain(&self.broker_message_id);
+        let long = long.chain(self.claim.iter().filter_map(|claim| claim.scope.as_ref()));
+        let texts = self
+            .verification
+            .iter()
+            .flat_map(|made| [Some(&made.verdict), made.secret.as_ref(), made.reason.as_ref()]);
+        let target = self.target.iter().map(|target| match target {
+            Target::Endpoint(id) | Target::Owner(id) => id.len(),
+            Target::Everybody => 0,
+        });
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 2);
+        let bytes: usize =
+            long.chain(texts.flatten()).map(String::len).chain(target).chain(headers).sum();
+        1_024 + 6 * bytes
+    }
+
     /// `stored` is filled when the envelope is encoded.
     #[expect(clippy::too_many_arguments, reason = "one caller, which has these as locals")]
     pub fn new(
@@ -203,13 +228,19 @@ pub enum NotAnEnvelope {
 impl Envelope {
     /// One version byte, the length of the fields (4 bytes, little endian), the fields as JSON, the body.
     pub fn encode(&self) -> Vec<u8> {
-        let (meta, body) = (self.meta_json(), self.inline());
+        let mut bytes = self.encode_head();
+        bytes.extend(self.inline());
+        bytes
+    }
+
+    /// As [`Envelope::encode`], all before the body: who sends that after it need not copy it here.
+    pub fn encode_head(&self) -> Vec<u8> {
+        let meta = self.meta_json();
         let meta_len = u32::try_from(meta.len()).unwrap_or(u32::MAX);
-        let mut bytes = Vec::with_capacity(5 + meta.len() + body.len());
+        let mut bytes = Vec::with_capacity(5 + meta.len());
         bytes.push(VERSION);
         bytes.extend(meta_len.to_le_bytes());
         bytes.extend(meta.as_bytes());
-        bytes.extend(body);
         bytes
     }
 
@@ -226,12 +257,12 @@ impl Envelope {
     }
 
     /// The row of the journal: the fields, and the body as text.
-    pub fn to_row(&self) -> (String, Text) {
+    pub fn to_row(&self) -> (String, Text<'_>) {
         (self.meta_json(), Text::from_bytes(self.inline()))
     }
 
     /// Reads a row of the journal, which holds one envelope or [many](Pack).
-    pub fn from_row(meta: &str, text: &Text) -> Result<Vec<Self>, NotAnEnvelope> {
+    pub fn from_row(meta: &str, text: &Text<'_>) -> Result<Vec<Self>, NotAnEnvelope> {
         let body = text.to_bytes().ok_or_else(|| NotAnEnvelope::Damaged("body".into()))?;
         if !meta.starts_with('[') {
             return Ok(vec![Self::from_parts(meta.as_bytes(), body)?]);
@@ -262,12 +293,8 @@ impl Envelope {
         Self { meta, body }
     }
 
-    /// The body, where it is in the envelope.
-    pub fn inline_bytes(&self) -> &[u8] {
-        self.inline()
-    }
-
-    fn inline(&self) -> &[u8] {
+    /// The bytes that come after the head: none when the body is in R2.
+    pub fn inline(&self) -> &[u8] {
         match &self.body {
             Body::Inline(bytes) => bytes,
             Body::Stored { .. } => &[],
@@ -284,6 +311,12 @@ impl Envelope {
             }
         };
         json.unwrap_or_default()
+    }
+
+    /// Whether the encoded envelope takes at most `most` bytes.
+    pub fn fits(&self, most: usize) -> bool {
+        let rest = most.checked_sub(5 + self.inline().len());
+        rest.is_some_and(|rest| self.meta.fits(rest))
     }
 
     /// Bytes that the encoded envelope takes, not counting the body.
@@ -348,7 +381,7 @@ impl Pack {
     }
 
     /// The row: the fields of all, and their bodies as text.
-    pub fn into_row(mut self) -> (String, Text) {
+    pub fn into_row(mut self) -> (String, Text<'static>) {
         self.metas.push(']');
         (self.metas, Text::from_vec(self.bodies))
     }
@@ -357,34 +390,35 @@ impl Pack {
 /// Bytes in a D1 column. Text goes in as it is; what is not text, or holds a NUL (which ends a string
 /// in places), goes in as base64. D1 hands a BLOB over as a list of numbers, 400 times slower.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
-    pub text: String,
+pub struct Text<'a> {
+    pub text: Cow<'a, str>,
     pub is_base64: bool,
 }
 
-impl Text {
-    pub fn from_bytes(bytes: &[u8]) -> Self {
+impl<'a> Text<'a> {
+    /// Borrowed where the bytes are text as they are.
+    pub fn from_bytes(bytes: &'a [u8]) -> Self {
         match std::str::from_utf8(bytes) {
-            Ok(text) if !text.contains('\0') => Self { text: text.to_owned(), is_base64: false },
-            _ => Self { text: STANDARD.encode(bytes), is_base64: true },
+            Ok(text) if !text.contains('\0') => Self { text: text.into(), is_base64: false },
+            _ => Self { text: STANDARD.encode(bytes).into(), is_base64: true },
         }
     }
 
     /// The same without a copy, where the bytes are text.
     pub fn from_vec(bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
-            Ok(text) if !text.contains('\0') => Self { text, is_base64: false },
-            Ok(text) => Self { text: STANDARD.encode(text), is_base64: true },
-            Err(error) => Self { text: STANDARD.encode(error.as_bytes()), is_base64: true },
+            Ok(text) if !text.contains('\0') => Self { text: text.into(), is_base64: false },
+            Ok(text) => Self { text: STANDARD.encode(text).into(), is_base64: true },
+            Err(error) => Self { text: STANDARD.encode(error.as_bytes()).into(), is_base64: true },
         }
     }
 
     /// `None` when the column was changed by somebody else and is not base64 any more.
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         if self.is_base64 {
-            STANDARD.decode(&self.text).ok()
+            STANDARD.decode(self.text.as_bytes()).ok()
         } else {
-            Some(self.text.clone().into_bytes())
+            Some(self.text.as_bytes().to_vec())
         }
     }
 }
@@ -434,6 +468,22 @@ pub(crate) mod tests {
             prop_assert!(sent.iter().all(|one| pack.push(one)));
             let (meta, text) = pack.into_row();
             prop_assert_eq!(&Envelope::from_row(&meta, &text).unwrap(), &sent);
+        }
+
+        #[test]
+        fn what_fits_is_what_is_written(event_type: String, query: String, header: (String, String), slack in 0..2_usize) {
+            let mut sent = envelope(Body::Inline(b"{}".to_vec()));
+            sent.meta.event_type = event_type;
+            sent.meta.query = query;
+            sent.meta.headers = vec![header; 3];
+            sent.meta.target = Some(Target::Owner("\0\"".repeat(9)));
+            let verdict = "refused".to_owned();
+            let (secret, reason) = (Some("\u{1}".into()), Some("\n\\".repeat(9)));
+            sent.meta.verification = Some(Verification { verdict, secret, reason, observed: true });
+            let len = sent.encode().len();
+            prop_assert!(sent.meta.encoded_len_max() >= len - 7);
+            prop_assert!(sent.fits(len + slack));
+            prop_assert!(!sent.fits(len - 1 - slack));
         }
 
         #[test]

@@ -5,6 +5,7 @@ use base64::{
     alphabet::{STANDARD, URL_SAFE},
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use smallvec::SmallVec;
 
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -53,13 +54,52 @@ impl Encoding {
 
     /// `None` where the text is not in this encoding.
     pub fn decode(self, text: &[u8]) -> Option<Vec<u8>> {
+        self.decode_short(text).map(Short::into_vec)
+    }
+
+    /// As [`Encoding::decode`], without the heap where a digest fits.
+    pub(crate) fn decode_short(self, text: &[u8]) -> Option<Short> {
         match self {
-            Self::Hex => hex::decode(text).ok(),
+            Self::Hex => unhex(text),
             Self::Base64 | Self::Base64Url => {
-                BASE64.decode(text).or_else(|_| BASE64_URL.decode(text)).ok()
+                // What is decoded is never longer than its text.
+                let mut bytes = Short::from_elem(0, text.len());
+                let read = BASE64.decode_slice(text, &mut bytes);
+                let read = read.or_else(|_| BASE64_URL.decode_slice(text, &mut bytes)).ok()?;
+                bytes.truncate(read);
+                Some(bytes)
             }
-            Self::Base64Hex => hex::decode(Self::Base64.decode(text)?).ok(),
+            Self::Base64Hex => unhex(&Self::Base64.decode_short(text)?),
         }
+    }
+}
+
+/// Bytes that were decoded: room for base64 of the longest digest before it needs the heap.
+pub(crate) type Short = SmallVec<[u8; 96]>;
+
+fn unhex(text: &[u8]) -> Option<Short> {
+    let (pairs, []) = text.as_chunks::<2>() else { return None };
+    // 255 marks what is no digit: the marks of a whole text are looked at once.
+    let mut all = 0;
+    let mut bytes = Short::from_elem(0, pairs.len());
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let (high, low) = (digit(*high), digit(*low));
+        all |= high | low;
+        *byte = high << 4 | low;
+    }
+    (all < 16).then_some(bytes)
+}
+
+/// The value of a hex digit, without a branch; 255 for what is none.
+const fn digit(byte: u8) -> u8 {
+    let number = byte.wrapping_sub(b'0');
+    let letter = (byte | 0x20).wrapping_sub(b'a');
+    if number < 10 {
+        number
+    } else if letter < 6 {
+        letter + 10
+    } else {
+        255
     }
 }
 

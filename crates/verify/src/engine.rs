@@ -1,18 +1,20 @@
 //! From a row and a request to a verdict.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::VecDeque, rc::Rc};
 
+use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Encoding, Hash, Outcome, Place, Policy, Refused, Request, Secret, UnixTime, Verified, digest,
-    ed25519,
+    Encoding, Hash, Mac, Outcome, Place, Policy, Refused, Request, Secret, UnixTime, Verified,
+    digest, ed25519,
+    encoding::Short,
     hash::{Sum, digest_of, hmac_of},
     keys,
     keys::Kind,
     place,
     scheme::{Algorithm, BodyHash, KeySource, Part, Signed, Stamp, StampAt, Syntax},
-    step::{Job, SignatureAlgorithm},
+    step::{Job, Macs, SignatureAlgorithm},
     syntax::{self, Claims},
     time, uri,
 };
@@ -47,6 +49,9 @@ fn begin(scheme: &Signed<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
     if Kind::of(scheme.algorithm).is_some() {
         check_age(scheme.stamp.as_ref(), &reading, ask)?;
         return public(scheme, &reading, ask);
+    }
+    if let Some(macs) = by_platform(scheme, &reading, ask) {
+        return Ok(macs.next());
     }
     // The signature first: a late request of the real sender is reported as late, and nobody
     // else learns anything about our clock.
@@ -171,16 +176,52 @@ fn shared(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<us
     }
 }
 
+/// The HMACs of a long message that are for the shell. `None` where [`shared`] has to look: it
+/// also has the words for what is refused before anything is compared.
+fn by_platform(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Option<Macs> {
+    let Algorithm::Hmac(hash) = scheme.algorithm else { return None };
+    let usual = !matches!(scheme.syntax, Syntax::NamedHash(_) | Syntax::KeyedPairs);
+    if !usual || ask.secrets.is_empty() || !ask.policy.is_for_platform(hash, ask.request.body.len())
+    {
+        return None;
+    }
+    let claimed = decode(scheme, reading).ok()?;
+    let signatures = claimed.len();
+    let standard = scheme.syntax == Syntax::Versions;
+    let compared = claimed.into_iter().filter(|claim| !standard || claim.label == "v1");
+    let compared: Vec<Short> = compared.map(|claim| claim.bytes).collect();
+    let mut queue = VecDeque::new();
+    for (index, secret) in ask.secrets.iter().enumerate() {
+        if standard && secret.expose().starts_with(keys::PUBLIC_PREFIX.as_bytes()) {
+            return None;
+        }
+        let key = keys::mac_key(scheme.key, secret).ok()?;
+        for message in messages(scheme, reading, Some(secret), ask.request).ok()? {
+            let message = Rc::new(concat(&message));
+            if !ask.policy.is_for_platform(hash, message.len()) {
+                return None;
+            }
+            queue.push_back((index, Mac { hash, key: key.to_vec(), message }));
+        }
+    }
+    let missed = Refused::Signature { signatures, secrets: ask.secrets.len() };
+    let age = check_age(scheme.stamp.as_ref(), reading, ask);
+    Some(Macs { queue, claimed: compared, matching: None, missed, age })
+}
+
 /// A decoded candidate.
 struct Claimed<'r> {
     label: &'r str,
     hash: Hash,
-    bytes: Vec<u8>,
+    bytes: Short,
 }
 
-fn decode<'r>(scheme: &Signed<'_>, reading: &'r Reading<'_>) -> Result<Vec<Claimed<'r>>, Refused> {
+fn decode<'r>(
+    scheme: &Signed<'_>,
+    reading: &'r Reading<'_>,
+) -> Result<SmallVec<[Claimed<'r>; 1]>, Refused> {
     let mut why = "holds no signature of this version";
-    let mut claimed = Vec::new();
+    let mut claimed = SmallVec::new();
     for candidate in &reading.claims.candidates {
         let hash = match (scheme.syntax, scheme.algorithm) {
             (Syntax::NamedHash(_), _) => Hash::from_name(&candidate.label),
@@ -188,7 +229,7 @@ fn decode<'r>(scheme: &Signed<'_>, reading: &'r Reading<'_>) -> Result<Vec<Claim
             _ => None,
         };
         let Some(hash) = hash else { continue };
-        match scheme.encoding.decode(candidate.text.as_bytes()) {
+        match scheme.encoding.decode_short(candidate.text.as_bytes()) {
             None => why = not(scheme.encoding),
             Some(bytes) => {
                 // Ed25519 signatures stand in the same list under their own version.
@@ -275,6 +316,10 @@ fn matches(
     Ok(right)
 }
 
+fn concat(message: &[Piece<'_>]) -> Vec<u8> {
+    message.concat()
+}
+
 /// The public key whose pair counts, in a header of such pairs.
 fn public_half<'s>(scheme: &Signed<'_>, secret: &'s Secret) -> Option<&'s [u8]> {
     let (public, _) = keys::pair(secret.expose());
@@ -308,18 +353,18 @@ fn public(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<Ou
     let mut signed = Vec::new();
     if pasted {
         for message in messages(scheme, reading, None, ask.request)? {
-            signed.push((None, message.concat()));
+            signed.push((None, concat(&message)));
         }
     } else {
         // The key comes with the request; the secret is part of what it signs.
         for (index, secret) in ask.secrets.iter().enumerate() {
             for message in messages(scheme, reading, Some(secret), ask.request)? {
-                signed.push((Some(index), message.concat()));
+                signed.push((Some(index), concat(&message)));
             }
         }
         if signed.is_empty() {
             for message in messages(scheme, reading, None, ask.request)? {
-                signed.push((None, message.concat()));
+                signed.push((None, concat(&message)));
             }
         }
     }
@@ -403,17 +448,20 @@ fn bytes(text: Cow<'_, str>) -> Piece<'_> {
     }
 }
 
+/// The pieces of a message: few, so that they need no heap.
+type Message<'r> = SmallVec<[Piece<'r>; 5]>;
+
 /// Every alternative of which the request has all parts.
 fn messages<'r>(
     scheme: &Signed<'r>,
     reading: &'r Reading<'_>,
     secret: Option<&'r Secret>,
     request: &'r Request<'_>,
-) -> Result<Vec<Vec<Piece<'r>>>, Refused> {
-    let mut found = Vec::new();
+) -> Result<SmallVec<[Message<'r>; 1]>, Refused> {
+    let mut found = SmallVec::new();
     let mut missing = None;
     for alternative in scheme.messages {
-        let pieces: Result<Vec<_>, _> =
+        let pieces: Result<Message<'r>, _> =
             alternative.iter().map(|part| render(part, reading, secret, request)).collect();
         match pieces {
             Ok(pieces) => found.push(pieces),

@@ -58,6 +58,17 @@ impl Hash {
         }
     }
 
+    /// Its name in WebCrypto, which knows these.
+    pub const fn web_name(self) -> Option<&'static str> {
+        match self {
+            Self::Sha1 => Some("SHA-1"),
+            Self::Sha256 => Some("SHA-256"),
+            Self::Sha384 => Some("SHA-384"),
+            Self::Sha512 => Some("SHA-512"),
+            _ => None,
+        }
+    }
+
     /// Bytes in a digest.
     pub const fn size(self) -> usize {
         match self {
@@ -134,22 +145,19 @@ pub(crate) fn hmac_of(hash: Hash, key: &[u8], parts: &mut dyn Iterator<Item = &[
     } else {
         key
     };
-    let pad = |byte: u8| {
-        let mut pad = [byte; BLOCK_MAX];
-        for (to, from) in pad.iter_mut().zip(key) {
-            *to ^= *from;
-        }
-        pad
-    };
-    let (inner, outer) = (pad(0x36), pad(0x5c));
-    let inner = inner.get(..block).unwrap_or_default();
-    let outer = outer.get(..block).unwrap_or_default();
+    let mut pad = [0x36; BLOCK_MAX];
+    for (to, from) in pad.iter_mut().zip(key) {
+        *to ^= *from;
+    }
     let inner = run(hash, &mut |update| {
-        update(inner);
+        update(pad.get(..block).unwrap_or_default());
         parts.for_each(&mut *update);
     });
+    for byte in &mut pad {
+        *byte ^= 0x36 ^ 0x5c;
+    }
     run(hash, &mut |update| {
-        update(outer);
+        update(pad.get(..block).unwrap_or_default());
         update(&inner);
     })
 }

@@ -40,6 +40,6 @@ pub use refused::Refused;
 pub use request::{Headers, Request, UnixTime};
 pub use scheme::Integrity;
 pub use secret::Secret;
-pub use step::{Answer, Outcome, Pending, SignatureAlgorithm, SignatureCheck, Step};
+pub use step::{Answer, Mac, Outcome, Pending, SignatureAlgorithm, SignatureCheck, Step};
 pub use user::{Scheme, SchemeError, SchemeSpec};
 pub use verifier::{Policy, Verified, Verifier};

@@ -6,6 +6,7 @@ use rsa::{Pkcs1v15Sign, RsaPublicKey};
 
 use crate::{
     Answer, Hash, Outcome, Refused, SignatureAlgorithm, SignatureCheck, Step, Verified, digest,
+    hmac,
 };
 
 /// Whether a signature is right.
@@ -45,6 +46,7 @@ pub fn run(
         };
         let answer = match pending.step() {
             Step::NeedSignatureCheck(wanted) => Answer::Checked(check(wanted)),
+            Step::NeedMac(mac) => Answer::Mac(hmac(mac.hash, &mac.key, &[&mac.message])),
             step @ Step::NeedKey { .. } => fetch(step).map_or(Answer::Unavailable, Answer::Key),
         };
         outcome = pending.resume(answer);

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use smallvec::SmallVec;
+
 use crate::{Refused, Request, json, uri};
 
 /// Where in a request a value stands.
@@ -83,8 +85,11 @@ pub(crate) fn every<'p>(path: &'p str, request: &Request<'_>) -> Result<Vec<Stri
     texts.collect()
 }
 
+/// Texts at one place: nearly always one, which needs no heap.
+pub(crate) type Lines<'r> = SmallVec<[Cow<'r, str>; 2]>;
+
 /// Every text at `place`, empty ones included: one for each header line.
-pub(crate) fn lines<'r>(place: &Place<'_>, request: &Request<'r>) -> Vec<Cow<'r, str>> {
+pub(crate) fn lines<'r>(place: &Place<'_>, request: &Request<'r>) -> Lines<'r> {
     let trimmed = |line: &'r str| Cow::Borrowed(line.trim());
     match place {
         Place::Header(name) => request.headers.get_all(name).map(trimmed).collect(),
@@ -106,7 +111,7 @@ pub(crate) fn lines<'r>(place: &Place<'_>, request: &Request<'r>) -> Vec<Cow<'r,
     }
 }
 
-fn values<'r>(pairs: Vec<(String, String)>, name: &str) -> Vec<Cow<'r, str>> {
+fn values<'r>(pairs: Vec<(String, String)>, name: &str) -> Lines<'r> {
     let named = pairs.into_iter().filter(|(have, _)| have == name);
     named.map(|(_, value)| Cow::Owned(value)).collect()
 }
@@ -145,7 +150,7 @@ pub(crate) fn one<'r>(place: &Place<'_>, request: &Request<'r>) -> Result<Cow<'r
 }
 
 #[cold]
-fn several(place: &Place<'_>, mut lines: Vec<Cow<'_, str>>) -> Refused {
+fn several(place: &Place<'_>, mut lines: Lines<'_>) -> Refused {
     lines.dedup();
     Refused::Ambiguous { what: place.to_string(), times: lines.len() }
 }

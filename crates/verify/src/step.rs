@@ -3,10 +3,14 @@
 //! The engine does not perform these. It says what it needs, the shell does it and answers, and
 //! so on until there is a verdict.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt, rc::Rc};
+
+use subtle::ConstantTimeEq;
 
 use crate::{
     Hash, Refused, Verified, ed25519,
+    encoding::Short,
+    hash::hmac_of,
     keys::{self, Kind, PublicKey},
 };
 
@@ -41,6 +45,25 @@ pub enum Step {
         body: Option<String>,
     },
     NeedSignatureCheck(SignatureCheck),
+    /// Compute an HMAC, which the platform does faster than we do. Only asked for where the
+    /// [`Policy`](crate::Policy) says so.
+    NeedMac(Mac),
+}
+
+/// The HMAC of a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Mac {
+    pub hash: Hash,
+    /// A secret: not for logs.
+    pub key: Vec<u8>,
+    pub message: Rc<Vec<u8>>,
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.message.len();
+        f.debug_struct("Mac").field("hash", &self.hash).field("length", &length).finish()
+    }
 }
 
 /// One signature to be checked with one key.
@@ -70,13 +93,8 @@ impl SignatureAlgorithm {
     }
 
     /// WebCrypto's name of the hash: `SHA-256`.
-    pub const fn web_hash(self) -> &'static str {
-        match self.hash() {
-            Hash::Sha1 => "SHA-1",
-            Hash::Sha384 => "SHA-384",
-            Hash::Sha512 => "SHA-512",
-            _ => "SHA-256",
-        }
+    pub fn web_hash(self) -> &'static str {
+        self.hash().web_name().unwrap_or("SHA-256")
     }
 
     /// WebCrypto's name of the algorithm.
@@ -96,6 +114,8 @@ pub enum Answer {
     /// To [`Step::NeedSignatureCheck`]: whether the signature is right. A key that the platform
     /// does not take is `false`.
     Checked(bool),
+    /// To [`Step::NeedMac`].
+    Mac(Vec<u8>),
     /// The network or the platform failed. The sender should try again.
     Unavailable,
 }
@@ -104,6 +124,53 @@ pub enum Answer {
 enum Rest {
     Keys(Job),
     Checks { secret: Option<usize>, queue: VecDeque<Queued>, missed: Refused },
+    Macs(Macs),
+}
+
+/// Signatures that are compared with HMACs the platform computes.
+#[derive(Debug)]
+pub(crate) struct Macs {
+    /// The HMACs that are still to be made, each with its secret.
+    pub(crate) queue: VecDeque<(usize, Mac)>,
+    pub(crate) claimed: Vec<Short>,
+    pub(crate) matching: Option<usize>,
+    pub(crate) missed: Refused,
+    /// What is to be said about the time, once the signature is right.
+    pub(crate) age: Result<(), Refused>,
+}
+
+impl Macs {
+    /// All of them are made, whichever matches.
+    pub(crate) fn next(mut self) -> Outcome {
+        match self.queue.front() {
+            Some((_, mac)) => {
+                let step = Step::NeedMac(mac.clone());
+                Outcome::Need(Box::new(Pending { step, rest: Rest::Macs(self) }))
+            }
+            None => Outcome::Done(match self.matching.take() {
+                Some(index) => self.age.map(|()| Verified { secret_index: Some(index) }),
+                None => Err(self.missed),
+            }),
+        }
+    }
+
+    fn compare(mut self, made: Option<&[u8]>) -> Outcome {
+        if let Some((index, mac)) = self.queue.pop_front() {
+            let own;
+            let made = if let Some(made) = made {
+                made
+            } else {
+                own = hmac_of(mac.hash, &mac.key, &mut std::iter::once(mac.message.as_slice()));
+                &own
+            };
+            let mut right = false;
+            for claimed in &self.claimed {
+                right |= bool::from(made.ct_eq(claimed));
+            }
+            self.matching = self.matching.or(right.then_some(index));
+        }
+        self.next()
+    }
 }
 
 type Queued = (Option<usize>, SignatureCheck);
@@ -188,10 +255,11 @@ impl Pending {
                 Outcome::Done(Ok(Verified { secret_index: secret }))
             }
             (Rest::Checks { queue, missed, .. }, Answer::Checked(false)) => next(queue, missed),
+            (Rest::Macs(macs), Answer::Mac(made)) => macs.compare(Some(&made)),
+            // We can do without the platform.
+            (Rest::Macs(macs), _) => macs.compare(None),
             (_, Answer::Unavailable) => Outcome::Done(Err(Refused::Unavailable)),
-            (Rest::Keys(_), Answer::Checked(_)) | (Rest::Checks { .. }, Answer::Key(_)) => {
-                Outcome::Done(Err(Refused::NeedsShell))
-            }
+            _ => Outcome::Done(Err(Refused::NeedsShell)),
         }
     }
 }

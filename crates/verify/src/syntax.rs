@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use crate::{Encoding, Hash, Place, Refused, Request, json, place, scheme::Syntax};
 
 /// More signatures than this in one request are not looked at. `DocuSign` sends up to 100.
@@ -13,9 +15,9 @@ pub(crate) type Fields<'r> = [(Cow<'r, str>, Cow<'r, str>)];
 /// What a request claims about itself. Borrowed from its headers where it stands there as it is meant.
 #[derive(Debug, Default)]
 pub(crate) struct Claims<'r> {
-    pub(crate) candidates: Vec<Candidate<'r>>,
+    pub(crate) candidates: SmallVec<[Candidate<'r>; 2]>,
     /// The other pairs of the header.
-    pub(crate) fields: Vec<(Cow<'r, str>, Cow<'r, str>)>,
+    pub(crate) fields: SmallVec<[(Cow<'r, str>, Cow<'r, str>); 2]>,
 }
 
 /// A text that may be a signature.

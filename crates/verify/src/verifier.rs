@@ -1,13 +1,18 @@
 //! What a source is configured to check, and the check.
 
+use std::{ops::Range, rc::Rc};
+
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Encoding, Hash, Headers, Integrity, Outcome, Place, Provider, Refused, Request, Scheme, Secret,
-    UnixTime, custom,
+    Encoding, Hash, Headers, Integrity, Mac, Outcome, Place, Provider, Refused, Request, Scheme,
+    Secret, UnixTime, custom,
+    encoding::Short,
     engine::{self, Ask},
-    hmac, jwt, keys, place, refused,
+    hash::hmac_of,
+    jwt, keys, place, refused,
     scheme::{Check, Jwt, JwtPlace},
+    step::Macs,
 };
 
 /// What a source says on top of its provider's row.
@@ -16,11 +21,30 @@ use crate::{
 pub struct Policy {
     /// Seconds that a timestamp may be off, in place of the provider's. 0: any age will do.
     pub tolerance_seconds: Option<u64>,
+    /// Messages of so many bytes are for the shell's HMAC: see [`Step::NeedMac`](crate::Step).
+    pub platform_macs: Option<Range<usize>>,
 }
 
 impl Policy {
     pub fn tolerating(seconds: Option<u64>) -> Self {
-        Self { tolerance_seconds: seconds }
+        Self { tolerance_seconds: seconds, platform_macs: None }
+    }
+
+    /// Asks the shell for the HMACs of messages of so many bytes.
+    #[must_use]
+    pub fn with_platform_macs(self, bytes: Range<usize>) -> Self {
+        Self { platform_macs: Some(bytes), ..self }
+    }
+
+    /// Without any HMAC of the shell's.
+    pub(crate) fn alone(&self) -> Self {
+        Self { platform_macs: None, ..*self }
+    }
+
+    /// Whether the HMAC of so many bytes is for the shell.
+    pub(crate) fn is_for_platform(&self, hash: Hash, bytes: usize) -> bool {
+        let wanted = self.platform_macs.as_ref().is_some_and(|range| range.contains(&bytes));
+        wanted && hash.web_name().is_some()
     }
 }
 
@@ -66,7 +90,7 @@ impl Verifier {
         Outcome::Done(match self {
             Self::Noop => Ok(Verified { secret_index: None }),
             Self::Hmac { header, hash, encoding, secrets } => {
-                by_hand(header, *hash, *encoding, secrets, request)
+                return by_hand(header, *hash, *encoding, ask(secrets));
             }
             Self::BasicAuth { username, password } => basic(username, password, request.headers),
             Self::ApiKey { header, value } => api_key(header, value, request.headers),
@@ -154,7 +178,12 @@ fn begin(check: &Check<'static>, ask: Ask<'_>) -> Outcome {
             check_basic(user, password, ask.request.headers)
         }),
         Check::AdyenItems => custom::adyen_items(ask),
-        Check::Either(first, second) => return either(begin(first, ask), || begin(second, ask)),
+        Check::Either(first, second) => {
+            // Whether the second is to be tried has to show at once.
+            let policy = ask.policy.alone();
+            let ask = Ask { policy: &policy, ..ask };
+            return either(begin(first, ask), || begin(second, ask));
+        }
         Check::Case { place, cases } => match place::one(place, ask.request) {
             Ok(text) => match cases.iter().find(|(case, _)| *case == text) {
                 Some((_, check)) => return begin(check, ask),
@@ -310,32 +339,51 @@ fn strip_label(value: &str, hash: Hash) -> &str {
     }
 }
 
-fn by_hand(
-    header: &str,
-    hash: Hash,
-    encoding: Encoding,
-    secrets: &[Secret],
-    request: &Request<'_>,
-) -> Result<Verified, Refused> {
-    let value = strip_label(single(request.headers, header)?, hash);
-    let malformed = |why| Refused::Malformed { what: refused::header(header), why };
-    let claimed =
-        encoding.decode(value.as_bytes()).ok_or_else(|| malformed(engine::not(encoding)))?;
-    if claimed.len() != hash.size() {
-        return Err(malformed("holds a signature of the wrong length"));
-    }
-    if secrets.is_empty() {
-        return Err(Refused::NoSecret);
+fn by_hand(header: &str, hash: Hash, encoding: Encoding, ask: Ask<'_>) -> Outcome {
+    let claimed = match by_hand_claimed(header, hash, encoding, ask) {
+        Ok(claimed) => claimed,
+        Err(refused) => return Outcome::Done(Err(refused)),
+    };
+    let (secrets, body) = (ask.secrets, ask.request.body);
+    let missed = Refused::Signature { signatures: 1, secrets: secrets.len() };
+    if ask.policy.is_for_platform(hash, body.len()) {
+        let message = Rc::new(body.to_vec());
+        let mac = |secret: &Secret| Mac {
+            hash,
+            key: secret.expose().to_vec(),
+            message: Rc::clone(&message),
+        };
+        let queue =
+            secrets.iter().enumerate().map(|(index, secret)| (index, mac(secret))).collect();
+        return Macs { queue, claimed: vec![claimed], matching: None, missed, age: Ok(()) }.next();
     }
     let mut matching = None;
     for (index, secret) in secrets.iter().enumerate() {
-        let mac = hmac(hash, secret.expose(), &[request.body]);
+        let mac = hmac_of(hash, secret.expose(), &mut std::iter::once(body));
         if bool::from(mac.ct_eq(&claimed)) {
             matching = matching.or(Some(index));
         }
     }
-    let missed = Refused::Signature { signatures: 1, secrets: secrets.len() };
-    matching.map(|index| Verified { secret_index: Some(index) }).ok_or(missed)
+    Outcome::Done(matching.map(|index| Verified { secret_index: Some(index) }).ok_or(missed))
+}
+
+fn by_hand_claimed(
+    header: &str,
+    hash: Hash,
+    encoding: Encoding,
+    ask: Ask<'_>,
+) -> Result<Short, Refused> {
+    let value = strip_label(single(ask.request.headers, header)?, hash);
+    let malformed = |why| Refused::Malformed { what: refused::header(header), why };
+    let claimed =
+        encoding.decode_short(value.as_bytes()).ok_or_else(|| malformed(engine::not(encoding)))?;
+    if claimed.len() != hash.size() {
+        return Err(malformed("holds a signature of the wrong length"));
+    }
+    if ask.secrets.is_empty() {
+        return Err(Refused::NoSecret);
+    }
+    Ok(claimed)
 }
 
 fn basic(username: &Secret, password: &Secret, headers: &Headers) -> Result<Verified, Refused> {

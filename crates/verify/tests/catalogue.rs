@@ -9,9 +9,11 @@
 
 use std::collections::HashSet;
 
+mod support;
+
 use inlet_verify::{
     Confidence, Headers, Integrity, Place, Policy, Provider, Refused, Request, Secret, UnixTime,
-    Verified, Verifier, catalogue, native,
+    Verified, Verifier, catalogue,
     scheme::{Check, Jwt, JwtAlgorithm, JwtPlace, Part, Signed, StampAt, UrlForm},
 };
 use serde_json::Value;
@@ -230,7 +232,7 @@ impl Vector {
             headers: &self.headers,
             body: &self.body,
         };
-        native::run(verifier.start(&request, now, policy), |_| self.document.clone())
+        support::decide(&verifier, &request, now, policy, self.document.as_deref())
     }
 
     fn verify(&self) -> Result<Verified, Refused> {

@@ -11,7 +11,7 @@ mod support;
 
 use inlet_verify::{
     Encoding, Hash, Integrity, Outcome, Policy, Refused, Request, Scheme, SchemeError, SchemeSpec,
-    Secret, UnixTime, Verifier, digest, hmac, native,
+    Secret, UnixTime, Verifier, digest, hmac,
 };
 use support::{NOW, headers, mac, secret};
 
@@ -31,8 +31,8 @@ fn check_at(
     let verifier = Verifier::Scheme { scheme, secrets: vec![secret(key)] };
     let headers = headers(lines);
     let request = Request { method: "POST", url, headers: &headers, body };
-    let outcome = verifier.start(&request, UnixTime(now), &Policy::default());
-    native::run(outcome, |_| None).map_or_else(|refused| refused.label(), |_| "ok")
+    let verdict = support::decide(&verifier, &request, UnixTime(now), &Policy::default(), None);
+    verdict.map_or_else(|refused| refused.label(), |_| "ok")
 }
 
 fn spec(signature: &str) -> SchemeSpec {

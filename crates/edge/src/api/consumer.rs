@@ -104,7 +104,7 @@ async fn answer(
         ConsumerCall::Sources => caller.told_sources(&project, &header("if-none-match")).await,
         ConsumerCall::Status => {
             let length = body::length(request);
-            let read = body::read(request, length, BODY_MAX_BYTES).await;
+            let read = body::read(request.inner(), length, BODY_MAX_BYTES).await;
             let (body, _share) = read.map_err(unread)?;
             caller.body = body;
             caller.keep_report(&project).await
@@ -123,7 +123,7 @@ async fn answer(
             let read = match encoding.as_str() {
                 "" | "identity" => {
                     let length = body::length(request);
-                    body::read(request, length, limit).await
+                    body::read(request.inner(), length, limit).await
                 }
                 "gzip" => body::read_gzip(request, limit).await,
                 _ => {

@@ -184,16 +184,14 @@ async fn carry_out(
         bindings.settings.public_url.clone()
     };
     let length = body::length(request);
-    let (body, _share) =
-        body::read(request, length, body_max_bytes(&call, &key)).await.map_err(|unread| {
-            match unread {
-                Unread::TooLarge => ApiError::new(413, "request body too large"),
-                Unread::Busy => ApiError::new(
-                    503,
-                    "the gateway holds too many large bodies right now, try again",
-                ),
-                Unread::Broken => ApiError::bad_request("the request body could not be read"),
+    let (body, _share) = body::read(request.inner(), length, body_max_bytes(&call, &key))
+        .await
+        .map_err(|unread| match unread {
+            Unread::TooLarge => ApiError::new(413, "request body too large"),
+            Unread::Busy => {
+                ApiError::new(503, "the gateway holds too many large bodies right now, try again")
             }
+            Unread::Broken => ApiError::bad_request("the request body could not be read"),
         })?;
     let scope = match &key {
         Key::Owner(_, owner) => Scope::Owner(owner.clone()),

@@ -1,0 +1,44 @@
+// What the hot path asks of the runtime, in as few calls as can be: a call out of WebAssembly costs as much as some hundred
+// lines of Rust, and each text that crosses has to be written anew. `glue.rs` says what each of these is for.
+
+/** Method, URL, and the header lines as `name,value`: no name holds a comma, nothing here a line feed. */
+export const head = (request) =>
+  `${request.method}\n${request.url}\n${Array.from(request.headers).join("\n")}`;
+
+/** `headers` are lines, name and value in turns. The body is a view of memory that will mean something else. */
+export const respond = (status, headers, body) => {
+  const lines = headers.split("\n");
+  const init = { status, headers: {} };
+  for (let i = 1; i < lines.length; i += 2) init.headers[lines[i - 1]] = lines[i];
+  return new Response(body.length === 0 ? null : body.slice(), init);
+};
+
+const BYTES = { contentType: "bytes" };
+
+export const send = (env, queue, fields, body) => {
+  const message = new Uint8Array(fields.length + body.length);
+  message.set(fields);
+  message.set(body, fields.length);
+  return env[queue].send(message, BYTES);
+};
+
+export const insert = (env, database, sql, meta, body, isBase64) =>
+  env[database].prepare(sql).bind(meta, body, isBase64).run();
+
+/** Keys of this isolate, by hash and bytes. They are no handles of a request. */
+const keys = new Map();
+const KEYS_MAX = 200;
+
+export const mac = (hash, key, message) => {
+  const name = hash + String.fromCharCode(...key);
+  const known = keys.get(name);
+  // `sign` reads the message before it returns; after a wait the view may be of memory that has moved.
+  if (known) return crypto.subtle.sign("HMAC", known, message);
+  const own = message.slice();
+  const algorithm = { name: "HMAC", hash };
+  return crypto.subtle.importKey("raw", key.slice(), algorithm, false, ["sign"]).then((imported) => {
+    if (keys.size >= KEYS_MAX) keys.clear();
+    keys.set(name, imported);
+    return crypto.subtle.sign("HMAC", imported, own);
+  });
+};

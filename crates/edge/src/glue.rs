@@ -1,0 +1,118 @@
+//! The calls into the runtime that every event makes: see `glue.js`.
+
+use inlet_gateway::reply::Reply;
+use inlet_verify::Headers;
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::JsFuture;
+use worker::{Env, Error, Result, web_sys};
+
+#[wasm_bindgen(module = "/src/glue.js")]
+extern "C" {
+    fn head(request: &web_sys::Request) -> String;
+    #[wasm_bindgen(catch)]
+    fn respond(
+        status: u16,
+        headers: &str,
+        body: &[u8],
+    ) -> std::result::Result<web_sys::Response, JsValue>;
+    #[wasm_bindgen(catch, js_name = send)]
+    fn send_parts(
+        env: &Env,
+        queue: &str,
+        fields: &[u8],
+        body: &[u8],
+    ) -> std::result::Result<Promise, JsValue>;
+    #[wasm_bindgen(catch, js_name = insert)]
+    fn insert_row(
+        env: &Env,
+        database: &str,
+        sql: &str,
+        meta: &str,
+        body: &str,
+        is_base64: u8,
+    ) -> std::result::Result<Promise, JsValue>;
+    #[wasm_bindgen(catch)]
+    fn mac(hash: &str, key: &[u8], message: &[u8]) -> std::result::Result<Promise, JsValue>;
+}
+
+/// All of a request but its body.
+pub(crate) struct Head {
+    text: String,
+}
+
+impl Head {
+    pub(crate) fn of(request: &web_sys::Request) -> Self {
+        Self { text: head(request) }
+    }
+
+    pub(crate) fn method(&self) -> &str {
+        self.text.split('\n').next().unwrap_or_default()
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.text.split('\n').nth(1).unwrap_or_default()
+    }
+
+    /// The URL's path, without its query.
+    pub(crate) fn path(&self) -> &str {
+        let url = self.url();
+        let after_scheme = url.find("://").map_or(0, |at| at + 3);
+        let from = url.get(after_scheme..).and_then(|rest| rest.find('/'));
+        let path = from.and_then(|at| url.get(after_scheme + at..)).unwrap_or("/");
+        path.split('?').next().unwrap_or("/")
+    }
+
+    pub(crate) fn headers(&self) -> Headers {
+        let lines = self.text.split('\n').skip(2).filter_map(|line| line.split_once(','));
+        lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+}
+
+/// The answer, as the runtime takes it.
+pub(crate) fn response(reply: &Reply) -> Result<web_sys::Response> {
+    let mut headers = format!("content-type\n{}", reply.content_type);
+    for (name, value) in &reply.headers {
+        for text in [name, value.as_str()] {
+            headers.push('\n');
+            headers.push_str(text);
+        }
+    }
+    if headers.split('\n').count() != 2 + 2 * reply.headers.len() {
+        return Err(Error::RustError("a header of the answer has several lines".into()));
+    }
+    Ok(respond(reply.status, &headers, &reply.body)?)
+}
+
+/// Reads a body whole.
+pub(crate) async fn read(request: &web_sys::Request) -> Result<Vec<u8>> {
+    let buffer = JsFuture::from(request.array_buffer()?).await?;
+    Ok(Uint8Array::new(&buffer).to_vec())
+}
+
+/// Sends one message of bytes, made of two parts. When this returns `Ok`, the queue has it.
+pub(crate) async fn send(env: &Env, queue: &str, fields: &[u8], body: &[u8]) -> Result<()> {
+    JsFuture::from(send_parts(env, queue, fields, body)?).await?;
+    Ok(())
+}
+
+/// Inserts a row of a journal. When this returns `Ok`, the row is durable.
+pub(crate) async fn insert(
+    env: &Env,
+    database: &str,
+    sql: &str,
+    meta: &str,
+    body: &str,
+    is_base64: bool,
+) -> Result<()> {
+    let inserted = insert_row(env, database, sql, meta, body, u8::from(is_base64))?;
+    JsFuture::from(inserted).await?;
+    Ok(())
+}
+
+/// HMAC by the platform, which takes a quarter of our time for a large message. `hash` is WebCrypto's name.
+pub(crate) async fn hmac(hash: &str, key: &[u8], message: &[u8]) -> Result<Vec<u8>> {
+    let made = JsFuture::from(mac(hash, key, message)?).await.map_err(Error::from)?;
+    Ok(Uint8Array::new(&made).to_vec())
+}
