@@ -1,8 +1,36 @@
 // The Worker's main module: the Rust Worker (`gateway.js`, written by worker-build), and beside it the engine that runs
 // users' functions, which Rust finds by its name (`crates/edge/src/transform.rs`).
+import { WorkerEntrypoint } from "cloudflare:workers";
+import Worker from "./gateway.js";
 import { run } from "./transform.mjs";
 
 globalThis.inletTransform = run;
 
-export * from "./gateway.js";
-export { default } from "./gateway.js";
+// worker-build has each request go through three proxies, so that an instance that crashed is replaced. This does the
+// same for the price of a comparison: its constructor starts a new instance where the last one has crashed.
+const { fetch, queue, scheduled } = Worker.prototype;
+const state = globalThis.__worker_init_state;
+
+function call(entry, handler, event) {
+  if (state.criticalError) Reflect.construct(Worker, [entry.ctx, entry.env]);
+  try {
+    return handler.call(entry, event);
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) state.criticalError = true;
+    throw error;
+  }
+}
+
+export default class extends WorkerEntrypoint {
+  fetch(request) {
+    return call(this, fetch, request);
+  }
+
+  queue(batch) {
+    return call(this, queue, batch);
+  }
+
+  scheduled(event) {
+    return call(this, scheduled, event);
+  }
+}

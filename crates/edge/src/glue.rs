@@ -1,4 +1,4 @@
-//! The calls into the runtime that every event makes: see `glue.js`.
+//! The calls into the runtime that every event makes: see `js/glue.js`.
 
 use inlet_gateway::reply::Reply;
 use inlet_verify::Headers;
@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Env, Error, Result, web_sys};
 
-#[wasm_bindgen(module = "/src/glue.js")]
+#[wasm_bindgen(module = "/js/glue.js")]
 extern "C" {
     fn head(request: &web_sys::Request) -> String;
     #[wasm_bindgen(catch)]
