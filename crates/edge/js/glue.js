@@ -41,16 +41,21 @@ export const insert = (env, database, sql, meta, body, isBase64) =>
 const keys = new Map();
 const KEYS_MAX = 200;
 
-export const mac = (hash, key, message) => {
+export const mac = (hash, key, before, body, after) => {
+  let message = body;
+  if (before.length + after.length > 0) {
+    message = new Uint8Array(before.length + body.length + after.length);
+    message.set(before);
+    message.set(body, before.length);
+    message.set(after, before.length + body.length);
+  }
   const name = hash + String.fromCharCode(...key);
   const known = keys.get(name);
-  // `sign` reads the message before it returns; after a wait the view may be of memory that has moved.
   if (known) return crypto.subtle.sign("HMAC", known, message);
-  const own = message.slice();
   const algorithm = { name: "HMAC", hash };
   return crypto.subtle.importKey("raw", key.slice(), algorithm, false, ["sign"]).then((imported) => {
     if (keys.size >= KEYS_MAX) keys.clear();
     keys.set(name, imported);
-    return crypto.subtle.sign("HMAC", imported, own);
+    return crypto.subtle.sign("HMAC", imported, message);
   });
 };

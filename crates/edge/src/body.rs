@@ -10,7 +10,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::ReadableStream;
 use worker::{ByteStream, Delay, Request, web_sys};
 
-use crate::{chance, glue};
+use crate::chance;
+use crate::glue::Body;
 
 /// What an isolate holds of bodies that come in, and as much again of bodies that go out. It has 128 MB for everything,
 /// and a body stands in it twice for a moment: here, and as the runtime's own buffer.
@@ -100,21 +101,21 @@ pub(crate) async fn read(
     request: &web_sys::Request,
     length: Option<u64>,
     limit_bytes: u64,
-) -> Result<(Vec<u8>, Share), Unread> {
+) -> Result<(Body, Share), Unread> {
     let share = Share::none(Way::In);
     if length.is_some_and(|length| limit_bytes < length) {
         return Err(Unread::TooLarge);
     }
     if length.is_some_and(|length| length <= SMALL_BYTES) {
-        let body = glue::read(request).await.map_err(|_| Unread::Broken)?;
-        return if limit_bytes < body.len() as u64 {
+        let body = Body::read(request).await.map_err(|_| Unread::Broken)?;
+        return if limit_bytes < body.bytes.len() as u64 {
             Err(Unread::TooLarge)
         } else {
             Ok((body, share))
         };
     }
     if request.body().is_none() {
-        return Ok((Vec::new(), share));
+        return Ok((Body::new(Vec::new()), share));
     }
     let counted =
         count(Request::from(<web_sys::Request as Clone>::clone(request)), share, limit_bytes);
@@ -131,7 +132,7 @@ pub(crate) async fn read(
 pub(crate) async fn read_gzip(
     request: &Request,
     limit_bytes: u64,
-) -> Result<(Vec<u8>, Share), Unread> {
+) -> Result<(Body, Share), Unread> {
     let stream = inflated(request).map_err(|_| Unread::Broken)?;
     let counted = count_stream(stream, Share::none(Way::In), limit_bytes);
     let timeout = Delay::from(READ_WITHIN);
@@ -157,7 +158,7 @@ async fn count(
     mut request: Request,
     share: Share,
     limit_bytes: u64,
-) -> Result<(Vec<u8>, Share), Unread> {
+) -> Result<(Body, Share), Unread> {
     count_stream(request.stream().map_err(|_| Unread::Broken)?, share, limit_bytes).await
 }
 
@@ -165,7 +166,7 @@ async fn count_stream(
     mut stream: ByteStream,
     mut share: Share,
     limit_bytes: u64,
-) -> Result<(Vec<u8>, Share), Unread> {
+) -> Result<(Body, Share), Unread> {
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         body.extend(chunk.map_err(|_| Unread::Broken)?);
@@ -176,7 +177,7 @@ async fn count_stream(
             return Err(Unread::Busy);
         }
     }
-    Ok((body, share))
+    Ok((Body::new(body), share))
 }
 
 /// The declared length of a body.

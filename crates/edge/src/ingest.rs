@@ -73,16 +73,16 @@ async fn take_in(
     })?;
     let url = public_url(head.url(), bindings);
     let now = chance::now_ms();
-    let arrival = Arrival { method, url: &url, headers: &headers, body: &body };
+    let arrival = Arrival { method, url: &url, headers: &headers, body: &body.bytes };
     let mut admitted = source.admit(&arrival, chance::uid(now), now);
     if let Ok(Admitted::Pending(pending)) = admitted {
-        let mut settled = keys::settle(pending, false, bindings).await;
+        let mut settled = keys::settle(pending, &body, false, bindings).await;
         // The provider may have changed its key since.
         if settled.is_stale
             && settled.verdict.is_err()
             && let Ok(Admitted::Pending(again)) = source.admit(&arrival, String::new(), now)
         {
-            settled = keys::settle(again, true, bindings).await;
+            settled = keys::settle(again, &body, true, bindings).await;
         }
         admitted = source.believe(&arrival, settled.verdict, chance::uid(now), now);
     }
@@ -119,7 +119,7 @@ async fn take_in(
             Ok(reply)
         }
         Admitted::Event { meta, reply } => {
-            let envelope = Envelope { meta: *meta, body: Body::Inline(body) };
+            let envelope = Envelope { meta: *meta, body: Body::Inline(body.bytes) };
             let (event_id, shard) = (envelope.meta.event_id.clone(), envelope.meta.shard);
             let route = make_durable(envelope, bindings).await?;
             log::debug(

@@ -15,7 +15,8 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Result};
 
 use crate::bindings::Bindings;
-use crate::{chance, glue, log};
+use crate::glue::Body;
+use crate::{chance, log};
 
 /// How long a fetched key is believed.
 const FRESH_MS: u64 = 3_600_000;
@@ -42,7 +43,12 @@ pub(crate) struct Settled {
 }
 
 /// Performs the steps of a verification until there is a verdict. `fresh`: no key from the cache.
-pub(crate) async fn settle(mut pending: Box<Pending>, fresh: bool, bindings: &Bindings) -> Settled {
+pub(crate) async fn settle(
+    mut pending: Box<Pending>,
+    body: &Body,
+    fresh: bool,
+    bindings: &Bindings,
+) -> Settled {
     let mut is_stale = false;
     loop {
         let answer = match pending.step() {
@@ -56,11 +62,7 @@ pub(crate) async fn settle(mut pending: Box<Pending>, fresh: bool, bindings: &Bi
                     Answer::Unavailable
                 }
             },
-            Step::NeedMac(mac) => {
-                let name = mac.hash.web_name().unwrap_or_default();
-                let made = glue::hmac(name, &mac.key, &mac.message).await;
-                made.map_or(Answer::Unavailable, Answer::Mac)
-            }
+            Step::NeedMac(mac) => Answer::Mac(body.hmac(mac).await),
             // A key that the platform does not take proves nothing.
             Step::NeedSignatureCheck(check) => {
                 Answer::Checked(check_signature(check).await.unwrap_or(false))

@@ -56,7 +56,7 @@ pub(crate) async fn forward_noted(bindings: &Bindings) -> Result<()> {
     let noted: Vec<Noted> = bindings.db()?.rows(&sql::noted_meta_events()).await?;
     let mut done = Vec::with_capacity(noted.len());
     for Noted { id, meta, body } in noted {
-        match Envelope::from_row(&meta, &Text { text: body, is_base64: false }) {
+        match Envelope::from_row(&meta, &Text { text: body.into(), is_base64: false }) {
             Ok(envelopes) => {
                 for envelope in envelopes {
                     ingest::append(bindings, &envelope).await?;

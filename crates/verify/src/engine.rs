@@ -1,6 +1,6 @@
 //! From a row and a request to a verdict.
 
-use std::{borrow::Cow, collections::VecDeque, rc::Rc};
+use std::{borrow::Cow, collections::VecDeque};
 
 use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
@@ -197,16 +197,20 @@ fn by_platform(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Opti
         }
         let key = keys::mac_key(scheme.key, secret).ok()?;
         for message in messages(scheme, reading, Some(secret), ask.request).ok()? {
-            let message = Rc::new(concat(&message));
-            if !ask.policy.is_for_platform(hash, message.len()) {
-                return None;
-            }
-            queue.push_back((index, Mac { hash, key: key.to_vec(), message }));
+            let (before, after) = around(ask.request.body, &message)?;
+            queue.push_back((index, Mac { hash, key: key.to_vec(), before, after }));
         }
     }
     let missed = Refused::Signature { signatures, secrets: ask.secrets.len() };
     let age = check_age(scheme.stamp.as_ref(), reading, ask);
-    Some(Macs { queue, claimed: compared, matching: None, missed, age })
+    Some(Macs { queue, claimed: compared, secret: 0, matching: None, missed, age })
+}
+
+/// What stands before and after the body in a message that holds it once.
+fn around(body: &[u8], message: &[Piece<'_>]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let mut halves = message.split(|piece| std::ptr::eq(piece.as_ref(), body));
+    let (before, after) = (halves.next()?, halves.next()?);
+    halves.next().is_none().then(|| (concat(before), concat(after)))
 }
 
 /// A decoded candidate.

@@ -3,14 +3,13 @@
 //! The engine does not perform these. It says what it needs, the shell does it and answers, and
 //! so on until there is a verdict.
 
-use std::{collections::VecDeque, fmt, rc::Rc};
+use std::{collections::VecDeque, fmt};
 
 use subtle::ConstantTimeEq;
 
 use crate::{
     Hash, Refused, Verified, ed25519,
     encoding::Short,
-    hash::hmac_of,
     keys::{self, Kind, PublicKey},
 };
 
@@ -46,23 +45,24 @@ pub enum Step {
     },
     NeedSignatureCheck(SignatureCheck),
     /// Compute an HMAC, which the platform does faster than we do. Only asked for where the
-    /// [`Policy`](crate::Policy) says so.
+    /// [`Policy`](crate::Policy) says so. Should the platform fail, [`hmac`](crate::hmac) does not.
     NeedMac(Mac),
 }
 
-/// The HMAC of a message.
+/// The HMAC of a message: the body of the request with something before and after it. The body is
+/// long, so it is not copied.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mac {
     pub hash: Hash,
     /// A secret: not for logs.
     pub key: Vec<u8>,
-    pub message: Rc<Vec<u8>>,
+    pub before: Vec<u8>,
+    pub after: Vec<u8>,
 }
 
 impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let length = self.message.len();
-        f.debug_struct("Mac").field("hash", &self.hash).field("length", &length).finish()
+        f.debug_struct("Mac").field("hash", &self.hash).finish_non_exhaustive()
     }
 }
 
@@ -132,6 +132,8 @@ enum Rest {
 pub(crate) struct Macs {
     /// The HMACs that are still to be made, each with its secret.
     pub(crate) queue: VecDeque<(usize, Mac)>,
+    /// The secret of the one under way.
+    pub(crate) secret: usize,
     pub(crate) claimed: Vec<Short>,
     pub(crate) matching: Option<usize>,
     pub(crate) missed: Refused,
@@ -142,9 +144,10 @@ pub(crate) struct Macs {
 impl Macs {
     /// All of them are made, whichever matches.
     pub(crate) fn next(mut self) -> Outcome {
-        match self.queue.front() {
-            Some((_, mac)) => {
-                let step = Step::NeedMac(mac.clone());
+        match self.queue.pop_front() {
+            Some((secret, mac)) => {
+                self.secret = secret;
+                let step = Step::NeedMac(mac);
                 Outcome::Need(Box::new(Pending { step, rest: Rest::Macs(self) }))
             }
             None => Outcome::Done(match self.matching.take() {
@@ -154,21 +157,12 @@ impl Macs {
         }
     }
 
-    fn compare(mut self, made: Option<&[u8]>) -> Outcome {
-        if let Some((index, mac)) = self.queue.pop_front() {
-            let own;
-            let made = if let Some(made) = made {
-                made
-            } else {
-                own = hmac_of(mac.hash, &mac.key, &mut std::iter::once(mac.message.as_slice()));
-                &own
-            };
-            let mut right = false;
-            for claimed in &self.claimed {
-                right |= bool::from(made.ct_eq(claimed));
-            }
-            self.matching = self.matching.or(right.then_some(index));
+    fn compare(mut self, made: &[u8]) -> Outcome {
+        let mut right = false;
+        for claimed in &self.claimed {
+            right |= bool::from(made.ct_eq(claimed));
         }
+        self.matching = self.matching.or(right.then_some(self.secret));
         self.next()
     }
 }
@@ -255,9 +249,7 @@ impl Pending {
                 Outcome::Done(Ok(Verified { secret_index: secret }))
             }
             (Rest::Checks { queue, missed, .. }, Answer::Checked(false)) => next(queue, missed),
-            (Rest::Macs(macs), Answer::Mac(made)) => macs.compare(Some(&made)),
-            // We can do without the platform.
-            (Rest::Macs(macs), _) => macs.compare(None),
+            (Rest::Macs(macs), Answer::Mac(made)) => macs.compare(&made),
             (_, Answer::Unavailable) => Outcome::Done(Err(Refused::Unavailable)),
             _ => Outcome::Done(Err(Refused::NeedsShell)),
         }

@@ -1,6 +1,6 @@
 //! What a source is configured to check, and the check.
 
-use std::{ops::Range, rc::Rc};
+use std::ops::Range;
 
 use subtle::ConstantTimeEq;
 
@@ -347,15 +347,21 @@ fn by_hand(header: &str, hash: Hash, encoding: Encoding, ask: Ask<'_>) -> Outcom
     let (secrets, body) = (ask.secrets, ask.request.body);
     let missed = Refused::Signature { signatures: 1, secrets: secrets.len() };
     if ask.policy.is_for_platform(hash, body.len()) {
-        let message = Rc::new(body.to_vec());
-        let mac = |secret: &Secret| Mac {
-            hash,
-            key: secret.expose().to_vec(),
-            message: Rc::clone(&message),
+        let mac = |secret: &Secret| {
+            let key = secret.expose().to_vec();
+            Mac { hash, key, before: Vec::new(), after: Vec::new() }
         };
         let queue =
             secrets.iter().enumerate().map(|(index, secret)| (index, mac(secret))).collect();
-        return Macs { queue, claimed: vec![claimed], matching: None, missed, age: Ok(()) }.next();
+        return Macs {
+            queue,
+            claimed: vec![claimed],
+            secret: 0,
+            matching: None,
+            missed,
+            age: Ok(()),
+        }
+        .next();
     }
     let mut matching = None;
     for (index, secret) in secrets.iter().enumerate() {

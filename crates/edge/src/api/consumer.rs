@@ -106,7 +106,7 @@ async fn answer(
             let length = body::length(request);
             let read = body::read(request.inner(), length, BODY_MAX_BYTES).await;
             let (body, _share) = read.map_err(unread)?;
-            caller.body = body;
+            caller.body = body.bytes;
             caller.keep_report(&project).await
         }
         ConsumerCall::Batch => {
@@ -132,7 +132,7 @@ async fn answer(
                 }
             };
             let (body, _share) = read.map_err(unread)?;
-            caller.take_batch(&project, &body).await
+            caller.take_batch(&project, &body.bytes).await
         }
     }
 }

@@ -197,7 +197,7 @@ async fn carry_out(
         Key::Owner(_, owner) => Scope::Owner(owner.clone()),
         Key::Root | Key::Project(_) => Scope::Project,
     };
-    let mut caller = Caller { bindings, context, query, origin, body, scope };
+    let mut caller = Caller { bindings, context, query, origin, body: body.bytes, scope };
     match (call, key) {
         (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
         (Call::ListProjects, Key::Root) => Ok(reply(&caller.list_projects().await?)),
