@@ -78,16 +78,38 @@ impl Encoding {
 pub(crate) type Short = SmallVec<[u8; 96]>;
 
 fn unhex(text: &[u8]) -> Option<Short> {
-    let (pairs, []) = text.as_chunks::<2>() else { return None };
-    // 255 marks what is no digit: the marks of a whole text are looked at once.
-    let mut all = 0;
-    let mut bytes = Short::from_elem(0, pairs.len());
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        let (high, low) = (digit(*high), digit(*low));
-        all |= high | low;
-        *byte = high << 4 | low;
+    let (words, rest) = text.as_chunks::<8>();
+    let (pairs, []) = rest.as_chunks::<2>() else { return None };
+    let mut bytes = Short::with_capacity(text.len() / 2);
+    let mut wrong = 0;
+    for word in words {
+        let (four, fault) = unhex_word(u64::from_le_bytes(*word));
+        wrong |= fault;
+        bytes.extend_from_slice(&four);
     }
-    (all < 16).then_some(bytes)
+    for [high, low] in pairs {
+        let (high, low) = (digit(*high), digit(*low));
+        wrong |= u64::from((high | low) & 0xf0);
+        bytes.push(high << 4 | low);
+    }
+    (wrong == 0).then_some(bytes)
+}
+
+/// Four bytes from eight digits at once, and zero where all of them are digits.
+fn unhex_word(word: u64) -> ([u8; 4], u64) {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    // Letters have the bit of 64, and count from nine below their low half. A byte with its
+    // highest bit set would carry into its neighbour; it is a fault in any case.
+    let letters = (word >> 6) & EACH;
+    let values = (word & (EACH * 0x0f)) + letters * 9;
+    // Written again, in lower case, the same digits have to come out.
+    let above_nine = ((values + EACH * 6) >> 4) & EACH;
+    let written = values + EACH * u64::from(b'0') + above_nine * 39;
+    let fault = (written ^ (word | (letters << 5))) | (values & (EACH * 0xf0));
+    let pairs = ((values << 4) | (values >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (pairs | (pairs >> 8)) & 0x0000_ffff_0000_ffff;
+    let [a, b, _, _, c, d, _, _] = pairs.to_le_bytes();
+    ([a, b, c, d], fault)
 }
 
 /// The value of a hex digit, without a branch; 255 for what is none.
@@ -134,6 +156,14 @@ mod tests {
     #[test]
     fn hex_reads_either_case() {
         assert_eq!(Encoding::Hex.decode(b"aBcD").unwrap(), b"\xab\xcd");
+        for byte in 0..=255_u8 {
+            // In a whole word, at its end, and in what is left over.
+            for at in [0, 7, 8, 9] {
+                let mut text = *b"00aA99fF0b";
+                text[at] = byte;
+                assert_eq!(Encoding::Hex.decode(&text), hex::decode(text).ok(), "{byte} at {at}");
+            }
+        }
         assert_eq!(Encoding::Hex.decode(b"abc"), None);
         assert_eq!(Encoding::Hex.decode(b"zz"), None);
     }

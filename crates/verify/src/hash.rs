@@ -1,6 +1,7 @@
 //! Hash functions by name, and HMAC over them.
 
 use sha2::Digest;
+use subtle::{Choice, ConstantTimeEq};
 
 /// A hash function. The names are those of Convoy's HMAC verifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -132,6 +133,18 @@ impl std::ops::Deref for Sum {
     }
 }
 
+/// Whether two digests are the same, in a time that does not tell where they differ: words at a
+/// time, because each comparison is shielded from the compiler.
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    let (words, rest) = one.as_chunks::<8>();
+    let (other_words, other_rest) = other.as_chunks::<8>();
+    let mut same = Choice::from(u8::from(one.len() == other.len()));
+    for (one, other) in words.iter().zip(other_words) {
+        same &= u64::from_ne_bytes(*one).ct_eq(&u64::from_ne_bytes(*other));
+    }
+    bool::from(same & rest.ct_eq(other_rest))
+}
+
 /// As [`hmac`], without the heap.
 ///
 /// Written out over [`digest_of`] because a generic one would be compiled twelve times over, which
@@ -160,6 +173,40 @@ pub(crate) fn hmac_of(hash: Hash, key: &[u8], parts: &mut dyn Iterator<Item = &[
         update(pad.get(..block).unwrap_or_default());
         update(&inner);
     })
+}
+
+/// A key for HMAC-SHA-256 with its two blocks already hashed.
+#[derive(Clone)]
+pub(crate) struct Ready {
+    inner: sha2::Sha256,
+    outer: sha2::Sha256,
+}
+
+impl Ready {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        let hashed;
+        let key = if Hash::Sha256.block_size() < key.len() {
+            hashed = digest_of(Hash::Sha256, &mut std::iter::once(key));
+            &*hashed
+        } else {
+            key
+        };
+        let padded = |byte: u8| {
+            let mut pad = [byte; 64];
+            for (to, from) in pad.iter_mut().zip(key) {
+                *to ^= *from;
+            }
+            sha2::Sha256::new_with_prefix(pad)
+        };
+        Self { inner: padded(0x36), outer: padded(0x5c) }
+    }
+
+    pub(crate) fn hmac<'m>(&self, parts: impl Iterator<Item = &'m [u8]>) -> Sum {
+        let mut inner = self.inner.clone();
+        parts.for_each(|part| inner.update(part));
+        let outer = self.outer.clone().chain_update(inner.finalize());
+        Sum::new(&outer.finalize())
+    }
 }
 
 /// As [`digest`], without the heap.
@@ -228,6 +275,11 @@ mod tests {
             let hashed = digest(hash, &[&longer]);
             assert_eq!(hmac(hash, &longer, &[b"x"]), hmac(hash, &hashed, &[b"x"]));
             assert_ne!(hmac(hash, &full, &[b"x"]), hmac(hash, &digest(hash, &[&full]), &[b"x"]));
+        }
+        for length in [1, 63, 64, 65, 200] {
+            let key = vec![b'k'; length];
+            let ready = Ready::new(&key).hmac([&b"a"[..], b"b"].into_iter());
+            assert_eq!(*ready, *hmac(Hash::Sha256, &key, &[b"ab"]), "{length}");
         }
     }
 }

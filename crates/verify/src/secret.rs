@@ -1,25 +1,41 @@
 //! Key material that stays out of logs.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
+
+use crate::{hash::Ready, keys, scheme::KeyForm};
 
 /// A shared secret, token or public key, as the operator pasted it.
 ///
 /// Invariant: not empty, not only whitespace and not only NUL. HMAC pads keys with zeros, so
 /// all of these would be the empty key, which anybody can sign with.
 #[derive(Clone)]
-pub struct Secret(Box<[u8]>);
+pub struct Secret {
+    bytes: Box<[u8]>,
+    /// A source uses its secrets in one form for as long as it is in memory.
+    ready: OnceLock<Option<Box<(KeyForm, Ready)>>>,
+}
 
 impl Secret {
     /// `None` where the bytes would be no secret at all: see the invariant of the type.
     pub fn new(bytes: impl Into<Box<[u8]>>) -> Option<Self> {
         let bytes = bytes.into();
         let blank = bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace());
-        (!blank).then_some(Self(bytes))
+        (!blank).then_some(Self { bytes, ready: OnceLock::new() })
     }
 
     /// The bytes themselves. Whoever calls this keeps them out of logs and replies.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// A key for HMAC-SHA-256 of the form that was asked for first. `None` for another form, and
+    /// for a secret that is no key.
+    pub(crate) fn ready(&self, form: KeyForm) -> Option<&Ready> {
+        let made = self.ready.get_or_init(|| {
+            let key = keys::mac_key(form, self).ok()?;
+            Some(Box::new((form, Ready::new(&key))))
+        });
+        made.as_ref().filter(|made| made.0 == form).map(|made| &made.1)
     }
 }
 

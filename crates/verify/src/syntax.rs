@@ -111,6 +111,11 @@ pub(crate) fn read<'r>(
 /// Refuses two different values where the provider sends one: a proxy or application behind us
 /// might look at the other.
 fn alone(place: &Place<'_>, lines: &[Cow<'_, str>]) -> Result<(), Refused> {
+    if let [line] = lines
+        && !line.contains(',')
+    {
+        return Ok(());
+    }
     let pieces = lines.iter().flat_map(|line| line.split(',')).map(str::trim);
     let mut pieces = pieces.filter(|piece| !piece.is_empty());
     let first = pieces.next();
@@ -128,8 +133,8 @@ fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut C
     match syntax {
         Syntax::One { prefix } => {
             // Runtimes join repeated header lines with commas; no encoding uses them.
-            let header = matches!(place, Place::Header(_));
-            for piece in line.split(|char| char == ',' && header) {
+            let separators = if matches!(place, Place::Header(_)) { "," } else { "" };
+            for piece in split(line, separators) {
                 if let Some(text) = after(piece, prefix) {
                     claims.push("", text);
                 }
@@ -144,12 +149,12 @@ fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut C
         }
         Syntax::After { prefix, separators } => {
             let Some(list) = after(line, prefix) else { return };
-            for piece in list.split(|char| separators.contains(char)) {
+            for piece in split(list, separators) {
                 claims.push("", after(piece, prefix).unwrap_or(piece.trim()));
             }
         }
         Syntax::Pairs { separators, signatures } => {
-            for piece in line.split(|char| separators.contains(char)) {
+            for piece in split(line, separators) {
                 let Some((name, value)) = piece.trim().split_once('=') else { continue };
                 if signatures.contains(&name) {
                     claims.push(name, value);
@@ -211,9 +216,32 @@ fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut C
     }
 }
 
+/// The pieces between `separators`. Nearly always that is one, and one byte.
+fn split<'a, 's>(
+    text: &'a str,
+    separators: &'s str,
+) -> impl Iterator<Item = &'a str> + use<'a, 's> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let here = rest?;
+        let end = match separators.as_bytes() {
+            [] => None,
+            [one] => here.bytes().position(|byte| byte == *one),
+            _ => here.find(|char| separators.contains(char)),
+        };
+        let Some((piece, tail)) = end.and_then(|end| here.split_at_checked(end)) else {
+            return rest.take();
+        };
+        let mut chars = tail.chars();
+        chars.next();
+        rest = Some(chars.as_str());
+        Some(piece)
+    })
+}
+
 /// What follows `prefix`, which may be in any case.
 fn after<'a>(piece: &'a str, prefix: &str) -> Option<&'a str> {
     let piece = piece.trim();
     let (head, tail) = piece.split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then(|| tail.trim())
+    (head == prefix || head.eq_ignore_ascii_case(prefix)).then(|| tail.trim_start())
 }

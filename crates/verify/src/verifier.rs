@@ -9,9 +9,9 @@ use crate::{
     Secret, UnixTime, custom,
     encoding::Short,
     engine::{self, Ask},
-    hash::hmac_of,
+    hash::{self, hmac_of},
     jwt, keys, place, refused,
-    scheme::{Check, Jwt, JwtPlace},
+    scheme::{Check, Jwt, JwtPlace, KeyForm},
     step::Macs,
 };
 
@@ -365,8 +365,12 @@ fn by_hand(header: &str, hash: Hash, encoding: Encoding, ask: Ask<'_>) -> Outcom
     }
     let mut matching = None;
     for (index, secret) in secrets.iter().enumerate() {
-        let mac = hmac_of(hash, secret.expose(), &mut std::iter::once(body));
-        if bool::from(mac.ct_eq(&claimed)) {
+        let ready = if hash == Hash::Sha256 { secret.ready(KeyForm::Text) } else { None };
+        let mac = match ready {
+            Some(ready) => ready.hmac(std::iter::once(body)),
+            None => hmac_of(hash, secret.expose(), &mut std::iter::once(body)),
+        };
+        if hash::same(&mac, &claimed) {
             matching = matching.or(Some(index));
         }
     }
