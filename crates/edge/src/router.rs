@@ -46,7 +46,7 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
     }
     for (shard, group) in shards {
         let (messages, envelopes): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let stored = store_all(shard, &envelopes, Watch::Queue, bindings).await;
+        let stored = store_all(shard, &envelopes, bindings).await;
         for (message, stored) in messages.iter().zip(stored) {
             settle(message, stored, bindings.settings.retry_s);
         }
@@ -146,7 +146,7 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
                     }
                 }
             }
-            if store_all(shard, &envelopes, Watch::Outbox, bindings).await.contains(&false) {
+            if store_all(shard, &envelopes, bindings).await.contains(&false) {
                 return Err(worker::Error::RustError(
                     "not all of the journal could be stored".into(),
                 ));
@@ -161,25 +161,12 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
     bell::send_drain(shard, bindings).await
 }
 
-/// Who watches deliveries until they are dispatched. A batch of the queue is retried until its bells are rung, and bells
-/// are as durable as it was. What comes from a journal has nobody but the outbox.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Watch {
-    Queue,
-    Outbox,
-}
-
 /// Stores envelopes in transactions of a bearable size, and rings for their deliveries. Says of each whether it is done
 /// with: stored, or buried because it cannot be.
 ///
 /// A transaction that fails is halved until the one at fault is alone. If the fault is in what it holds, or if it fails
 /// again after others have been stored, it is buried; if two in a row fail alone, it is the store, and all wait.
-async fn store_all(
-    shard: u32,
-    envelopes: &[Envelope],
-    watch: Watch,
-    bindings: &Bindings,
-) -> Vec<bool> {
+async fn store_all(shard: u32, envelopes: &[Envelope], bindings: &Bindings) -> Vec<bool> {
     let mut done = Vec::with_capacity(envelopes.len());
     let mut suspects = Vec::new();
     let mut size = usize::MAX;
@@ -187,7 +174,7 @@ async fn store_all(
     while done.len() < envelopes.len() && failures_in_a_row < 2 {
         let rest = envelopes.get(done.len()..).unwrap_or_default();
         let now = rest.get(..transaction_len(rest).min(size)).unwrap_or(rest);
-        match (store(shard, now, watch, bindings).await, now) {
+        match (store(shard, now, bindings).await, now) {
             (Ok(stored), _) => {
                 done.resize(done.len() + stored, true);
                 size = size.saturating_mul(2);
@@ -219,7 +206,7 @@ async fn store_all(
         let (Some(envelope), Some(done)) = (envelopes.get(suspect), done.get_mut(suspect)) else {
             continue;
         };
-        *done = match store(shard, std::slice::from_ref(envelope), watch, bindings).await {
+        *done = match store(shard, std::slice::from_ref(envelope), bindings).await {
             Ok(_) => true,
             Err(error) => bury_event(envelope, &error.to_string(), bindings).await,
         };
@@ -249,18 +236,15 @@ fn is_poison(error: &str) -> bool {
 }
 
 /// Stores envelopes from the first on, as many as one transaction takes, and says how many.
-async fn store(
-    shard: u32,
-    envelopes: &[Envelope],
-    watch: Watch,
-    bindings: &Bindings,
-) -> Result<usize> {
+async fn store(shard: u32, envelopes: &[Envelope], bindings: &Bindings) -> Result<usize> {
     let directory = directory(envelopes.iter().map(|envelope| &envelope.meta), bindings).await?;
     let most = (DELIVERIES_MAX / directory.most_deliveries()).max(1);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
 
     let now = chance::now_ms();
-    let queue_watches = watch == Watch::Queue && !bindings.settings.local_queue;
+    // Bells on a real queue are as durable as the rows, and what they come from, a message or a part of the journal, is only
+    // let go of once they are rung. So nobody else has to watch.
+    let queue_watches = !bindings.settings.local_queue;
     let outbox = (!queue_watches).then(|| chance::uid(now));
     let routing = route(envelopes, &directory, now, outbox.as_deref());
     let mut statements = routing.statements;
@@ -277,8 +261,10 @@ async fn store(
         waiting.extend(rows::<Waiting>(result)?.into_iter().map(Waiting::into_parts));
     }
     let rung = bell::ring_dispatcher(&bells(shard, waiting), 0, bindings).await;
-    if queue_watches {
-        rung?;
+    if queue_watches && rung.is_err() {
+        // The sweep rings for them. What is stored is not routed again because of a bell.
+        let watched = sql::watch(&json!(routing.deliveries).to_string(), now);
+        bindings.events(shard)?.run(&watched).await?;
     }
     Ok(envelopes.len())
 }
