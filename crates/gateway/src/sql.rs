@@ -18,6 +18,8 @@ pub use meta_events::*;
 pub use portal::*;
 pub use projects::*;
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use crate::api::{Direction, PageQuery};
@@ -51,6 +53,12 @@ impl From<&str> for Param {
 impl From<String> for Param {
     fn from(value: String) -> Self {
         Self::Text(value)
+    }
+}
+
+impl From<Cow<'_, str>> for Param {
+    fn from(value: Cow<'_, str>) -> Self {
+        Self::Text(value.into_owned())
     }
 }
 
