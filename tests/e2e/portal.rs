@@ -128,6 +128,27 @@ fn portal_links_are_created_listed_changed_and_revoked() {
 }
 
 #[test]
+fn the_url_of_a_link_leads_to_a_page_that_needs_nothing_else() {
+    let project = outgoing();
+    let created = link(&project, json!({"owner_id": "o"}));
+    let url = created["url"].as_str().unwrap();
+    let page = gateway().get(url.strip_prefix(gateway().url()).unwrap()).expect(200);
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy").expect("a policy");
+    let nonce = policy.split("script-src 'nonce-").nth(1).and_then(|rest| rest.split('\'').next());
+    let nonce = nonce.expect("a nonce");
+    let text = page.text();
+    assert!(text.contains(&format!("<script nonce=\"{nonce}\">")) && !text.contains("{nonce}"));
+    for outside in ["http://", "https://", "src=", "href=", "@import", "url("] {
+        assert!(!text.contains(outside), "the page asks for {outside}");
+    }
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"), "the token stands in the URL");
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    let again = gateway().get("/portal").expect(200);
+    assert!(!again.text().contains(nonce), "a nonce is for once");
+}
+
+#[test]
 fn stored_tokens_open_nothing() {
     let project = outgoing();
     let created = link(&project, json!({"owner_id": "o"}));

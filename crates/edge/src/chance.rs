@@ -40,6 +40,11 @@ pub(crate) fn uid(now_ms: u64) -> String {
 
 const THROW_BYTES: usize = 1_024;
 
+/// Characters that nobody can guess.
+pub(crate) fn word() -> String {
+    inlet_gateway::ids::alphanumeric(22, &mut fill)
+}
+
 /// Any number.
 pub(crate) fn jitter() -> u32 {
     let mut bytes = [0; 4];

@@ -33,6 +33,7 @@ pub mod retry;
 pub mod route;
 pub mod routes;
 pub mod schema;
+pub mod scope;
 pub mod search;
 pub mod shape;
 pub mod source;

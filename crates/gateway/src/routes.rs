@@ -24,6 +24,8 @@ pub enum Call<'a> {
         project: &'a str,
         call: ProjectCall<'a>,
     },
+    /// The page that a portal link's URL leads to.
+    PortalPage,
     /// The same calls for the owner who holds a portal token: which project it is, the token says.
     InPortal {
         call: ProjectCall<'a>,
@@ -207,6 +209,7 @@ routes! {
     ["consumer", "v1", "sources"] { GET => Consumer(ConsumerCall::Sources) }
     ["consumer", "v1", "batches"] { POST => Consumer(ConsumerCall::Batch) }
     ["consumer", "v1", "status"] { POST => Consumer(ConsumerCall::Status) }
+    ["portal"] { GET => PortalPage, HEAD => PortalPage }
     ["portal-api", "portal_link"] { GET => InPortal { call: ProjectCall::GetOwnPortalLink } }
 }
 

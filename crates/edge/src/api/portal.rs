@@ -1,7 +1,8 @@
 //! Portal links, and what the owner who holds one may do.
 
-use inlet_gateway::portal::{NewToken, Opened, Owner, PortalLink, Scope, Theirs, unauthorized};
+use inlet_gateway::portal::{NewToken, Opened, PortalLink};
 use inlet_gateway::route::Owned;
+use inlet_gateway::scope::{Owner, Scope, Theirs, unauthorized};
 
 use super::*;
 
