@@ -209,7 +209,7 @@ routes! {
     ["consumer", "v1", "sources"] { GET => Consumer(ConsumerCall::Sources) }
     ["consumer", "v1", "batches"] { POST => Consumer(ConsumerCall::Batch) }
     ["consumer", "v1", "status"] { POST => Consumer(ConsumerCall::Status) }
-    ["portal"] { GET => PortalPage, HEAD => PortalPage }
+    ["portal"] { GET => PortalPage }
     ["portal-api", "portal_link"] { GET => InPortal { call: ProjectCall::GetOwnPortalLink } }
 }
 

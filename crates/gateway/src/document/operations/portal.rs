@@ -1,5 +1,7 @@
 //! Portal links.
 
+use serde_json::json;
+
 use super::{in_project, open, paging, samples};
 use crate::document::{Access, Data, Operation, parameter};
 use crate::portal::PortalLinkInput;
@@ -30,13 +32,16 @@ pub(super) fn portal() -> Vec<Operation> {
         in_project("GET", "/portal-links/{portalLinkID}/refresh_token", "refreshPortalToken", "Get a token of an hour")
             .fails(400, "The link has a static token.")
             .shows(200, "Portal link auth token refreshed successfully", Plain(
-                serde_json::json!({"type": "string"}), serde_json::json!("PRT.…"))),
+                json!({"type": "string"}), json!("PRT.…"))),
         open("GET", "/portal-api/portal_link", "getOwnPortalLink", "Get the link that one holds")
             .access(Access::Project)
             .about("With a portal token, as `Bearer` or as `?token=`. The calls of endpoints, subscriptions, events and \
                 deliveries are there for its holder, too, below `/portal-api` in place of `/api/v1/projects/{projectID}`: \
                 they show what is the owner's, and what is not is 401.")
-            .fails(404, "The key is a project's, and opens no link.")
             .shows(200, "Portal link fetched successfully", One("PortalLink")),
+        open("GET", "/portal", "portalPage", "The page of a portal link")
+            .about("What the `url` of a link leads to: a page that shows, and resends, what its token opens.")
+            .answers(json!({"200": {"description": "A page that needs nothing else but the API.",
+                "content": {"text/html": {"schema": {"type": "string"}}}}})),
     ]
 }
