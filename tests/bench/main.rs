@@ -6,7 +6,7 @@
 //! the machine and on what else runs on it.
 //!
 //! `QUICK=1` shortens everything. `ROUNDS` (7), `SECONDS` of one turn (4), `CONNECTIONS` (16),
-//! `MEM_MINUTES` (10), `ONLY` (parts, e.g. `ingest,rows,size,verify,cold,pipeline,batches,memory`).
+//! `MEM_MINUTES` (10), `ONLY` (parts, e.g. `ingest,rows,size,verify,cold,pipeline,batches,delivery,memory`).
 #![allow(
     clippy::cast_precision_loss,
     clippy::expect_used,
@@ -17,6 +17,7 @@
 )]
 
 mod batches;
+mod delivery;
 mod load;
 mod measure;
 mod verify;
@@ -91,6 +92,9 @@ fn main() -> ExitCode {
     }
     if settings.wants("batches") {
         batches::batches(&settings);
+    }
+    if settings.wants("delivery") {
+        delivery::delivery(&settings, &mut targets);
     }
     if settings.wants("memory") {
         memory(&settings, &mut targets);

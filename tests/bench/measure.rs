@@ -24,6 +24,12 @@ impl Series {
         }
     }
 
+    /// The figure that so many of a hundred do not exceed.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+        let at = (self.0.len() * percent).div_ceil(100).saturating_sub(1);
+        self.0.get(at).copied().unwrap_or(f64::NAN)
+    }
+
     pub(crate) fn min(&self) -> f64 {
         self.0.first().copied().unwrap_or(f64::NAN)
     }

@@ -6,33 +6,36 @@ use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 use futures_util::{StreamExt, pin_mut};
+use inlet_gateway::auth::Credential;
 use inlet_gateway::deliver::{
-    Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, EARLY_MS, LEASE_MS, Outgoing,
-    RESPONSE_MAX_BYTES, Settled, Status, Undeliverable, settle,
+    Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, LEASE_MS, Outgoing, RESPONSE_MAX_BYTES,
+    RETRIES_USED_UP, Settled, Status, Undeliverable, body_for, settle,
 };
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::meta_event::is_told;
-use inlet_gateway::project::Project;
-use inlet_gateway::route::{Bell, bells};
+use inlet_gateway::route::Bell;
 use inlet_gateway::sql::{self, Statement};
+use inlet_gateway::vault::VaultError;
 use js_sys::Uint8Array;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
 use worker::{
-    AbortController, Context, Delay, Fetch, Headers, MessageBatch, MessageExt, Method, Request,
-    RequestInit, RequestRedirect, Response, Result,
+    AbortController, Context, D1Result, Delay, Fetch, Headers, MessageBatch, MessageExt, Method,
+    Request, RequestInit, RequestRedirect, Response, Result,
 };
 
 use crate::bindings::Bindings;
 use crate::body::{self, Share};
-use crate::router::Waiting;
-use crate::store::{Store, rows};
+use crate::hold::{self, Receiver, Taken};
+use crate::store::Store;
+use crate::token::{self, Client};
 use crate::{bell, chance, log, meta_events, router};
 
 /// Bells that an isolate answers in the background at once; past that, the queue waits.
 const BACKGROUND_MAX: usize = 512;
+/// What a lease has to last for after a call.
+const AFTER_CALL_MS: u64 = 10_000;
 const RECORD_TRIES: u32 = 5;
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
@@ -105,39 +108,37 @@ fn report(bell: &Bell, done: Result<()>) {
 
 /// Reads, calls, records: the deliveries of one bell side by side.
 async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
-    let events = bindings.events(bell.shard)?;
-    let ids = json!(bell.deliveries);
-    let now = chance::now_ms();
-    let statements = [
-        sql::held(ids.clone(), now),
-        sql::lease(ids.clone(), now, now + LEASE_MS),
-        sql::events_of(ids),
-    ];
-    let results = events.batch(&statements).await?;
-    let [held, leased, stored] = results.as_slice() else {
-        return Err(worker::Error::RustError(
-            "a batch of three has another number of results".into(),
-        ));
-    };
-    let held: Vec<Waiting> = rows(held)?;
-    let deliveries: Vec<Delivery> = rows(leased)?;
-    let stored: Vec<StoredEvent> = rows(stored)?;
-    // Its dispatcher may be dead, and this message may be the last that knows of it.
-    ring_later(bell.shard, held.into_iter().map(Waiting::into_parts).collect(), bindings).await?;
+    if bell.endpoint_id.is_empty() {
+        for bell in hold::find_endpoints(bell, bindings).await? {
+            dispatch_to_endpoint(&bell, bindings).await?;
+        }
+        return Ok(());
+    }
+    dispatch_to_endpoint(bell, bindings).await
+}
+
+async fn dispatch_to_endpoint(bell: &Bell, bindings: &Bindings) -> Result<()> {
+    let Some((project_id, _)) = bell.deliveries.first() else { return Ok(()) };
+    let to = Receiver::of(project_id, &bell.endpoint_id, bindings).await?;
+    let Taken { deliveries, events, lease_until } = hold::take(bell, to.as_ref(), bindings).await?;
     if deliveries.is_empty() {
         return Ok(());
     }
     let stored: HashMap<String, StoredEvent> =
-        stored.into_iter().map(|event| (event.id.clone(), event)).collect();
-    let endpoints = endpoints(&deliveries, bindings).await?;
+        events.into_iter().map(|event| (event.id.clone(), event)).collect();
 
-    let lease_until = now + LEASE_MS;
+    // Once for all of them: a token has to be fetched.
+    let identity = match &to {
+        None => Ok(Identity::None),
+        Some(to) => identity(&to.endpoint, None, bindings).await,
+    };
+    let identity = identity.map_err(|error| worker::Error::RustError(error.to_string()))?;
+    let store = bindings.events(bell.shard)?;
     let attempted = deliveries.iter().map(|delivery| async {
-        let to = endpoints.get(&delivery.endpoint_id);
-        let done = attempt(delivery, stored.get(&delivery.event_id), to, bindings).await?;
-        let project = to.map(|(_, project)| project);
+        let event = stored.get(&delivery.event_id);
+        let done = attempt(delivery, event, to.as_ref(), &identity, lease_until, bindings).await?;
         // At once: what is not written down is called again, and another call of this bell may take a minute yet.
-        match record(&events, delivery, project, done, lease_until, bindings).await {
+        match record(&store, delivery, done, lease_until, to.as_ref(), bindings).await {
             Ok(settled) => Some(settled),
             Err(error) => {
                 log::error(
@@ -154,8 +155,8 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let not_attempted = not_attempted.map(|(delivery, _)| {
         (delivery.project_id.clone(), delivery.id.clone(), delivery.endpoint_id.clone())
     });
-    ring_later(bell.shard, not_attempted.collect(), bindings).await?;
-    if endpoints.values().any(|(_, project)| is_told(project)) {
+    hold::ring_later(bell.shard, not_attempted.collect(), bindings).await?;
+    if to.as_ref().is_some_and(|to| is_told(&to.project)) {
         // Should it be lost: journals are drained by the sweep.
         bell::send_drain(bell.shard, bindings).await.unwrap_or_default();
     }
@@ -165,6 +166,7 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
             if pause <= BELL_DELAY_MAX_MS {
                 let again = Bell {
                     shard: bell.shard,
+                    endpoint_id: delivery.endpoint_id.clone(),
                     deliveries: vec![(delivery.project_id.clone(), delivery.id.clone())],
                 };
                 // Should it be lost: a retry is watched by the sweep.
@@ -175,35 +177,32 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     Ok(())
 }
 
-/// Rings again when the lease that is held now has run out.
-async fn ring_later(
-    shard: u32,
-    waiting: Vec<(String, String, String)>,
-    bindings: &Bindings,
-) -> Result<()> {
-    bell::ring_dispatcher(&bells(shard, waiting), LEASE_MS + EARLY_MS, bindings).await
-}
-
 /// Writes down what became of a delivery. It is worth some patience: what is not written is called again. What the
 /// endpoint said is left out if the store does not take it.
 async fn record(
     events: &Store,
     delivery: &Delivery,
-    project: Option<&Project>,
     mut done: Done,
     lease_until: u64,
+    to: Option<&Receiver>,
     bindings: &Bindings,
 ) -> Result<Settled> {
     let mut tries = 0;
-    loop {
+    let mut counted_at = chance::now_ms();
+    let counted = loop {
         tries += 1;
         let (settled, attempt) = (&done.settled, done.attempt.as_ref());
-        let mut statements: Vec<Statement> = project
-            .and_then(|one| meta_events::of_delivery(one, delivery, settled, attempt, lease_until))
-            .into_iter()
-            .collect();
+        let told = to.and_then(|to| {
+            meta_events::of_delivery(&to.project, delivery, settled, attempt, lease_until)
+        });
+        let mut statements: Vec<Statement> = told.into_iter().collect();
         statements.extend(sql::record(json!([done.row(delivery, lease_until, bindings)])));
-        let Err(error) = events.batch(&statements).await else { return Ok(done.settled) };
+        counted_at = counted_at.max(chance::now_ms());
+        statements.extend(count_call(&done, to, counted_at));
+        let error = match events.batch(&statements).await {
+            Ok(mut results) => break results.pop(),
+            Err(error) => error,
+        };
         log::error(
             "not_recorded_yet",
             json!({"delivery_id": delivery.id, "error": error.to_string()}),
@@ -213,7 +212,59 @@ async fn record(
         }
         done.attempt = done.attempt.map(Attempt::without_response);
         Delay::from(RECORD_PAUSE).await;
+    };
+    let settled = done.settled;
+    if let Err(error) =
+        follow(delivery, &settled, done.attempt.is_some(), to, counted, counted_at, bindings).await
+    {
+        // The delivery is settled all the same.
+        let fields = json!({"endpoint_id": delivery.endpoint_id, "error": error.to_string()});
+        log::error("not_followed", fields);
     }
+    Ok(settled)
+}
+
+/// What the endpoint's breaker counts of an attempt.
+fn count_call(done: &Done, to: Option<&Receiver>, now: u64) -> Vec<Statement> {
+    let (Some(attempt), Some(to)) = (&done.attempt, to) else { return Vec::new() };
+    let config = &to.project.config.circuit_breaker;
+    if !config.enabled {
+        return Vec::new();
+    }
+    let (project_id, endpoint_id) = (&to.project.uid, &to.endpoint.uid);
+    sql::count_call(project_id, endpoint_id, &attempt.outcome(), config, now)
+}
+
+/// Does what follows from a delivery that is settled, for others than itself.
+async fn follow(
+    delivery: &Delivery,
+    settled: &Settled,
+    was_called: bool,
+    to: Option<&Receiver>,
+    counted: Option<D1Result>,
+    counted_at: u64,
+    bindings: &Bindings,
+) -> Result<()> {
+    if matches!(settled.status, Status::Failure | Status::Discarded) {
+        log::info(
+            "dead_letter",
+            json!({"event_id": delivery.event_id, "delivery_id": delivery.id, "status": settled.status.name(),
+                "reason": settled.description}),
+        );
+    }
+    let Some(to) = to.filter(|_| was_called) else { return Ok(()) };
+    if to.project.config.circuit_breaker.enabled {
+        hold::follow_breaker(to, counted.as_ref(), counted_at, bindings).await?;
+    }
+    if to.project.config.disable_endpoint && settled.description == RETRIES_USED_UP {
+        let reason = format!(
+            "delivery {} has failed {} times, as often as it was to be tried",
+            delivery.id,
+            delivery.attempts + 1
+        );
+        hold::disable(to, &reason, bindings).await?;
+    }
+    Ok(())
 }
 
 /// What became of one delivery.
@@ -243,47 +294,19 @@ impl Done {
     }
 }
 
-async fn endpoints(
-    deliveries: &[Delivery],
-    bindings: &Bindings,
-) -> Result<HashMap<String, (Endpoint, Project)>> {
-    #[derive(Deserialize)]
-    struct Row {
-        endpoint: String,
-        project: String,
-    }
-    let mut ids: Vec<(&str, &str)> = deliveries
-        .iter()
-        .map(|delivery| (delivery.project_id.as_str(), delivery.endpoint_id.as_str()))
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let rows: Vec<Row> = bindings.db()?.rows(&sql::endpoints_of(&ids)).await?;
-    let mut found = HashMap::new();
-    for row in rows {
-        let endpoint: Endpoint = serde_json::from_str(&row.endpoint)?;
-        let project: Project = serde_json::from_str(&row.project)?;
-        found.insert(endpoint.uid.clone(), (endpoint, project));
-    }
-    for (endpoint, project) in meta_events::receivers(deliveries, bindings).await? {
-        found.insert(endpoint.uid.clone(), (endpoint, project));
-    }
-    Ok(found)
-}
-
 /// Makes one attempt. `None` when our own stores failed: the lease runs out, and the delivery is taken up again.
 async fn attempt(
     delivery: &Delivery,
     event: Option<&StoredEvent>,
-    to: Option<&(Endpoint, Project)>,
+    to: Option<&Receiver>,
+    identity: &Identity,
+    lease_ends: u64,
     bindings: &Bindings,
 ) -> Option<Done> {
-    let ended = |why: Undeliverable| {
-        let settled = why.settled();
-        dead(delivery, &settled);
-        Some(Done { settled, attempt: None })
-    };
-    let Some((endpoint, project)) = to else { return ended(Undeliverable::EndpointGone) };
+    let ended =
+        |why: Undeliverable| Some(Done { settled: why.settled(chance::now_ms()), attempt: None });
+    let Some(to) = to else { return ended(Undeliverable::EndpointGone) };
+    let (endpoint, project) = (&to.endpoint, &to.project);
     let Some(event) = event else { return ended(Undeliverable::BodyGone) };
     // The lease began before this, and has to outlive the call.
     let wait_until = chance::now_ms() + LEASE_MS / 6;
@@ -298,6 +321,10 @@ async fn attempt(
             return None;
         }
     };
+    let body = match body_for(endpoint, &body) {
+        Ok(body) => body,
+        Err(why) => return ended(why),
+    };
     let secrets =
         match bindings.vault().and_then(|vault| endpoint.open_secrets(&vault, chance::now_ms())) {
             Ok(secrets) => secrets,
@@ -309,24 +336,50 @@ async fn attempt(
                 return None;
             }
         };
-    let requested_at = chance::now_ms();
-    let outgoing = Outgoing {
-        delivery,
-        event,
-        body: &body,
-        endpoint,
-        secrets: &secrets,
-        config: &project.config,
+    let mut other = None;
+    let mut requested_at = chance::now_ms();
+    let (call, answered) = loop {
+        let identity = other.as_ref().unwrap_or(identity);
+        let credential = match identity {
+            Identity::Header(name, value) => Some((name.clone(), value.clone())),
+            Identity::Token(value, _) => Some(("authorization".to_owned(), value.clone())),
+            Identity::None | Identity::Unavailable(_) => None,
+        };
+        let outgoing = Outgoing {
+            delivery,
+            event,
+            body: &body,
+            endpoint,
+            secrets: &secrets,
+            config: &project.config,
+            credential: credential.as_ref(),
+        };
+        let call = match outgoing.call(bindings.settings.allow_private_endpoints, requested_at) {
+            Ok(call) => call,
+            Err(why) => return ended(why),
+        };
+        let refused = match identity {
+            Identity::Unavailable(why) => {
+                break (call, Answered::NotCalled { error: why.clone() });
+            }
+            Identity::Token(token, true) => Some(token.as_str()),
+            _ => None,
+        };
+        let answered = make(&call, &body).await;
+        // A token that was kept may have been withdrawn: once more, with a new one.
+        let (Some(refused), Answered::Response { status: 401, .. }) = (refused, &answered) else {
+            break (call, answered);
+        };
+        match identity_again(endpoint, refused, lease_ends, bindings).await {
+            Some(new) => other = Some(new),
+            None => break (call, answered),
+        }
+        requested_at = chance::now_ms();
     };
-    let call = match outgoing.call(bindings.settings.allow_private_endpoints, requested_at) {
-        Ok(call) => call,
-        Err(why) => return ended(why),
-    };
-    let answered = make(&call, &body).await;
     let now = chance::now_ms();
     let n = delivery.attempts + 1;
-    let settled =
-        settle(&answered, n, delivery.mode(), &project.config.strategy, now, chance::jitter());
+    let strategy = to.strategy(&delivery.subscription_id);
+    let settled = settle(&answered, n, delivery.mode(), strategy, now, chance::jitter());
     let record = Attempt::new(chance::uid(now), n, &call, &answered, requested_at, now);
     let fields = || {
         json!({
@@ -340,16 +393,52 @@ async fn attempt(
     } else {
         log::info("attempt_failed", fields());
     }
-    if settled.status == Status::Failure {
-        dead(delivery, &settled);
-    }
     Some(Done { settled, attempt: Some(record) })
 }
 
-fn dead(delivery: &Delivery, settled: &Settled) {
-    let fields = json!({"event_id": delivery.event_id, "delivery_id": delivery.id, "status": settled.status.name(),
-        "reason": settled.description});
-    log::info("dead_letter", fields);
+/// The header of an endpoint's authentication.
+enum Identity {
+    None,
+    Header(String, String),
+    /// A token, and whether it is one that was kept.
+    Token(String, bool),
+    /// There is none to be had, for this reason.
+    Unavailable(String),
+}
+
+/// Finds out as whom an endpoint is called. `refused`: the token that it has just refused.
+async fn identity(
+    endpoint: &Endpoint,
+    refused: Option<&str>,
+    bindings: &Bindings,
+) -> std::result::Result<Identity, VaultError> {
+    let Some(authentication) = &endpoint.authentication else { return Ok(Identity::None) };
+    let vault = bindings.vault()?;
+    let opened = authentication.open(&endpoint.project_id, &endpoint.uid, &vault)?;
+    let (secret, oauth2) = match (opened, &authentication.oauth2) {
+        (Credential::Header { name, value }, _) => return Ok(Identity::Header(name, value)),
+        (Credential::Token { client_secret }, Some(oauth2)) => (client_secret, oauth2),
+        (Credential::Token { .. }, None) => return Ok(Identity::None),
+    };
+    let client = Client { oauth2, id: &authentication.name, secret: &secret };
+    let of = (endpoint.uid.as_str(), endpoint.updated_at);
+    Ok(match token::find(of, client, refused, bindings).await {
+        Ok((authorization, is_kept)) => Identity::Token(authorization, is_kept),
+        Err(why) => Identity::Unavailable(format!("no OAuth token: {why}")),
+    })
+}
+
+/// A new token in place of one that was refused, if there is one, and time for another call before `lease_ends`.
+async fn identity_again(
+    endpoint: &Endpoint,
+    refused: &str,
+    lease_ends: u64,
+    bindings: &Bindings,
+) -> Option<Identity> {
+    let other = identity(endpoint, Some(refused), bindings).await.ok()?;
+    let timeout_ms = endpoint.http_timeout.saturating_mul(1000);
+    let has_time = chance::now_ms() + timeout_ms + AFTER_CALL_MS < lease_ends;
+    (has_time && matches!(other, Identity::Token(..))).then_some(other)
 }
 
 /// The bytes of an event. `None` when its R2 object is gone. A large body waits for memory until `deadline_ms`.
@@ -415,7 +504,7 @@ async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result
 }
 
 /// Reads an answer's body into `kept`, as much of it as is kept.
-async fn read(response: &mut Response, kept: &RefCell<Vec<u8>>) {
+pub(crate) async fn read(response: &mut Response, kept: &RefCell<Vec<u8>>) {
     let Ok(mut stream) = response.stream() else { return };
     while let Some(Ok(chunk)) = stream.next().await {
         let mut kept = kept.borrow_mut();

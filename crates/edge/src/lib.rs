@@ -9,6 +9,7 @@ mod config;
 mod dead_letters;
 mod dispatch;
 mod glue;
+mod hold;
 mod ingest;
 mod keys;
 mod limits;
@@ -17,6 +18,7 @@ mod meta_events;
 mod router;
 mod store;
 mod sweep;
+mod token;
 mod transform;
 
 use inlet_gateway::routes::{Call, NoCall, call};

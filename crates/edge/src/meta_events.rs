@@ -87,22 +87,12 @@ pub(crate) fn of_delivery(
     Some(Journal::at(now).append_leased(&meta, &body.text, project, delivery, lease_until))
 }
 
-/// Where deliveries go that are meta events.
-pub(crate) async fn receivers(
-    deliveries: &[Delivery],
+/// Where the meta events go that are in a project's shadow. `None` when nobody wants them any more.
+pub(crate) async fn receiver(
+    project_id: &str,
     bindings: &Bindings,
-) -> Result<Vec<(Endpoint, Project)>> {
-    let projects = deliveries.iter().map(|delivery| delivery.project_id.as_str());
-    let mut ids: Vec<&str> = projects.filter_map(meta_event::project_of_shadow).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    ids.sort_unstable();
-    ids.dedup();
-    let docs: Vec<Doc> = bindings.db()?.rows(&sql::projects_of(json!(ids))).await?;
-    let mut found = Vec::with_capacity(docs.len());
-    for doc in docs {
-        found.extend(meta_event::receiver(&doc.read()?));
-    }
-    Ok(found)
+) -> Result<Option<(Endpoint, Project)>> {
+    let doc: Option<Doc> = bindings.db()?.row(&sql::project(project_id)).await?;
+    let project: Option<Project> = doc.map(|doc| doc.read()).transpose()?;
+    Ok(project.as_ref().and_then(meta_event::receiver))
 }

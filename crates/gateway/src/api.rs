@@ -130,7 +130,8 @@ pub fn refuse_unsupported(field: &str, value: Option<&Value>) -> Result<(), ApiE
     }
 }
 
-fn asks_for_something(value: &Value) -> bool {
+/// Whether a value asks for anything.
+pub(crate) fn asks_for_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(on) => *on,

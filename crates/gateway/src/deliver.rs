@@ -1,5 +1,7 @@
 //! The way out: what is sent to an endpoint, and what its answer means.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use inlet_verify::{Encoding, Hash, Secret, hmac};
@@ -7,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::address;
-use crate::endpoint::{Endpoint, Status as EndpointStatus};
+use crate::breaker::Outcome;
+use crate::endpoint::{ContentType, Endpoint};
 use crate::event::StoredEvent;
+use crate::form;
 use crate::project::Config;
 use crate::retry::Strategy;
 use crate::subscription::DeliveryMode;
@@ -20,6 +24,8 @@ pub const RESPONSE_MAX_BYTES: usize = 51_200;
 const RESPONSE_HEADERS_MAX_BYTES: usize = 16_384;
 /// The description of a delivery whose last dispatcher died while it held the lease.
 pub const INTERRUPTED: &str = "the attempt was interrupted";
+/// The description of a delivery that has failed as often as it was to be tried.
+pub const RETRIES_USED_UP: &str = "Retry limit exceeded";
 /// How long a dispatcher may hold a delivery: longer than the longest timeout, so that a delivery is only
 /// taken from a dispatcher that died.
 pub const LEASE_MS: u64 = 90_000;
@@ -27,6 +33,9 @@ pub const LEASE_MS: u64 = 90_000;
 pub const EARLY_MS: u64 = 2_000;
 /// The longest delay that a queue keeps a message for; what is later is left to the sweep.
 pub const BELL_DELAY_MAX_MS: u64 = 12 * 3_600_000;
+
+/// How much a circuit breaker quotes of an error.
+const SAID_MAX_CHARS: usize = 200;
 
 const USER_AGENT: &str = concat!("Inlet/", env!("CARGO_PKG_VERSION"));
 const MASKED: &str = "********";
@@ -61,6 +70,8 @@ pub struct Call {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub timeout_ms: u64,
+    /// The header that nobody is to read afterwards.
+    pub credential: Option<String>,
 }
 
 /// Why a delivery ends without a call.
@@ -68,8 +79,13 @@ pub struct Call {
 pub enum Undeliverable {
     #[error("the endpoint no longer exists")]
     EndpointGone,
-    #[error("the endpoint is {0}")]
+    /// It waits until the endpoint is active again.
+    #[error("the endpoint is {0}: delivered when it is active again")]
     EndpointNotActive(&'static str),
+    #[error(
+        "the endpoint takes application/x-www-form-urlencoded, and the event's body is not a JSON object"
+    )]
+    NoForm,
     #[error("the event's body is gone from the store")]
     BodyGone,
     /// It was to be called at most once, and nobody knows whether it was.
@@ -81,12 +97,16 @@ pub enum Undeliverable {
 
 impl Undeliverable {
     /// Convoy's status for it: discarded when the endpoint's owner chose so, a failure when it is a fault.
-    pub fn settled(&self) -> Settled {
-        let status = match self {
-            Self::EndpointGone | Self::EndpointNotActive(_) => Status::Discarded,
-            Self::BodyGone | Self::Interrupted | Self::Address(_) => Status::Failure,
+    pub fn settled(&self, now_ms: u64) -> Settled {
+        let (status, due_at) = match self {
+            Self::EndpointGone => (Status::Discarded, None),
+            // At once: whoever takes it up then sees that the endpoint is not active, and holds it back.
+            Self::EndpointNotActive(_) => (Status::Retry, Some(now_ms)),
+            Self::BodyGone | Self::Interrupted | Self::Address(_) | Self::NoForm => {
+                (Status::Failure, None)
+            }
         };
-        Settled { status, description: self.to_string(), due_at: None }
+        Settled { status, description: self.to_string(), due_at }
     }
 }
 
@@ -100,20 +120,20 @@ pub struct Outgoing<'a> {
     /// Oldest first.
     pub secrets: &'a [Secret],
     pub config: &'a Config,
+    /// The header that the endpoint's authentication asks for.
+    pub credential: Option<&'a (String, String)>,
 }
 
 impl Outgoing<'_> {
     /// The call of this delivery, signed for `now_ms`.
     pub fn call(&self, allow_private: bool, now_ms: u64) -> Result<Call, Undeliverable> {
-        match self.endpoint.status {
-            EndpointStatus::Active => {}
-            EndpointStatus::Paused => return Err(Undeliverable::EndpointNotActive("paused")),
-            EndpointStatus::Inactive => return Err(Undeliverable::EndpointNotActive("inactive")),
-        }
         if self.delivery.mode() == DeliveryMode::AtMostOnce
             && self.delivery.description == INTERRUPTED
         {
             return Err(Undeliverable::Interrupted);
+        }
+        if let Some(why) = self.endpoint.not_active() {
+            return Err(why);
         }
         let mut url =
             address::check(&self.endpoint.url, allow_private).map_err(Undeliverable::Address)?;
@@ -128,6 +148,7 @@ impl Outgoing<'_> {
             url: url.into(),
             headers: self.headers(now_ms / 1000),
             timeout_ms: self.endpoint.http_timeout.saturating_mul(1000),
+            credential: self.credential.map(|(name, _)| name.clone()),
         })
     }
 
@@ -147,7 +168,10 @@ impl Outgoing<'_> {
             headers.push(("x-convoy-source-id".into(), self.event.mask_id.clone()));
         }
         // Without a type of its own a body is what it is: bytes. An empty one is nothing at all.
-        let content_type = self.event.content_type.clone();
+        let content_type = match self.endpoint.content_type {
+            ContentType::Form => Some(ContentType::Form.name().to_owned()),
+            ContentType::Json => self.event.content_type.clone(),
+        };
         headers.push((
             "content-type".into(),
             content_type.unwrap_or_else(|| "application/octet-stream".into()),
@@ -162,7 +186,8 @@ impl Outgoing<'_> {
         if let Some(replay) = &self.delivery.replay {
             headers.push(("inlet-replay".into(), replay.clone()));
         }
-        for (name, value) in self.event.headers() {
+        let credential = self.credential.cloned();
+        for (name, value) in credential.into_iter().chain(self.event.headers()) {
             if !headers.iter().any(|(ours, _)| ours.eq_ignore_ascii_case(&name)) {
                 headers.push((name, value));
             }
@@ -212,6 +237,14 @@ impl Outgoing<'_> {
     }
 }
 
+/// The bytes that an endpoint gets of an event: its body as it is, or as the form that it asks for.
+pub fn body_for<'a>(endpoint: &Endpoint, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Undeliverable> {
+    match endpoint.content_type {
+        ContentType::Json => Ok(Cow::Borrowed(body)),
+        ContentType::Form => form::from_json(body).map(Cow::Owned).ok_or(Undeliverable::NoForm),
+    }
+}
+
 /// `whsec_` and base64 is a key in base64; any other secret is a key as it is written.
 fn standard_key(secret: &Secret) -> Vec<u8> {
     let written = secret.expose();
@@ -228,6 +261,8 @@ pub enum Answered {
     Response { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
     /// None: no connection, no answer in time, or a connection that broke.
     Nothing { error: String },
+    /// The call was not made, because something it needs could not be had.
+    NotCalled { error: String },
 }
 
 /// Convoy's names for the states of a delivery.
@@ -292,14 +327,14 @@ pub fn settle(
         Answered::Nothing { error } if mode == DeliveryMode::AtMostOnce => {
             return dead(format!("Endpoint did not answer: {error}"));
         }
-        Answered::Nothing { .. } => None,
+        Answered::Nothing { .. } | Answered::NotCalled { .. } => None,
     };
     match strategy.next_pause_ms(attempt, asked, jitter) {
         Some(pause) => {
             let due_at = Some(now_ms.saturating_add(pause));
             Settled { status: Status::Retry, description: String::new(), due_at }
         }
-        None => dead("Retry limit exceeded".into()),
+        None => dead(RETRIES_USED_UP.into()),
     }
 }
 
@@ -333,18 +368,20 @@ impl Attempt {
         let (http_status, response_headers, response_data, error) = match answered {
             Answered::Response { status, headers, body } => (
                 Some(*status),
-                masked(headers),
+                masked(headers, None),
                 String::from_utf8_lossy(body).replace('\0', "\u{fffd}"),
                 String::new(),
             ),
-            Answered::Nothing { error } => (None, Vec::new(), String::new(), error.clone()),
+            Answered::Nothing { error } | Answered::NotCalled { error } => {
+                (None, Vec::new(), String::new(), error.clone())
+            }
         };
         Self {
             uid,
             n,
             url: call.url.clone(),
             http_status,
-            request_headers: masked(&call.headers),
+            request_headers: masked(&call.headers, call.credential.as_deref()),
             response_headers,
             response_data,
             is_success: http_status.is_some_and(|status| (200..300).contains(&status)),
@@ -378,6 +415,15 @@ impl Attempt {
 }
 
 impl Attempt {
+    /// What a circuit breaker makes of it.
+    pub fn outcome(&self) -> Outcome {
+        match self.http_status {
+            _ if self.is_success => Outcome::Success,
+            Some(status) => Outcome::Failure(http_status_text(status)),
+            None => Outcome::Failure(self.error.chars().take(SAID_MAX_CHARS).collect()),
+        }
+    }
+
     /// The attempt without what the endpoint said: for a store that did not take all of it.
     #[must_use]
     pub fn without_response(mut self) -> Self {
@@ -402,12 +448,14 @@ impl Delivery {
         let last = self.last_attempt();
         let latency_ms =
             last.as_ref().map(|last| last.responded_at.saturating_sub(last.requested_at));
+        #[expect(clippy::cast_precision_loss, reason = "a time below some minutes")]
+        let latency_seconds = latency_ms.map(|ms| ms as f64 / 1000.0);
         json!({
             "uid": self.id, "project_id": self.project_id, "event_id": self.event_id,
             "endpoint_id": self.endpoint_id, "subscription_id": self.subscription_id, "source_id": self.source_id,
             "event_type": self.event_type, "delivery_mode": self.delivery_mode, "status": self.status,
             "description": self.description, "target_url": last.as_ref().map(|last| last.url.as_str()),
-            "latency_ms": latency_ms, "is_replay": self.replay.is_some(), "replay_id": self.replay,
+            "latency_ms": latency_ms, "latency_seconds": latency_seconds, "is_replay": self.replay.is_some(), "replay_id": self.replay,
             "endpoint_metadata": {"uid": self.endpoint_id}, "event_metadata": {"uid": self.event_id, "event_type": self.event_type},
             "source_metadata": {"uid": self.source_id},
             "metadata": {
@@ -426,9 +474,12 @@ pub fn is_sensitive(name: &str) -> bool {
         .any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
-fn masked(headers: &[(String, String)]) -> Vec<(String, String)> {
+fn masked(headers: &[(String, String)], credential: Option<&str>) -> Vec<(String, String)> {
+    let is_secret = |name: &str| {
+        is_sensitive(name) || credential.is_some_and(|secret| name.eq_ignore_ascii_case(secret))
+    };
     let mask = |(name, value): &(String, String)| {
-        (name.clone(), if is_sensitive(name) { MASKED.to_owned() } else { value.clone() })
+        (name.clone(), if is_secret(name) { MASKED.to_owned() } else { value.clone() })
     };
     let mut room = RESPONSE_HEADERS_MAX_BYTES;
     let fits = |(name, value): &&(String, String)| -> bool {
@@ -479,6 +530,7 @@ fn http_status_text(status: u16) -> String {
 mod tests {
     use super::*;
     use crate::api::parse;
+    use crate::endpoint::Status as EndpointStatus;
     use crate::retry::StrategyKind;
     use crate::vault::Vault;
 
@@ -491,6 +543,7 @@ mod tests {
         secrets: Vec<Secret>,
         config: Config,
         body: Vec<u8>,
+        credential: Option<(String, String)>,
     }
 
     impl Case {
@@ -518,6 +571,7 @@ mod tests {
                 secrets: vec![Secret::new(secret.as_bytes()).unwrap()],
                 config: Config::default(),
                 body: CHARGE.to_vec(),
+                credential: None,
             }
         }
 
@@ -529,6 +583,7 @@ mod tests {
                 endpoint: &self.endpoint,
                 secrets: &self.secrets,
                 config: &self.config,
+                credential: self.credential.as_ref(),
             };
             outgoing.call(allow_private, now_s * 1000)
         }
@@ -638,11 +693,37 @@ mod tests {
     fn a_call_that_must_not_be_made_is_not_made() {
         let mut case = Case::new("secret-secret", "http://127.0.0.1:9000/");
         assert!(case.call(true, 1).is_ok());
-        let refused = case.call(false, 1).unwrap_err().settled();
+        let refused = case.call(false, 1).unwrap_err().settled(1);
         assert_eq!(refused.status, Status::Failure);
         assert!(refused.description.contains("loopback"), "{}", refused.description);
         case.endpoint.status = EndpointStatus::Paused;
-        assert_eq!(case.call(true, 1).unwrap_err().settled().status, Status::Discarded);
+        let waits = case.call(true, 1).unwrap_err().settled(7);
+        assert_eq!((waits.status, waits.due_at), (Status::Retry, Some(7)));
+        case.delivery.delivery_mode = "at_most_once".into();
+        case.delivery.description = INTERRUPTED.into();
+        assert_eq!(case.call(true, 1).unwrap_err(), Undeliverable::Interrupted);
+    }
+
+    #[test]
+    fn the_endpoints_credential_goes_along_and_no_header_of_the_event_replaces_it() {
+        let mut case = Case::new("secret-secret", "https://example.com/");
+        case.credential = Some(("X-GitHub-Event".into(), "mine".into()));
+        assert_eq!(case.header("x-github-event", 1), "mine");
+        case.credential = Some(("webhook-id".into(), "mine".into()));
+        assert_eq!(case.header("webhook-id", 1), "evt");
+    }
+
+    #[test]
+    fn a_form_is_what_is_signed_when_a_form_is_sent() {
+        let mut case = Case::new("secret-secret", "https://example.com/");
+        case.endpoint.content_type = ContentType::Form;
+        case.endpoint.advanced_signatures = false;
+        case.body = body_for(&case.endpoint, CHARGE).unwrap().into_owned();
+        assert_eq!(case.body, b"event=charge.success&amount=1000&currency=NGN");
+        let expect = hex::encode(hmac(Hash::Sha256, b"secret-secret", &[&case.body]));
+        assert_eq!(case.header("X-Convoy-Signature", 1), expect);
+        assert_eq!(case.header("content-type", 1), "application/x-www-form-urlencoded");
+        assert_eq!(body_for(&case.endpoint, b"[1]").unwrap_err(), Undeliverable::NoForm);
     }
 
     fn answer(status: u16, headers: &[(&str, &str)]) -> Answered {
@@ -698,6 +779,10 @@ mod tests {
             AtMostOnce,
             (Status::Failure, "Endpoint returned status code 500", None),
         );
+        // It has not been called, so it may be tried again.
+        let uncalled = || Answered::NotCalled { error: "no token".into() };
+        check(uncalled(), 1, AtMostOnce, (Status::Retry, "", Some(11_000)));
+        check(uncalled(), 3, AtLeastOnce, (Status::Failure, limit, None));
         let gone = "Endpoint answered 410 Gone: it does not want this event";
         check(answer(410, &[]), 1, AtLeastOnce, (Status::Failure, gone, None));
     }
@@ -706,8 +791,12 @@ mod tests {
     fn an_attempt_keeps_the_answer_and_masks_credentials() {
         let call = Call {
             url: "https://x/".into(),
-            headers: vec![("Authorization".into(), "Bearer x".into())],
+            headers: vec![
+                ("Authorization".into(), "Bearer x".into()),
+                ("X-Mine".into(), "y".into()),
+            ],
             timeout_ms: 1,
+            credential: Some("x-mine".into()),
         };
         let answered = Answered::Response {
             status: 200,
@@ -721,7 +810,10 @@ mod tests {
         assert_eq!(shown["status"], true);
         assert_eq!(shown["latency_ms"], 250);
         assert_eq!(shown["response_data"], "ok\u{fffd}\u{fffd}");
-        assert_eq!(shown["request_http_header"]["Authorization"], "********");
+        assert_eq!(
+            shown["request_http_header"],
+            json!({"Authorization": "********", "X-Mine": "********"})
+        );
         assert_eq!(shown["response_http_header"], json!({"set-cookie": "********", "x-id": "7"}));
     }
 }

@@ -5,8 +5,11 @@ use serde_json::{Map, Value, json};
 
 use crate::address;
 use crate::api::{ApiError, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, refuse_unsupported};
+use crate::auth::{self, Authentication, AuthenticationInput};
+use crate::deliver::Undeliverable;
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
+use crate::pace::RateLimit;
 use crate::time::rfc3339;
 use crate::vault::{Sealed, Vault, VaultError, is_hint};
 
@@ -28,7 +31,16 @@ pub struct Endpoint {
     pub advanced_signatures: bool,
     /// Seconds.
     pub http_timeout: u64,
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
+    #[serde(default)]
+    pub content_type: ContentType,
+    #[serde(default)]
+    pub authentication: Option<Authentication>,
     pub status: Status,
+    /// Why the gateway took it out of use.
+    #[serde(default)]
+    pub status_reason: String,
     pub created_at: u64,
     pub updated_at: u64,
 }
@@ -39,6 +51,36 @@ pub enum Status {
     Active,
     Inactive,
     Paused,
+}
+
+/// How an endpoint wants its events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContentType {
+    /// The bytes as they are, with their own content type.
+    #[default]
+    #[serde(rename = "application/json")]
+    Json,
+    #[serde(rename = "application/x-www-form-urlencoded")]
+    Form,
+}
+
+impl ContentType {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
+
+    fn of(name: &str) -> Result<Self, ApiError> {
+        match name {
+            "" | "application/json" => Ok(Self::Json),
+            "application/x-www-form-urlencoded" => Ok(Self::Form),
+            _ => Err(ApiError::bad_request(
+                "content_type:either application/json or application/x-www-form-urlencoded",
+            )),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,8 +103,17 @@ pub struct EndpointInput {
     secret: Option<String>,
     advanced_signatures: Option<bool>,
     http_timeout: Option<u64>,
-    content_type: Option<String>,
+    manner: Manner,
     other: Map<String, Value>,
+}
+
+/// What it says about how it is called.
+#[derive(Debug)]
+struct Manner {
+    rate_limit: Option<u64>,
+    rate_limit_duration: Option<u64>,
+    content_type: Option<String>,
+    authentication: Option<AuthenticationInput>,
 }
 
 impl FromFields for EndpointInput {
@@ -75,22 +126,19 @@ impl FromFields for EndpointInput {
             secret: fields.text("secret")?,
             advanced_signatures: fields.flag("advanced_signatures")?,
             http_timeout: fields.number("http_timeout")?,
-            content_type: fields.text("content_type")?,
+            manner: Manner {
+                rate_limit: fields.number("rate_limit")?,
+                rate_limit_duration: fields.number("rate_limit_duration")?,
+                content_type: fields.text("content_type")?,
+                authentication: fields.object("authentication")?,
+            },
             other: fields.rest(),
         })
     }
 }
 
 /// Fields of Convoy's endpoint that would change what is delivered, or who is told of it.
-const UNSUPPORTED: &[&str] = &[
-    "authentication",
-    "mtls_client_cert",
-    "rate_limit",
-    "rate_limit_duration",
-    "slack_webhook_url",
-    "support_email",
-    "teams_webhook_url",
-];
+const UNSUPPORTED: &[&str] = &["slack_webhook_url", "support_email", "teams_webhook_url"];
 
 impl Endpoint {
     /// A new endpoint, and its secret in clear, to be shown this once. A secret is made when none is given.
@@ -116,18 +164,19 @@ impl Endpoint {
         address::check(&url, allow_private)
             .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
         let http_timeout = timeout_of(input.http_timeout.unwrap_or(0))?;
+        let manner = input.manner;
         let secret = secret_of(input.secret, &mut *fill)?;
         let uid = ids::uid(now_ms, &mut *fill);
         let sealed = vault
             .seal(&secret, &secret_place(project_id, &uid), &mut *fill)
             .map_err(|error| ApiError::new(500, error.to_string()))?;
         let secrets = vec![EndpointSecret {
-            uid: ids::uid(now_ms, fill),
+            uid: ids::uid(now_ms, &mut *fill),
             value: sealed,
             created_at: now_ms,
             expires_at: None,
         }];
-        let endpoint = Self {
+        let mut endpoint = Self {
             uid,
             project_id: project_id.to_owned(),
             name,
@@ -137,11 +186,51 @@ impl Endpoint {
             secrets,
             advanced_signatures: input.advanced_signatures.unwrap_or(true),
             http_timeout,
+            rate_limit: None,
+            content_type: ContentType::Json,
+            authentication: None,
             status: Status::Active,
+            status_reason: String::new(),
             created_at: now_ms,
             updated_at: now_ms,
         };
+        endpoint.change_manner(manner, allow_private, vault, fill)?;
         Ok((endpoint, secret))
+    }
+
+    /// Changes how it is called: how often, with what, and as whom.
+    fn change_manner(
+        &mut self,
+        manner: Manner,
+        allow_private: bool,
+        vault: &Vault,
+        fill: Fill<'_>,
+    ) -> Result<(), ApiError> {
+        if manner.rate_limit.is_some() || manner.rate_limit_duration.is_some() {
+            let (count, seconds) =
+                self.rate_limit.map_or((0, 0), |limit| (limit.count, limit.duration_s));
+            self.rate_limit = rate_limit_of(
+                manner.rate_limit.unwrap_or(count),
+                manner.rate_limit_duration.unwrap_or(seconds),
+            )?;
+        }
+        if let Some(name) = manner.content_type {
+            self.content_type = ContentType::of(&name)?;
+        }
+        if let Some(input) = manner.authentication {
+            let ids = (self.project_id.as_str(), self.uid.as_str());
+            auth::change(&mut self.authentication, input, ids, allow_private, vault, fill)?;
+        }
+        Ok(())
+    }
+
+    /// Why nothing is delivered to it now, if so.
+    pub fn not_active(&self) -> Option<Undeliverable> {
+        match self.status {
+            Status::Active => None,
+            Status::Paused => Some(Undeliverable::EndpointNotActive("paused")),
+            Status::Inactive => Some(Undeliverable::EndpointNotActive("inactive")),
+        }
     }
 
     /// The endpoint as the API shows it, its secrets masked.
@@ -152,8 +241,12 @@ impl Endpoint {
             "uid": self.uid, "project_id": self.project_id, "name": self.name, "url": self.url,
             "description": self.description, "owner_id": self.owner_id, "secrets": secrets,
             "advanced_signatures": self.advanced_signatures, "http_timeout": self.http_timeout,
-            "rate_limit": 0, "rate_limit_duration": 0, "content_type": "", "authentication": null,
-            "slack_webhook_url": "", "support_email": "", "status": self.status, "events": 0,
+            "rate_limit": self.rate_limit.map_or(0, |limit| limit.count),
+            "rate_limit_duration": self.rate_limit.map_or(0, |limit| limit.duration_s),
+            "content_type": self.content_type,
+            "authentication": self.authentication.as_ref().map(Authentication::present),
+            "slack_webhook_url": "", "support_email": "", "status": self.status,
+            "status_reason": self.status_reason, "events": 0,
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
         })
     }
@@ -184,9 +277,12 @@ impl Endpoint {
         &mut self,
         input: EndpointInput,
         allow_private: bool,
+        vault: &Vault,
         now_ms: u64,
+        fill: Fill<'_>,
     ) -> Result<(), ApiError> {
         input.check_effects()?;
+        self.change_manner(input.manner, allow_private, vault, fill)?;
         let secret = input.secret.unwrap_or_default();
         if !secret.is_empty() && !is_hint(&secret) {
             return Err(ApiError::bad_request(
@@ -248,6 +344,7 @@ impl Endpoint {
             ));
         }
         (self.status, self.updated_at) = (Status::Active, now_ms);
+        self.status_reason.clear();
         Ok(())
     }
 
@@ -313,6 +410,8 @@ impl FromFields for ExpireInput {
 /// The longest time that two secrets of an endpoint are valid together.
 const OVERLAP_MAX_HOURS: u64 = 31 * 24;
 const SECRETS_MAX: usize = 5;
+const CALLS_MAX: u64 = 1_000_000;
+const DAY_S: u64 = 86_400;
 
 fn timeout_of(seconds: u64) -> Result<u64, ApiError> {
     match seconds {
@@ -322,6 +421,17 @@ fn timeout_of(seconds: u64) -> Result<u64, ApiError> {
             let text = format!("http_timeout:at most {TIMEOUT_MAX_S} seconds");
             Err(ApiError::bad_request(text))
         }
+    }
+}
+
+/// The limit of `count` calls in `seconds`, if it is one.
+fn rate_limit_of(count: u64, seconds: u64) -> Result<Option<RateLimit>, ApiError> {
+    let fault = |text: String| Err(ApiError::bad_request(text));
+    match (count, seconds) {
+        (0, _) => Ok(None),
+        (1..=CALLS_MAX, 1..=DAY_S) => Ok(Some(RateLimit { count, duration_s: seconds })),
+        (1..=CALLS_MAX, _) => fault(format!("rate_limit_duration:from 1 to {DAY_S} seconds")),
+        _ => fault(format!("rate_limit:at most {CALLS_MAX} calls")),
     }
 }
 
@@ -352,11 +462,10 @@ impl EndpointInput {
         for field in UNSUPPORTED {
             refuse_unsupported(field, self.other.get(*field))?;
         }
-        if let Some(content_type) = self.content_type.as_deref()
-            && !matches!(content_type, "" | "application/json")
-        {
+        if self.other.get("mtls_client_cert").is_some_and(crate::api::asks_for_something) {
             return Err(ApiError::bad_request(
-                "content_type is not supported yet: an endpoint gets the event's own content type",
+                "mtls_client_cert is not supported: a Worker's client certificates are bound when it is deployed, so an \
+                 endpoint cannot bring its own",
             ));
         }
         Ok(())
@@ -455,20 +564,41 @@ mod tests {
         endpoint.activate(1).unwrap();
         endpoint.status = Status::Inactive;
         assert!(endpoint.toggle_pause(1).unwrap_err().message.contains("does not support pausing"));
-        let mut update = |body: &str| endpoint.update(parse(body.as_bytes()).unwrap(), false, 2);
+        let mut update = |body: &str| {
+            let input = parse(body.as_bytes()).map_err(|error: ApiError| error)?;
+            endpoint.update(input, false, &vault(), 2, &mut |b| b.fill(8))
+        };
         update(r#"{"name":"b","http_timeout":7}"#).unwrap();
         for (body, expect) in [
             (r#"{"name":" "}"#, "name:please provide"),
             (r#"{"url":"http://127.0.0.1/"}"#, "loopback"),
             (r#"{"http_timeout":61}"#, "at most 60"),
             (r#"{"secret":"another-secret"}"#, "expire_secret"),
-            (r#"{"rate_limit":5}"#, "rate_limit is not supported yet"),
+            (r#"{"rate_limit":5}"#, "rate_limit_duration:from 1 to"),
+            (r#"{"rate_limit":5000000,"rate_limit_duration":1}"#, "rate_limit:at most"),
+            (r#"{"content_type":"text/xml"}"#, "content_type:either"),
+            (
+                r#"{"mtls_client_cert":{"client_cert":"x"}}"#,
+                "mtls_client_cert is not supported: a Worker",
+            ),
+            (r#"{"slack_webhook_url":"https://x"}"#, "slack_webhook_url is not supported yet"),
         ] {
             let error = update(body).unwrap_err().message;
             assert!(error.contains(expect), "{body}: {error}");
         }
         assert_eq!((endpoint.name.as_str(), endpoint.http_timeout), ("b", 7));
         assert_eq!(endpoint.url, "https://example.com/", "what is not given stays");
+        let mut update = |body: &str| {
+            let input = parse(body.as_bytes()).unwrap();
+            endpoint.update(input, false, &vault(), 3, &mut |b| b.fill(8)).unwrap();
+            endpoint.present()
+        };
+        let shown = update(r#"{"rate_limit":5,"rate_limit_duration":2,"slack_webhook_url":""}"#);
+        assert_eq!((&shown["rate_limit"], &shown["rate_limit_duration"]), (&json!(5), &json!(2)));
+        assert_eq!(update(r#"{"rate_limit":7}"#)["rate_limit_duration"], 2);
+        assert_eq!(update(r#"{"rate_limit":0}"#)["rate_limit_duration"], 0);
+        let form = r#"{"content_type":"application/x-www-form-urlencoded"}"#;
+        assert_eq!(update(form)["content_type"], "application/x-www-form-urlencoded");
     }
 
     #[test]
@@ -497,10 +627,6 @@ mod tests {
         check(
             r#"{"name":"a","url":"https://example.com","http_timeout":900}"#,
             "at most 60 seconds",
-        );
-        check(
-            r#"{"name":"a","url":"https://example.com","rate_limit":5}"#,
-            "rate_limit is not supported yet",
         );
         check(r#"{"name":5}"#, "incorrect JSON type");
     }

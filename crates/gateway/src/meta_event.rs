@@ -216,6 +216,9 @@ pub fn shadow(project: &Project) -> Project {
     shadow.uid = shadow_id(&project.uid);
     shadow.config.meta_event = None;
     shadow.config.signature = SignatureConfig::default();
+    // There is no endpoint to show a breaker on, or to take out of use.
+    shadow.config.circuit_breaker.enabled = false;
+    shadow.config.disable_endpoint = false;
     shadow
 }
 

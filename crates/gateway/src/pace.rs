@@ -145,7 +145,7 @@ impl RateLimitInput {
 }
 
 /// Seconds: a number, or a text of digits or like `1h2m3s`. An empty text is zero.
-fn seconds(value: &Value) -> Option<u64> {
+pub(crate) fn seconds(value: &Value) -> Option<u64> {
     let text = match value {
         Value::Number(_) => return value.as_u64(),
         Value::String(text) => text.trim(),

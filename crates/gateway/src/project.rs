@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length};
+use crate::breaker::{BreakerConfig, BreakerInput};
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::meta_event::{Means, MetaEvents, MetaEventsInput};
@@ -37,6 +38,10 @@ pub struct Project {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, as the API has them"
+)]
 pub struct Config {
     /// Bytes.
     pub max_payload_read_size: u64,
@@ -64,6 +69,11 @@ pub struct Config {
     /// Whether two sources may not have one name.
     #[serde(default)]
     pub unique_source_names: bool,
+    /// Whether an endpoint is taken out of use when a delivery has failed as often as it was to be tried.
+    #[serde(default)]
+    pub disable_endpoint: bool,
+    #[serde(default)]
+    pub circuit_breaker: BreakerConfig,
 }
 
 /// Which endpoints may be called.
@@ -146,6 +156,8 @@ impl Default for Config {
             add_event_id_trace_headers: false,
             request_id_header: default_request_id_header(),
             unique_source_names: false,
+            disable_endpoint: false,
+            circuit_breaker: BreakerConfig::default(),
         }
     }
 }
@@ -212,6 +224,8 @@ struct ConfigInput {
     add_event_id_trace_headers: Option<bool>,
     request_id_header: Option<String>,
     unique_source_names: Option<bool>,
+    disable_endpoint: Option<bool>,
+    circuit_breaker: Option<BreakerInput>,
     other: Map<String, Value>,
 }
 
@@ -229,6 +243,8 @@ impl FromFields for ConfigInput {
             add_event_id_trace_headers: fields.flag("add_event_id_trace_headers")?,
             request_id_header: fields.text("request_id_header")?,
             unique_source_names: fields.flag("unique_source_names")?,
+            disable_endpoint: fields.flag("disable_endpoint")?,
+            circuit_breaker: fields.object("circuit_breaker")?,
             other: fields.rest(),
         })
     }
@@ -414,6 +430,10 @@ impl Config {
                 ),
             }
         }
+        self.disable_endpoint = input.disable_endpoint.unwrap_or(self.disable_endpoint);
+        if let Some(breaker) = &input.circuit_breaker {
+            self.circuit_breaker.change(breaker, &mut faults);
+        }
         if let Some(limit) = input.ratelimit {
             self.ratelimit = limit.read_as("config.ratelimit")?;
         }
@@ -520,7 +540,7 @@ impl SignatureConfig {
 }
 
 /// Whether deliveries use a header for something else, or HTTP itself does.
-fn is_taken_header(name: &str) -> bool {
+pub(crate) fn is_taken_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let hop = [
         "connection",
@@ -597,9 +617,9 @@ mod tests {
             "config.signature.header:not a valid header name",
         );
         assert!(
-            create(&with(r#"{"disable_endpoint":true}"#))
+            create(&with(r#"{"search_policy":"720h"}"#))
                 .unwrap_err()
-                .starts_with("config.disable_endpoint is not supported yet")
+                .starts_with("config.search_policy is not supported yet")
         );
     }
 

@@ -366,6 +366,9 @@ impl Rows {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Bell {
     pub shard: u32,
+    /// Where they go; empty in bells of the time when it was not said.
+    #[serde(default)]
+    pub endpoint_id: String,
     /// Pairs of project and delivery.
     pub deliveries: Vec<(String, String)>,
 }
@@ -377,16 +380,15 @@ pub const BELL_DELIVERIES: usize = 6;
 pub fn bells(shard: u32, mut waiting: Vec<(String, String, String)>) -> Vec<Bell> {
     waiting.sort_by(|a, b| (&a.2, &a.1).cmp(&(&b.2, &b.1)));
     let mut bells: Vec<Bell> = Vec::new();
-    let mut last_endpoint = None;
-    for (project, delivery, endpoint) in waiting {
-        let same = last_endpoint.as_ref() == Some(&endpoint);
+    for (project, delivery, endpoint_id) in waiting {
         match bells.last_mut() {
-            Some(bell) if same && bell.deliveries.len() < BELL_DELIVERIES => {
+            Some(bell)
+                if bell.endpoint_id == endpoint_id && bell.deliveries.len() < BELL_DELIVERIES =>
+            {
                 bell.deliveries.push((project, delivery));
             }
-            _ => bells.push(Bell { shard, deliveries: vec![(project, delivery)] }),
+            _ => bells.push(Bell { shard, endpoint_id, deliveries: vec![(project, delivery)] }),
         }
-        last_endpoint = Some(endpoint);
     }
     bells
 }

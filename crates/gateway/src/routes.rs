@@ -67,6 +67,8 @@ pub enum ProjectCall<'a> {
     ActivateEndpoint(&'a str),
     ExpireSecret(&'a str),
     DeleteEndpoint(&'a str),
+    FailureRates,
+    TestOauth2,
     /// Tries a function on a payload, and stores nothing.
     TestFunction {
         of_source: bool,
@@ -231,6 +233,8 @@ routes! {
     ["sources", source_id, "rejections"] { GET => ListRejections(source_id) }
 
     ["endpoints"] { GET => ListEndpoints, POST => CreateEndpoint }
+    ["endpoints", "period-failure-rates"] { GET => FailureRates }
+    ["endpoints", "oauth2", "test"] { POST => TestOauth2 }
     ["endpoints", endpoint_id] {
         GET => GetEndpoint(endpoint_id), PUT => UpdateEndpoint(endpoint_id), DELETE => DeleteEndpoint(endpoint_id)
     }

@@ -7,6 +7,8 @@
 mod brokers;
 mod event_types;
 mod events;
+mod failures;
+mod hold;
 mod meta_events;
 mod portal;
 mod projects;
@@ -14,6 +16,8 @@ mod projects;
 pub use brokers::*;
 pub use event_types::*;
 pub use events::*;
+pub use failures::*;
+pub use hold::*;
 pub use meta_events::*;
 pub use portal::*;
 pub use projects::*;
@@ -23,7 +27,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use crate::api::{Direction, PageQuery};
-use crate::deliver::{EARLY_MS, INTERRUPTED};
+use crate::deliver::INTERRUPTED;
 use crate::endpoint::Endpoint;
 use crate::event_type::EventType;
 use crate::project::Project;
@@ -620,16 +624,21 @@ const EVENT_COLUMNS: &str = "project_id, id, source_id, mask_id, event_type, rec
     idempotency_key, body, is_base64, body_key, status, failure_reason, verification, target, broker_message_id";
 
 /// Takes a lease on those of `deliveries` (pairs of project and delivery) that wait and are due, or whose dispatcher's
-/// lease ran out. What is returned is this dispatcher's alone until `lease_until`.
-pub fn lease(deliveries: Value, now_ms: u64, lease_until: u64) -> Statement {
+/// lease ran out. What is returned is this dispatcher's alone until `lease_until`. `guarded`: not those of endpoints whose
+/// breaker is not closed.
+pub fn lease(deliveries: Value, guarded: bool, now_ms: u64, lease_until: u64) -> Statement {
+    let (among, left) = (hold::among("deliveries"), hold::is_left("deliveries"));
+    let mut due = hold::is_due("deliveries");
+    if guarded {
+        due.push_str(" AND ");
+        due.push_str(&hold::is_free("deliveries"));
+    }
     Statement {
         sql: format!(
-            "UPDATE deliveries SET status = 'Processing', lease_until = ?3, updated_at = ?2, \
+            "UPDATE deliveries SET status = 'Processing', lease_until = ?3, updated_at = ?2, hold = NULL, \
              look_at = CASE WHEN look_at IS NULL THEN NULL ELSE ?3 END, \
              description = CASE WHEN status = 'Processing' THEN '{INTERRUPTED}' ELSE '' END \
-             WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) \
-             AND (status = 'Scheduled' OR (status = 'Retry' AND coalesce(due_at, 0) <= ?2 + {EARLY_MS}) \
-             OR (status = 'Processing' AND coalesce(lease_until, 0) < ?2)) RETURNING {DELIVERY_COLUMNS}"
+             WHERE {among} AND (({due}) OR ({left})) RETURNING {DELIVERY_COLUMNS}"
         ),
         params: vec![deliveries.into(), now_ms.into(), lease_until.into()],
     }
@@ -770,17 +779,14 @@ pub(crate) mod tests {
     /// The two schemas in one database, from the files that production applies.
     pub(crate) fn database() -> Connection {
         let db = Connection::open_in_memory().unwrap();
-        for schema in [
-            include_str!("../../../migrations/control/0001_control.sql"),
-            include_str!("../../../migrations/events/0001_events.sql"),
-            include_str!("../../../migrations/control/0004_projects.sql"),
-            include_str!("../../../migrations/events/0004_projects.sql"),
-            include_str!("../../../migrations/control/0005_portal_links.sql"),
-            include_str!("../../../migrations/control/0005_meta_events.sql"),
-            include_str!("../../../migrations/control/0006_brokers.sql"),
-            include_str!("../../../migrations/events/0006_dead_letters.sql"),
-        ] {
-            db.execute_batch(schema).unwrap();
+        for folder in ["control", "events"] {
+            let folder = format!("{}/../../migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+            let mut files: Vec<_> =
+                std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+            files.sort();
+            for file in files {
+                db.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+            }
         }
         db
     }
@@ -912,12 +918,12 @@ pub(crate) mod tests {
         assert_eq!(count(&db, "deliveries"), 1);
         assert_eq!(run(&db, &scheduled(ids())).len(), 1);
         assert_eq!(run(&db, &held(ids(), 1000)).len(), 0);
-        assert_eq!(run(&db, &lease(ids(), 1000, 2000)).len(), 1);
-        assert_eq!(run(&db, &lease(ids(), 1500, 2500)).len(), 0);
+        assert_eq!(run(&db, &lease(ids(), true, 1000, 2000)).len(), 1);
+        assert_eq!(run(&db, &lease(ids(), true, 1500, 2500)).len(), 0);
         assert_eq!(run(&db, &held(ids(), 1500)).len(), 1);
         assert_eq!(run(&db, &held(ids(), 2001)).len(), 0);
         assert_eq!(run(&db, &scheduled(ids())).len(), 0);
-        let taken_over = run(&db, &lease(ids(), 2001, 3000));
+        let taken_over = run(&db, &lease(ids(), true, 2001, 3000));
         assert_eq!(taken_over[0]["description"], INTERRUPTED);
         assert_eq!(run(&db, &events_of(ids())).len(), 1);
     }
@@ -933,13 +939,13 @@ pub(crate) mod tests {
                 run(&db, &statement);
             }
         };
-        run(&db, &lease(ids(), 1000, 2000));
+        run(&db, &lease(ids(), true, 1000, 2000));
         record("stranger", "Failure", None, 1999);
         record("one", "Retry", Some(100_000), 2000);
-        assert_eq!(run(&db, &lease(ids(), 97_999, 98_000)).len(), 0);
-        assert_eq!(run(&db, &lease(ids(), 98_000, 99_000)).len(), 1);
+        assert_eq!(run(&db, &lease(ids(), true, 97_999, 98_000)).len(), 0);
+        assert_eq!(run(&db, &lease(ids(), true, 98_000, 99_000)).len(), 1);
         record("two", "Retry", Some(200_000), 99_000);
-        run(&db, &lease(ids(), 200_000, 201_000));
+        run(&db, &lease(ids(), true, 200_000, 201_000));
         record("three", "Success", None, 201_000);
         record("late", "Retry", Some(1), 201_000);
         let delivery = &run(&db, &delivery("p", "d"))[0];
@@ -963,7 +969,7 @@ pub(crate) mod tests {
         assert_eq!(run(&db, &look(99, 160)).len(), 0);
         assert_eq!(run(&db, &look(100, 160)).len(), 1);
         assert_eq!(run(&db, &look(100, 160)).len(), 0);
-        run(&db, &lease(ids(), 150, 300));
+        run(&db, &lease(ids(), true, 150, 300));
         assert_eq!(run(&db, &look(200, 260)).len(), 0);
         assert_eq!(run(&db, &look(300, 360)).len(), 1);
     }
@@ -972,7 +978,7 @@ pub(crate) mod tests {
     fn a_delivery_that_is_done_is_not_looked_at() {
         let db = database();
         delivered(&db);
-        run(&db, &lease(ids(), 5, 50));
+        run(&db, &lease(ids(), true, 5, 50));
         for statement in record(json!([["p", "d", "Success", "", "x", null, null, 50, 50]])) {
             run(&db, &statement);
         }
@@ -1040,7 +1046,10 @@ pub(crate) mod tests {
     fn the_statements_of_the_hot_path_use_their_keys() {
         let db = database();
         for (statement, expect) in [
-            (lease(ids(), 1, 2), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
+            (
+                lease(ids(), true, 1, 2),
+                "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)",
+            ),
             (scheduled(ids()), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
             (events_of(ids()), "SEARCH e USING PRIMARY KEY (project_id=? AND id=?)"),
             (

@@ -96,6 +96,7 @@ async fn answer(
         bindings,
         context,
         query: String::new(),
+        version: Version::V20251124,
         origin: String::new(),
         body: Vec::new(),
         scope: Scope::Project,

@@ -1,18 +1,21 @@
 //! Endpoints.
 
-use inlet_gateway::endpoint::EndpointInput;
+use inlet_gateway::breaker;
+use inlet_gateway::endpoint::{EndpointInput, Status as EndpointStatus};
 use inlet_gateway::meta_event::Kind;
 
 use super::meta_events::tell_of;
 use super::*;
+use crate::hold;
 use crate::store::rows;
 
 impl Caller<'_> {
     pub(super) async fn create_endpoint(&self, project: &Project) -> Answered {
-        let (endpoint, secret) = self.new_endpoint(project, api::parse(&self.body)?)?;
+        let (endpoint, secret) = self.new_endpoint(project, self.endpoint_input(true)?)?;
         let told = tell_of(project, Kind::EndpointCreated, &endpoint);
         self.change(vec![sql::insert_endpoint(&endpoint)], told).await?;
-        Ok(Answer::ok(201, "Endpoint created successfully", endpoint.present_created(&secret)))
+        let shown = endpoint.present_created(&secret);
+        self.shown(201, "Endpoint created successfully", project, shown).await
     }
 
     /// An endpoint that is not stored yet, and its secret.
@@ -36,20 +39,63 @@ impl Caller<'_> {
 
     pub(super) async fn list_endpoints(&self, project: &Project) -> Answered {
         let filters = [("owner_id", "ownerId")];
-        let content =
+        let mut content =
             self.list(List::Endpoints, &project.uid, &filters, "q", Endpoint::present).await?;
+        if let Some(content) = content.get_mut("content") {
+            self.add_breakers(project, content).await?;
+        }
         Ok(Answer::ok(200, "Endpoints fetched successfully", content))
     }
 
     pub(super) async fn get_endpoint(&self, project: &Project, id: &str) -> Answered {
         let endpoint = self.endpoint(&project.uid, id).await?;
-        Ok(Answer::ok(200, "Endpoint fetched successfully", endpoint.present()))
+        self.shown(200, "Endpoint fetched successfully", project, endpoint.present()).await
+    }
+
+    /// An answer with an endpoint and its circuit breaker.
+    async fn shown(
+        &self,
+        status: u16,
+        message: &str,
+        project: &Project,
+        endpoint: Value,
+    ) -> Answered {
+        let mut content = json!([endpoint]);
+        self.add_breakers(project, &mut content).await?;
+        let shown = content.get_mut(0).map(Value::take).unwrap_or_default();
+        Ok(Answer::ok(status, message, shown))
+    }
+
+    /// The body of a call, from the version that the caller was written for.
+    fn endpoint_input(&self, is_new: bool) -> Result<EndpointInput, Refusal> {
+        Ok(api::parse(&self.version.read_endpoint(&self.body, is_new)?)?)
+    }
+
+    /// Lays what their breakers say over a list of endpoints, and shows them as the caller knows them.
+    async fn add_breakers(&self, project: &Project, content: &mut Value) -> Result<(), Refusal> {
+        let Value::Array(content) = content else { return Ok(()) };
+        let uid = |shown: &Value| shown["uid"].as_str().unwrap_or_default().to_owned();
+        let ids: Vec<String> = content.iter().map(uid).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let breakers = hold::breakers(project, &ids, self.bindings).await?;
+        let config = &project.config.circuit_breaker;
+        for (shown, id) in content.iter_mut().zip(ids) {
+            let breaker = breakers.iter().find(|breaker| breaker.endpoint_id == id);
+            let fields = breaker::present(breaker, config, now_ms());
+            if let (Value::Object(shown), Value::Object(fields)) = (&mut *shown, fields) {
+                shown.extend(fields);
+            }
+            *shown = self.version.show_endpoint(shown.take());
+        }
+        Ok(())
     }
 
     pub(super) async fn delete_endpoint(&self, project: &Project, id: &str) -> Answered {
         let endpoint = self.endpoint(&project.uid, id).await?;
         let told = tell_of(project, Kind::EndpointDeleted, &endpoint);
         self.change(sql::delete_endpoint(&project.uid, &endpoint.uid), told).await?;
+        // What waits for it ends.
+        hold::start_afresh(project, &endpoint.uid, self.bindings).await?;
         Ok(Answer::ok(200, "Endpoint deleted successfully", Value::Null))
     }
 
@@ -74,26 +120,35 @@ impl Caller<'_> {
 
     pub(super) async fn update_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
+        let limit = endpoint.rate_limit;
         let allow_private = self.bindings.settings.allow_private_endpoints;
-        endpoint.update(api::parse(&self.body)?, allow_private, now_ms())?;
+        let vault = self.bindings.vault()?;
+        endpoint.update(self.endpoint_input(false)?, allow_private, &vault, now_ms(), &mut fill)?;
         project.check_endpoint_url(&endpoint.url)?;
         self.check_circle(&endpoint)?;
         self.store_endpoint(project, &endpoint).await?;
-        Ok(Answer::ok(202, "Endpoint updated successfully", endpoint.present()))
+        if endpoint.rate_limit != limit {
+            hold::ask_again(project, &[&endpoint.uid], &endpoint.uid, self.bindings).await?;
+        }
+        self.shown(202, "Endpoint updated successfully", project, endpoint.present()).await
     }
 
     pub(super) async fn pause_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
         endpoint.toggle_pause(now_ms())?;
         self.store_endpoint(project, &endpoint).await?;
-        Ok(Answer::ok(202, "endpoint status updated successfully", endpoint.present()))
+        if endpoint.status == EndpointStatus::Active {
+            hold::start_afresh(project, &endpoint.uid, self.bindings).await?;
+        }
+        self.shown(202, "endpoint status updated successfully", project, endpoint.present()).await
     }
 
     pub(super) async fn activate_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
         endpoint.activate(now_ms())?;
         self.store_endpoint(project, &endpoint).await?;
-        Ok(Answer::ok(202, "endpoint status successfully activated", endpoint.present()))
+        hold::start_afresh(project, &endpoint.uid, self.bindings).await?;
+        self.shown(202, "endpoint status successfully activated", project, endpoint.present()).await
     }
 
     pub(super) async fn expire_secret(&self, project: &Project, id: &str) -> Answered {
@@ -103,6 +158,6 @@ impl Caller<'_> {
             endpoint.expire_secret(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
         self.store_endpoint(project, &endpoint).await?;
         let shown = endpoint.present_exchanged(&secret);
-        Ok(Answer::ok(200, "endpoint secret expired successfully", shown))
+        self.shown(200, "endpoint secret expired successfully", project, shown).await
     }
 }

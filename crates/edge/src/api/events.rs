@@ -1,6 +1,9 @@
 //! Events, their deliveries and the attempts.
 
+use std::collections::HashMap;
+
 use inlet_gateway::api::Pagination;
+use inlet_gateway::retry::Strategy;
 use inlet_gateway::route::Owned;
 use inlet_gateway::search::{Kind, Search};
 
@@ -75,9 +78,7 @@ impl Caller<'_> {
         let search = self.scope.search(Kind::Deliveries, &self.query)?;
         let found: Found<Delivery> =
             self.search(project, &search, |delivery: &Delivery| delivery.id.as_str()).await?;
-        let strategy = &project.config.strategy;
-        let shown: Vec<Value> =
-            found.rows.iter().map(|delivery| delivery.present(strategy)).collect();
+        let shown = self.shown_deliveries(project, &found.rows).await?;
         let data = json!({"content": shown, "pagination": found.pagination});
         Ok(Answer::ok(200, "Event deliveries fetched successfully", data))
     }
@@ -154,8 +155,40 @@ impl Caller<'_> {
 
     pub(super) async fn get_delivery(&self, project: &Project, id: &str) -> Answered {
         let delivery = self.delivery(project, id).await?;
-        let shown = delivery.present(&project.config.strategy);
+        let mut shown = self.shown_deliveries(project, &[delivery]).await?;
+        let shown = shown.pop().unwrap_or_default();
         Ok(Answer::ok(200, "Event Delivery fetched successfully", shown))
+    }
+
+    /// Deliveries as the API shows them, each with the strategy that decides when it is tried again.
+    pub(super) async fn shown_deliveries(
+        &self,
+        project: &Project,
+        deliveries: &[Delivery],
+    ) -> Result<Vec<Value>, Refusal> {
+        #[derive(Deserialize)]
+        struct Own {
+            id: String,
+            retry: String,
+        }
+        let mut ids: Vec<&str> =
+            deliveries.iter().map(|delivery| delivery.subscription_id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.retain(|id| !id.is_empty());
+        let own: Vec<Own> = match ids.as_slice() {
+            [] => Vec::new(),
+            ids => self.bindings.db()?.rows(&sql::retries(&project.uid, ids)).await?,
+        };
+        let mut strategies = HashMap::new();
+        for own in own {
+            strategies.insert(own.id, serde_json::from_str::<Strategy>(&own.retry)?);
+        }
+        let shown = deliveries.iter().map(|delivery| {
+            let own = strategies.get(&delivery.subscription_id);
+            delivery.present(own.unwrap_or(&project.config.strategy))
+        });
+        Ok(shown.collect())
     }
 
     pub(super) async fn list_attempts(&self, project: &Project, delivery: &str) -> Answered {

@@ -3,6 +3,7 @@
 mod consumer;
 mod dead_letters;
 mod docs;
+mod endpoint_checks;
 mod endpoints;
 mod event_types;
 mod events;
@@ -35,6 +36,7 @@ use inlet_gateway::source::Source;
 use inlet_gateway::sql::{self, List, Statement};
 use inlet_gateway::subscription::Subscription;
 use inlet_gateway::vault::{Vault, VaultError};
+use inlet_gateway::version::Version;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -137,6 +139,8 @@ struct Caller<'a> {
     context: &'a Context,
     query: String,
     origin: String,
+    /// That the caller was written for.
+    version: Version,
     body: Vec<u8>,
     /// What of the project the caller may do and see.
     scope: Scope,
@@ -173,6 +177,7 @@ async fn carry_out(
     let url = request.inner().url();
     let (before_query, query) = url.split_once('?').unwrap_or((&url, ""));
     let key = authenticate(&header("authorization"), query, bindings).await?;
+    let version = Version::of(&header("x-convoy-version"))?;
     let content_type = header("content-type").trim().to_ascii_lowercase();
     if !content_type.is_empty() && !content_type.starts_with("application/json") {
         return Err(ApiError::new(415, "the body of an API call is application/json").into());
@@ -198,7 +203,7 @@ async fn carry_out(
         Key::Owner(_, owner) => Scope::Owner(owner.clone()),
         Key::Root | Key::Project(_) => Scope::Project,
     };
-    let mut caller = Caller { bindings, context, query, origin, body: body.bytes, scope };
+    let mut caller = Caller { bindings, context, query, origin, version, body: body.bytes, scope };
     match (call, key) {
         (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
         (Call::ListProjects, Key::Root) => Ok(reply(&caller.list_projects().await?)),
@@ -323,6 +328,8 @@ impl Caller<'_> {
             C::ActivateEndpoint(id) => self.activate_endpoint(&project, id).await?,
             C::ExpireSecret(id) => self.expire_secret(&project, id).await?,
             C::DeleteEndpoint(id) => self.delete_endpoint(&project, id).await?,
+            C::FailureRates => self.failure_rates(&project).await?,
+            C::TestOauth2 => self.test_oauth2().await?,
             C::TestFunction { of_source } => self.test_function(of_source).await?,
             C::CreateSubscription => self.create_subscription(&project).await?,
             C::ListSubscriptions => self.list_subscriptions(&project).await?,

@@ -152,7 +152,8 @@ impl Caller<'_> {
             return Err(ApiError::bad_request(format!("the endpoint is currently {is}")).into());
         }
         self.reschedule(project, &[delivery.id], OVER).await?;
-        let shown = self.delivery(project, id).await?.present(&project.config.strategy);
+        let delivery = self.delivery(project, id).await?;
+        let shown = self.shown_deliveries(project, &[delivery]).await?.pop().unwrap_or_default();
         Ok(Answer::ok(200, "App event processed for retry successfully", shown))
     }
 

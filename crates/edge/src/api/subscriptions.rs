@@ -4,6 +4,7 @@ use inlet_gateway::event_type;
 use inlet_gateway::push::DYNAMIC_NAME;
 
 use super::*;
+use crate::hold;
 use crate::store::rows;
 
 impl Caller<'_> {
@@ -73,6 +74,7 @@ impl Caller<'_> {
 
     pub(super) async fn update_subscription(&self, project: &Project, id: &str) -> Answered {
         let mut subscription = self.subscription(&project.uid, id).await?;
+        let limit = subscription.rate_limit;
         subscription.update(api::parse(&self.body)?, project.kind == "incoming", now_ms())?;
         self.check_ends(&subscription).await?;
         let update = with_event_types(&subscription, sql::update_subscription(&subscription));
@@ -80,6 +82,10 @@ impl Caller<'_> {
         let updated = results.first().map(rows::<ListRow>).transpose()?.unwrap_or_default();
         if updated.is_empty() {
             return Err(ApiError::not_found("failed to find subscription").into());
+        }
+        if subscription.rate_limit != limit {
+            let (gates, endpoint_id) = ([subscription.uid.as_str()], &subscription.endpoint_id);
+            hold::ask_again(project, &gates, endpoint_id, self.bindings).await?;
         }
         Ok(Answer::ok(202, "Subscription updated successfully", subscription.present()))
     }

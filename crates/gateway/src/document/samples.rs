@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, Page, PageQuery, parse};
 use crate::api_key::NewApiKey;
+use crate::breaker::{self, Breaker, BreakerConfig};
 use crate::deliver::{Answered, Attempt, Call, Delivery};
 use crate::endpoint::Endpoint;
 use crate::event::StoredEvent;
@@ -48,7 +49,8 @@ const ARMED_BODY: &str = r#"{"name":"asana","type":"http","provider":"asana"}"#;
 const X_BODY: &str = r#"{"name":"x","type":"http","provider":"twitter",
     "verifier":{"type":"hmac","hmac":{"secret":"a-long-secret-of-yours"}}}"#;
 pub(super) const ENDPOINT_BODY: &str = r#"{"name":"billing","url":"https://billing.example.com/hooks",
-    "owner_id":"customer-7","description":"invoices","http_timeout":20,"advanced_signatures":true}"#;
+    "owner_id":"customer-7","description":"invoices","http_timeout":20,"advanced_signatures":true,
+    "rate_limit":100,"rate_limit_duration":60}"#;
 pub(super) const SUBSCRIPTION_BODY: &str = r#"{"name":"github to billing","source_id":"01KB0J7EA0S0VRCE00EXAMP1E0",
     "endpoint_id":"01KB0J7EA0ENDP01NT0EXAMP1E","filter_config":{"event_types":["push"]},
     "delivery_mode":"at_least_once"}"#;
@@ -107,7 +109,39 @@ fn endpoints() -> Vec<Value> {
     let new =
         exchanged.expire_secret(made(parse(br#"{"expiration":24}"#)), &vault(), NOW, &mut fill());
     let new = made(new);
-    vec![endpoint.present_created(&secret), endpoint.present(), exchanged.present_exchanged(&new)]
+    let failed = Breaker {
+        endpoint_id: ENDPOINT.into(),
+        state: "open".into(),
+        since: NOW,
+        reason: "7 of 10 calls failed, the last: 503 Service Unavailable".into(),
+        next_try: NOW + 30_000,
+        window_start: NOW,
+        ok: 3,
+        failed: 7,
+        trips: 1,
+    };
+    let mut all = Vec::new();
+    for auth in [
+        r#"{"type":"api_key","api_key":{"header_name":"X-Key","header_value":"one-of-theirs"}}"#,
+        r#"{"type":"basic_auth","basic_auth":{"username":"inlet","password":"one-of-theirs"}}"#,
+        r#"{"type":"oauth2","oauth2":{"url":"https://id.example.com/token","client_id":"inlet","client_secret":"one-of-theirs"}}"#,
+    ] {
+        let mut with = endpoint.clone();
+        let body = format!("{{\"authentication\":{auth}}}");
+        made(with.update(made(parse(body.as_bytes())), false, &vault(), NOW, &mut fill()));
+        all.push(with.present());
+    }
+    all.splice(
+        0..0,
+        [endpoint.present_created(&secret), endpoint.present(), exchanged.present_exchanged(&new)],
+    );
+    for (shown, breaker) in all.iter_mut().zip([None, Some(&failed), None, None, None, None]) {
+        let fields = breaker::present(breaker, &BreakerConfig::default(), NOW);
+        if let (Value::Object(shown), Value::Object(fields)) = (shown, fields) {
+            shown.extend(fields);
+        }
+    }
+    all
 }
 
 fn subscription(body: &str) -> Subscription {
@@ -173,6 +207,7 @@ fn attempt() -> Attempt {
         url: "https://billing.example.com/hooks".into(),
         headers: vec![("webhook-id".into(), EVENT.into())],
         timeout_ms: 20_000,
+        credential: None,
     };
     let answered = Answered::Response {
         status: 200,

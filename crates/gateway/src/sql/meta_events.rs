@@ -56,12 +56,13 @@ pub fn deliveries_of_ids(project_id: &str, ids: Value) -> Statement {
     statement(&sql, [project_id.into(), ids.into()])
 }
 
-/// Projects by their ids, as `doc`.
-pub fn projects_of(ids: Value) -> Statement {
-    statement(
-        "SELECT p.doc AS doc FROM json_each(?1) AS j JOIN projects AS p ON p.id = j.value",
-        [ids.into()],
-    )
+/// [`note_meta_event`], if an endpoint is active: to be run before it is taken out of use.
+pub fn note_if_active(note: &Statement, project_id: &str, endpoint_id: &str) -> Statement {
+    let mut params = note.params.clone();
+    params.extend([project_id.into(), endpoint_id.into()]);
+    let sql = "INSERT INTO meta_events_noted (id, meta, body) SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM endpoints \
+         WHERE project_id = ?4 AND id = ?5 AND doc ->> '$.status' = 'active') ON CONFLICT (id) DO NOTHING";
+    Statement { sql: sql.to_owned(), params }
 }
 
 #[cfg(test)]
@@ -80,7 +81,7 @@ mod tests {
         run(&db, &insert_events(json!([event]), None));
         let row = json!(["p", "d", "e", "sub", "end", "s", "t", "at_least_once", 5]);
         run(&db, &insert_deliveries(json!([row])));
-        run(&db, &lease(json!([["p", "d"]]), 1_000, 2_000));
+        run(&db, &lease(json!([["p", "d"]]), true, 1_000, 2_000));
         let tell = |lease: u64| {
             run(&db, &Journal::at(0).append_leased("m", "b", "p", "d", lease));
             let row = json!(["p", "d", "Success", "", "attempt", null, null, 50, lease]);
@@ -112,6 +113,11 @@ mod tests {
         assert_eq!(ids(&db), ["\"a\"", "\"b\""]);
         run(&db, &forget_meta_events(json!(["a", "c"])));
         assert_eq!(ids(&db), ["\"b\""]);
-        assert_eq!(run(&db, &projects_of(json!(["p"]))).len(), 0);
+        run(&db, &note_if_active(&note_meta_event("d", "meta", "body"), "p", "e"));
+        assert_eq!(ids(&db), ["\"b\""], "there is no such endpoint");
+        let sql = "INSERT INTO endpoints (project_id, id, name, owner_id, doc) VALUES ('p', 'e', '', '', '{\"status\":\"active\"}')";
+        run(&db, &statement(sql, []));
+        run(&db, &note_if_active(&note_meta_event("d", "meta", "body"), "p", "e"));
+        assert_eq!(ids(&db), ["\"b\"", "\"d\""]);
     }
 }

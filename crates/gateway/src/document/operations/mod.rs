@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::samples::{self, EVENT};
 use super::{Access, Data, Operation, Parameter, parameter};
 use crate::endpoint::{EndpointInput, ExpireInput};
+use crate::oauth::Oauth2Test;
 use crate::project::ProjectInput;
 use crate::push::{Kind, Push, PushInput};
 use crate::resend::ResendInput;
@@ -204,8 +205,30 @@ fn sources() -> Vec<Operation> {
 }
 
 fn endpoints() -> Vec<Operation> {
-    use Data::{Nothing, One, Page};
+    use Data::{Nothing, One, Page, Plain};
+    let rates = json!({"type": "array", "items": {"type": "object",
+        "required": ["uid", "period_failure_rate", "success_count", "failure_count", "retry_count"], "properties": {
+        "uid": {"type": "string"}, "period_failure_rate": {"type": ["number", "null"], "description": "From 0 to 1."},
+        "success_count": {"type": "integer"}, "failure_count": {"type": "integer"}, "retry_count": {"type": "integer"}}}});
+    let rate = json!([{"uid": samples::ENDPOINT, "period_failure_rate": 0.25, "success_count": 3, "failure_count": 1, "retry_count": 0}]);
+    let tested = json!({"type": "object", "required": ["success", "message", "error"], "properties": {
+        "success": {"type": "boolean"}, "message": {"type": "string"}, "error": {"type": "string"},
+        "access_token": {"type": "string", "description": "Masked."}, "token_type": {"type": "string"},
+        "expires_at": {"type": ["string", "null"]}}});
     vec![
+        in_project("GET", "/endpoints/period-failure-rates", "failureRates", "Count the failures of endpoints")
+            .about("Of the last seven days, unless `startDate` says otherwise. What is retried has failed.")
+            .query(&[several("endpointId", "Of these endpoints.")])
+            .query(&dates().into_iter().take(2).collect::<Vec<_>>())
+            .fails(400, BAD_QUERY)
+            .shows(200, "Endpoint period failure rates fetched successfully", Plain(rates, rate)),
+        in_project("POST", "/endpoints/oauth2/test", "testOauth2", "Try an OAuth client")
+            .about("Asks for a token, and says whether it was granted.")
+            .reads::<Oauth2Test>(
+                r#"{"oauth2":{"url":"https://id.example.com/token","client_id":"inlet","client_secret":"one-of-theirs"}}"#,
+            )
+            .shows(200, "OAuth2 connection tested", Plain(tested, json!({"success": true, "message": "a token was granted",
+                "access_token": "********", "token_type": "Bearer", "expires_at": "2026-11-26T13:00:00Z", "error": ""}))),
         in_project("GET", "/endpoints", "listEndpoints", "List endpoints")
             .query(&[
                 parameter("ownerId", "Endpoints of this owner."),

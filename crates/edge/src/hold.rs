@@ -1,0 +1,366 @@
+//! What a dispatcher may call now, and what waits: deliveries are leased, held back, and let go again.
+
+use inlet_gateway::breaker::{Breaker, Consequence};
+use inlet_gateway::deliver::{BELL_DELAY_MAX_MS, Delivery, LEASE_MS};
+use inlet_gateway::endpoint::{Endpoint, Status as EndpointStatus};
+use inlet_gateway::event::StoredEvent;
+use inlet_gateway::meta_event::{Kind, project_of_shadow};
+use inlet_gateway::pace::RateLimit;
+use inlet_gateway::project::Project;
+use inlet_gateway::retry::Strategy;
+use inlet_gateway::route::{Bell, bells};
+use inlet_gateway::sql::{self, Gate, Statement};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use worker::{D1Result, Result};
+
+use crate::bindings::Bindings;
+use crate::router::Waiting;
+use crate::store::{Doc, rows};
+use crate::{bell, chance, log, meta_events};
+
+/// Bulks that one release takes; what is left comes at its own time.
+const RELEASES_MAX: usize = 20;
+
+/// Where the deliveries of a bell go, with all that decides how.
+pub(crate) struct Receiver {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) project: Project,
+    paces: Vec<Pace>,
+}
+
+/// What a subscription says about the pace of its deliveries.
+struct Pace {
+    subscription_id: String,
+    retry: Option<Strategy>,
+    rate_limit: Option<RateLimit>,
+}
+
+impl Receiver {
+    /// `None` when there is no such endpoint any more.
+    pub(crate) async fn of(
+        project_id: &str,
+        endpoint_id: &str,
+        bindings: &Bindings,
+    ) -> Result<Option<Self>> {
+        if let Some(own) = project_of_shadow(project_id) {
+            let found = meta_events::receiver(own, bindings).await?;
+            return Ok(found.map(|(endpoint, project)| Self {
+                endpoint,
+                project,
+                paces: Vec::new(),
+            }));
+        }
+        #[derive(Deserialize)]
+        struct Docs {
+            endpoint: String,
+            project: String,
+        }
+        #[derive(Deserialize)]
+        struct PaceRow {
+            id: String,
+            retry: Option<String>,
+            rate_limit: Option<String>,
+        }
+        let statements =
+            [sql::endpoints_of(&[(project_id, endpoint_id)]), sql::paces(project_id, endpoint_id)];
+        let results = bindings.db()?.batch(&statements).await?;
+        let [docs, paces] = results.as_slice() else { return Err(miscounted()) };
+        let Some(docs) = rows::<Docs>(docs)?.into_iter().next() else { return Ok(None) };
+        let mut read = Vec::new();
+        for row in rows::<PaceRow>(paces)? {
+            read.push(Pace {
+                subscription_id: row.id,
+                retry: row.retry.as_deref().map(serde_json::from_str).transpose()?.flatten(),
+                rate_limit: row
+                    .rate_limit
+                    .as_deref()
+                    .map(serde_json::from_str)
+                    .transpose()?
+                    .flatten(),
+            });
+        }
+        Ok(Some(Self {
+            endpoint: serde_json::from_str(&docs.endpoint)?,
+            project: serde_json::from_str(&docs.project)?,
+            paces: read,
+        }))
+    }
+
+    /// How a delivery of this subscription is retried.
+    pub(crate) fn strategy(&self, subscription_id: &str) -> &Strategy {
+        let own = self.paces.iter().find(|pace| pace.subscription_id == subscription_id);
+        own.and_then(|pace| pace.retry.as_ref()).unwrap_or(&self.project.config.strategy)
+    }
+
+    fn gates(&self) -> Vec<Gate> {
+        let of_endpoint = self.endpoint.rate_limit.map(|limit| Gate {
+            id: self.endpoint.uid.clone(),
+            is_subscription: false,
+            limit,
+        });
+        let of_subscriptions = self.paces.iter().filter_map(|pace| {
+            let id = pace.subscription_id.clone();
+            pace.rate_limit.map(|limit| Gate { id, is_subscription: true, limit })
+        });
+        of_endpoint.into_iter().chain(of_subscriptions).collect()
+    }
+}
+
+/// What was leased, with its events.
+#[derive(Default)]
+pub(crate) struct Taken {
+    pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) events: Vec<StoredEvent>,
+    pub(crate) lease_until: u64,
+}
+
+/// A delivery that waits until its time.
+#[derive(Deserialize)]
+struct Held {
+    project_id: String,
+    id: String,
+    endpoint_id: String,
+    due_at: u64,
+}
+
+fn miscounted() -> worker::Error {
+    worker::Error::RustError("a batch has another number of results".into())
+}
+
+/// Leases those deliveries of a bell that may be called now, holds back the others, and rings for when their time comes.
+pub(crate) async fn take(bell: &Bell, to: Option<&Receiver>, bindings: &Bindings) -> Result<Taken> {
+    let now = chance::now_ms();
+    let Some(to) = to else {
+        // Nothing is asked of who is not there: the deliveries end.
+        return lease(bell, None, false, now, bindings).await.map(|(taken, _)| taken);
+    };
+    if let Some(why) = to.endpoint.not_active() {
+        park(bell, to, &why.to_string(), bindings).await?;
+        return Ok(Taken::default());
+    }
+    let guarded = to.project.config.circuit_breaker.enabled;
+    let (taken, breaker) = lease(bell, Some(to), guarded, now, bindings).await?;
+    match breaker {
+        Some(breaker) if guarded && breaker.state != "closed" => {
+            let (mut more, _) = lease(bell, Some(to), false, now, bindings).await?;
+            // What a dispatcher that died has left is taken before the breaker is faced.
+            more.deliveries.extend(taken.deliveries);
+            more.events.extend(taken.events);
+            Ok(more)
+        }
+        _ => Ok(taken),
+    }
+}
+
+/// One transaction: gates, the lease, and what is needed for the calls. Not `guarded` is who faces the breaker.
+async fn lease(
+    bell: &Bell,
+    to: Option<&Receiver>,
+    guarded: bool,
+    now: u64,
+    bindings: &Bindings,
+) -> Result<(Taken, Option<Breaker>)> {
+    let events = bindings.events(bell.shard)?;
+    let ids = json!(bell.deliveries);
+    let gates = to.map(Receiver::gates).unwrap_or_default();
+    let sweep_after = bindings.settings.sweep_after_ms;
+    let project_id = to.map_or("", |to| to.project.uid.as_str());
+    // The results that say what is held back stand at these places.
+    let mut statements: Vec<Statement> = Vec::new();
+    let mut held_at = Vec::new();
+    if let Some(to) = to.filter(|to| !guarded && to.project.config.circuit_breaker.enabled) {
+        let config = &to.project.config.circuit_breaker;
+        held_at.push(statements.len() + 1);
+        let endpoint_id = &bell.endpoint_id;
+        statements.extend(sql::face_breaker(
+            &ids,
+            project_id,
+            endpoint_id,
+            config,
+            now,
+            sweep_after,
+        ));
+    }
+    if !gates.is_empty() {
+        statements.extend(sql::pass_gates(&ids, project_id, &gates, guarded, now, sweep_after));
+        held_at.push(statements.len() - 1);
+    }
+    let last = statements.len();
+    let lease_until = now + LEASE_MS;
+    statements.extend([
+        sql::held(ids.clone(), now),
+        sql::breakers(project_id, &[bell.endpoint_id.as_str()]),
+        sql::lease(ids.clone(), guarded, now, lease_until),
+        sql::events_of(ids),
+    ]);
+    let results = events.batch(&statements).await?;
+    let [leased_by_others, breaker, leased, stored] = results.get(last..).unwrap_or_default()
+    else {
+        return Err(miscounted());
+    };
+    for at in held_at {
+        ring_when_due(bell.shard, results.get(at), bindings).await?;
+    }
+    // Its dispatcher may be dead, and this message may be the last that knows of it.
+    let others: Vec<Waiting> = rows(leased_by_others)?;
+    ring_later(bell.shard, others.into_iter().map(Waiting::into_parts).collect(), bindings).await?;
+    let deliveries: Vec<Delivery> = rows(leased)?;
+    let events = if deliveries.is_empty() { Vec::new() } else { rows(stored)? };
+    let breaker = rows::<Breaker>(breaker)?.into_iter().next();
+    Ok((Taken { deliveries, events, lease_until }, breaker))
+}
+
+/// Rings for what is held back, each at its time. What is later than a queue can tell is left to the sweep.
+async fn ring_when_due(shard: u32, result: Option<&D1Result>, bindings: &Bindings) -> Result<()> {
+    let mut held: Vec<Held> = result.map(rows).transpose()?.unwrap_or_default();
+    let now = chance::now_ms();
+    let pause = |held: &Held| held.due_at.saturating_sub(now);
+    held.retain(|held| pause(held) <= BELL_DELAY_MAX_MS);
+    held.sort_by_key(|held| held.due_at);
+    let mut rest = held.into_iter().peekable();
+    while let Some(first) = rest.next() {
+        let (delay, second) = (pause(&first), pause(&first).div_ceil(1000));
+        let mut together = vec![(first.project_id, first.id, first.endpoint_id)];
+        while let Some(next) = rest.next_if(|next| pause(next).div_ceil(1000) == second) {
+            together.push((next.project_id, next.id, next.endpoint_id));
+        }
+        bell::ring_dispatcher(&bells(shard, together), delay, bindings).await?;
+    }
+    Ok(())
+}
+
+/// Rings again when the lease that is held now has run out.
+pub(crate) async fn ring_later(
+    shard: u32,
+    waiting: Vec<(String, String, String)>,
+    bindings: &Bindings,
+) -> Result<()> {
+    let delay = LEASE_MS + inlet_gateway::deliver::EARLY_MS;
+    bell::ring_dispatcher(&bells(shard, waiting), delay, bindings).await
+}
+
+/// Holds back the deliveries of an endpoint that is not active. Should it have become active meanwhile, its activation may
+/// have missed them.
+async fn park(bell: &Bell, to: &Receiver, why: &str, bindings: &Bindings) -> Result<()> {
+    let statement = sql::park(json!(bell.deliveries), why, chance::now_ms());
+    bindings.events(bell.shard)?.run(&statement).await?;
+    let (project, id) = (&to.project, to.endpoint.uid.as_str());
+    let now: Option<Doc> = bindings.db()?.row(&sql::endpoint(&project.uid, id)).await?;
+    let endpoint: Option<Endpoint> = now.map(|doc| doc.read()).transpose()?;
+    if endpoint.is_none_or(|endpoint| endpoint.status == EndpointStatus::Active) {
+        release(project, id, bindings).await?;
+    }
+    Ok(())
+}
+
+/// Lets go what waits for an endpoint, oldest first, and rings for it.
+pub(crate) async fn release(
+    project: &Project,
+    endpoint_id: &str,
+    bindings: &Bindings,
+) -> Result<()> {
+    let events = bindings.events(project.shard)?;
+    for _ in 0..RELEASES_MAX {
+        let sweep_after = bindings.settings.sweep_after_ms;
+        let statement = sql::release(&project.uid, endpoint_id, chance::now_ms(), sweep_after);
+        let released: Vec<Waiting> = events.rows(&statement).await?;
+        let count = released.len();
+        let waiting = released.into_iter().map(Waiting::into_parts).collect();
+        // Should a bell be lost: they are watched by the sweep.
+        bell::ring_dispatcher(&bells(project.shard, waiting), 0, bindings)
+            .await
+            .unwrap_or_default();
+        if count < sql::RELEASE_ROWS {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Does what follows from a breaker that has just changed. `counted` is the result of [`sql::count_call`].
+pub(crate) async fn follow_breaker(
+    to: &Receiver,
+    counted: Option<&D1Result>,
+    now: u64,
+    bindings: &Bindings,
+) -> Result<()> {
+    let breaker = counted.map(rows::<Breaker>).transpose()?.unwrap_or_default().into_iter().next();
+    let Some(breaker) = breaker else { return Ok(()) };
+    if breaker.since == now {
+        let fields = json!({"endpoint_id": breaker.endpoint_id, "state": breaker.state, "reason": breaker.reason});
+        log::info("breaker", fields);
+    }
+    match breaker.consequence(&to.project.config.circuit_breaker, now) {
+        None => Ok(()),
+        Some(Consequence::Release) => release(&to.project, &to.endpoint.uid, bindings).await,
+        Some(Consequence::Disable(reason)) => disable(to, &reason, bindings).await,
+    }
+}
+
+/// Takes an endpoint out of use, if it is in use, and tells its project.
+pub(crate) async fn disable(to: &Receiver, reason: &str, bindings: &Bindings) -> Result<()> {
+    let (project, id) = (&to.project, to.endpoint.uid.as_str());
+    let told = meta_events::told(project, Kind::EndpointDisabled, || {
+        let mut after = to.endpoint.clone();
+        after.status = EndpointStatus::Inactive;
+        reason.clone_into(&mut after.status_reason);
+        after.present()
+    });
+    let note = told.as_ref().map(|told| sql::note_if_active(&told.note, &project.uid, id));
+    let mut statements: Vec<Statement> = note.into_iter().collect();
+    statements.push(sql::disable_endpoint(&project.uid, id, reason, chance::now_ms()));
+    let results = bindings.db()?.batch(&statements).await?;
+    let disabled = results.last().map(rows::<Doc>).transpose()?.unwrap_or_default();
+    if disabled.is_empty() {
+        return Ok(());
+    }
+    log::info("endpoint_disabled", json!({"endpoint_id": id, "reason": reason}));
+    if told.is_some() {
+        meta_events::forward_noted(bindings).await?;
+        bell::send_drain(project.shard, bindings).await?;
+    }
+    Ok(())
+}
+
+/// The breakers of endpoints, for the API.
+pub(crate) async fn breakers(
+    project: &Project,
+    endpoints: &[&str],
+    bindings: &Bindings,
+) -> Result<Vec<Breaker>> {
+    bindings.events(project.shard)?.rows(&sql::breakers(&project.uid, endpoints)).await
+}
+
+/// Lets what waits ask again for a place, after a rate limit has changed.
+pub(crate) async fn ask_again(
+    project: &Project,
+    gates: &[&str],
+    endpoint_id: &str,
+    bindings: &Bindings,
+) -> Result<()> {
+    bindings.events(project.shard)?.run(&sql::forget_gates(&project.uid, gates)).await?;
+    release(project, endpoint_id, bindings).await
+}
+
+/// Forgets a breaker and the places under rate limits, and lets go what waits for them or for the endpoint.
+pub(crate) async fn start_afresh(
+    project: &Project,
+    endpoint_id: &str,
+    bindings: &Bindings,
+) -> Result<()> {
+    let statements = [
+        sql::reset_breaker(&project.uid, endpoint_id),
+        sql::forget_gates(&project.uid, &[endpoint_id]),
+    ];
+    bindings.events(project.shard)?.batch(&statements).await?;
+    release(project, endpoint_id, bindings).await
+}
+
+/// Deliveries that a bell of old names without their endpoint.
+pub(crate) async fn find_endpoints(bell: &Bell, bindings: &Bindings) -> Result<Vec<Bell>> {
+    let ids: Value = json!(bell.deliveries);
+    let found: Vec<Waiting> =
+        bindings.events(bell.shard)?.rows(&sql::endpoints_of_deliveries(ids)).await?;
+    Ok(bells(bell.shard, found.into_iter().map(Waiting::into_parts).collect()))
+}

@@ -1,0 +1,103 @@
+//! Tokens for endpoints that want OAuth: asked for, kept in the isolate, and renewed before they end.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use futures_util::pin_mut;
+use inlet_gateway::address;
+use inlet_gateway::oauth::{Oauth2, Token};
+use inlet_verify::Secret;
+use wasm_bindgen::JsValue;
+use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
+
+use crate::bindings::Bindings;
+use crate::{chance, dispatch};
+
+const FETCH_WITHIN: Duration = Duration::from_secs(10);
+const TOKENS_MAX: usize = 500;
+
+thread_local! {
+    /// By the endpoint's uid and the time of its last change.
+    static TOKENS: RefCell<HashMap<(String, u64), Token>> = RefCell::new(HashMap::new());
+}
+
+/// A client and where it gets its tokens.
+#[derive(Clone, Copy)]
+pub(crate) struct Client<'a> {
+    pub(crate) oauth2: &'a Oauth2,
+    pub(crate) id: &'a str,
+    pub(crate) secret: &'a Secret,
+}
+
+/// The token of an endpoint, and whether it is one that was kept. `refused`: the one that the endpoint has just refused, which is
+/// dropped.
+pub(crate) async fn find(
+    (endpoint_id, updated_at): (&str, u64),
+    client: Client<'_>,
+    refused: Option<&str>,
+    bindings: &Bindings,
+) -> Result<(String, bool), String> {
+    let name = (endpoint_id.to_owned(), updated_at);
+    let now = chance::now_ms();
+    let kept = TOKENS.with_borrow(|tokens| tokens.get(&name).cloned());
+    let kept = kept.filter(|token| refused != Some(token.authorization.as_str()));
+    if let Some(token) = kept.as_ref().filter(|token| now < token.refresh_at) {
+        return Ok((token.authorization.clone(), true));
+    }
+    match ask(client, bindings).await {
+        Ok(token) => {
+            let authorization = token.authorization.clone();
+            TOKENS.with_borrow_mut(|tokens| {
+                if TOKENS_MAX <= tokens.len() {
+                    tokens.clear();
+                }
+                tokens.retain(|(id, _), _| id != endpoint_id);
+                tokens.insert(name, token);
+            });
+            Ok((authorization, false))
+        }
+        // The old one is good for a little longer.
+        Err(error) => match kept.filter(|token| now < token.expires_at) {
+            Some(token) => Ok((token.authorization, true)),
+            None => Err(error),
+        },
+    }
+}
+
+/// Asks for a token. Redirects are not followed: only the host that was named gets the secret.
+pub(crate) async fn ask(client: Client<'_>, bindings: &Bindings) -> Result<Token, String> {
+    let Client { oauth2, id, secret } = client;
+    let url = address::check(&oauth2.url, bindings.settings.allow_private_endpoints)
+        .map_err(|bad| bad.to_string())?;
+    let form = oauth2.request(id, secret);
+    let asked = post(url.as_str(), &form);
+    let late = Delay::from(FETCH_WITHIN);
+    pin_mut!(asked, late);
+    let (status, body) = match select(asked, late).await {
+        Either::Left((Ok(answer), _)) => answer,
+        Either::Left((Err(error), _)) => return Err(format!("the token endpoint: {error}")),
+        Either::Right(_) => {
+            let text = format!("the token endpoint did not answer in {} s", FETCH_WITHIN.as_secs());
+            return Err(text);
+        }
+    };
+    oauth2.read(status, &body, chance::now_ms())
+}
+
+async fn post(url: &str, form: &str) -> worker::Result<(u16, Vec<u8>)> {
+    let headers = Headers::new();
+    headers.set("content-type", "application/x-www-form-urlencoded")?;
+    headers.set("accept", "application/json")?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post)
+        .with_headers(headers)
+        .with_redirect(RequestRedirect::Manual)
+        .with_body(Some(JsValue::from_str(form)));
+    let mut response = Fetch::Request(Request::new_with_init(url, &init)?).send().await?;
+    let status = response.status_code();
+    let kept = RefCell::new(Vec::new());
+    dispatch::read(&mut response, &kept).await;
+    Ok((status, kept.into_inner()))
+}

@@ -1,0 +1,279 @@
+//! How an endpoint wants to be convinced that it is us: a header of its own, a user name and password, or an OAuth token.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use inlet_verify::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::address;
+use crate::api::{ApiError, TEXT_MAX_CHARS, check_length};
+use crate::fields::{Fields, FromFields};
+use crate::ids::Fill;
+use crate::oauth::{Oauth2, Oauth2Input};
+use crate::project::{is_header_name, is_taken_header};
+use crate::vault::{Sealed, Vault, VaultError, is_hint};
+
+/// The authentication of an endpoint, as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Authentication {
+    pub kind: Kind,
+    /// The header, the user or the client.
+    pub name: String,
+    pub secret: Sealed,
+    #[serde(default)]
+    pub oauth2: Option<Oauth2>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    ApiKey,
+    BasicAuth,
+    Oauth2,
+}
+
+/// `authentication` of an endpoint.
+#[derive(Debug)]
+pub struct AuthenticationInput {
+    kind: Option<String>,
+    api_key: Option<HeaderKey>,
+    basic_auth: Option<UserPassword>,
+    oauth2: Option<Oauth2Input>,
+}
+
+impl FromFields for AuthenticationInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            kind: fields.text("type")?,
+            api_key: fields.object("api_key")?,
+            basic_auth: fields.object("basic_auth")?,
+            oauth2: fields.object("oauth2")?,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct HeaderKey {
+    name: String,
+    value: String,
+}
+
+impl FromFields for HeaderKey {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            name: fields.text("header_name")?.unwrap_or_default(),
+            value: fields.text("header_value")?.unwrap_or_default(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct UserPassword {
+    name: String,
+    password: String,
+}
+
+impl FromFields for UserPassword {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            name: fields.text("username")?.unwrap_or_default(),
+            password: fields.text("password")?.unwrap_or_default(),
+        })
+    }
+}
+
+fn fault(text: &str) -> ApiError {
+    ApiError::bad_request(format!("authentication.{text}"))
+}
+
+/// Where the secret of an endpoint's authentication belongs.
+fn place(project_id: &str, endpoint_id: &str) -> String {
+    format!("{project_id}/endpoint/{endpoint_id}/authentication")
+}
+
+/// What `authentication` changes: an empty `type` takes away what is there. A secret that is masked stays.
+pub fn change(
+    stored: &mut Option<Authentication>,
+    input: AuthenticationInput,
+    ids: (&str, &str),
+    allow_private: bool,
+    vault: &Vault,
+    fill: Fill<'_>,
+) -> Result<(), ApiError> {
+    let (kind, name, secret, oauth2) = match input.kind.as_deref().unwrap_or_default() {
+        "" | "none" => {
+            if input.api_key.is_some() || input.basic_auth.is_some() || input.oauth2.is_some() {
+                return Err(fault("type:one of api_key, basic_auth, oauth2"));
+            }
+            *stored = None;
+            return Ok(());
+        }
+        "api_key" => {
+            let given = input.api_key.ok_or_else(|| fault("api_key:api key field is required"))?;
+            if given.name.is_empty() {
+                return Err(fault("api_key.header_name:api key header_name is required"));
+            }
+            if !is_header_name(&given.name) || is_taken_header(&given.name) {
+                return Err(fault("api_key.header_name:not a header that can be set"));
+            }
+            if given.value.chars().any(|c| !matches!(c, ' '..='~')) {
+                return Err(fault("api_key.header_value:only printable ASCII characters"));
+            }
+            (Kind::ApiKey, given.name, given.value, None)
+        }
+        "basic_auth" => {
+            let given = input.basic_auth.ok_or_else(|| fault("basic_auth:is required"))?;
+            if given.name.is_empty() || given.name.contains(':') {
+                return Err(fault("basic_auth.username:is required, and has no colon"));
+            }
+            (Kind::BasicAuth, given.name, given.password, None)
+        }
+        "oauth2" => {
+            let given = input.oauth2.ok_or_else(|| fault("oauth2:is required"))?;
+            let (oauth2, name, secret) = given.check().map_err(|text| fault(&text))?;
+            address::check(&oauth2.url, allow_private)
+                .map_err(|bad| fault(&format!("oauth2.url:{bad}")))?;
+            (Kind::Oauth2, name, secret, Some(oauth2))
+        }
+        _ => return Err(fault("type:one of api_key, basic_auth, oauth2")),
+    };
+    for (field, value) in [("name", &name), ("secret", &secret)] {
+        check_length(&format!("authentication {field}"), value, TEXT_MAX_CHARS)?;
+    }
+    let secret = if is_hint(&secret) {
+        let same = stored.take().filter(|have| have.kind == kind && have.secret.hint == secret);
+        same.ok_or_else(|| fault("the secret is masked, and there is none to keep: send it whole"))?
+            .secret
+    } else if secret.is_empty() {
+        return Err(fault("a secret is required: header_value, password or client_secret"));
+    } else {
+        vault
+            .seal(&secret, &place(ids.0, ids.1), fill)
+            .map_err(|error| ApiError::new(500, error.to_string()))?
+    };
+    *stored = Some(Authentication { kind, name, secret, oauth2 });
+    Ok(())
+}
+
+/// What a call carries to be believed.
+#[derive(Debug)]
+pub enum Credential {
+    Header {
+        name: String,
+        value: String,
+    },
+    /// A token has to be fetched first, with this secret of the client.
+    Token {
+        client_secret: Secret,
+    },
+}
+
+impl Authentication {
+    pub fn open(
+        &self,
+        project_id: &str,
+        endpoint_id: &str,
+        vault: &Vault,
+    ) -> Result<Credential, VaultError> {
+        let secret = vault.open(&self.secret, &place(project_id, endpoint_id))?;
+        let header =
+            |name: &str, value: String| Credential::Header { name: name.to_owned(), value };
+        Ok(match self.kind {
+            Kind::ApiKey => {
+                header(&self.name, String::from_utf8_lossy(secret.expose()).into_owned())
+            }
+            Kind::BasicAuth => {
+                let pair = [self.name.as_bytes(), b":", secret.expose()].concat();
+                header("authorization", format!("Basic {}", STANDARD.encode(pair)))
+            }
+            Kind::Oauth2 => Credential::Token { client_secret: secret },
+        })
+    }
+
+    /// The authentication as the API shows it, its secret masked.
+    pub fn present(&self) -> Value {
+        let hint = self.secret.hint.as_str();
+        match (self.kind, &self.oauth2) {
+            (Kind::BasicAuth, _) => json!({
+                "type": "basic_auth", "basic_auth": {"username": self.name, "password": hint},
+            }),
+            (Kind::Oauth2, Some(oauth2)) => {
+                json!({"type": "oauth2", "oauth2": oauth2.present(&self.name, hint)})
+            }
+            _ => json!({
+                "type": "api_key", "api_key": {"header_name": self.name, "header_value": hint},
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::parse;
+
+    fn vault() -> Vault {
+        Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap()
+    }
+
+    fn set(stored: &mut Option<Authentication>, body: &str) -> Result<(), String> {
+        let input = parse(body.as_bytes()).map_err(|error| error.message)?;
+        change(stored, input, ("p", "e"), false, &vault(), &mut |b| b.fill(3))
+            .map_err(|error| error.message)
+    }
+
+    #[test]
+    fn a_secret_is_masked_and_a_mask_keeps_it() {
+        let mut stored = None;
+        set(&mut stored, r#"{"type":"api_key","api_key":{"header_name":"X-Key","header_value":"a-long-enough-key"}}"#).unwrap();
+        let shown = stored.as_ref().unwrap().present();
+        assert_eq!(
+            shown["api_key"],
+            json!({"header_name": "X-Key", "header_value": "********-key"})
+        );
+        set(&mut stored, &shown.to_string()).unwrap();
+        let opened = stored.as_ref().unwrap().open("p", "e", &vault()).unwrap();
+        assert!(matches!(opened, Credential::Header { value, .. } if value == "a-long-enough-key"));
+        assert!(stored.as_ref().unwrap().open("p", "other", &vault()).is_err());
+        set(&mut stored, r#"{"type":"basic_auth","basic_auth":{"username":"u","password":"p"}}"#)
+            .unwrap();
+        let opened = stored.as_ref().unwrap().open("p", "e", &vault()).unwrap();
+        assert!(matches!(opened, Credential::Header { value, .. } if value == "Basic dTpw"));
+        set(&mut stored, r#"{"type":""}"#).unwrap();
+        assert!(stored.is_none());
+    }
+
+    #[test]
+    fn an_authentication_that_cannot_work_is_refused() {
+        for (body, expect) in [
+            (r#"{"type":"api_key"}"#, "api key field is required"),
+            (r#"{"type":"api_key","api_key":{}}"#, "api key header_name is required"),
+            (
+                r#"{"type":"api_key","api_key":{"header_name":"a b","header_value":"x"}}"#,
+                "header_name",
+            ),
+            (
+                r#"{"type":"api_key","api_key":{"header_name":"webhook-id","header_value":"x"}}"#,
+                "header_name",
+            ),
+            (
+                r#"{"type":"api_key","api_key":{"header_name":"x","header_value":"a\r\nb: c"}}"#,
+                "printable",
+            ),
+            (
+                r#"{"type":"api_key","api_key":{"header_name":"x","header_value":"********"}}"#,
+                "masked",
+            ),
+            (r#"{"type":"basic_auth","basic_auth":{"username":"a:b","password":"x"}}"#, "colon"),
+            (r#"{"type":"basic_auth","basic_auth":{"username":"a"}}"#, "a secret is required"),
+            (r#"{"type":"magic"}"#, "type:one of"),
+            (r#"{"api_key":{"header_name":"x","header_value":"y"}}"#, "type:one of"),
+            (r#"{"type":"oauth2"}"#, "oauth2:is required"),
+            (r#"{"type":5}"#, "incorrect JSON type"),
+        ] {
+            let error = set(&mut None, body).unwrap_err();
+            assert!(error.contains(expect), "{body}: {error}");
+        }
+    }
+}

@@ -1,0 +1,626 @@
+//! What holds a delivery back although it is due: rate limits, circuit breakers, and endpoints that are not active.
+//!
+//! All of it is decided by the database, in the transaction that takes the lease: isolates know nothing of each other.
+
+use serde_json::{Value, json};
+
+use super::{Param, Statement, statement};
+use crate::breaker::{BreakerConfig, Outcome, TRIALS};
+use crate::deliver::{EARLY_MS, Undeliverable};
+use crate::pace::RateLimit;
+
+/// The description of a delivery that waits for room under a rate limit.
+pub const HELD_BY_LIMIT: &str = "waits for room under a rate limit";
+/// The description of a delivery that waits for a circuit breaker.
+pub const HELD_BY_BREAKER: &str = "waits for the circuit breaker of the endpoint";
+/// How long a delivery of an endpoint that is not active waits before somebody looks, should its activation have missed it.
+const PARKED_MS: u64 = 3_600_000;
+/// Deliveries that one [`release`] lets go.
+pub const RELEASE_ROWS: usize = 1_000;
+
+/// The deliveries in `?1`, pairs of project and delivery.
+pub(super) fn among(table: &str) -> String {
+    format!(
+        "({table}.project_id, {table}.id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))"
+    )
+}
+
+/// Whether a dispatcher could take a delivery at `?2`. What is held has a time to the millisecond; a retry may come a little
+/// early.
+pub(super) fn is_due(table: &str) -> String {
+    format!(
+        "{table}.status IN ('Scheduled', 'Retry') \
+         AND coalesce({table}.due_at, 0) <= ?2 + CASE WHEN {table}.hold IS NULL THEN {EARLY_MS} ELSE 0 END"
+    )
+}
+
+/// Whether a delivery was in the hands of a dispatcher that died before `?2`.
+pub(super) fn is_left(table: &str) -> String {
+    format!("{table}.status = 'Processing' AND coalesce({table}.lease_until, 0) < ?2")
+}
+
+/// Whether no breaker keeps a delivery back.
+pub(super) fn is_free(table: &str) -> String {
+    format!(
+        "NOT EXISTS (SELECT 1 FROM breakers AS b WHERE b.project_id = {table}.project_id \
+         AND b.endpoint_id = {table}.endpoint_id AND b.state <> 'closed')"
+    )
+}
+
+/// A rate limit that deliveries of one endpoint have to pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// The endpoint or the subscription that has the limit.
+    pub id: String,
+    /// Whether it is a subscription, and so only for some of the deliveries.
+    pub is_subscription: bool,
+    pub limit: RateLimit,
+}
+
+/// Lets deliveries (`ids`: pairs of project and delivery, of one project) through gates. Each is given a place in a window of
+/// every gate, in the order of their ids. The second statement gives back those whose window has not begun: they wait until then, and
+/// keep their place. `guarded`: those of an open breaker do not ask.
+///
+/// A gate is one row, and windows come one after the other: the first call after a pause begins one, and when it is full the next begins
+/// where it ends. So the row holds all places that were ever given, in two numbers.
+pub fn pass_gates(
+    ids: &Value,
+    project_id: &str,
+    gates: &[Gate],
+    guarded: bool,
+    now_ms: u64,
+    sweep_after_ms: u64,
+) -> Vec<Statement> {
+    let rows: Vec<Value> = gates
+        .iter()
+        .map(|gate| {
+            let only = gate.is_subscription.then_some(&gate.id);
+            json!([gate.id, only, gate.limit.count, gate.limit.duration_s.saturating_mul(1000)])
+        })
+        .collect();
+    let rows = Value::from(rows);
+    // What has been given a place already does not ask again.
+    let mut asks =
+        format!("{} AND {} AND coalesce(d.hold, '') <> 'limit'", among("d"), is_due("d"));
+    if guarded {
+        asks.push_str(" AND ");
+        asks.push_str(&is_free("d"));
+    }
+    let start = "CASE WHEN gates.start + excluded.span <= ?2 THEN ?2 ELSE gates.start END";
+    let used = "CASE WHEN gates.start + excluded.span <= ?2 THEN 0 ELSE gates.used END";
+    let last = format!("({used} + excluded.asked - 1)");
+    let ask = format!(
+        "INSERT INTO gates (project_id, gate, start, used, from_start, from_used, asked, size, span) \
+         SELECT ?3, gate, ?2 + (asked - 1) / size * span, (asked - 1) % size + 1, ?2, 0, asked, size, span FROM (\
+         SELECT g.value ->> 0 AS gate, g.value ->> 2 AS size, g.value ->> 3 AS span, (SELECT count(*) FROM deliveries AS d \
+         WHERE {asks} AND (g.value ->> 1 IS NULL OR d.subscription_id = g.value ->> 1)) AS asked FROM json_each(?4) AS g) \
+         WHERE asked > 0 ON CONFLICT (project_id, gate) DO UPDATE SET \
+         from_start = {start}, from_used = {used}, asked = excluded.asked, size = excluded.size, span = excluded.span, \
+         start = {start} + {last} / excluded.size * excluded.span, used = {last} % excluded.size + 1"
+    );
+    let wait = format!(
+        "UPDATE deliveries SET hold = 'limit', due_at = s.slot, look_at = s.slot + ?5, updated_at = ?2, \
+         description = '{HELD_BY_LIMIT}' FROM (SELECT project_id, id, max(slot) AS slot FROM (\
+         SELECT d.project_id AS project_id, d.id AS id, t.from_start + \
+         (t.from_used + row_number() OVER (PARTITION BY t.gate ORDER BY d.id) - 1) / t.size * t.span AS slot \
+         FROM deliveries AS d JOIN json_each(?4) AS g ON (g.value ->> 1 IS NULL OR d.subscription_id = g.value ->> 1) \
+         JOIN gates AS t ON t.project_id = ?3 AND t.gate = g.value ->> 0 WHERE {asks}) GROUP BY project_id, id) AS s \
+         WHERE deliveries.project_id = s.project_id AND deliveries.id = s.id AND s.slot > ?2 \
+         RETURNING project_id, id, endpoint_id, due_at"
+    );
+    let params = || vec![ids.clone().into(), now_ms.into(), project_id.into(), rows.clone().into()];
+    let mut wait_params: Vec<Param> = params();
+    wait_params.push(sweep_after_ms.into());
+    vec![Statement { sql: ask, params: params() }, Statement { sql: wait, params: wait_params }]
+}
+
+/// Holds back the deliveries of an endpoint that is not active: its activation releases them. What was in the hands of a
+/// dispatcher that died is not forgotten.
+pub fn park(ids: Value, why: &str, now_ms: u64) -> Statement {
+    let (among, due, left) = (among("deliveries"), is_due("deliveries"), is_left("deliveries"));
+    // It was to be called at most once, and nobody knows whether it was.
+    let lost = "status = 'Processing' AND delivery_mode = 'at_most_once'";
+    Statement {
+        sql: format!(
+            "UPDATE deliveries SET hold = CASE WHEN {lost} THEN NULL ELSE 'endpoint' END, \
+             look_at = CASE WHEN {lost} THEN NULL ELSE ?4 END, description = CASE WHEN {lost} THEN ?5 ELSE ?3 END, \
+             status = CASE WHEN {lost} THEN 'Failure' WHEN status = 'Processing' THEN 'Retry' ELSE status END, \
+             due_at = NULL, lease_until = NULL, updated_at = ?2 WHERE {among} AND (({due}) OR ({left}))"
+        ),
+        params: vec![
+            ids.into(),
+            now_ms.into(),
+            why.into(),
+            now_ms.saturating_add(PARKED_MS).into(),
+            Undeliverable::Interrupted.to_string().into(),
+        ],
+    }
+}
+
+/// Lets the oldest deliveries go that an endpoint's state has held back; those come back.
+pub fn release(project_id: &str, endpoint_id: &str, now_ms: u64, sweep_after_ms: u64) -> Statement {
+    Statement {
+        sql: format!(
+            "UPDATE deliveries SET hold = NULL, due_at = ?3, look_at = ?4, updated_at = ?3, description = '' \
+             WHERE (project_id, id) IN (SELECT project_id, id FROM deliveries INDEXED BY deliveries_held \
+             WHERE project_id = ?1 AND endpoint_id = ?2 AND hold IS NOT NULL ORDER BY id LIMIT {RELEASE_ROWS}) \
+             RETURNING project_id, id, endpoint_id"
+        ),
+        params: vec![
+            project_id.into(),
+            endpoint_id.into(),
+            now_ms.into(),
+            now_ms.saturating_add(sweep_after_ms).into(),
+        ],
+    }
+}
+
+/// Forgets the places that were given under limits which have changed.
+pub fn forget_gates(project_id: &str, gates: &[&str]) -> Statement {
+    statement(
+        "DELETE FROM gates WHERE project_id = ?1 AND gate IN (SELECT value FROM json_each(?2))",
+        [project_id.into(), json!(gates).into()],
+    )
+}
+
+// --- Circuit breakers ---
+
+const BREAKER_COLUMNS: &str =
+    "endpoint_id, state, since, reason, next_try, window_start, ok, failed, trips";
+
+/// The breakers of endpoints, where there are any.
+pub fn breakers(project_id: &str, endpoints: &[&str]) -> Statement {
+    Statement {
+        sql: format!(
+            "SELECT {BREAKER_COLUMNS} FROM breakers WHERE project_id = ?1 AND endpoint_id IN (SELECT value FROM json_each(?2))"
+        ),
+        params: vec![project_id.into(), json!(endpoints).into()],
+    }
+}
+
+/// Closes a breaker and forgets what it has counted.
+pub fn reset_breaker(project_id: &str, endpoint_id: &str) -> Statement {
+    statement(
+        "DELETE FROM breakers WHERE project_id = ?1 AND endpoint_id = ?2",
+        [project_id.into(), endpoint_id.into()],
+    )
+}
+
+/// The deliveries of an endpoint whose breaker is not closed: a few of them may try it when its time has come, and the others
+/// are held back, which the second statement gives back.
+pub fn face_breaker(
+    ids: &Value,
+    project_id: &str,
+    endpoint_id: &str,
+    config: &BreakerConfig,
+    now_ms: u64,
+    sweep_after_ms: u64,
+) -> Vec<Statement> {
+    let due = format!("{} AND {}", among("d"), is_due("d"));
+    let params = |last: Option<u64>| -> Vec<Param> {
+        let mut params: Vec<Param> =
+            vec![ids.clone().into(), now_ms.into(), project_id.into(), endpoint_id.into()];
+        params.extend(last.map(Param::from));
+        params
+    };
+    let own = "project_id = ?3 AND endpoint_id = ?4";
+    vec![
+        Statement {
+            sql: format!(
+                "UPDATE breakers SET since = CASE state WHEN 'open' THEN ?2 ELSE since END, \
+                 ok = CASE state WHEN 'open' THEN 0 ELSE ok END, failed = CASE state WHEN 'open' THEN 0 ELSE failed END, \
+                 state = 'half-open', trials = {TRIALS}, next_try = ?2 + ?5 \
+                 WHERE {own} AND state <> 'closed' AND next_try <= ?2"
+            ),
+            params: params(Some(config.sample_rate.saturating_mul(1000))),
+        },
+        Statement {
+            sql: format!(
+                "UPDATE deliveries SET hold = 'breaker', due_at = s.next_try, look_at = s.next_try + ?5, updated_at = ?2, \
+                 description = '{HELD_BY_BREAKER}' FROM (SELECT c.project_id AS project_id, c.id AS id, b.next_try AS next_try \
+                 FROM (SELECT d.project_id AS project_id, d.id AS id, row_number() OVER (ORDER BY d.id) AS n \
+                 FROM deliveries AS d WHERE {due}) AS c JOIN breakers AS b ON b.project_id = ?3 AND b.endpoint_id = ?4 \
+                 WHERE b.state <> 'closed' AND c.n > CASE b.state WHEN 'open' THEN 0 ELSE b.trials END) AS s \
+                 WHERE deliveries.project_id = s.project_id AND deliveries.id = s.id \
+                 RETURNING project_id, id, endpoint_id, due_at"
+            ),
+            params: params(Some(sweep_after_ms)),
+        },
+        Statement {
+            sql: format!(
+                "UPDATE breakers SET trials = max(0, trials - (SELECT count(*) FROM deliveries AS d WHERE {due})) \
+                 WHERE {own} AND state = 'half-open' AND trials > 0"
+            ),
+            params: params(None),
+        },
+    ]
+}
+
+/// Counts what became of a call. For a success of an endpoint that has not failed lately this changes nothing. The last
+/// statement gives back the breaker when it was written; `since` is `now_ms` when its state has changed by it.
+pub fn count_call(
+    project_id: &str,
+    endpoint_id: &str,
+    outcome: &Outcome,
+    config: &BreakerConfig,
+    now_ms: u64,
+) -> Vec<Statement> {
+    let (failed, last) = match outcome {
+        Outcome::Success => (0u64, ""),
+        Outcome::Failure(what) => (1, what.as_str()),
+    };
+    let mut statements = Vec::new();
+    if failed == 1 {
+        statements.push(statement(
+            "INSERT INTO breakers (project_id, endpoint_id, state, since, reason, next_try, trials, window_start, ok, failed, \
+             trips) VALUES (?1, ?2, 'closed', 0, '', 0, 0, ?3, 0, 0, 0) ON CONFLICT (project_id, endpoint_id) DO NOTHING",
+            [project_id.into(), endpoint_id.into(), now_ms.into()],
+        ));
+    }
+    // From the inside out: the window, the counts with this call, what they lead to.
+    let window = "SELECT *, state = 'closed' AND window_start + ?5 <= ?3 AS over FROM breakers \
+         WHERE project_id = ?1 AND endpoint_id = ?2 AND (?4 = 1 OR state = 'half-open' \
+         OR (state = 'closed' AND failed > 0 AND window_start + ?5 > ?3))";
+    let counts = format!(
+        "SELECT *, CASE over WHEN 1 THEN 0 ELSE failed END + CAST(?4 AS INTEGER) AS f, \
+         CASE over WHEN 1 THEN 0 ELSE ok END + 1 - CAST(?4 AS INTEGER) AS o \
+         FROM ({window})"
+    );
+    let next = format!(
+        "SELECT *, CASE state \
+         WHEN 'closed' THEN CASE WHEN ?4 = 1 AND f + o >= ?6 AND f * 100 >= ?7 * (f + o) THEN 'open' ELSE 'closed' END \
+         WHEN 'half-open' THEN CASE WHEN o > 0 AND o * 100 >= ?8 * (f + o) THEN 'closed' \
+         WHEN f + o >= {TRIALS} OR (f > 0 AND ?8 * {TRIALS} > ({TRIALS} - f) * 100) THEN 'open' ELSE 'half-open' END \
+         ELSE 'open' END AS becomes FROM ({counts})"
+    );
+    // Counting ends early when enough calls have shown that all is well.
+    let clear = "n.becomes = 'closed' AND (n.state <> 'closed' OR (n.f + n.o >= ?6 AND n.f * 200 < ?7 * (n.f + n.o)))";
+    let opens = "n.becomes = 'open' AND n.state <> 'open'";
+    let sql = format!(
+        "UPDATE breakers SET state = n.becomes, since = CASE WHEN n.becomes <> n.state THEN ?3 ELSE n.since END, \
+         failed = CASE WHEN {clear} THEN 0 WHEN n.state = 'open' THEN n.failed ELSE n.f END, \
+         ok = CASE WHEN {clear} THEN 0 WHEN n.state = 'open' THEN n.ok ELSE n.o END, \
+         window_start = CASE WHEN n.over OR n.becomes <> n.state THEN ?3 ELSE n.window_start END, \
+         trips = CASE WHEN {opens} THEN n.trips + 1 WHEN n.becomes = 'closed' THEN 0 ELSE n.trips END, \
+         trials = CASE WHEN n.becomes = 'half-open' THEN n.trials ELSE 0 END, \
+         next_try = CASE WHEN {opens} THEN ?3 + ?9 * (1 << min(n.trips, {DOUBLINGS_MAX})) ELSE n.next_try END, \
+         reason = CASE WHEN {opens} THEN n.f || ' of ' || (n.f + n.o) || ' calls failed, the last: ' || ?10 \
+         WHEN n.becomes = 'closed' THEN '' ELSE n.reason END \
+         FROM ({next}) AS n WHERE breakers.project_id = n.project_id AND breakers.endpoint_id = n.endpoint_id \
+         AND n.state <> 'open' RETURNING {BREAKER_COLUMNS}"
+    );
+    let params: Vec<Param> = vec![
+        project_id.into(),
+        endpoint_id.into(),
+        now_ms.into(),
+        failed.into(),
+        config.observability_window.saturating_mul(60_000).into(),
+        config.minimum_request_count.into(),
+        config.failure_threshold.into(),
+        config.success_threshold.into(),
+        config.error_timeout.saturating_mul(1000).into(),
+        last.into(),
+    ];
+    statements.push(Statement { sql, params });
+    statements
+}
+
+/// An open breaker stays so twice as long each time that a trial has failed, up to 256 times `error_timeout`.
+const DOUBLINGS_MAX: u32 = 8;
+
+/// Takes an endpoint that is active out of use; it comes back if it was.
+pub fn disable_endpoint(project_id: &str, id: &str, reason: &str, now_ms: u64) -> Statement {
+    statement(
+        "UPDATE endpoints SET doc = json_set(doc, '$.status', 'inactive', '$.status_reason', ?3, '$.updated_at', CAST(?4 AS INTEGER)) \
+         WHERE project_id = ?1 AND id = ?2 AND doc ->> '$.status' = 'active' RETURNING id, doc",
+        [project_id.into(), id.into(), reason.into(), now_ms.into()],
+    )
+}
+
+/// Where deliveries go, for bells that do not say so.
+pub fn endpoints_of_deliveries(ids: Value) -> Statement {
+    statement(
+        "SELECT d.project_id AS project_id, d.id AS id, d.endpoint_id AS endpoint_id FROM json_each(?1) AS j \
+         JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1",
+        [ids.into()],
+    )
+}
+
+/// What the subscriptions of an endpoint say about the pace of their deliveries, where they say anything: `id`, `retry` and
+/// `rate_limit` as JSON.
+pub fn paces(project_id: &str, endpoint_id: &str) -> Statement {
+    statement(
+        "SELECT id, doc -> '$.retry' AS retry, doc -> '$.rate_limit' AS rate_limit FROM subscriptions \
+         INDEXED BY subscriptions_by_endpoint WHERE project_id = ?1 AND endpoint_id = ?2 \
+         AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.rate_limit' IS NOT NULL)",
+        [project_id.into(), endpoint_id.into()],
+    )
+}
+
+/// The retry strategies that some of these subscriptions have of their own, as `id` and `retry` (JSON).
+pub fn retries(project_id: &str, subscriptions: &[&str]) -> Statement {
+    statement(
+        "SELECT id, doc -> '$.retry' AS retry FROM subscriptions WHERE project_id = ?1 \
+         AND id IN (SELECT value FROM json_each(?2)) AND doc ->> '$.retry' IS NOT NULL",
+        [project_id.into(), json!(subscriptions).into()],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::tests::{database, run};
+    use crate::sql::{events_of, insert_deliveries, insert_events, lease, record};
+
+    type Db = rusqlite::Connection;
+
+    /// Deliveries `d00`, `d01`, … of endpoint `e`, every other by subscription `s1`, the rest by `s0`.
+    fn waiting(db: &Db, count: usize) {
+        let event = json!([
+            "p", "ev", "s", "m", "push", 5, null, "[]", "", null, 0, null, "Success", "", "{}"
+        ]);
+        run(db, &insert_events(json!([event]), None));
+        let rows: Vec<Value> = (0..count)
+            .map(|n| {
+                let (id, subscription) = (format!("d{n:02}"), format!("s{}", n % 2));
+                json!(["p", id, "ev", subscription, "e", "s", "push", "at_least_once", 10])
+            })
+            .collect();
+        run(db, &insert_deliveries(json!(rows)));
+    }
+
+    fn ids(numbers: impl IntoIterator<Item = usize>) -> Value {
+        numbers.into_iter().map(|n| json!(["p", format!("d{n:02}")])).collect()
+    }
+
+    fn gate(id: &str, count: u64, duration_s: u64) -> Gate {
+        let limit = RateLimit { count, duration_s };
+        Gate { id: id.into(), is_subscription: id.starts_with('s'), limit }
+    }
+
+    /// Leases through gates: how many could go, and until when the others wait.
+    fn ask(db: &Db, gates: &[Gate], ids: &Value, now: u64) -> (usize, Vec<u64>) {
+        let mut waits = Vec::new();
+        for statement in pass_gates(ids, "p", gates, true, now, 60_000) {
+            waits = run(db, &statement);
+        }
+        let taken = run(db, &lease(ids.clone(), true, now, now + 90_000)).len();
+        let mut until: Vec<u64> = waits.iter().map(|row| row["due_at"].as_u64().unwrap()).collect();
+        until.sort_unstable();
+        (taken, until)
+    }
+
+    #[test]
+    fn a_window_holds_so_many_calls_and_the_rest_have_a_place_in_the_next() {
+        let db = database();
+        waiting(&db, 10);
+        let two = [gate("e", 2, 1)];
+        assert_eq!(ask(&db, &two, &ids(0..5), 1_000), (2, vec![2_000, 2_000, 3_000]));
+        assert_eq!(ask(&db, &two, &ids(5..7), 1_500), (0, vec![3_000, 4_000]));
+        assert_eq!(
+            ask(&db, &two, &ids(0..7), 1_999),
+            (0, vec![]),
+            "a place is kept, and not before its time"
+        );
+        assert_eq!(ask(&db, &two, &ids(0..7), 2_000), (2, vec![]));
+        assert_eq!(ask(&db, &two, &ids(0..7), 4_000), (3, vec![]), "who is late is not sent away");
+        assert_eq!(
+            ask(&db, &two, &ids(7..8), 4_500),
+            (1, vec![]),
+            "the window has room for one more"
+        );
+        assert_eq!(ask(&db, &two, &ids(8..9), 4_600), (0, vec![5_000]));
+        let rows = run(&db, &statement("SELECT count(*) AS n FROM gates", []));
+        assert_eq!(rows[0]["n"], 1);
+    }
+
+    #[test]
+    fn after_a_pause_a_window_begins_with_its_first_call() {
+        let db = database();
+        waiting(&db, 10);
+        let two = [gate("e", 2, 10)];
+        assert_eq!(ask(&db, &two, &ids(0..1), 1_000), (1, vec![]));
+        assert_eq!(ask(&db, &two, &ids(1..4), 50_000), (2, vec![60_000]));
+    }
+
+    #[test]
+    fn a_subscription_and_its_endpoint_both_have_to_have_room() {
+        let db = database();
+        waiting(&db, 6);
+        let gates = [gate("e", 5, 10), gate("s1", 1, 100)];
+        // d05 is the sixth for the endpoint, and of s1: 1, 3 and 5 have places 0, 1 and 2.
+        assert_eq!(ask(&db, &gates, &ids(0..6), 1_000), (4, vec![101_000, 201_000]));
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_written() {
+        let db = database();
+        waiting(&db, 2);
+        assert_eq!(run(&db, &lease(ids(0..2), true, 1_000, 91_000)).len(), 2);
+        for table in ["gates", "breakers"] {
+            let rows = run(&db, &statement(&format!("SELECT count(*) AS n FROM {table}"), []));
+            assert_eq!(rows[0]["n"], 0);
+        }
+    }
+
+    #[test]
+    fn what_an_endpoint_holds_back_goes_when_it_is_released() {
+        let db = database();
+        waiting(&db, 3);
+        run(&db, &lease(ids(2..3), true, 500, 600));
+        run(&db, &park(ids(0..3), "paused", 1_000));
+        let held =
+            run(&db, &statement("SELECT status, description FROM deliveries ORDER BY id", []));
+        assert_eq!(held[0], json!({"status": "Scheduled", "description": "paused"}));
+        assert_eq!(held[2], json!({"status": "Retry", "description": "paused"}));
+        assert_eq!(run(&db, &release("p", "other", 2_000, 60)).len(), 0);
+        assert_eq!(run(&db, &release("p", "e", 2_000, 60)).len(), 3);
+        assert_eq!(run(&db, &lease(ids(0..3), true, 2_000, 3_000)).len(), 3);
+        assert_eq!(run(&db, &events_of(ids(0..3))).len(), 1);
+    }
+
+    #[test]
+    fn a_call_that_may_have_been_made_is_not_parked_to_be_made_again() {
+        let db = database();
+        waiting(&db, 1);
+        run(&db, &statement("UPDATE deliveries SET delivery_mode = 'at_most_once'", []));
+        run(&db, &lease(ids(0..1), true, 500, 600));
+        run(&db, &park(ids(0..1), "paused", 1_000));
+        let held = run(&db, &statement("SELECT status, hold, description FROM deliveries", []));
+        assert_eq!((&held[0]["status"], &held[0]["hold"]), (&json!("Failure"), &Value::Null));
+        assert!(held[0]["description"].as_str().unwrap().contains("was interrupted"));
+    }
+
+    fn config() -> BreakerConfig {
+        BreakerConfig { minimum_request_count: 4, ..BreakerConfig::default() }
+    }
+
+    /// Counts calls: `.` is a success, `x` a failure. The last state that was written.
+    fn count(db: &Db, config: &BreakerConfig, calls: &str, now: u64) -> Option<Value> {
+        let mut last = None;
+        for call in calls.chars() {
+            let outcome = match call {
+                '.' => Outcome::Success,
+                _ => Outcome::Failure("500 Internal Server Error".into()),
+            };
+            let statements = count_call("p", "e", &outcome, config, now);
+            let results: Vec<_> = statements.iter().map(|statement| run(db, statement)).collect();
+            last = results.last().and_then(|rows| rows.first().cloned());
+        }
+        last
+    }
+
+    #[test]
+    fn a_success_of_a_healthy_endpoint_writes_nothing() {
+        let db = database();
+        let config = config();
+        assert_eq!(count(&db, &config, "....", 1_000), None);
+        // One failure among successes is forgotten as soon as enough calls are counted.
+        let counted = count(&db, &config, "x..", 1_000).unwrap();
+        assert_eq!((&counted["failed"], &counted["ok"]), (&json!(1), &json!(2)));
+        let counted = count(&db, &config, ".", 1_000).unwrap();
+        assert_eq!((&counted["failed"], &counted["ok"]), (&json!(0), &json!(0)));
+        assert_eq!(count(&db, &config, "....", 1_000), None);
+    }
+
+    #[test]
+    fn a_breaker_opens_tries_and_closes() {
+        let db = database();
+        let config = config();
+        waiting(&db, 9);
+        assert_eq!(
+            count(&db, &config, "x.xx", 1_000).unwrap()["state"],
+            "open",
+            "three of four are 75 percent"
+        );
+        let open = &run(&db, &breakers("p", &["e"]))[0];
+        assert_eq!(open["reason"], "3 of 4 calls failed, the last: 500 Internal Server Error");
+        assert_eq!((&open["since"], &open["next_try"]), (&json!(1_000), &json!(31_000)));
+        assert_eq!(count(&db, &config, "x", 1_000), None, "an answer that is late changes nothing");
+
+        let face = |now: u64, ids: &Value| {
+            let results: Vec<_> = face_breaker(ids, "p", "e", &config, now, 60_000)
+                .iter()
+                .map(|statement| run(&db, statement))
+                .collect();
+            results[1].len()
+        };
+        let take = |now: u64, ids: &Value| {
+            assert_eq!(run(&db, &lease(ids.clone(), true, now, now + 1)).len(), 0, "guarded");
+            run(&db, &lease(ids.clone(), false, now, now + 90_000)).len()
+        };
+        let all = ids(0..5);
+        assert_eq!((face(2_000, &all), take(2_000, &all)), (5, 0));
+        assert_eq!((face(30_999, &all), take(30_999, &all)), (0, 0));
+        assert_eq!((face(31_000, &all), take(31_000, &all)), (2, 3), "three may try");
+        assert_eq!((face(31_001, &ids(5..9)), take(31_001, &ids(5..9))), (4, 0));
+        assert_eq!(count(&db, &config, "xx", 32_000).unwrap()["state"], "half-open");
+        let open = count(&db, &config, "x", 33_000).unwrap();
+        assert_eq!(
+            (&open["state"], &open["trips"], &open["next_try"]),
+            (&json!("open"), &json!(2), &json!(93_000))
+        );
+        assert_eq!(face(93_000, &ids(5..9)), 1);
+        let closed = count(&db, &config, "x.", 94_000).unwrap();
+        assert_eq!(
+            (&closed["state"], &closed["trips"], &closed["failed"]),
+            (&json!("closed"), &json!(0), &json!(0))
+        );
+        assert_eq!(run(&db, &lease(ids(5..9), true, 94_000, 95_000)).len(), 3);
+        assert_eq!(run(&db, &release("p", "e", 94_000, 60)).len(), 3);
+    }
+
+    #[test]
+    fn trials_have_to_succeed_as_often_as_the_project_says() {
+        let db = database();
+        let strict = BreakerConfig { success_threshold: 60, minimum_request_count: 1, ..config() };
+        assert_eq!(count(&db, &strict, "x", 1_000).unwrap()["state"], "open");
+        for statement in face_breaker(&ids(0..1), "p", "e", &strict, 31_000, 1) {
+            run(&db, &statement);
+        }
+        assert_eq!(count(&db, &strict, "x", 31_000).unwrap()["state"], "half-open");
+        assert_eq!(count(&db, &strict, ".", 31_000).unwrap()["state"], "half-open");
+        assert_eq!(count(&db, &strict, ".", 31_000).unwrap()["state"], "closed", "two of three");
+        assert_eq!(count(&db, &strict, "x", 40_000).unwrap()["state"], "open");
+        for statement in face_breaker(&ids(0..1), "p", "e", &strict, 71_000, 1) {
+            run(&db, &statement);
+        }
+        assert_eq!(
+            count(&db, &strict, "xx", 71_000).unwrap()["state"],
+            "open",
+            "60 percent are out of reach"
+        );
+    }
+
+    #[test]
+    fn old_calls_do_not_count() {
+        let db = database();
+        let config = config();
+        assert_eq!(count(&db, &config, "xxx", 1_000).unwrap()["failed"], 3);
+        let counted = count(&db, &config, "x", 1_000 + 300_000).unwrap();
+        assert_eq!((&counted["state"], &counted["failed"]), (&json!("closed"), &json!(1)));
+        run(&db, &reset_breaker("p", "e"));
+        assert!(run(&db, &breakers("p", &["e"])).is_empty());
+    }
+
+    #[test]
+    fn an_active_endpoint_is_taken_out_of_use_once() {
+        let db = database();
+        let sql = "INSERT INTO endpoints (project_id, id, name, owner_id, doc) VALUES ('p', 'e', '', '', '{\"status\":\"active\"}')";
+        run(&db, &statement(sql, []));
+        assert!(run(&db, &disable_endpoint("q", "e", "why", 5)).is_empty());
+        let row = &run(&db, &disable_endpoint("p", "e", "why", 5))[0];
+        assert_eq!(row["doc"], r#"{"status":"inactive","status_reason":"why","updated_at":5}"#);
+        assert!(run(&db, &disable_endpoint("p", "e", "why", 6)).is_empty());
+    }
+
+    #[test]
+    fn the_look_ups_of_what_is_held_use_their_keys() {
+        let db = database();
+        waiting(&db, 1);
+        run(&db, &forget_gates("p", &["e"]));
+        run(&db, &paces("p", "e"));
+        run(&db, &retries("p", &["s0"]));
+        assert_eq!(run(&db, &endpoints_of_deliveries(ids(0..1)))[0]["endpoint_id"], "e");
+        for statement in record(json!([["p", "d00", "Success", "", "x", null, null, 50, 50]])) {
+            run(&db, &statement);
+        }
+        let [_, wait] = &pass_gates(&ids(0..1), "p", &[gate("e", 1, 1)], true, 1, 1)[..] else {
+            panic!()
+        };
+        for (statement, expect) in [
+            (wait.clone(), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
+            (release("p", "e", 1, 1), "deliveries_held (project_id=? AND endpoint_id=?)"),
+            (
+                lease(ids(0..1), true, 1, 2),
+                "SEARCH b USING PRIMARY KEY (project_id=? AND endpoint_id=?)",
+            ),
+        ] {
+            let explain =
+                Statement { sql: format!("EXPLAIN QUERY PLAN {}", statement.sql), ..statement };
+            let plan: Vec<String> =
+                run(&db, &explain).iter().map(|row| row["detail"].to_string()).collect();
+            assert!(plan.join("\n").contains(expect), "{}", plan.join("\n"));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! How often an endpoint is called: rate limits, and retries of a subscription's own.
+
+use std::time::Duration;
+
+use inlet_tests::{Answer, Endpoint, Project, poll_until};
+use serde_json::{Value, json};
+
+use crate::gateway;
+
+/// Sends `count` events at once, and waits until all are delivered.
+fn burst(
+    project: &Project<'_>,
+    source: &Value,
+    endpoint: &Endpoint,
+    count: usize,
+) -> Vec<Duration> {
+    for n in 0..count {
+        project.ingest(source, format!("{{\"n\":{n}}}").as_bytes()).expect(200);
+    }
+    let received = endpoint.wait_for(count);
+    let first = received.iter().map(|one| one.at).min().expect("a request");
+    let mut times: Vec<Duration> = received.iter().map(|one| one.at - first).collect();
+    times.sort_unstable();
+    times
+}
+
+/// The most calls that any window of this length holds.
+fn fullest(times: &[Duration], window: Duration) -> usize {
+    let within =
+        |from: &Duration| times.iter().filter(|at| *from <= **at && **at < *from + window).count();
+    times.iter().map(within).max().unwrap_or(0)
+}
+
+#[test]
+fn an_endpoint_is_called_no_more_often_than_its_rate_limit_says() {
+    let project = gateway().project();
+    let endpoint = Endpoint::ok();
+    let source = project.open_source();
+    let limit = json!({"rate_limit": 3, "rate_limit_duration": 2});
+    let created = project.route_with(&source, &endpoint, limit);
+    assert_eq!((&created["rate_limit"], &created["rate_limit_duration"]), (&json!(3), &json!(2)));
+    let times = burst(&project, &source, &endpoint, 8);
+    // The third window begins four seconds after the first; a little is lost and won on the way.
+    assert!(times[7] >= Duration::from_millis(3_800), "{times:?}");
+    assert!(fullest(&times, Duration::from_millis(1_500)) <= 3, "{times:?}");
+    assert_eq!(endpoint.count(), 8);
+    poll_until("all are delivered", || {
+        let deliveries = project.stored_deliveries();
+        let first = |delivery: &Value| delivery["status"] == "Success" && delivery["attempts"] == 1;
+        deliveries.iter().all(first).then_some(())
+    });
+}
+
+#[test]
+fn a_delivery_that_waits_says_what_for_and_goes_when_the_limit_does() {
+    let project = gateway().project();
+    let endpoint = Endpoint::ok();
+    let source = project.open_source();
+    let limit = json!({"rate_limit": 1, "rate_limit_duration": 3_600});
+    let created = project.route_with(&source, &endpoint, limit);
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        let answer = project.ingest(&source, b"{}").expect(200).json();
+        events.push(answer["event_id"].as_str().expect("an id").to_owned());
+    }
+    endpoint.wait_for_one();
+    let waiting = poll_until("two deliveries wait", || {
+        let deliveries = project.list("/eventdeliveries");
+        let waiting: Vec<Value> = deliveries
+            .into_iter()
+            .filter(|delivery| delivery["description"] == "waits for room under a rate limit")
+            .collect();
+        (waiting.len() == 2).then_some(waiting)
+    });
+    for delivery in &waiting {
+        assert_eq!(delivery["status"], "Scheduled");
+        assert_eq!(delivery["metadata"]["num_trials"], 0, "waiting is not an attempt");
+        assert!(delivery["metadata"]["next_send_time"].is_string(), "{delivery}");
+    }
+    let path = format!("/endpoints/{}", created["uid"].as_str().expect("a uid"));
+    assert_eq!(project.put(&path, &json!({"rate_limit": 0})).expect(202).data()["rate_limit"], 0);
+    endpoint.wait_for(3);
+    for event in &events {
+        project.wait_for_delivery(event, "Success");
+    }
+}
+
+#[test]
+fn a_rate_limit_of_a_subscription_is_for_its_deliveries_alone() {
+    let project = gateway().project();
+    let (slow, free) = (Endpoint::ok(), Endpoint::ok());
+    let source = project.open_source();
+    project.route(&source, &free);
+    let created = project.endpoint(json!({"name": "a", "url": slow.url("/")}));
+    project.subscription(json!({
+        "name": "a", "source_id": source["uid"], "endpoint_id": created["uid"],
+        "rate_limit_config": {"count": 2, "duration": 2},
+    }));
+    let times = burst(&project, &source, &slow, 6);
+    assert!(times[5] >= Duration::from_millis(3_800), "{times:?}");
+    let free = free.wait_for(6);
+    assert!(free[5].at - free[0].at < Duration::from_secs(2), "the other one waits for nobody");
+}
+
+#[test]
+fn without_a_limit_nothing_is_written_for_one() {
+    let project = gateway().project();
+    let endpoint = Endpoint::ok();
+    let source = project.open_source();
+    project.route(&source, &endpoint);
+    project.ingest(&source, b"{}").expect(200);
+    endpoint.wait_for_one();
+    for table in ["gates", "breakers"] {
+        let sql = format!("SELECT * FROM {table} WHERE project_id = ?1");
+        assert!(project.gateway.sql("EVENTS_0", &sql, &[json!(project.uid)]).is_empty(), "{table}");
+    }
+}
+
+#[test]
+fn a_subscription_retries_as_it_says_and_not_as_its_project_does() {
+    let strategy = json!({"strategy": {"type": "linear", "duration": 3600, "retry_count": 9}});
+    let project = gateway().project_with(strategy);
+    let endpoint = Endpoint::answering(&[Answer::status(500)]);
+    let source = project.open_source();
+    let created = project.endpoint(json!({"name": "a", "url": endpoint.url("/")}));
+    project.subscription(json!({
+        "name": "a", "source_id": source["uid"], "endpoint_id": created["uid"],
+        "retry_config": {"type": "linear", "duration": 1, "retry_count": 2},
+    }));
+    let answer = project.ingest(&source, b"{}").expect(200).json();
+    let event = answer["event_id"].as_str().expect("an id");
+    let delivery = project.wait_for_delivery(event, "Failure");
+    assert_eq!(endpoint.count(), 2);
+    assert_eq!(delivery["metadata"]["num_trials"], 2);
+    assert_eq!(delivery["metadata"]["retry_limit"], 2, "{delivery}");
+    assert_eq!(delivery["metadata"]["interval_seconds"], 1);
+    assert_eq!(delivery["description"], "Retry limit exceeded");
+}
+
+#[test]
+fn a_limit_that_makes_no_sense_is_refused() {
+    let project = gateway().project();
+    let endpoint = Endpoint::ok();
+    for (fields, expect) in [
+        (json!({"rate_limit": 5}), "rate_limit_duration:from 1 to"),
+        (json!({"rate_limit": -1, "rate_limit_duration": 1}), "field \"rate_limit\""),
+        (json!({"rate_limit": "5", "rate_limit_duration": 1}), "field \"rate_limit\""),
+        (json!({"rate_limit": 5, "rate_limit_duration": 100_000}), "rate_limit_duration"),
+        (json!({"rate_limit": 10_000_000, "rate_limit_duration": 1}), "rate_limit:at most"),
+    ] {
+        let mut body = json!({"name": "a", "url": endpoint.url("/")});
+        body.as_object_mut()
+            .expect("an object")
+            .extend(fields.as_object().expect("fields").clone());
+        let reply = project.post("/endpoints", &body).expect(400);
+        assert!(reply.message().contains(expect), "{fields}: {}", reply.message());
+    }
+}

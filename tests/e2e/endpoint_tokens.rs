@@ -1,0 +1,147 @@
+//! Endpoints that want a token: asked for, kept, renewed, and an attempt that failed where there is none.
+
+use inlet_tests::{Answer, Endpoint, Project};
+use serde_json::{Value, json};
+
+use crate::gateway;
+
+fn client(at: &Endpoint) -> Value {
+    json!({"type": "oauth2", "oauth2": {
+        "url": at.url("/token"), "client_id": "inlet", "client_secret": "a-secret-of-the-client",
+        "grant_type": "client_credentials", "scope": "write all", "audience": "them",
+    }})
+}
+
+fn token(name: &str, seconds: u64) -> Answer {
+    let body = json!({"access_token": name, "token_type": "bearer", "expires_in": seconds});
+    Answer::ok().header("Content-Type", "application/json").body(body.to_string())
+}
+
+fn project(attempts: u32) -> Project<'static> {
+    let strategy = json!({"type": "linear", "duration": 1, "retry_count": attempts});
+    gateway().project_with(json!({"strategy": strategy}))
+}
+
+fn send(project: &Project<'_>, source: &Value) -> String {
+    let answer = project.ingest(source, b"{}").expect(200).json();
+    answer["event_id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_token_is_fetched_once_and_sent_until_it_ends() {
+    let project = project(3);
+    let issuer = Endpoint::answering(&[token("first", 3600)]);
+    let endpoint = Endpoint::ok();
+    let source = project.open_source();
+    let created =
+        project.route_with(&source, &endpoint, json!({"authentication": client(&issuer)}));
+    let shown = &created["authentication"]["oauth2"];
+    assert_eq!(
+        (&shown["client_id"], &shown["client_secret"]),
+        (&json!("inlet"), &json!("********ient"))
+    );
+    for _ in 0..3 {
+        let event = send(&project, &source);
+        let delivery = project.wait_for_delivery(&event, "Success");
+        let attempt = &project.attempts(delivery["uid"].as_str().expect("a uid"))[0];
+        assert_eq!(attempt["request_http_header"]["authorization"], "********");
+    }
+    let received = endpoint.received();
+    assert!(
+        received.iter().all(|one| one.header("authorization") == Some("Bearer first")),
+        "{received:?}"
+    );
+    let asked = issuer.received();
+    assert_eq!(
+        asked[0].text(),
+        "grant_type=client_credentials&client_id=inlet&client_secret=a-secret-of-the-client&scope=write+all&audience=them"
+    );
+    assert_eq!(asked[0].header("content-type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(asked.len(), 1);
+}
+
+#[test]
+fn a_token_that_ends_at_once_is_fetched_for_each_call() {
+    let project = project(3);
+    let issuer = Endpoint::answering(&[token("first", 0), token("second", 0)]);
+    let endpoint = Endpoint::ok();
+    let source = project.open_source();
+    project.route_with(&source, &endpoint, json!({"authentication": client(&issuer)}));
+    for name in ["Bearer first", "Bearer second"] {
+        endpoint.take();
+        send(&project, &source);
+        assert_eq!(endpoint.wait_for_one().header("authorization"), Some(name));
+    }
+}
+
+#[test]
+fn a_token_that_the_endpoint_no_longer_takes_is_replaced_within_the_attempt() {
+    let project = project(3);
+    let issuer = Endpoint::answering(&[token("first", 3600), token("second", 3600)]);
+    let endpoint = Endpoint::answering(&[Answer::ok(), Answer::status(401), Answer::ok()]);
+    let source = project.open_source();
+    project.route_with(&source, &endpoint, json!({"authentication": client(&issuer)}));
+    let first = send(&project, &source);
+    project.wait_for_delivery(&first, "Success");
+    let second = send(&project, &source);
+    let delivery = project.wait_for_delivery(&second, "Success");
+    assert_eq!(delivery["metadata"]["num_trials"], 1);
+    let tokens: Vec<_> = endpoint
+        .received()
+        .iter()
+        .map(|one| one.header("authorization").unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(tokens, ["Bearer first", "Bearer first", "Bearer second"]);
+}
+
+#[test]
+fn where_there_is_no_token_the_attempt_has_failed_and_says_why() {
+    let project = project(10);
+    let refused = Answer::status(401).body(r#"{"error":"invalid_client"}"#);
+    let issuer = Endpoint::answering(&[refused, token("late", 3600)]);
+    let endpoint = Endpoint::ok();
+    let source = project.open_source();
+    project.route_with(&source, &endpoint, json!({"authentication": client(&issuer)}));
+    let event = send(&project, &source);
+    let delivery = project.wait_for_delivery(&event, "Success");
+    let attempts = project.attempts(delivery["uid"].as_str().expect("a uid"));
+    assert_eq!(attempts.len(), 2, "{attempts:?}");
+    assert_eq!(
+        attempts[0]["error"],
+        "no OAuth token: the token endpoint answered 401: invalid_client"
+    );
+    assert_eq!(endpoint.count(), 1, "nothing was sent without a token");
+    assert!(!json!(attempts).to_string().contains("a-secret-of-the-client"));
+}
+
+#[test]
+fn a_client_can_be_tested_before_it_is_used() {
+    let project = gateway().project();
+    let issuer = Endpoint::answering(&[token("a-token", 60), Answer::status(500)]);
+    let test = json!({"oauth2": client(&issuer)["oauth2"]});
+    let data = project.post("/endpoints/oauth2/test", &test).expect(200).data();
+    assert_eq!((&data["success"], &data["token_type"]), (&json!(true), &json!("Bearer")), "{data}");
+    assert!(!data.to_string().contains("a-token"));
+    let data = project.post("/endpoints/oauth2/test", &test).expect(200).data();
+    assert_eq!(data["success"], false);
+    assert_eq!(data["error"], "the token endpoint answered 500");
+    for (body, expect) in [
+        (json!({}), "oauth2:is required"),
+        (
+            json!({"oauth2": {"url": "ftp://example.com/", "client_id": "a", "client_secret": "b"}}),
+            "oauth2.url:invalid",
+        ),
+        (json!({"oauth2": {"url": issuer.url("/"), "client_id": "a"}}), "client_secret"),
+        (
+            json!({"oauth2": {"url": issuer.url("/"), "client_id": "a", "client_secret": "********"}}),
+            "masked",
+        ),
+        (
+            json!({"oauth2": {"url": issuer.url("/"), "client_id": "a", "authentication_type": "client_assertion"}}),
+            "client_assertion is not supported",
+        ),
+    ] {
+        let reply = project.post("/endpoints/oauth2/test", &body).expect(400);
+        assert!(reply.message().contains(expect), "{body}: {}", reply.message());
+    }
+}
