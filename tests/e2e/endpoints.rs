@@ -78,7 +78,7 @@ fn both_secrets_sign_while_one_takes_over_from_the_other() {
 }
 
 #[test]
-fn a_subscription_is_changed_whole() {
+fn a_subscription_is_changed_in_what_is_given() {
     let project = gateway().project();
     let endpoint = Endpoint::ok();
     let source = project.open_source();
@@ -93,6 +93,7 @@ fn a_subscription_is_changed_whole() {
     endpoint.wait_for_one();
     body["endpoint_id"] = "no-such".into();
     project.put(&path, &body).expect(400);
-    project.put(&path, &json!({})).expect(400);
+    let kept = project.put(&path, &json!({"name": "b"})).expect(202).data();
+    assert_eq!((&kept["name"], &kept["endpoint_id"]), (&json!("b"), &created["uid"]));
     gateway().project().put(&path, &body).expect(404);
 }

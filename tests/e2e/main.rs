@@ -25,6 +25,7 @@ mod endpoint_tokens;
 mod endpoints;
 mod event_types;
 mod events;
+mod filters;
 mod harness;
 mod meta_events;
 mod payloads;

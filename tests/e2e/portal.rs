@@ -266,6 +266,10 @@ fn nothing_of_another_tenant_can_be_read_or_sent_again() {
         ("POST", "/eventdeliveries/forceresend".into(), json!({"ids": [own, delivery]})),
         ("GET", sub.clone(), json!({})),
         ("PUT", sub.clone(), json!({"name": "mine", "endpoint_id": a.endpoint})),
+        ("GET", format!("{sub}/filters"), json!({})),
+        ("POST", format!("{sub}/filters"), json!({"event_type": "t"})),
+        ("POST", format!("{sub}/filters/test/t"), json!({})),
+        ("PUT", format!("{sub}/toggle_status"), json!({})),
         ("DELETE", sub, json!({})),
         ("POST", "/subscriptions".into(), body.clone()),
         ("GET", end.clone(), json!({})),
@@ -334,9 +338,22 @@ fn endpoints_are_managed_only_where_the_link_says_so_and_stay_with_their_owner()
     let subscribed = json!({"name": "s", "endpoint_id": uid(&created)});
     let subscription = manager.call("POST", "/subscriptions", &subscribed).expect(201).data();
     manager.call("PUT", &format!("/subscriptions/{}", uid(&subscription)), &subscribed).expect(202);
+    let filter = json!({"event_type": "t", "body": {"a": 1}});
+    let filters = format!("/subscriptions/{}/filters", uid(&subscription));
+    manager.call("POST", &filters, &filter).expect(201);
     let mut sourced = subscribed;
     sourced["source_id"] = uid(&project.open_source()).into();
     manager.call("POST", "/subscriptions", &sourced).expect(403);
+    // What the project lets through from a source, its filters say: they are not the owner's to change.
+    let bound = format!("/subscriptions/{}", uid(&project.subscription(sourced)));
+    manager.call("GET", &format!("{bound}/filters"), &json!({})).expect(200);
+    for (method, path) in [
+        ("PUT", bound.clone()),
+        ("PUT", format!("{bound}/toggle_status")),
+        ("POST", format!("{bound}/filters")),
+    ] {
+        manager.call(method, &path, &filter).expect(401);
+    }
     manager.call("DELETE", &path, &json!({})).expect(200);
     assert_eq!(manager.list("/subscriptions").len(), 0);
     manager.call("POST", "/endpoints", &json!([])).expect(400);

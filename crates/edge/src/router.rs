@@ -2,7 +2,8 @@
 
 use inlet_gateway::dead_letter::DeadLetter;
 use inlet_gateway::route::{
-    Bell, DELIVERIES_MAX, Directory, Needs, bells, route, scheduled, transaction_len,
+    Bell, DELIVERIES_MAX, Directory, FILTERED_BODIES_MAX_BYTES, FILTERED_BODY_MAX_BYTES, Needs,
+    bells, route, scheduled, transaction_len,
 };
 use inlet_gateway::sql::{self, Journal};
 use inlet_gateway::subscription::Subscription;
@@ -14,11 +15,14 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result};
 
 use crate::bindings::Bindings;
+use crate::body::{self, Share};
 use crate::store::{Doc, rows};
 use crate::{bell, chance, dead_letters, log};
 
 /// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
 const DRAINS_MAX: usize = 5;
+/// How long a batch waits for memory for the bodies that filters look into.
+const BODIES_WAIT_MS: u64 = 10_000;
 /// Seconds until a dead letter that could not be kept is tried again: a hundred of them are four days.
 const KEEP_RETRY_S: u32 = 3_600;
 
@@ -237,9 +241,12 @@ fn is_poison(error: &str) -> bool {
 
 /// Stores envelopes from the first on, as many as one transaction takes, and says how many.
 async fn store(shard: u32, envelopes: &[Envelope], bindings: &Bindings) -> Result<usize> {
-    let directory = directory(envelopes.iter().map(|envelope| &envelope.meta), bindings).await?;
+    let mut directory =
+        directory(envelopes.iter().map(|envelope| &envelope.meta), bindings).await?;
     let most = (DELIVERIES_MAX / directory.most_deliveries()).max(1);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
+    let (read, _shares) = read_bodies(&mut directory, envelopes, bindings).await?;
+    let envelopes = envelopes.get(..read).unwrap_or(envelopes);
 
     let now = chance::now_ms();
     // Bells on a real queue are as durable as the rows, and what they come from, a message or a part of the journal, is only
@@ -300,6 +307,38 @@ pub(crate) async fn directory(
     subscriptions.dedup_by(|a, b| a.uid == b.uid);
     directory.subscriptions = subscriptions;
     Ok(directory)
+}
+
+/// Reads the bodies that filters have to look into, and says how many of the events, from the first, can be routed with what
+/// was read. A body that is too large for filters, or gone, is left out.
+pub(crate) async fn read_bodies(
+    directory: &mut Directory,
+    envelopes: &[Envelope],
+    bindings: &Bindings,
+) -> Result<(usize, Vec<Share>)> {
+    let deadline_ms = chance::now_ms() + BODIES_WAIT_MS;
+    let mut room = FILTERED_BODIES_MAX_BYTES;
+    let mut shares = Vec::new();
+    for (index, key) in directory.bodies_to_read(envelopes) {
+        let Some(object) = bindings.bodies()?.get(key).execute().await? else { continue };
+        let size = object.size();
+        let (Some(envelope), true) = (envelopes.get(index), size <= FILTERED_BODY_MAX_BYTES) else {
+            continue;
+        };
+        if room < size {
+            return Ok((index, shares));
+        }
+        room -= size;
+        let share = body::share_until(size, deadline_ms).await;
+        shares.push(share.ok_or_else(|| {
+            worker::Error::RustError("no memory for the bodies right now".into())
+        })?);
+        if let Some(body) = object.body() {
+            let bytes = body.bytes().await?;
+            directory.bodies.insert(envelope.meta.event_id.clone(), bytes);
+        }
+    }
+    Ok((envelopes.len(), shares))
 }
 
 /// A delivery that waits.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::payload;
 use crate::time::rfc3339;
-use crate::wire::{Meta, Target, Text};
+use crate::wire::{Body, Envelope, Meta, Target, Text};
 
 /// A row of the event store.
 #[derive(Debug, Clone, Deserialize)]
@@ -63,7 +63,17 @@ impl StoredEvent {
             None,
         );
         meta.target = self.target();
+        meta.broker_message_id.clone_from(&self.broker_message_id);
         meta
+    }
+
+    /// The event with its body, for a replay. How long a body in the object store is, its row does not say.
+    pub fn envelope(&self, shard: u32) -> Envelope {
+        let body = match self.inline_body() {
+            Ok(bytes) => Body::Inline(bytes),
+            Err(key) => Body::Stored { key: key.to_owned(), len: 0 },
+        };
+        Envelope { meta: self.meta(shard), body }
     }
 
     /// The event in a list: without a payload that is large. Then `data` is null and `is_data_omitted` true.

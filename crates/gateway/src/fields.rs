@@ -110,6 +110,19 @@ impl Fields {
         items.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Some)
     }
 
+    /// An object of any fields.
+    pub fn map(&mut self, name: &str) -> Result<Option<Map<String, Value>>, ApiError> {
+        self.read(name, Kind::Raw, |value| match value {
+            Value::Object(fields) => Some(fields),
+            _ => None,
+        })
+    }
+
+    /// Whether a field is there and `null`.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.object.get(name).is_some_and(Value::is_null)
+    }
+
     /// A field as it is.
     pub fn raw(&mut self, name: &str) -> Option<Value> {
         self.note(name, Kind::Raw);

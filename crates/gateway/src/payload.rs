@@ -72,6 +72,12 @@ pub fn query_value(query: &str, name: &str) -> Option<String> {
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
+/// A part of a path as it was before it was written into a URL.
+pub fn path_value(part: &str) -> String {
+    let query = format!("x={}", part.replace('+', "%2B").replace('&', "%26"));
+    query_value(&query, "x").unwrap_or_default()
+}
+
 /// A form larger than this is bytes: as an object of small fields it would take many times its length.
 const FORM_MAX_BYTES: usize = 256 * 1024;
 
@@ -184,6 +190,19 @@ mod tests {
         check("application/x-www-form-urlencoded", r#"{"a": 1}"#, r#"{"a": 1}"#);
         check("multipart/form-data; boundary=XX", "no parts", "no parts");
         check("application/json", "", "{}");
+    }
+
+    #[test]
+    fn parts_of_a_path_are_read_back() {
+        for (part, expect) in [
+            ("user.created", "user.created"),
+            ("a%20b%2Fc", "a b/c"),
+            ("a+b&c=d", "a+b&c=d"),
+            ("%", "%"),
+            ("", ""),
+        ] {
+            assert_eq!(path_value(part), expect);
+        }
     }
 
     #[test]

@@ -3,8 +3,11 @@
 //! Everything in the batch may run twice: a claim that is held by the same event is held, a row that is
 //! there stays. So a router that dies is repeated, and nothing happens twice.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
+use crate::conditions::{Conditions, Facts};
 use crate::ids::delivery_uid;
 use crate::sql::{self, Statement};
 use crate::subscription::{DeliveryMode, Subscription};
@@ -18,6 +21,11 @@ const DELIVERIES_PER_PARAM: usize = 5_000;
 pub const DELIVERIES_MAX: usize = 5_000;
 /// A body longer than this is bound by itself: pulling it out of a JSON text costs more.
 const SMALL_BODY_MAX_BYTES: usize = 8_192;
+
+/// A body in the object store is looked into by filters up to this size: as values it takes many times its length.
+pub const FILTERED_BODY_MAX_BYTES: u64 = 2 * 1024 * 1024;
+/// What one batch reads of such bodies.
+pub const FILTERED_BODIES_MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What routing a batch of envelopes of one shard comes to.
 #[derive(Debug, Default)]
@@ -43,6 +51,8 @@ pub struct Directory {
     /// Of all sources, endpoints and projects that [`Needs`] names.
     pub subscriptions: Vec<Subscription>,
     pub owned: Vec<Owned>,
+    /// By event, the bodies in the object store that [`Directory::bodies_to_read`] names.
+    pub bodies: HashMap<String, Vec<u8>>,
 }
 
 impl Directory {
@@ -51,17 +61,41 @@ impl Directory {
         self.subscriptions.len() + self.owned.len() + 1
     }
 
-    /// To whom an event goes.
-    fn receivers<'a>(&'a self, meta: &'a Meta) -> Vec<Receiver<'a>> {
+    /// To whom an event goes; when to nobody, why.
+    fn receivers<'a>(&'a self, envelope: &'a Envelope) -> Result<Vec<Receiver<'a>>, &'static str> {
+        let Envelope { meta, body } = envelope;
+        let candidates = self.candidates(meta);
+        let bytes = match body {
+            Body::Inline(bytes) => Some(bytes.as_slice()),
+            Body::Stored { .. } => self.bodies.get(&meta.event_id).map(Vec::as_slice),
+        };
+        let facts = Facts::of(meta, bytes);
+        let takes = |one: &&Receiver<'_>| {
+            one.conditions.is_none_or(|conditions| conditions.match_event(&facts))
+        };
+        let receivers: Vec<Receiver<'a>> = candidates.iter().filter(takes).copied().collect();
+        match (candidates.as_slice(), bytes) {
+            _ if !receivers.is_empty() => Ok(receivers),
+            ([], _) => Err("no subscription matched this event"),
+            (all, None) if all.iter().any(Receiver::reads_body) => Err(
+                "no subscription matched this event: some subscribe to its type, but its body is too large for their filters",
+            ),
+            _ => Err(
+                "no subscription matched this event: some subscribe to its type, but their filters do not match",
+            ),
+        }
+    }
+
+    /// To whom an event may go, going by its target and its type.
+    fn candidates<'a>(&'a self, meta: &'a Meta) -> Vec<Receiver<'a>> {
         let of_project = self.subscriptions.iter().filter(|one| one.project_id == meta.project_id);
-        let wanted = |one: &&Subscription| one.wants(&meta.event_type);
+        let wanted = |one: &'a Subscription| Receiver::of(one, &meta.event_type);
         match &meta.target {
             None => of_project
                 .filter(|one| one.source_id == meta.source_id)
-                .filter(wanted)
-                .map(Receiver::of)
+                .filter_map(wanted)
                 .collect(),
-            Some(Target::Everybody) => of_project.filter(wanted).map(Receiver::of).collect(),
+            Some(Target::Everybody) => of_project.filter_map(wanted).collect(),
             Some(Target::Endpoint(endpoint)) => self.at_endpoint(endpoint, meta),
             Some(Target::Owner(owner)) => {
                 let own = self.owned.iter().filter(|owned| {
@@ -79,28 +113,46 @@ impl Directory {
             of_project.filter(|one| one.endpoint_id == endpoint_id).collect();
         if own.is_empty() {
             let mode = DeliveryMode::AtLeastOnce;
-            return vec![Receiver { subscription_id: "", endpoint_id, mode }];
+            return vec![Receiver { subscription_id: "", endpoint_id, mode, conditions: None }];
         }
-        own.into_iter().filter(|one| one.wants(&meta.event_type)).map(Receiver::of).collect()
+        own.into_iter().filter_map(|one| Receiver::of(one, &meta.event_type)).collect()
+    }
+
+    /// The bodies in the object store that a filter has to look into: the position of the event, and the key.
+    pub fn bodies_to_read<'a>(&self, envelopes: &'a [Envelope]) -> Vec<(usize, &'a str)> {
+        let wanted = |(index, envelope): (usize, &'a Envelope)| {
+            let Body::Stored { key, .. } = &envelope.body else { return None };
+            let candidates = self.candidates(&envelope.meta);
+            candidates.iter().any(Receiver::reads_body).then_some((index, key.as_str()))
+        };
+        envelopes.iter().enumerate().filter_map(wanted).collect()
     }
 }
 
 /// One delivery to be made.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Receiver<'a> {
     /// Empty when an event goes to an endpoint without any.
     subscription_id: &'a str,
     endpoint_id: &'a str,
     mode: DeliveryMode,
+    /// What the event has to say.
+    conditions: Option<&'a Conditions>,
 }
 
 impl<'a> Receiver<'a> {
-    fn of(subscription: &'a Subscription) -> Self {
-        Self {
+    /// `None` when the subscription does not want events of this type.
+    fn of(subscription: &'a Subscription, event_type: &str) -> Option<Self> {
+        Some(Self {
             subscription_id: &subscription.uid,
             endpoint_id: &subscription.endpoint_id,
             mode: subscription.delivery_mode,
-        }
+            conditions: Some(subscription.conditions(event_type)?),
+        })
+    }
+
+    fn reads_body(&self) -> bool {
+        self.conditions.is_some_and(Conditions::reads_body)
     }
 
     /// The uid of the delivery. `replay` sets those of a replay apart.
@@ -161,8 +213,12 @@ pub fn route(
     let mut fan_out = Rows::default();
     let mut deliveries = Vec::new();
 
-    for Envelope { meta, body } in envelopes {
-        let receivers = directory.receivers(meta);
+    for envelope in envelopes {
+        let Envelope { meta, body } = envelope;
+        let (receivers, status, reason) = match directory.receivers(envelope) {
+            Ok(receivers) => (receivers, "Success", ""),
+            Err(reason) => (Vec::new(), "Failure", reason),
+        };
         let key = meta.claim.as_ref().map(|claim| claim.key.as_str());
         if let Some(claim) = &meta.claim {
             let expires_at = meta.received_at.saturating_add(claim.window_ms);
@@ -184,11 +240,6 @@ pub fn route(
         let (text, body_key) = match body {
             Body::Inline(bytes) => (Text::from_bytes(bytes), None),
             Body::Stored { key, .. } => (Text { text: "".into(), is_base64: false }, Some(key)),
-        };
-        let (status, reason) = if receivers.is_empty() {
-            ("Failure", "no subscription matched this event")
-        } else {
-            ("Success", "")
         };
         let headers = json!(meta.headers).to_string();
         let is_small = text.text.len() <= SMALL_BODY_MAX_BYTES;
@@ -260,7 +311,7 @@ fn outbox(deliveries: &[(String, String)], id: &str, now_ms: u64) -> Vec<Stateme
 /// Plans new deliveries of events that are stored, to those who would get them now. `replay_id` is a fresh uid: it marks the
 /// deliveries, and the outbox watches them under it. The second value says how many of the events have a receiver.
 pub fn replay(
-    metas: &[Meta],
+    envelopes: &[Envelope],
     directory: &Directory,
     now_ms: u64,
     replay_id: &str,
@@ -269,8 +320,9 @@ pub fn replay(
     let mut wanted = Rows::default();
     let mut count = 0;
     let mut deliveries = Vec::new();
-    for meta in metas {
-        let receivers = directory.receivers(meta);
+    for envelope in envelopes {
+        let meta = &envelope.meta;
+        let receivers = directory.receivers(envelope).unwrap_or_default();
         if !receivers.is_empty() {
             count += 1;
             wanted.push(json!([meta.project_id, meta.event_id]));
@@ -411,13 +463,16 @@ mod tests {
             delivery_mode: DeliveryMode::AtMostOnce,
             retry: None,
             rate_limit: None,
+            filter: crate::conditions::Conditions::default(),
+            filters: Vec::new(),
+            is_inactive: false,
             created_at: 0,
             updated_at: 0,
         }
     }
 
     fn known(subscriptions: &[Subscription]) -> Directory {
-        Directory { subscriptions: subscriptions.to_vec(), owned: Vec::new() }
+        Directory { subscriptions: subscriptions.to_vec(), ..Directory::default() }
     }
 
     fn apply(db: &rusqlite::Connection, routing: &Routing) -> Vec<Value> {
@@ -462,6 +517,7 @@ mod tests {
         let directory = Directory {
             subscriptions: vec![own, subscription("sourced", "source", "*")],
             owned: vec![owned("o", "subscribed"), owned("o", "bare"), owned("other", "theirs")],
+            ..Directory::default()
         };
         let endpoint = |id: &str| Some(Target::Endpoint(id.into()));
         let cases = [
@@ -487,6 +543,50 @@ mod tests {
         }
     }
 
+    fn filtered(uid: &str, filter: Value) -> Subscription {
+        let Value::Object(filter) = filter else { panic!("an object") };
+        let mut subscription = subscription(uid, "source", "*");
+        subscription.filter = Conditions::read(filter, "").unwrap();
+        subscription
+    }
+
+    #[test]
+    fn filters_decide_among_those_who_want_the_type() {
+        let directory = known(&[
+            filtered("large", json!({"body": {"n": {"$gt": 10}}})),
+            filtered("push", json!({"headers": {"x-github-event": "push"}})),
+            filtered("ping", json!({"headers": {"x-github-event": "ping"}})),
+        ]);
+        for (body, expect) in [(&b"{\"n\":11}"[..], 2), (b"{\"n\":9}", 1), (b"no json", 1)] {
+            let sent = envelope(Body::Inline(body.to_vec()));
+            assert_eq!(apply(&database(), &route(&[sent], &directory, 7, None)).len(), expect);
+        }
+        let db = database();
+        let sent = envelope(Body::Inline(b"{}".to_vec()));
+        apply(
+            &db,
+            &route(std::slice::from_ref(&sent), &known(&directory.subscriptions[2..]), 7, None),
+        );
+        let event = &run(&db, &sql::event("project", &sent.meta.event_id))[0];
+        assert_eq!(event["status"], "Failure");
+        let reason = event["failure_reason"].as_str().unwrap();
+        assert!(reason.ends_with("their filters do not match"), "{reason}");
+    }
+
+    #[test]
+    fn a_body_elsewhere_is_read_only_where_a_filter_asks() {
+        let stored = Body::Stored { key: "k".into(), len: 200_000 };
+        let sent = [envelope(Body::Inline(vec![])), envelope(stored)];
+        let mut directory = known(&[subscription("all", "source", "*")]);
+        assert!(directory.bodies_to_read(&sent).is_empty());
+        directory.subscriptions = vec![filtered("some", json!({"body": {"n": 1}}))];
+        assert_eq!(directory.bodies_to_read(&sent), [(1, "k")]);
+        let reason = directory.receivers(&sent[1]).unwrap_err();
+        assert!(reason.ends_with("too large for their filters"), "{reason}");
+        directory.bodies.insert(sent[1].meta.event_id.clone(), b"{\"n\":1}".to_vec());
+        assert_eq!(directory.receivers(&sent[1]).unwrap().len(), 1);
+    }
+
     #[test]
     fn a_replay_delivers_again_each_time() {
         let db = database();
@@ -494,7 +594,7 @@ mod tests {
         apply(&db, &route(std::slice::from_ref(&sent), &known(&[]), 7, None));
         let directory = known(&[subscription("late", "source", "*")]);
         for id in ["replay-1", "replay-2", "replay-2"] {
-            let (routing, count) = replay(std::slice::from_ref(&sent.meta), &directory, 8, id);
+            let (routing, count) = replay(std::slice::from_ref(&sent), &directory, 8, id);
             assert_eq!((count, apply(&db, &routing).len()), (1, 1));
         }
         let sql = "SELECT replay FROM deliveries ORDER BY replay".into();
@@ -502,7 +602,7 @@ mod tests {
         assert_eq!(rows, [json!({"replay": "replay-1"}), json!({"replay": "replay-2"})]);
         let event = &run(&db, &sql::event("project", &sent.meta.event_id))[0];
         assert_eq!((&event["status"], &event["failure_reason"]), (&json!("Success"), &json!("")));
-        assert_eq!(replay(&[sent.meta], &known(&[]), 8, "replay-3").1, 0);
+        assert_eq!(replay(&[sent], &known(&[]), 8, "replay-3").1, 0);
     }
 
     #[test]

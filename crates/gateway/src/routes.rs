@@ -84,6 +84,10 @@ pub enum ProjectCall<'a> {
     UpdateEventType(&'a str),
     DeprecateEventType(&'a str),
     ImportEventTypes,
+    ToggleSubscription(&'a str),
+    TestFilter,
+    /// A call on the filters of a subscription.
+    Filters(&'a str, FilterCall<'a>),
     PushEvent(Kind),
     PushEvents,
     ListEvents,
@@ -120,6 +124,20 @@ pub enum ProjectCall<'a> {
     GetDeadLetter(&'a str),
     ReplayDeadLetter(&'a str),
     DeleteDeadLetter(&'a str),
+}
+
+/// A call below `/subscriptions/{id}/filters`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FilterCall<'a> {
+    Create,
+    CreateMany,
+    UpdateMany,
+    List,
+    Get(&'a str),
+    Update(&'a str),
+    Delete(&'a str),
+    /// Tries the filter of an event type, written as in a URL.
+    Test(&'a str),
 }
 
 /// Why there is no such call.
@@ -244,10 +262,30 @@ routes! {
 
     ["subscriptions"] { GET => ListSubscriptions, POST => CreateSubscription }
     ["subscriptions", "test_function"] { POST => TestFunction { of_source: false } }
+    ["subscriptions", "test_filter"] { POST => TestFilter }
     ["subscriptions", subscription_id] {
         GET => GetSubscription(subscription_id),
         PUT => UpdateSubscription(subscription_id),
         DELETE => DeleteSubscription(subscription_id)
+    }
+    ["subscriptions", subscription_id, "toggle_status"] { PUT => ToggleSubscription(subscription_id) }
+    ["subscriptions", subscription_id, "filters"] {
+        GET => Filters(subscription_id, FilterCall::List), POST => Filters(subscription_id, FilterCall::Create)
+    }
+    ["subscriptions", subscription_id, "filters", "bulk"] {
+        POST => Filters(subscription_id, FilterCall::CreateMany)
+    }
+    ["subscriptions", subscription_id, "filters", "bulk_update"] {
+        POST => Filters(subscription_id, FilterCall::UpdateMany),
+        PUT => Filters(subscription_id, FilterCall::UpdateMany)
+    }
+    ["subscriptions", subscription_id, "filters", filter_id] {
+        GET => Filters(subscription_id, FilterCall::Get(filter_id)),
+        PUT => Filters(subscription_id, FilterCall::Update(filter_id)),
+        DELETE => Filters(subscription_id, FilterCall::Delete(filter_id))
+    }
+    ["subscriptions", subscription_id, "filters", "test", event_type] {
+        POST => Filters(subscription_id, FilterCall::Test(event_type))
     }
 
     ["event-types"] { GET => ListEventTypes, POST => CreateEventType }

@@ -155,11 +155,11 @@ pub fn update_endpoint(endpoint: &Endpoint) -> Statement {
     )
 }
 
-/// Replaces a subscription; a row comes back if there was one.
-pub fn update_subscription(subscription: &Subscription) -> Statement {
+/// Replaces a subscription that was last changed at `before_ms`; a row comes back if there was one.
+pub fn update_subscription(subscription: &Subscription, before_ms: u64) -> Statement {
     statement(
         "UPDATE subscriptions SET name = ?3, source_id = ?4, endpoint_id = ?5, doc = ?6 WHERE project_id = ?1 AND id = ?2 \
-         RETURNING id, doc",
+         AND doc ->> '$.updated_at' = ?7 RETURNING id, doc",
         [
             subscription.project_id.as_str().into(),
             subscription.uid.as_str().into(),
@@ -167,6 +167,7 @@ pub fn update_subscription(subscription: &Subscription) -> Statement {
             subscription.source_id.as_str().into(),
             subscription.endpoint_id.as_str().into(),
             doc(subscription),
+            before_ms.into(),
         ],
     )
 }
@@ -890,6 +891,21 @@ pub(crate) mod tests {
         assert_eq!(kept.len(), 100);
         assert_eq!(kept[0]["doc"], r#"{"at":1995}"#, "the first of its five seconds");
         assert!(run(&db, &rejections("p", "other")).is_empty());
+    }
+
+    #[test]
+    fn a_change_is_stored_only_on_what_it_was_made_from() {
+        let db = database();
+        let body = br#"{"name":"a","endpoint_id":"e"}"#;
+        let input = crate::api::parse(body).unwrap();
+        let mut first = Subscription::create(input, "p", false, 5, &mut |b| b.fill(1)).unwrap();
+        run(&db, &insert_subscription(&first));
+        let before = first.updated_at;
+        let mut second = first.clone();
+        first.toggle(5).unwrap();
+        second.toggle(5).unwrap();
+        assert_eq!(run(&db, &update_subscription(&first, before)).len(), 1);
+        assert_eq!(run(&db, &update_subscription(&second, before)).len(), 0);
     }
 
     #[test]

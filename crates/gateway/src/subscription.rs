@@ -3,12 +3,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length, refuse_unsupported};
+use crate::api::{
+    ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, refuse_unsupported,
+};
+use crate::conditions::Conditions;
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::pace::{RateLimit, RateLimitInput, RetryInput, present_retry};
 use crate::retry::Strategy;
 use crate::time::rfc3339;
+use crate::type_filter::TypeFilter;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
@@ -20,12 +24,21 @@ pub struct Subscription {
     pub endpoint_id: String,
     /// Exact names; `*` is all of them.
     pub event_types: Vec<String>,
+    /// What an event has to say, unless its type has a filter of its own.
+    #[serde(default)]
+    pub filter: Conditions,
+    /// The filters of event types; one of a type that is not in `event_types` has no effect.
+    #[serde(default)]
+    pub filters: Vec<TypeFilter>,
     pub delivery_mode: DeliveryMode,
     /// How its deliveries are retried; `None` leaves it to the project.
     #[serde(default)]
     pub retry: Option<Strategy>,
     #[serde(default)]
     pub rate_limit: Option<RateLimit>,
+    /// It takes no events.
+    #[serde(default)]
+    pub is_inactive: bool,
     pub created_at: u64,
     pub updated_at: u64,
 }
@@ -56,13 +69,13 @@ impl DeliveryMode {
     }
 }
 
-/// The body of `POST /subscriptions`.
+/// The body of `POST /subscriptions` and `PUT /subscriptions/{id}`.
 #[derive(Debug)]
 pub struct SubscriptionInput {
-    name: Option<String>,
-    pub source_id: Option<String>,
-    pub endpoint_id: Option<String>,
-    delivery_mode: Option<String>,
+    name: String,
+    source_id: String,
+    endpoint_id: String,
+    delivery_mode: String,
     filter_config: Option<FilterConfigInput>,
     retry_config: Option<RetryInput>,
     rate_limit_config: Option<RateLimitInput>,
@@ -71,11 +84,13 @@ pub struct SubscriptionInput {
 
 impl FromFields for SubscriptionInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let mut text =
+            |name: &str| fields.text(name).map(|text| text.unwrap_or_default().trim().to_owned());
         Ok(Self {
-            name: fields.text("name")?,
-            source_id: fields.text("source_id")?,
-            endpoint_id: fields.text("endpoint_id")?,
-            delivery_mode: fields.text("delivery_mode")?,
+            name: text("name")?,
+            source_id: text("source_id")?,
+            endpoint_id: text("endpoint_id")?,
+            delivery_mode: text("delivery_mode")?,
             filter_config: fields.object("filter_config")?,
             retry_config: fields.object("retry_config")?,
             rate_limit_config: fields.object("rate_limit_config")?,
@@ -87,12 +102,15 @@ impl FromFields for SubscriptionInput {
 #[derive(Debug)]
 struct FilterConfigInput {
     event_types: Option<Vec<String>>,
-    filter: Option<Value>,
+    filter: Option<Conditions>,
 }
 
 impl FromFields for FilterConfigInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        Ok(Self { event_types: fields.texts("event_types")?, filter: fields.raw("filter") })
+        let event_types = fields.texts("event_types")?;
+        let filter = fields.map("filter")?;
+        let read = |filter| Conditions::read(filter, "filter_config.filter");
+        Ok(Self { event_types, filter: filter.map(read).transpose()? })
     }
 }
 
@@ -107,86 +125,111 @@ impl Subscription {
         now_ms: u64,
         fill: Fill<'_>,
     ) -> Result<Self, ApiError> {
-        let text = |value: Option<String>| value.unwrap_or_default().trim().to_owned();
-        let (name, endpoint_id, source_id) =
-            (text(input.name), text(input.endpoint_id), text(input.source_id));
-        let mut faults = Faults::default();
-        if endpoint_id.is_empty() {
-            faults.add("endpoint_id", "please provide a valid endpoint id");
-        }
-        if name.is_empty() {
-            faults.add("name", "please provide a valid subscription name");
-        }
-        faults.check()?;
-        check_length("name", &name, NAME_MAX_CHARS)?;
-        for field in UNSUPPORTED {
-            refuse_unsupported(field, input.other.get(*field))?;
-        }
-        if project_is_incoming && source_id.is_empty() {
-            return Err(ApiError::bad_request("source_id is required for incoming projects"));
-        }
-        let delivery_mode = match input.delivery_mode.as_deref() {
-            None | Some("") => DeliveryMode::AtLeastOnce,
-            Some(mode) => DeliveryMode::from_name(mode).ok_or_else(|| {
-                ApiError::bad_request(
-                    "invalid delivery mode value, must be either 'at_least_once' or 'at_most_once'",
-                )
-            })?,
-        };
-        let retry = input.retry_config.map(RetryInput::read).transpose()?.flatten();
-        let rate_limit = input.rate_limit_config.map(RateLimitInput::read).transpose()?.flatten();
-        let (event_types, filter) = input
-            .filter_config
-            .map(|config| (config.event_types, config.filter))
-            .unwrap_or_default();
-        refuse_unsupported("filter_config.filter", filter.as_ref())?;
-        let mut event_types: Vec<String> = event_types.unwrap_or_default();
-        event_types.retain(|name| !name.trim().is_empty());
-        if event_types.is_empty() {
-            event_types.push("*".into());
-        }
-        Ok(Self {
+        let mut new = Self {
             uid: ids::uid(now_ms, fill),
             project_id: project_id.to_owned(),
-            name,
-            source_id,
-            endpoint_id,
-            event_types,
-            delivery_mode,
-            retry,
-            rate_limit,
+            name: String::new(),
+            source_id: String::new(),
+            endpoint_id: String::new(),
+            event_types: vec!["*".into()],
+            filter: Conditions::default(),
+            filters: Vec::new(),
+            delivery_mode: DeliveryMode::AtLeastOnce,
+            retry: None,
+            rate_limit: None,
+            is_inactive: false,
             created_at: now_ms,
-            updated_at: now_ms,
-        })
+            updated_at: 0,
+        };
+        new.update(input, project_is_incoming, now_ms)?;
+        Ok(new)
     }
 
-    /// Applies an update, which is a whole subscription as for its creation.
+    /// Applies an update. What it does not hold, or holds empty, stays as it is.
     pub fn update(
         &mut self,
         input: SubscriptionInput,
         project_is_incoming: bool,
         now_ms: u64,
     ) -> Result<(), ApiError> {
-        let new = Self::create(input, &self.project_id, project_is_incoming, now_ms, &mut |_| {})?;
-        let (uid, created_at) = (std::mem::take(&mut self.uid), self.created_at);
-        *self = Self { uid, created_at, ..new };
+        let texts = [
+            (&mut self.name, input.name),
+            (&mut self.source_id, input.source_id),
+            (&mut self.endpoint_id, input.endpoint_id),
+        ];
+        for (field, given) in texts {
+            if !given.is_empty() {
+                *field = given;
+            }
+        }
+        let mut faults = Faults::default();
+        if self.endpoint_id.is_empty() {
+            faults.add("endpoint_id", "please provide a valid endpoint id");
+        }
+        if self.name.is_empty() {
+            faults.add("name", "please provide a valid subscription name");
+        }
+        faults.check()?;
+        check_length("name", &self.name, NAME_MAX_CHARS)?;
+        for field in UNSUPPORTED {
+            refuse_unsupported(field, input.other.get(*field))?;
+        }
+        if project_is_incoming && self.source_id.is_empty() {
+            return Err(ApiError::bad_request("source_id is required for incoming projects"));
+        }
+        if !input.delivery_mode.is_empty() {
+            self.delivery_mode = DeliveryMode::from_name(&input.delivery_mode).ok_or_else(|| {
+                ApiError::bad_request(
+                    "invalid delivery mode value, must be either 'at_least_once' or 'at_most_once'",
+                )
+            })?;
+        }
+        if let Some(retry) = input.retry_config {
+            self.retry = retry.read()?;
+        }
+        if let Some(limit) = input.rate_limit_config {
+            self.rate_limit = limit.read()?;
+        }
+        if let Some(FilterConfigInput { event_types, filter }) = input.filter_config {
+            self.subscribe(event_types.unwrap_or_default())?;
+            if let Some(filter) = filter {
+                self.filter = filter;
+            }
+        }
+        self.touch(now_ms)
+    }
+
+    /// Subscribes to these event types and to no others; an empty list changes nothing.
+    fn subscribe(&mut self, event_types: Vec<String>) -> Result<(), ApiError> {
+        let mut wanted: Vec<String> = Vec::with_capacity(event_types.len());
+        for name in event_types {
+            let name = name.trim();
+            check_length("filter_config.event_types", name, TEXT_MAX_CHARS)?;
+            if !name.is_empty() && !wanted.iter().any(|have| have == name) {
+                wanted.push(name.to_owned());
+            }
+        }
+        if !wanted.is_empty() {
+            self.event_types = wanted;
+            self.filters.retain(|filter| self.event_types.contains(&filter.event_type));
+        }
         Ok(())
     }
 
-    /// Whether an event of this type is wanted.
-    pub fn wants(&self, event_type: &str) -> bool {
-        self.event_types.iter().any(|name| name == "*" || name == event_type)
+    /// Makes an inactive subscription active, and an active one inactive: it takes no events then.
+    pub fn toggle(&mut self, now_ms: u64) -> Result<(), ApiError> {
+        self.is_inactive = !self.is_inactive;
+        self.touch(now_ms)
     }
 
     /// The subscription as the API shows it.
     pub fn present(&self) -> Value {
-        let empty =
-            json!({"headers": {}, "body": {}, "query": {}, "path": {}, "is_flattened": false});
         json!({
-            "uid": self.uid, "project_id": self.project_id, "name": self.name, "type": "api", "status": "active",
+            "uid": self.uid, "project_id": self.project_id, "name": self.name, "type": "api",
+            "status": if self.is_inactive { "inactive" } else { "active" },
             "source_id": self.source_id, "endpoint_id": self.endpoint_id,
             "source_metadata": {"uid": self.source_id}, "endpoint_metadata": {"uid": self.endpoint_id},
-            "filter_config": {"event_types": self.event_types, "filter": empty}, "function": "",
+            "filter_config": {"event_types": self.event_types, "filter": self.filter.present()}, "function": "",
             "delivery_mode": self.delivery_mode, "alert_config": null,
             "retry_config": self.retry.as_ref().map(present_retry),
             "rate_limit_config": self.rate_limit.map(RateLimit::present),
@@ -208,10 +251,10 @@ mod tests {
     #[test]
     fn without_event_types_all_are_wanted() {
         let all = create(r#"{"name":"a","source_id":"s","endpoint_id":"e"}"#).unwrap();
-        assert!(all.wants("anything"));
+        assert!(all.conditions("anything").is_some());
         let some = r#"{"name":"a","source_id":"s","endpoint_id":"e","filter_config":{"event_types":["push"]}}"#;
         let some = create(some).unwrap();
-        assert!(some.wants("push") && !some.wants("ping"));
+        assert!(some.conditions("push").is_some() && some.conditions("ping").is_none());
     }
 
     #[test]
@@ -230,7 +273,6 @@ mod tests {
             |field: &str| format!(r#"{{"name":"a","endpoint_id":"e","source_id":"s",{field}}}"#);
         for (field, name) in [
             (r#""function":"function transform(x) { return x }""#, "function"),
-            (r#""filter_config":{"filter":{"body":{"a":1}}}"#, "filter_config.filter"),
             (r#""alert_config":{"count":5,"threshold":"1h"}"#, "alert_config"),
         ] {
             let error = create(&with(field)).unwrap_err();

@@ -7,6 +7,7 @@ mod endpoint_checks;
 mod endpoints;
 mod event_types;
 mod events;
+mod filters;
 mod keys;
 mod meta_events;
 mod portal;
@@ -342,6 +343,9 @@ impl Caller<'_> {
             C::UpdateEventType(id) => self.update_event_type(&project, id).await?,
             C::DeprecateEventType(id) => self.deprecate_event_type(&project, id).await?,
             C::ImportEventTypes => self.import_event_types(&project).await?,
+            C::ToggleSubscription(id) => self.toggle_subscription(&project, id).await?,
+            C::TestFilter => self.test_filter()?,
+            C::Filters(id, call) => self.filters(&project, id, call).await?,
             C::PushEvent(kind) => return self.push_event(&project, kind).await,
             C::PushEvents => self.push_events(&project).await?,
             C::GetEvent(id) => return self.get_event(&project, id).await,

@@ -39,8 +39,9 @@ impl Caller<'_> {
         let (id, endpoints) = (project.uid.as_str(), owner.endpoints.as_slice());
         let is_theirs = match admitted.theirs {
             Theirs::Settled => true,
-            Theirs::Subscription(subscription) => {
-                let statement = sql::subscription_of_endpoints(id, subscription, endpoints);
+            Theirs::Subscription(subscription) | Theirs::UnboundSubscription(subscription) => {
+                let any = matches!(admitted.theirs, Theirs::Subscription(_));
+                let statement = sql::subscription_of_endpoints(id, subscription, endpoints, any);
                 self.bindings.db()?.row::<ListId>(&statement).await?.is_some()
             }
             Theirs::Event(event) => {

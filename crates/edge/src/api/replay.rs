@@ -4,11 +4,11 @@ use inlet_gateway::endpoint::Status as EndpointStatus;
 use inlet_gateway::resend::ResendInput;
 use inlet_gateway::route::{Bell, bells, replay, scheduled};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
-use inlet_gateway::wire::Meta;
+use inlet_gateway::wire::Envelope;
 
 use super::events::{Id, json_text};
 use super::*;
-use crate::router::{Waiting, directory};
+use crate::router::{Waiting, directory, read_bodies};
 use crate::store::rows;
 use crate::{bell, chance};
 
@@ -26,7 +26,7 @@ impl Caller<'_> {
         let events = self.bindings.events(project.shard)?;
         let stored: Option<StoredEvent> = events.row(&sql::event(&project.uid, id)).await?;
         let mut event = stored.ok_or_else(|| ApiError::not_found("event not found"))?;
-        let (replay_id, count) = self.replay(project, &[event.meta(project.shard)]).await?;
+        let (replay_id, count) = self.replay(project, &[event.envelope(project.shard)]).await?;
         if count == 0 {
             let text = "no subscription matches this event, so there is nobody to deliver it to";
             return Err(ApiError::bad_request(text).into());
@@ -40,13 +40,39 @@ impl Caller<'_> {
     }
 
     /// Makes new deliveries of events. They are durable, and watched, when this returns.
-    async fn replay(&self, project: &Project, metas: &[Meta]) -> Result<(String, usize), Refusal> {
-        let directory = directory(metas.iter(), self.bindings).await?;
-        let now = now_ms();
-        let replay_id = chance::uid(now);
-        let (routing, count) = replay(metas, &directory, now, &replay_id);
+    async fn replay(
+        &self,
+        project: &Project,
+        envelopes: &[Envelope],
+    ) -> Result<(String, usize), Refusal> {
+        let replay_id = chance::uid(now_ms());
+        let (mut rest, mut count) = (envelopes, 0);
+        while !rest.is_empty() {
+            let (done, replayed) = self.replay_some(project, rest, &replay_id).await?;
+            rest = rest.get(done..).unwrap_or_default();
+            count += replayed;
+        }
+        log::info(
+            "replayed",
+            json!({"project_id": project.uid, "replay_id": replay_id, "events": count}),
+        );
+        Ok((replay_id, count))
+    }
+
+    /// The same for the first of them: how many were looked at, and how many have a receiver.
+    async fn replay_some(
+        &self,
+        project: &Project,
+        envelopes: &[Envelope],
+        replay_id: &str,
+    ) -> Result<(usize, usize), Refusal> {
+        let metas = envelopes.iter().map(|envelope| &envelope.meta);
+        let mut directory = directory(metas, self.bindings).await?;
+        let (read, _shares) = read_bodies(&mut directory, envelopes, self.bindings).await?;
+        let envelopes = envelopes.get(..read).unwrap_or(envelopes);
+        let (routing, count) = replay(envelopes, &directory, now_ms(), replay_id);
         if count == 0 {
-            return Ok((replay_id, 0));
+            return Ok((read, 0));
         }
         let mut statements = routing.statements;
         let writes = statements.len();
@@ -57,11 +83,7 @@ impl Caller<'_> {
             waiting.extend(rows::<Waiting>(result)?.into_iter().map(Waiting::into_parts));
         }
         self.ring(bells(project.shard, waiting)).await;
-        log::info(
-            "replayed",
-            json!({"project_id": project.uid, "replay_id": replay_id, "events": count}),
-        );
-        Ok((replay_id, count))
+        Ok((read, count))
     }
 
     /// Rings for deliveries that the sweep watches: should a bell be lost, they are only later.
@@ -92,10 +114,11 @@ impl Caller<'_> {
             let page = sql::search(&search, &project.uid, end.as_deref(), &[]);
             let mut found: Vec<StoredEvent> = events.rows(&page).await?;
             let extra = (AGAIN_TOGETHER < found.len()).then(|| found.pop()).flatten();
-            let metas: Vec<Meta> = found.iter().map(|event| event.meta(project.shard)).collect();
-            let (_, count) = self.replay(project, &metas).await?;
+            let envelopes: Vec<Envelope> =
+                found.iter().map(|event| event.envelope(project.shard)).collect();
+            let (_, count) = self.replay(project, &envelopes).await?;
             replayed += count;
-            failed += metas.len() - count;
+            failed += envelopes.len() - count;
             let Some(extra) = extra else {
                 break;
             };

@@ -7,6 +7,9 @@ use super::*;
 use crate::hold;
 use crate::store::rows;
 
+/// How often a change is made again because another came first.
+const CHANGES_MAX: usize = 10;
+
 impl Caller<'_> {
     pub(super) async fn subscription(
         &self,
@@ -73,21 +76,54 @@ impl Caller<'_> {
     }
 
     pub(super) async fn update_subscription(&self, project: &Project, id: &str) -> Answered {
-        let mut subscription = self.subscription(&project.uid, id).await?;
-        let limit = subscription.rate_limit;
-        subscription.update(api::parse(&self.body)?, project.kind == "incoming", now_ms())?;
-        self.check_ends(&subscription).await?;
-        let update = with_event_types(&subscription, sql::update_subscription(&subscription));
-        let results = self.bindings.db()?.batch(&update).await?;
-        let updated = results.first().map(rows::<ListRow>).transpose()?.unwrap_or_default();
-        if updated.is_empty() {
-            return Err(ApiError::not_found("failed to find subscription").into());
-        }
+        let update = async |subscription: &mut Subscription| {
+            let is_incoming = project.kind == "incoming";
+            let limit = subscription.rate_limit;
+            subscription.update(api::parse(&self.body)?, is_incoming, now_ms())?;
+            self.check_ends(subscription).await?;
+            Ok(limit)
+        };
+        let missing = "failed to find subscription";
+        let (subscription, limit) =
+            self.change_subscription(project, id, missing, update).await?;
         if subscription.rate_limit != limit {
             let (gates, endpoint_id) = ([subscription.uid.as_str()], &subscription.endpoint_id);
             hold::ask_again(project, &gates, endpoint_id, self.bindings).await?;
         }
         Ok(Answer::ok(202, "Subscription updated successfully", subscription.present()))
+    }
+
+    pub(super) async fn toggle_subscription(&self, project: &Project, id: &str) -> Answered {
+        let toggle = async |subscription: &mut Subscription| Ok(subscription.toggle(now_ms())?);
+        let missing = "failed to find subscription";
+        let (subscription, ()) = self.change_subscription(project, id, missing, toggle).await?;
+        Ok(Answer::ok(202, "Subscription status updated successfully", subscription.present()))
+    }
+
+    /// Changes a subscription. Of two changes at the same time none is lost: who comes second makes his again, on what the
+    /// first has left.
+    pub(super) async fn change_subscription<T>(
+        &self,
+        project: &Project,
+        id: &str,
+        missing: &str,
+        change: impl AsyncFn(&mut Subscription) -> Result<T, Refusal>,
+    ) -> Result<(Subscription, T), Refusal> {
+        let db = self.bindings.db()?;
+        for _ in 0..CHANGES_MAX {
+            let mut subscription: Subscription =
+                self.doc(&sql::subscription(&project.uid, id), missing).await?;
+            let before = subscription.updated_at;
+            let made = change(&mut subscription).await?;
+            let update = sql::update_subscription(&subscription, before);
+            let results = db.batch(&with_event_types(&subscription, update)).await?;
+            let updated = results.first().map(rows::<ListId>).transpose()?.unwrap_or_default();
+            if !updated.is_empty() {
+                return Ok((subscription, made));
+            }
+        }
+        let text = "this subscription is being changed by many at the same time, try again";
+        Err(ApiError::new(409, text).into())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::portal::PortalLink;
 use crate::project::Project;
 use crate::source::{ArmInput, Source};
 use crate::subscription::Subscription;
+use crate::type_filter::{Batch, FilterInput, TypeFilter};
 use crate::vault::Vault;
 
 /// 2026-11-26T12:00:00Z.
@@ -23,6 +24,7 @@ pub(super) const ENDPOINT: &str = "01KB0J7EA0ENDP01NT0EXAMP1E";
 pub(super) const SUBSCRIPTION: &str = "01KB0J7EA0SVBSCR1PT10NEXAM";
 pub(super) const EVENT: &str = "01KB0J7EA0EVENT00EXAMP1E00";
 pub(super) const DELIVERY: &str = "01KB0J7EA0DE11VERY0EXAMP1E";
+pub(super) const FILTER: &str = "01KB0J7EA0F11TER00EXAMP1E0";
 pub(super) const EVENT_TYPE: &str = "01KB0J7EA0EVENTTYPEEXAMP1E";
 pub(super) const PORTAL_LINK: &str = "01KB0J7EA0P0RTA1110EXAMP1E";
 const ORIGIN: &str = "https://gateway.example.com";
@@ -55,6 +57,8 @@ pub(super) const SUBSCRIPTION_BODY: &str = r#"{"name":"github to billing","sourc
     "endpoint_id":"01KB0J7EA0ENDP01NT0EXAMP1E","filter_config":{"event_types":["push"]},
     "delivery_mode":"at_least_once"}"#;
 
+pub(super) const FILTER_BODY: &str = r#"{"event_type":"invoice.paid","body":{"invoice.total":{"$gt":100}},
+    "headers":{"X-Env":{"$neq":"test"}}}"#;
 pub(super) const EVENT_TYPE_BODY: &str = r#"{"name":"invoice.paid","category":"billing",
     "description":"An invoice was paid.","json_schema":{"type":"object","required":["invoice"]}}"#;
 pub(super) const PORTAL_BODY: &str = r#"{"name":"customer 7","owner_id":"customer-7","auth_type":"static_token",
@@ -307,6 +311,14 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
                 subscription(paced).present(),
                 subscription(open).present(),
             ]
+        }
+        "Filter" => {
+            let mut of = subscription(SUBSCRIPTION_BODY);
+            let input = vec![made(parse::<FilterInput>(FILTER_BODY.as_bytes()))];
+            let mut filter = made(of.add_filters(input, Batch::One, NOW, &mut fill())).remove(0);
+            filter.uid = FILTER.into();
+            let disabled = TypeFilter { enabled_at: None, ..filter.clone() };
+            vec![filter.present(SUBSCRIPTION), disabled.present(SUBSCRIPTION)]
         }
         "EventType" => {
             let body = made(parse(EVENT_TYPE_BODY.as_bytes()));

@@ -28,6 +28,8 @@ pub(super) const IDS: &[(&str, &str, &str)] = &[
     ),
     ("deliveryID", "The delivery's `uid`.", super::samples::DELIVERY),
     ("attemptID", "The attempt's `uid`.", "01KB0J7EA0ATTEMPT0EXAMP1E0"),
+    ("filterID", "The filter's `uid`.", super::samples::FILTER),
+    ("eventType", "A name of an event type.", "invoice.paid"),
     ("eventTypeID", "The event type's `uid`.", super::samples::EVENT_TYPE),
     ("portalLinkID", "The portal link's `uid`.", super::samples::PORTAL_LINK),
     ("maskID", "The last part of the source's `url`.", "Jz6sEXAMPLE0mask"),

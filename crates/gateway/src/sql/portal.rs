@@ -90,11 +90,16 @@ pub fn portal_of_token(hash: &str, now_ms: u64) -> Statement {
 }
 
 /// A row when the subscription leads to one of `endpoints`.
-pub fn subscription_of_endpoints(project_id: &str, id: &str, endpoints: &[String]) -> Statement {
+pub fn subscription_of_endpoints(
+    project_id: &str,
+    id: &str,
+    endpoints: &[String],
+    may_have_source: bool,
+) -> Statement {
     statement(
         "SELECT 1 AS found FROM subscriptions WHERE project_id = ?1 AND id = ?2 \
-         AND endpoint_id IN (SELECT value FROM json_each(?3))",
-        [project_id.into(), id.into(), json!(endpoints).into()],
+         AND endpoint_id IN (SELECT value FROM json_each(?3)) AND (?4 OR source_id = '')",
+        [project_id.into(), id.into(), json!(endpoints).into(), u64::from(may_have_source).into()],
     )
 }
 
@@ -189,7 +194,8 @@ mod tests {
         for (project, endpoints, expect) in [("p", &mine, 1), ("p", &theirs, 0), ("q", &mine, 0)] {
             assert_eq!(found(event_of_endpoints(project, &event, endpoints)), expect);
             assert_eq!(found(event_of_endpoints(project, "copy", endpoints)), expect);
-            assert_eq!(found(subscription_of_endpoints(project, "sub", endpoints)), expect);
+            let found_with = |any| found(subscription_of_endpoints(project, "sub", endpoints, any));
+            assert_eq!((found_with(true), found_with(false)), (expect, expect));
             assert_eq!(
                 found(deliveries_of_others(project, json!([delivery]), endpoints)),
                 1 - expect

@@ -1,6 +1,7 @@
 //! Every call, as the document has it. A new route needs an entry here: a test says which ones are missing.
 
 mod event_types;
+mod filters;
 mod keys;
 mod portal;
 
@@ -129,6 +130,7 @@ pub fn all() -> Vec<Operation> {
     all.extend(tagged("Sources", sources()));
     all.extend(tagged("Endpoints", endpoints()));
     all.extend(tagged("Subscriptions", subscriptions()));
+    all.extend(tagged("Subscriptions", filters::filters()));
     all.extend(tagged("Event types", event_types::event_types()));
     all.extend(tagged("Events", events()));
     all.extend(tagged("Deliveries", deliveries()));
@@ -308,10 +310,10 @@ fn subscriptions() -> Vec<Operation> {
             "PUT",
             "/subscriptions/{subscriptionID}",
             "updateSubscription",
-            "Replace a subscription",
+            "Change a subscription",
         )
-        .reads::<SubscriptionInput>(samples::SUBSCRIPTION_BODY)
-        .required(&["name", "endpoint_id"])
+        .about("What is left out, or empty, stays.")
+        .reads::<SubscriptionInput>(r#"{"filter_config":{"event_types":["push","release"]}}"#)
         .shows(202, "Subscription updated successfully", One("Subscription")),
         in_project(
             "DELETE",

@@ -1,0 +1,829 @@
+//! Filters: which events a subscription takes, by what they say.
+//!
+//! A filter is an object like the ones it is to match: `{"order": {"total": {"$gt": 100}}, "tags": "new"}`. All that it
+//! names has to hold. It is compiled when it is saved, so what does not compile is refused with the place where it
+//! does not, and compiled again where events are routed.
+//!
+//! What is not there matches nothing but `{"$exist": false}`; `$neq` and `$nin` are no exception.
+
+use std::cell::Cell;
+use std::cmp::Ordering;
+
+use regex_lite::{Regex, RegexBuilder};
+use serde_json::{Map, Number, Value};
+
+use crate::api::ApiError;
+
+/// Objects and lists within one another.
+const DEPTH_MAX: usize = 10;
+/// Conditions of one filter, all parts together.
+const TESTS_MAX: usize = 200;
+/// Bytes of one filter as JSON, all parts together.
+pub const FILTER_MAX_BYTES: usize = 16_384;
+/// Keys in a path.
+const STEPS_MAX: usize = 20;
+/// `$` in a path.
+const WILDCARDS_MAX: usize = 3;
+/// Regular expressions of one filter.
+const REGEXES_MAX: usize = 20;
+const REGEX_MAX_CHARS: usize = 500;
+/// Bytes that one compiled expression may take. Together with the next limit this bounds the time of a match, which grows with
+/// both.
+const REGEX_MAX_BYTES: usize = 16_384;
+/// A text longer than this matches no regular expression.
+pub const REGEX_TEXT_MAX_BYTES: usize = 16_384;
+/// What the regular expressions of one filter look at in one event; past it none matches.
+const REGEX_TEXTS_MAX_BYTES: usize = 65_536;
+
+/// The parts of an event that a filter may ask about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Headers,
+    Body,
+    Query,
+    Path,
+}
+
+impl Part {
+    pub const ALL: [Self; 4] = [Self::Headers, Self::Body, Self::Query, Self::Path];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Headers => "headers",
+            Self::Body => "body",
+            Self::Query => "query",
+            Self::Path => "path",
+        }
+    }
+}
+
+/// A compiled filter of one part.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    rules: Vec<Rule>,
+}
+
+/// What has to hold.
+#[derive(Debug, Clone)]
+enum Rule {
+    /// One of the values at `path` passes all `tests`.
+    Value { path: Vec<Step>, tests: Vec<Test> },
+    /// All rules of one of the alternatives.
+    Any(Vec<Vec<Rule>>),
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// One step down, or several: a key of the payload may itself hold dots. `names` are this key, this and the next, and so on.
+    Key { names: Vec<String>, index: Option<usize> },
+    /// `$`: every item of a list.
+    Each,
+}
+
+#[derive(Debug, Clone)]
+enum Test {
+    /// Equal, or a list that holds it.
+    Plain(Value),
+    Equal(Value),
+    NotEqual(Value),
+    Order {
+        operator: Order,
+        than: Value,
+        reads_text: bool,
+    },
+    In(Vec<Value>),
+    NotIn(Vec<Value>),
+    Exist(bool),
+    Regex(Regex),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+}
+
+impl Filter {
+    /// Compiles one part of a filter. `at` is where it stands, for the message.
+    pub fn compile(part: Part, filter: &Map<String, Value>, at: &str) -> Result<Self, ApiError> {
+        let mut compiler = Compiler { part, tests: 0, regexes: 0 };
+        Ok(Self { rules: compiler.object(filter, &[], at, 0)? })
+    }
+
+    /// Whether it asks for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    pub fn matches(&self, payload: &Value) -> bool {
+        all(&self.rules, payload, &Cell::new(REGEX_TEXTS_MAX_BYTES))
+    }
+}
+
+struct Compiler {
+    part: Part,
+    tests: usize,
+    regexes: usize,
+}
+
+impl Compiler {
+    fn object(
+        &mut self,
+        object: &Map<String, Value>,
+        prefix: &[&str],
+        at: &str,
+        depth: usize,
+    ) -> Result<Vec<Rule>, ApiError> {
+        if DEPTH_MAX < depth {
+            return Err(refuse(at, format!("a filter is at most {DEPTH_MAX} levels deep")));
+        }
+        let mut rules = Vec::new();
+        let mut tests = Vec::new();
+        for (key, value) in object {
+            let here = format!("{at}.{key}");
+            if key.starts_with('$') && key != "$" && !key.starts_with("$.") {
+                match key.as_str() {
+                    "$and" => {
+                        for alternative in self.list(value, prefix, &here, depth)? {
+                            rules.extend(alternative);
+                        }
+                    }
+                    "$or" => rules.push(Rule::Any(self.list(value, prefix, &here, depth)?)),
+                    operator => tests.push(self.test(operator, value, prefix, &here)?),
+                }
+                continue;
+            }
+            let path: Vec<&str> = prefix.iter().copied().chain(key.split('.')).collect();
+            match value {
+                Value::Object(inner) if inner.is_empty() => {
+                    let text = "an empty object asks for nothing: name a condition, like {\"$exist\": true}";
+                    return Err(refuse(&here, text));
+                }
+                Value::Object(inner) => {
+                    rules.extend(self.object(inner, &path, &here, depth + 1)?);
+                }
+                plain => {
+                    self.count(&here)?;
+                    let path = self.path(&path, &here)?;
+                    rules.push(Rule::Value { path, tests: vec![Test::Plain(self.operand(plain))] });
+                }
+            }
+        }
+        if !tests.is_empty() {
+            rules.push(Rule::Value { path: self.path(prefix, at)?, tests });
+        }
+        Ok(rules)
+    }
+
+    /// The conditions of `$and` or `$or`.
+    fn list(
+        &mut self,
+        value: &Value,
+        prefix: &[&str],
+        at: &str,
+        depth: usize,
+    ) -> Result<Vec<Vec<Rule>>, ApiError> {
+        let items = value.as_array().filter(|items| !items.is_empty());
+        let items =
+            items.ok_or_else(|| refuse(at, "a list of conditions is expected, at least one"))?;
+        let compile = |(index, item): (usize, &Value)| {
+            let here = format!("{at}[{index}]");
+            match item {
+                Value::Object(item) if !item.is_empty() => {
+                    self.object(item, prefix, &here, depth + 1)
+                }
+                _ => Err(refuse(&here, "an object with at least one condition is expected")),
+            }
+        };
+        items.iter().enumerate().map(compile).collect()
+    }
+
+    fn test(
+        &mut self,
+        operator: &str,
+        value: &Value,
+        prefix: &[&str],
+        at: &str,
+    ) -> Result<Test, ApiError> {
+        self.count(at)?;
+        let made = match operator {
+            "$eq" => Test::Equal(self.operand(value)),
+            "$neq" => Test::NotEqual(self.operand(value)),
+            "$gt" => self.order(Order::Greater, value, at)?,
+            "$gte" => self.order(Order::GreaterOrEqual, value, at)?,
+            "$lt" => self.order(Order::Less, value, at)?,
+            "$lte" => self.order(Order::LessOrEqual, value, at)?,
+            "$in" | "$nin" => {
+                let Value::Array(items) = value else {
+                    return Err(refuse(at, "a list of values is expected"));
+                };
+                let items = items.iter().map(|item| self.operand(item)).collect();
+                if operator == "$in" { Test::In(items) } else { Test::NotIn(items) }
+            }
+            "$exist" => match value {
+                Value::Bool(wanted) => Test::Exist(*wanted),
+                _ => return Err(refuse(at, "true or false is expected")),
+            },
+            "$regex" => Test::Regex(self.regex(value, at)?),
+            _ => {
+                let text = "unknown operator: one of $eq, $neq, $gt, $gte, $lt, $lte, $in, $nin, $exist, $regex, $or and $and; \
+                            a key that begins with $ is written with what stands before it, like \"parent.$key\"";
+                return Err(refuse(at, text));
+            }
+        };
+        if prefix.is_empty() {
+            let text =
+                format!("an operator belongs to a key, like {{\"key\": {{\"{operator}\": …}}}}");
+            return Err(refuse(at, text));
+        }
+        Ok(made)
+    }
+
+    fn order(&self, operator: Order, than: &Value, at: &str) -> Result<Test, ApiError> {
+        if !matches!(than, Value::Number(_) | Value::String(_)) {
+            return Err(refuse(at, "a number or a text is expected"));
+        }
+        Ok(Test::Order { operator, than: than.clone(), reads_text: self.part != Part::Body })
+    }
+
+    fn regex(&mut self, value: &Value, at: &str) -> Result<Regex, ApiError> {
+        let Value::String(pattern) = value else {
+            return Err(refuse(at, "a regular expression is expected, as text"));
+        };
+        self.regexes += 1;
+        if REGEXES_MAX < self.regexes {
+            return Err(refuse(at, format!("at most {REGEXES_MAX} regular expressions")));
+        }
+        if REGEX_MAX_CHARS < pattern.chars().count() {
+            return Err(refuse(at, format!("at most {REGEX_MAX_CHARS} characters")));
+        }
+        let built = RegexBuilder::new(pattern).size_limit(REGEX_MAX_BYTES).build();
+        built.map_err(|error| {
+            refuse(at, format!("not a regular expression that can be run: {error}"))
+        })
+    }
+
+    /// A value to be equal to. Headers, queries and paths are text: there a number or a truth value is its text.
+    fn operand(&self, value: &Value) -> Value {
+        match value {
+            Value::Number(_) | Value::Bool(_) if self.part != Part::Body => {
+                value.to_string().into()
+            }
+            value => value.clone(),
+        }
+    }
+
+    fn path(&self, keys: &[&str], at: &str) -> Result<Vec<Step>, ApiError> {
+        if STEPS_MAX < keys.len() {
+            return Err(refuse(at, format!("a path has at most {STEPS_MAX} keys")));
+        }
+        if keys.last() == Some(&"$") {
+            return Err(refuse(at, "invalid filter syntax, found trailing $"));
+        }
+        let wildcards = keys.iter().filter(|key| **key == "$").count();
+        if WILDCARDS_MAX < wildcards {
+            let text =
+                format!("too many segments, expected at most {WILDCARDS_MAX} but got {wildcards}");
+            return Err(refuse(at, text));
+        }
+        if 0 < wildcards && self.part != Part::Body {
+            return Err(refuse(at, "the wildcard $ is for lists, and only the body has lists"));
+        }
+        if let Some(operator) = keys.last().filter(|key| OPERATORS.contains(key)) {
+            let text = format!(
+                "an operator stands in an object of its own: {{\"key\": {{\"{operator}\": …}}}}"
+            );
+            return Err(refuse(at, text));
+        }
+        let step = |(from, key): (usize, &&str)| {
+            if *key == "$" {
+                return Step::Each;
+            }
+            let mut names: Vec<String> = Vec::new();
+            for next in keys.iter().skip(from).take_while(|next| **next != "$") {
+                let name = names
+                    .last()
+                    .map_or_else(|| (*next).to_owned(), |name| format!("{name}.{next}"));
+                // Names of headers have no case, and events have theirs in lower case.
+                names.push(if self.part == Part::Headers {
+                    name.to_ascii_lowercase()
+                } else {
+                    name
+                });
+            }
+            Step::Key { names, index: key.parse().ok() }
+        };
+        Ok(keys.iter().enumerate().map(step).collect())
+    }
+
+    fn count(&mut self, at: &str) -> Result<(), ApiError> {
+        self.tests += 1;
+        if TESTS_MAX < self.tests {
+            return Err(refuse(at, format!("a filter has at most {TESTS_MAX} conditions")));
+        }
+        Ok(())
+    }
+}
+
+const OPERATORS: &[&str] = &[
+    "$and", "$eq", "$exist", "$gt", "$gte", "$in", "$lt", "$lte", "$neq", "$nin", "$or", "$regex",
+];
+
+fn refuse(at: &str, text: impl AsRef<str>) -> ApiError {
+    ApiError::bad_request(format!("{at}:{}", text.as_ref()))
+}
+
+/// `room` is what regular expressions may still look at.
+fn all(rules: &[Rule], payload: &Value, room: &Cell<usize>) -> bool {
+    rules.iter().all(|rule| match rule {
+        Rule::Any(alternatives) => alternatives.iter().any(|rules| all(rules, payload, room)),
+        Rule::Value { path, tests } => {
+            let mut is_there = false;
+            let passes = any_at(payload, path, &mut |value| {
+                is_there = true;
+                tests.iter().all(|test| test.passes(value, room))
+            });
+            passes || (!is_there && tests.iter().all(|test| matches!(test, Test::Exist(false))))
+        }
+    })
+}
+
+/// Whether `test` passes for a value at `path`. Every value of the payload is looked at once at most.
+fn any_at(value: &Value, path: &[Step], test: &mut dyn FnMut(&Value) -> bool) -> bool {
+    let Some((step, rest)) = path.split_first() else { return test(value) };
+    match (step, value) {
+        (Step::Each, Value::Array(items)) => items.iter().any(|item| any_at(item, rest, test)),
+        (Step::Key { index: Some(index), .. }, Value::Array(items)) => {
+            items.get(*index).is_some_and(|item| any_at(item, rest, test))
+        }
+        (Step::Key { names, .. }, Value::Object(object)) => {
+            names.iter().enumerate().any(|(more, name)| {
+                let found = object.get(name).zip(rest.get(more..));
+                found.is_some_and(|(value, rest)| any_at(value, rest, test))
+            })
+        }
+        _ => false,
+    }
+}
+
+impl Test {
+    fn passes(&self, value: &Value, room: &Cell<usize>) -> bool {
+        match self {
+            Self::Plain(wanted) => {
+                is_same(value, wanted) || items(value).iter().any(|item| is_same(item, wanted))
+            }
+            Self::Equal(wanted) => is_same(value, wanted),
+            Self::NotEqual(wanted) => !is_same(value, wanted),
+            Self::In(wanted) => is_in(value, wanted),
+            Self::NotIn(wanted) => !is_in(value, wanted),
+            Self::Exist(wanted) => *wanted,
+            Self::Order { operator, than, reads_text } => {
+                one_of(value, |value| operator.holds(compare(value, than, *reads_text)))
+            }
+            Self::Regex(regex) => one_of(value, |value| {
+                let text = value.as_str().filter(|text| text.len() <= REGEX_TEXT_MAX_BYTES);
+                text.is_some_and(|text| match room.get().checked_sub(text.len()) {
+                    Some(left) => {
+                        room.set(left);
+                        regex.is_match(text)
+                    }
+                    None => false,
+                })
+            }),
+        }
+    }
+}
+
+impl Order {
+    fn holds(self, order: Option<Ordering>) -> bool {
+        order.is_some_and(|order| match self {
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+        })
+    }
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Whether the value passes, or one of its items when it is a list.
+fn one_of(value: &Value, passes: impl Fn(&Value) -> bool) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(passes),
+        value => passes(value),
+    }
+}
+
+/// Whether the value, or one of its items, is one of these.
+fn is_in(value: &Value, wanted: &[Value]) -> bool {
+    wanted.iter().any(|wanted| is_same(value, wanted))
+        || items(value).iter().any(|item| wanted.iter().any(|wanted| is_same(item, wanted)))
+}
+
+/// Equality of JSON, where `5` and `5.0` are one number.
+fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => compare_numbers(a, b) == Some(Ordering::Equal),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| is_same(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// Numbers by their size and texts by their characters; other values have no order. With `reads_text` a text that is a number is
+/// one.
+fn compare(value: &Value, than: &Value, reads_text: bool) -> Option<Ordering> {
+    match (value, than) {
+        (Value::Number(a), Value::Number(b)) => compare_numbers(a, b),
+        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+        (Value::String(a), Value::Number(b)) if reads_text => {
+            compare_numbers(&a.trim().parse::<Number>().ok()?, b)
+        }
+        _ => None,
+    }
+}
+
+/// Exact, also where an integer is more than a float can hold.
+fn compare_numbers(a: &Number, b: &Number) -> Option<Ordering> {
+    match (a.as_i128(), b.as_i128()) {
+        (Some(a), Some(b)) => Some(a.cmp(&b)),
+        (Some(a), None) => compare_with_float(a, b.as_f64()?),
+        (None, Some(b)) => compare_with_float(b, a.as_f64()?).map(Ordering::reverse),
+        (None, None) => a.as_f64()?.partial_cmp(&b.as_f64()?),
+    }
+}
+
+fn compare_with_float(integer: i128, float: f64) -> Option<Ordering> {
+    // Integers of JSON have 64 bits here, and this is well past them.
+    const FAR: f64 = 1e30;
+    if FAR < float.abs() {
+        return 0.0.partial_cmp(&float);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and far below 2^127")]
+    let whole = float.trunc() as i128;
+    Some(integer.cmp(&whole).then(0.0.partial_cmp(&float.fract())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn compile(part: Part, filter: &Value) -> Result<Filter, String> {
+        let filter = filter.as_object().expect("a filter is an object");
+        Filter::compile(part, filter, "body").map_err(|error| error.message)
+    }
+
+    #[track_caller]
+    fn check(payload: Value, filter: Value, expect: bool) {
+        let compiled = compile(Part::Body, &filter).unwrap();
+        assert_eq!(compiled.matches(&payload), expect, "{filter} on {payload}");
+    }
+
+    #[track_caller]
+    fn refused(filter: Value, expect: &str) {
+        assert_eq!(compile(Part::Body, &filter).unwrap_err(), expect, "{filter}");
+    }
+
+    #[test]
+    fn operators_say_what_they_say_in_convoy() {
+        let age = |age: i32| json!({"person": {"age": age}});
+        let name = |name: Value| json!({"person": {"name": name}});
+        let two = json!(["subomi", "daniel"]);
+        for (payload, filter, expect) in [
+            (json!({"event": "qwerty"}), json!({"event": {"$regex": "^[a-zA-Z]+$"}}), true),
+            (json!({"event": "cs_qwerty"}), json!({"event": {"$regex": "^cs_[a-zA-Z]+$"}}), true),
+            (age(5), age(5), true),
+            (age(5), json!({"person": {"age": {"$eq": 5}}}), true),
+            (age(5), json!({"person": {"age": {"$neq": 5}}}), false),
+            (age(11), json!({"person": {"age": {"$neq": 5}}}), true),
+            (age(11), json!({"person": {"age": {"$lt": 15}}}), true),
+            (age(11), json!({"person": {"age": {"$lt": 5}}}), false),
+            (age(11), json!({"person": {"age": {"$gt": 5}}}), true),
+            (age(11), json!({"person": {"age": {"$gt": 50}}}), false),
+            (age(11), json!({"person.age": {"$gte": 11, "$lte": 11}}), true),
+            (name(json!("tunde")), json!({"person": {"name": {"$eq": "tunde"}}}), true),
+            (name(json!("raymond")), json!({"person": {"name": {"$in": two}}}), false),
+            (name(json!("raymond")), json!({"person": {"name": {"$nin": two}}}), true),
+            (name(json!("subomi")), json!({"person": {"name": {"$in": two}}}), true),
+            (name(json!("subomi")), json!({"person": {"name": {"$nin": two}}}), false),
+            (name(two.clone()), name(json!("subomi")), true),
+            (name(two.clone()), name(json!("raymond")), false),
+            (json!({}), json!({}), true),
+            (json!({}), json!({"key": "value"}), false),
+            (json!([]), json!({"key": "value"}), false),
+        ] {
+            check(payload, filter, expect);
+        }
+        let url =
+            "https://admin:admin@registry.example.net/apps/A/a:e14?status=UP&at=1643797857108";
+        let named = r"^(?P<scheme>[^:\/?#]+):(?:\/\/)?(?:(?:(?P<login>[^:]+)(?::(?P<password>[^@]+)?)?@)?(?P<host>[^@\/?#:]*)(?::(?P<port>\d+)?)?)?(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?";
+        check(json!({"event": url}), json!({"event": {"$regex": named}}), true);
+    }
+
+    #[test]
+    fn conditions_combine() {
+        let payload = json!({"cities": ["lagos", "ibadan", "agodi"], "type": "weekly",
+            "temperatures": [30, 12, 39.9, 10], "person": {"age": 12}});
+        for (filter, expect) in [
+            (
+                json!({"$and": [{"person.age": {"$gte": 10}}, {"type": "weekly"}, {"cities": "lagos"}]}),
+                true,
+            ),
+            (json!({"$and": [{"person.age": {"$gte": 10}}, {"type": "monthly"}]}), false),
+            (json!({"$or": [{"type": "monthly"}, {"cities": "lagos"}]}), true),
+            (json!({"$or": [{"type": "monthly"}, {"cities": "kano"}]}), false),
+            (
+                json!({"$and": [{"person.age": {"$gte": 10}}, {"$or": [{"type": "weekly"}, {"cities": "lagos"}]}]}),
+                true,
+            ),
+            (json!({"person": {"age": {"$exist": true}}}), true),
+            (json!({"person": {"$or": [{"age": {"$lt": 5}}, {"age": {"$gt": 10}}]}}), true),
+            (json!({"person.age": {"$or": [{"$lt": 5}, {"$gt": 60}]}}), false),
+            (json!({"person": {"age": {"$gt": 10}, "name": {"$exist": false}}}), true),
+            (json!({"temperatures": 39.9, "type": {"$in": ["weekly", 5, null]}}), true),
+        ] {
+            check(payload.clone(), filter, expect);
+        }
+    }
+
+    #[test]
+    fn wildcards_go_over_all_items() {
+        let root = json!([{"event": "meetup"},
+            {"venues": [{"lagos": ["ikeja", "lekki", "ifako"]}, {"ibadan": ["bodija", "dugbe"]}]},
+            {"speakers": [{"name": "raymond"}, {"name": "subomi"}]}]);
+        let data = json!({"data": [{"event": "meetup"}, {"venue": "test"},
+            {"speakers": [{"name": "raymond"}, {"name": "subomi"}]}], "swag": "hoodies"});
+        let long = json!({"data": (0..50).map(|n| json!({"n": n})).collect::<Vec<_>>()});
+        let three = json!({"a": [{"b": [{"c": [{"d": 1}]}]}]});
+        for (payload, filter, expect) in [
+            (json!({"data": [{"values": [true]}]}), json!({"data.$.values": true}), true),
+            (root.clone(), json!({"$.venues.$.lagos": "ikeja"}), true),
+            (
+                root.clone(),
+                json!({"$or": [{"$.venues.$.lagos": "ifako"}, {"$.venues.$.ibadan": "dugbe"}]}),
+                true,
+            ),
+            (root.clone(), json!({"$.": "bariga"}), false),
+            (root.clone(), json!({"1.venues.0.lagos": "lekki"}), true),
+            (data.clone(), json!({"data.$.event": "meetup", "data.$.venue": "test"}), true),
+            (data.clone(), json!({"data.$.speakers.$.name": "raymond", "swag": "hoodies"}), true),
+            (data.clone(), json!({"data": {"$": {"speakers": {"$": {"name": "subomi"}}}}}), true),
+            (
+                data.clone(),
+                json!({"data.$.speakers.$.name": {"$nin": ["raymond", "subomi"]}}),
+                false,
+            ),
+            (data.clone(), json!({"data.name": "raymond"}), false),
+            (long, json!({"data.$.n": 49}), true),
+            (three.clone(), json!({"a.$.b.$.c.$.d": 1}), true),
+            (three, json!({"a.$.b.$.c.$.e": {"$exist": false}}), true),
+            (data, json!({"data.$.venue": {"$exist": false}}), false),
+        ] {
+            check(payload, filter, expect);
+        }
+    }
+
+    #[test]
+    fn what_is_absent_matches_only_that_it_is() {
+        for (payload, filter, expect) in [
+            // Convoy leaves out what the payload does not have, so that these match there.
+            (json!({"a": 1}), json!({"a": 1, "b": 2}), false),
+            (json!({"a": 1, "c": 2}), json!({"b": {"$exist": true}, "c": 2}), false),
+            // And these do not.
+            (json!({"a": 1}), json!({"b": {"$exist": false}}), true),
+            (json!({"person": {"age": 5}}), json!({"person": {"$exist": true}}), true),
+            (json!({"a": null}), json!({"a": null}), true),
+            (json!({"a": 1}), json!({"b": 2}), false),
+            (json!({"a": 1}), json!({"b": {"$neq": 2}}), false),
+            (json!({"a": 1}), json!({"b": {"$nin": [2]}}), false),
+            (json!({"a": 1}), json!({"b": null}), false),
+            (json!({"a": 1}), json!({"b": {"$exist": false, "$neq": 5}}), false),
+            (json!({"a": null}), json!({"a": {"$exist": true}}), true),
+            (json!({"a": 1}), json!({"a": {"$exist": false}}), false),
+            (json!({"a": 1}), json!({"a.b.c": {"$exist": false}}), true),
+        ] {
+            check(payload, filter, expect);
+        }
+    }
+
+    #[test]
+    fn numbers_are_exact_and_other_types_have_no_order() {
+        let big = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        for (payload, filter, expect) in [
+            (big(r#"{"id":9007199254740993}"#), big(r#"{"id":9007199254740992}"#), false),
+            (big(r#"{"id":9007199254740993}"#), big(r#"{"id":{"$gt":9007199254740992}}"#), true),
+            (
+                big(r#"{"id":18446744073709551615}"#),
+                big(r#"{"id":{"$gt":18446744073709551614}}"#),
+                true,
+            ),
+            (big(r#"{"id":9007199254740993}"#), big(r#"{"id":{"$gt":9007199254740992.0}}"#), true),
+            (big(r#"{"id":5}"#), big(r#"{"id":5.0}"#), true),
+            (big(r#"{"id":5}"#), big(r#"{"id":{"$lt":5.5}}"#), true),
+            (big(r#"{"id":-5}"#), big(r#"{"id":{"$gt":-5.5}}"#), true),
+            (big(r#"{"id":5}"#), big(r#"{"id":{"$lt":1e300}}"#), true),
+            (big(r#"{"id":5}"#), big(r#"{"id":{"$gt":-1e300}}"#), true),
+            (big(r#"{"id":1.5}"#), big(r#"{"id":{"$gt":1}}"#), true),
+            (json!({"id": "5"}), json!({"id": 5}), false),
+            (json!({"id": "15"}), json!({"id": {"$gt": 5}}), false),
+            (json!({"id": true}), json!({"id": {"$lt": 5}}), false),
+            (
+                json!({"at": "2026-11-21"}),
+                json!({"at": {"$gte": "2026-11-01", "$lt": "2026-12-01"}}),
+                true,
+            ),
+            (json!({"n": 5}), json!({"n": {"$regex": "5"}}), false),
+        ] {
+            check(payload, filter, expect);
+        }
+    }
+
+    #[test]
+    fn lists_are_asked_by_their_items_and_equal_as_wholes() {
+        let payload = json!({"tags": ["a", "b"], "sizes": [1, 20], "a.b": {"c.d": 1}, "deep": {"x": [1.0, {"y": 2}]}});
+        for (filter, expect) in [
+            (json!({"tags": ["a", "b"]}), true),
+            (json!({"tags": ["b", "a"]}), false),
+            (json!({"tags": {"$eq": "a"}}), false),
+            (json!({"tags": {"$neq": "a"}}), true),
+            (json!({"tags": {"$in": ["x", "b"]}}), true),
+            (json!({"tags": {"$nin": ["x", "b"]}}), false),
+            (json!({"tags": {"$regex": "^b$"}}), true),
+            (json!({"sizes": {"$gt": 10}}), true),
+            (json!({"sizes": {"$gt": 30}}), false),
+            (json!({"a.b.c.d": 1}), true),
+            (json!({"a.b": {"c.d": 1}}), true),
+            (json!({"deep": {"$eq": {"x": [1, {"y": 2.0}]}}}), true),
+            (json!({"deep.x": {"$eq": [1]}}), false),
+        ] {
+            check(payload.clone(), filter, expect);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_filter_is_refused_where_it_stands() {
+        let trailing = "invalid filter syntax, found trailing $";
+        for path in ["data.$.venue.$", "$.venues.$.lagos.$", ".$", "$.$", "$..$", "$"] {
+            refused(json!({path: "x"}), &format!("body.{path}:{trailing}"));
+        }
+        refused(json!({"a.$": {"$eq": 1}}), &format!("body.a.$:{trailing}"));
+        refused(
+            json!({"a.$.b.$.c.$.d.$.e": 1}),
+            "body.a.$.b.$.c.$.d.$.e:too many segments, expected at most 3 but got 4",
+        );
+        refused(
+            json!({"a": {"b": {}}}),
+            "body.a.b:an empty object asks for nothing: name a condition, like {\"$exist\": true}",
+        );
+        refused(json!({"a": {"$in": 5}}), "body.a.$in:a list of values is expected");
+        refused(json!({"a": {"$exist": 1}}), "body.a.$exist:true or false is expected");
+        refused(json!({"a": {"$gt": [1]}}), "body.a.$gt:a number or a text is expected");
+        refused(json!({"$or": []}), "body.$or:a list of conditions is expected, at least one");
+        refused(
+            json!({"$and": {"a": 1}}),
+            "body.$and:a list of conditions is expected, at least one",
+        );
+        refused(
+            json!({"$or": [{"a": 1}, 5]}),
+            "body.$or[1]:an object with at least one condition is expected",
+        );
+        refused(
+            json!({"$gt": 5}),
+            "body.$gt:an operator belongs to a key, like {\"key\": {\"$gt\": …}}",
+        );
+        refused(
+            json!({"a.$gt": 5}),
+            "body.a.$gt:an operator stands in an object of its own: {\"key\": {\"$gt\": …}}",
+        );
+        let unknown = compile(Part::Body, &json!({"a": {"$where": 1}})).unwrap_err();
+        assert!(unknown.starts_with("body.a.$where:unknown operator: one of $eq, "), "{unknown}");
+        refused(
+            json!({"a": {"$regex": 5}}),
+            "body.a.$regex:a regular expression is expected, as text",
+        );
+        let wildcard =
+            Filter::compile(Part::Query, json!({"a.$.b": 1}).as_object().unwrap(), "query");
+        assert_eq!(
+            wildcard.unwrap_err().message,
+            "query.a.$.b:the wildcard $ is for lists, and only the body has lists"
+        );
+        // A payload's own key may look like an operator.
+        check(json!({"properties": {"$browser": "x"}}), json!({"properties.$browser": "x"}), true);
+    }
+
+    #[test]
+    fn a_filter_is_bounded() {
+        let mut deep = json!(1);
+        for _ in 0..12 {
+            deep = json!({"a": deep});
+        }
+        let error = compile(Part::Body, &deep).unwrap_err();
+        assert!(error.ends_with("a filter is at most 10 levels deep"), "{error}");
+        let many: Map<String, Value> = (0..201).map(|n| (format!("k{n}"), n.into())).collect();
+        assert!(
+            compile(Part::Body, &Value::Object(many))
+                .unwrap_err()
+                .ends_with("at most 200 conditions")
+        );
+        let long = vec!["a"; 21].join(".");
+        assert!(compile(Part::Body, &json!({long: 1})).unwrap_err().ends_with("at most 20 keys"));
+        let regex = |pattern: &str| compile(Part::Body, &json!({"a": {"$regex": pattern}}));
+        for pattern in
+            ["(", "a{1000}{1000}", "((a{100}){100}){100}", r"(?=look)", r"(a)\1", "[b-a]"]
+        {
+            let error = regex(pattern).unwrap_err();
+            assert!(error.starts_with("body.a.$regex:not a regular expression"), "{error}");
+        }
+        assert_eq!(regex(&"a".repeat(501)).unwrap_err(), "body.a.$regex:at most 500 characters");
+        let regexes: Map<String, Value> =
+            (0..21).map(|n| (format!("k{n}"), json!({"$regex": "a"}))).collect();
+        let error = compile(Part::Body, &Value::Object(regexes)).unwrap_err();
+        assert!(error.ends_with("at most 20 regular expressions"), "{error}");
+    }
+
+    #[test]
+    fn a_hostile_expression_takes_its_time_and_no_more() {
+        let hostile = compile(Part::Body, &json!({"a": {"$regex": "^(a+)+$"}})).unwrap();
+        let text = format!("{}!", "a".repeat(REGEX_TEXT_MAX_BYTES - 1));
+        assert!(!hostile.matches(&json!({"a": text})));
+        // Past the limit nothing is looked at.
+        let any = compile(Part::Body, &json!({"a": {"$regex": "a"}})).unwrap();
+        assert!(any.matches(&json!({"a": text})));
+        assert!(!any.matches(&json!({"a": format!("{text}a")})));
+        let list = |texts: usize| {
+            let mut list = vec![json!("b".repeat(REGEX_TEXT_MAX_BYTES)); texts];
+            list.push(json!("a"));
+            json!({"a": list})
+        };
+        assert!(any.matches(&list(3)) && !any.matches(&list(4)));
+    }
+
+    #[test]
+    fn headers_have_no_case_and_texts_are_read_as_numbers() {
+        let headers =
+            compile(Part::Headers, &json!({"X-Event-Type": "push", "X-Count": 5})).unwrap();
+        assert!(headers.matches(&json!({"x-event-type": "push", "x-count": "5"})));
+        let query = compile(Part::Query, &json!({"page": {"$gt": 9}, "last": true})).unwrap();
+        assert!(query.matches(&json!({"page": "10", "last": "true"})));
+        assert!(!query.matches(&json!({"page": "ten", "last": "true"})));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let key = proptest::sample::select(vec![
+            "a", "b", "$", "a.b", "$.a", "a.$.b", "$eq", "$neq", "$gt", "$in", "$nin", "$or",
+            "$and", "$exist", "$regex", "", ".", "0",
+        ]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[a-c(+*]{0,4}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 40, 4, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((key.clone(), inner), 0..4).prop_map(|pairs| {
+                    Value::Object(
+                        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+                    )
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_filter_and_no_payload_make_a_panic(filter in any_json(), payload in any_json()) {
+            if let Value::Object(filter) = filter {
+                for part in Part::ALL {
+                    if let Ok(compiled) = Filter::compile(part, &filter, "") {
+                        compiled.matches(&payload);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a float that is whole")]
+        fn numbers_are_ordered_as_they_are(a: i64, b: i64) {
+            let expect = a.cmp(&b);
+            prop_assert_eq!(compare_numbers(&a.into(), &b.into()), Some(expect));
+            let float = Number::from_f64(a as f64).unwrap();
+            let other = compare_numbers(&b.into(), &float);
+            prop_assert_eq!(other, Some(i128::from(b).cmp(&(a as f64 as i128))));
+        }
+    }
+}
