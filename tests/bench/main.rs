@@ -6,7 +6,7 @@
 //! the machine and on what else runs on it.
 //!
 //! `QUICK=1` shortens everything. `ROUNDS` (7), `SECONDS` of one turn (4), `CONNECTIONS` (16),
-//! `MEM_MINUTES` (10), `ONLY` (parts, e.g. `ingest,rows,size,verify,cold,pipeline,batches,delivery,memory`).
+//! `MEM_MINUTES` (10), `ONLY` (parts, e.g. `ingest,rows,size,verify,cold,pipeline,batches,delivery,lists,rest,memory`).
 #![allow(
     clippy::cast_precision_loss,
     clippy::expect_used,
@@ -18,6 +18,7 @@
 
 mod batches;
 mod delivery;
+mod lists;
 mod load;
 mod measure;
 mod verify;
@@ -95,6 +96,12 @@ fn main() -> ExitCode {
     }
     if settings.wants("delivery") {
         delivery::delivery(&settings, &mut targets);
+    }
+    if settings.wants("lists") {
+        lists::lists(&settings, &mut targets);
+    }
+    if settings.wants("rest") {
+        lists::rest(&settings);
     }
     if settings.wants("memory") {
         memory(&settings, &mut targets);

@@ -190,17 +190,23 @@ fn a_deleted_project_is_gone_from_the_edge_and_from_every_store() {
     let gateway = Gateway::builder().start();
     let (project, other) = (gateway.project(), gateway.project());
     let endpoint = Endpoint::ok();
-    let sources = [project.open_source(), project.open_source()];
+    let keyed = json!({"idempotency_keys": ["request.header.X-Id"]});
+    let sources = [project.open_source_with(keyed), project.open_source()];
     let kept = other.open_source();
     for source in &sources {
         project.route(source, &endpoint);
         project.ingest_call(source).body("{}").send().expect(200);
     }
-    project.ingest(&sources[0], &vec![b'x'; 200_000]).expect(200);
+    for _ in 0..2 {
+        let large = project.ingest_call(&sources[0]).header("X-Id", "1").body(vec![b'x'; 200_000]);
+        large.send().expect(200);
+    }
+    let copies = "SELECT 1 FROM duplicates";
+    poll_until("the copy", || (gateway.sql("EVENTS_0", copies, &[]).len() == 1).then_some(()));
     other.ingest(&kept, b"{}").expect(200);
     endpoint.wait_for(3);
     poll_until("all events", || (project.stored_events().len() == 3).then_some(()));
-    assert_eq!(gateway.stored_bodies().len(), 1);
+    assert_eq!(gateway.stored_bodies().len(), 2, "that of the copy is there, too");
     let path = format!("/api/v1/projects/{}", project.uid);
     let refused = project.delete("").expect(403);
     assert_eq!(refused.message(), "deleting a project needs the ROOT_KEY");
@@ -220,6 +226,12 @@ fn a_deleted_project_is_gone_from_the_edge_and_from_every_store() {
             && project.stored_deliveries().is_empty();
         is_empty.then_some(())
     });
+    for table in ["claims", "claims_left", "duplicates"] {
+        let left = gateway.sql("EVENTS_0", &format!("SELECT 1 FROM {table}"), &[]);
+        assert!(left.is_empty(), "{table}");
+    }
+    let mine = "SELECT 1 FROM source_counts WHERE project_id = ?1";
+    assert!(gateway.sql("EVENTS_0", mine, &[json!(project.uid)]).is_empty());
     other.ingest(&kept, b"{}").expect(200);
     other.get("").expect(200);
     let tombstone = gateway.sql("DB", "SELECT * FROM deleted_projects", &[]);

@@ -61,6 +61,8 @@ async fn take_in(
     let headers = head.headers();
     let length = body::length_of(headers.get("content-length"));
     source.before_body(method, length)?;
+    // Cloudflare sets it; elsewhere whoever is in front of the gateway has to, or the sender does as it likes.
+    source.gate(|| headers.get("cf-connecting-ip").map(str::to_owned), chance::now_ms())?;
     for (who, limit) in source.limits() {
         limits::take(who, limit, 1).map_err(|seconds| Rejection::Limited { seconds })?;
     }
@@ -119,6 +121,7 @@ async fn take_in(
             Ok(reply)
         }
         Admitted::Event { meta, reply } => {
+            count_request(&source, bindings).await?;
             let envelope = Envelope { meta: *meta, body: Body::Inline(body.bytes) };
             let (event_id, shard) = (envelope.meta.event_id.clone(), envelope.meta.shard);
             let route = make_durable(envelope, bindings).await?;
@@ -130,6 +133,23 @@ async fn take_in(
                 bell::ring_router(shard, bindings, context);
             }
             Ok(reply)
+        }
+    }
+}
+
+/// Takes one of the requests of a source that has a number of them. Others are not counted here.
+async fn count_request(source: &Compiled, bindings: &Bindings) -> Result<(), Rejection> {
+    #[derive(serde::Deserialize)]
+    struct Taken {}
+    let Some(most) = source.source.admission.max_requests else { return Ok(()) };
+    let take = sql::take_request(&source.source.project_id, &source.source.uid, most);
+    let taken = async { bindings.events(source.shard())?.row::<Taken>(&take).await };
+    match taken.await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(Rejection::UsedUp),
+        Err(error) => {
+            log::error("request_not_counted", json!({"error": error.to_string()}));
+            Err(Rejection::NotDurable)
         }
     }
 }

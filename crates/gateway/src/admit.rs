@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::admission::Gate;
 use crate::locate::{Location, Parts};
 use crate::pace::RateLimit;
 use crate::payload;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
-use crate::shape::Shapes;
+use crate::shape::{self, Shapes};
 use crate::source::{Kind, Source};
 use crate::time::rfc3339;
 use crate::trust::Mode;
@@ -91,6 +92,7 @@ pub struct Compiled {
     event_type: Option<Location>,
     dedup: Vec<Location>,
     schemas: Shapes,
+    gate: Gate,
 }
 
 /// A request, read.
@@ -132,6 +134,7 @@ impl Compiled {
             event_type: Location::parse_event_type(&source.event_type_location).ok(),
             dedup: dedup.filter_map(Result::ok).collect(),
             schemas: Shapes::new(schemas),
+            gate: Gate::new(&source.admission),
             source,
             body_max_bytes,
             shard,
@@ -142,8 +145,20 @@ impl Compiled {
     }
 
     /// Who is counted, and how many of each are taken in.
-    pub fn limits(&self) -> [(&str, Option<RateLimit>); 1] {
-        [(&self.source.project_id, self.project_limit)]
+    pub fn limits(&self) -> [(&str, Option<RateLimit>); 2] {
+        [
+            (&self.source.uid, self.source.admission.rate_limit),
+            (&self.source.project_id, self.project_limit),
+        ]
+    }
+
+    /// Whether a request from this address may come in at `now_ms`. The address is only asked for when there is a list of them.
+    pub fn gate(
+        &self,
+        client: impl FnOnce() -> Option<String>,
+        now_ms: u64,
+    ) -> Result<(), Rejection> {
+        self.gate.check(client, now_ms)
     }
 
     /// The most bytes of body to read.
@@ -255,10 +270,12 @@ impl Compiled {
         let parts = Parts { headers: arrival.headers, query, body: value.as_ref() };
 
         let event_type = self.event_type(&parts, &request)?;
-        let schema_faults = self.schemas.faults(&event_type, || {
-            value.clone().or_else(|| payload::value(content_type, arrival.body))
-        });
-        if !schema_faults.is_empty() {
+        let payload = || value.clone().or_else(|| payload::value(content_type, arrival.body));
+        let mut schema_faults = self.schemas.faults(&event_type, payload);
+        if let Some(schema) = &self.gate.schema {
+            schema_faults.extend(shape::faults(schema, payload()));
+        }
+        if !schema_faults.is_empty() && !self.source.admission.schema_warns {
             return Err(Rejection::Schema(schema_faults));
         }
         // Who is only observed may not keep others from being taken in.
@@ -294,6 +311,7 @@ impl Compiled {
             claim,
         );
         meta.verification = verification;
+        meta.schema_faults = schema_faults;
         if !meta.fits(META_MAX_BYTES) {
             return Err(Rejection::HeadersTooLarge);
         }

@@ -155,6 +155,8 @@ pub struct PageQuery {
     pub per_page: usize,
     pub direction: Direction,
     pub cursor: Option<String>,
+    /// Oldest first.
+    pub ascending: bool,
 }
 
 /// The most items that one page holds.
@@ -173,7 +175,8 @@ impl PageQuery {
             Direction::Next => value("next_page_cursor"),
             Direction::Prev => value("prev_page_cursor"),
         };
-        Self { per_page: per_page.clamp(1, PER_PAGE_MAX), direction, cursor }
+        let ascending = value("sort").is_some_and(|sort| sort.eq_ignore_ascii_case("asc"));
+        Self { per_page: per_page.clamp(1, PER_PAGE_MAX), direction, cursor, ascending }
     }
 
     /// How many rows to fetch: one more than the page, to know whether another follows.

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod address;
+pub mod admission;
 pub mod admit;
 pub mod api;
 pub mod api_key;
 pub mod auth;
 pub mod batch;
 pub mod breaker;
+pub mod cidr;
 pub mod conditions;
 pub mod consumer;
 pub mod dead_letter;

@@ -38,6 +38,12 @@ pub enum Rejection {
     Handshake { status: u16, reason: &'static str },
     #[error("Invalid request format")]
     Unreadable,
+    #[error("this address may not send to this source")]
+    Address { client: Option<String> },
+    #[error("the source has expired")]
+    Expired,
+    #[error("the source has had all of its requests")]
+    UsedUp,
     /// Too many requests in a time; after so many seconds there is room again.
     #[error("exceeded rate limit")]
     Limited { seconds: u64 },
@@ -69,6 +75,9 @@ impl Rejection {
             Self::Schema(_) => (422, "schema"),
             Self::Handshake { status, .. } => (*status, "handshake"),
             Self::Unreadable => (400, "unreadable"),
+            Self::Address { .. } => (403, "address"),
+            Self::Expired => (410, "expired"),
+            Self::UsedUp => (410, "used_up"),
             Self::Limited { .. } => (429, "limited"),
             Self::NotCheckable { .. } => (503, "not_checkable"),
             Self::NotDurable => (503, "not_durable"),
@@ -82,6 +91,9 @@ impl Rejection {
     pub fn detail(&self) -> String {
         match self {
             Self::Refused { cause, .. } | Self::NotCheckable { cause } => cause.to_string(),
+            Self::Address { client } => {
+                format!("{self}: {}", client.as_deref().unwrap_or("its address is not known"))
+            }
             other => other.to_string(),
         }
     }

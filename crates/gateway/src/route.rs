@@ -260,7 +260,7 @@ pub fn route(
             status,
             reason,
             in_row,
-            meta.verification.as_ref().map(|made| json!(made).to_string()),
+            meta.verification_json(),
             meta.target.as_ref().map(|target| json!(target).to_string()),
             meta.broker_message_id,
             meta.claim.as_ref().and_then(|claim| claim.scope.as_deref())
@@ -290,6 +290,7 @@ pub fn route(
 
     // Claims come first: which events are inserted depends on them, and which deliveries on the events.
     let mut statements = claims.statements(sql::claim);
+    statements.extend(counts(envelopes).statements(sql::count_events));
     statements.extend(verdicts(envelopes).statements(sql::count_verdicts));
     statements.extend(events.statements(|rows| sql::insert_events(rows, None)));
     statements.extend(large);
@@ -348,6 +349,22 @@ pub fn replay(
     statements.extend(wanted.statements(sql::note_wanted));
     statements.extend(outbox(&deliveries, replay_id, now_ms));
     (Routing { statements, deliveries }, count)
+}
+
+/// The events of sources, to be counted.
+fn counts(envelopes: &[Envelope]) -> Rows {
+    let mut rows = Rows::default();
+    for Envelope { meta, .. } in envelopes.iter().filter(|one| !one.meta.source_id.is_empty()) {
+        rows.push(json!([
+            meta.project_id,
+            meta.source_id,
+            meta.event_id,
+            meta.received_at,
+            meta.claim.as_ref().map(|claim| &claim.key),
+            meta.claim_scope()
+        ]));
+    }
+    rows
 }
 
 /// The verdicts of sources that observe, to be counted.
@@ -660,9 +677,11 @@ mod tests {
         let envelopes = [envelope(Body::Inline(vec![0xff])), second];
         let routing = route(&envelopes, &known(&subscriptions), 7, Some("outbox"));
         let state = |db: &rusqlite::Connection| {
-            ["events", "claims", "duplicates", "deliveries", "outbox"].map(|table| {
-                run(db, &Statement { sql: format!("SELECT * FROM {table}"), params: vec![] })
-            })
+            ["events", "claims", "duplicates", "deliveries", "outbox", "source_counts"].map(
+                |table| {
+                    run(db, &Statement { sql: format!("SELECT * FROM {table}"), params: vec![] })
+                },
+            )
         };
         apply(&db, &routing);
         let once = state(&db);
@@ -671,7 +690,9 @@ mod tests {
             2
         );
         assert_eq!(state(&db), once);
-        assert_eq!(once.map(|rows| rows.len()), [2, 1, 0, 2, 1]);
+        assert_eq!(once.map(|rows| rows.len()), [2, 1, 0, 2, 1, 1]);
+        let sql = "SELECT events FROM source_counts".into();
+        assert_eq!(run(&db, &Statement { sql, params: vec![] }), [json!({"events": 2})]);
     }
 
     #[test]
@@ -696,6 +717,8 @@ mod tests {
             .collect();
         let waiting = apply(&db, &route(&copies, &known(&subscriptions), 7, Some("outbox")));
         assert_eq!(waiting.len(), 1);
+        let sql = "SELECT events FROM source_counts".into();
+        assert_eq!(run(&db, &Statement { sql, params: vec![] }), [json!({"events": 1})]);
         let sql = "SELECT count(*) AS n FROM duplicates".into();
         assert_eq!(run(&db, &Statement { sql, params: vec![] })[0]["n"], 49);
     }

@@ -30,10 +30,17 @@ impl Shapes {
     }
 }
 
+const FAULT_MAX_CHARS: usize = 300;
+
 /// What is wrong with a payload, as texts.
 pub fn faults(schema: &Schema, payload: Option<Value>) -> Vec<String> {
     match payload {
-        Some(payload) => schema.check(&payload).iter().map(ToString::to_string).collect(),
+        // Names of the payload stand in them, as long as the sender made them.
+        Some(payload) => schema
+            .check(&payload)
+            .iter()
+            .map(|fault| fault.to_string().chars().take(FAULT_MAX_CHARS).collect())
+            .collect(),
         None => vec!["the body is not JSON".to_owned()],
     }
 }

@@ -4,6 +4,7 @@ use inlet_verify::{Encoding, Hash, Provider, Secret, Verifier, catalogue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::admission::{Admission, AdmissionInput};
 use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length, refuse_unsupported};
 use crate::endpoint::is_weak;
 use crate::fields::{Fields, FromFields};
@@ -48,6 +49,8 @@ pub struct Source {
     pub idempotency_keys: Vec<String>,
     pub dedup_window_seconds: u64,
     pub event_type_location: String,
+    #[serde(default)]
+    pub admission: Admission,
     /// What a companion reads for the source.
     #[serde(default)]
     pub pub_sub: Option<PubSub>,
@@ -119,6 +122,7 @@ pub struct SourceInput {
     event_type_location: Option<String>,
     body_function: Option<String>,
     header_function: Option<String>,
+    admission: AdmissionInput,
     pub_sub: Option<Value>,
 }
 
@@ -137,6 +141,7 @@ impl FromFields for SourceInput {
             event_type_location: fields.text("event_type_location")?,
             body_function: fields.text("body_function")?,
             header_function: fields.text("header_function")?,
+            admission: AdmissionInput::take(&mut fields)?,
             pub_sub: fields.raw("pub_sub"),
         })
     }
@@ -265,6 +270,7 @@ impl Source {
             idempotency_keys: Vec::new(),
             dedup_window_seconds: DEDUP_WINDOW_DEFAULT_S,
             event_type_location: String::new(),
+            admission: Admission::default(),
             pub_sub: None,
             functions: Functions::default(),
             created_at: now_ms,
@@ -389,6 +395,7 @@ impl Source {
             }
             self.event_type_location = location;
         }
+        self.admission.change(input.admission)?;
         self.check_event_type_location(vault)?;
         self.updated_at = now_ms;
         Ok(())
@@ -744,7 +751,7 @@ impl Source {
         let mut verifier =
             json!({"type": kind, "hmac": hmac, "basic_auth": basic_auth, "api_key": api_key});
         self.verifier.trust.present_into(&mut verifier);
-        json!({
+        let mut shown = json!({
             "uid": self.uid, "project_id": self.project_id, "mask_id": self.mask_id, "name": self.name,
             "url": format!("{origin}/ingest/{}", self.mask_id), "type": self.kind, "provider": self.provider,
             "is_disabled": self.is_disabled,
@@ -756,7 +763,9 @@ impl Source {
             "event_type_location": self.event_type_location, "body_function": shown(&self.functions.body),
             "header_function": shown(&self.functions.header),
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
-        })
+        });
+        self.admission.present_into(&mut shown);
+        shown
     }
 }
 

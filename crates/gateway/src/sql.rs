@@ -12,6 +12,7 @@ mod hold;
 mod meta_events;
 mod portal;
 mod projects;
+mod sources;
 
 pub use brokers::*;
 pub use event_types::*;
@@ -21,6 +22,7 @@ pub use hold::*;
 pub use meta_events::*;
 pub use portal::*;
 pub use projects::*;
+pub use sources::*;
 
 use std::borrow::Cow;
 
@@ -127,10 +129,17 @@ pub fn projects() -> Statement {
     statement("SELECT doc FROM projects ORDER BY id", [])
 }
 
-/// Replaces a source; a row comes back if there was one.
-pub fn update_source(source: &Source) -> Statement {
+/// Replaces a source; a row comes back if there was one, and if no other has its name where names have to be `unique`.
+pub fn update_source(source: &Source, unique: bool) -> Statement {
+    let unless = if unique {
+        " AND NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND name = ?3 AND id <> ?2)"
+    } else {
+        ""
+    };
     statement(
-        "UPDATE sources SET name = ?3, type = ?4, doc = ?5 WHERE project_id = ?1 AND id = ?2 RETURNING id, doc",
+        &format!(
+            "UPDATE sources SET name = ?3, type = ?4, doc = ?5 WHERE project_id = ?1 AND id = ?2{unless} RETURNING id, doc"
+        ),
         [
             source.project_id.as_str().into(),
             source.uid.as_str().into(),
@@ -190,9 +199,18 @@ pub fn note_crc(project_id: &str, id: &str, now_ms: u64) -> Statement {
     )
 }
 
-pub fn insert_source(source: &Source) -> Statement {
+/// A row comes back if it was inserted: where names have to be `unique` another may have its name.
+pub fn insert_source(source: &Source, unique: bool) -> Statement {
+    let unless = if unique {
+        " WHERE NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND name = ?4)"
+    } else {
+        ""
+    };
     statement(
-        "INSERT INTO sources (project_id, id, mask_id, name, type, provider, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        &format!(
+            "INSERT INTO sources (project_id, id, mask_id, name, type, provider, doc) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7{unless} RETURNING id, doc"
+        ),
         [
             source.project_id.as_str().into(),
             source.uid.as_str().into(),
@@ -317,7 +335,7 @@ pub enum List {
     PortalLinks,
 }
 
-/// One page of a list, newest first, and whether anything stands before it: `(page, newer)`.
+/// One page of a list, newest first unless it is asked for the other way round, and whether anything stands before it: `(page, newer)`.
 /// `filters` are columns that have to equal a value; `search` is a part of the name, case aside.
 pub fn list(
     list: List,
@@ -342,19 +360,22 @@ pub fn list(
         params.push(search.into());
         condition.push_str(&format!(" AND instr(lower(name), lower(?{})) > 0", params.len()));
     }
+    let before_it = if page.ascending { "<" } else { ">" };
     let (before, before_params) = (condition.clone(), params.clone());
     let newer = move |first: &str| {
         let mut params = before_params.clone();
         params.push(first.into());
         let sql = format!(
-            "SELECT 1 AS found FROM {table} WHERE {before} AND id > ?{} LIMIT 1",
+            "SELECT 1 AS found FROM {table} WHERE {before} AND id {before_it} ?{} LIMIT 1",
             params.len()
         );
         Statement { sql, params }
     };
-    let (compare, order) = match page.direction {
-        Direction::Next => ("<=", "DESC"),
-        Direction::Prev => (">", "ASC"),
+    let (compare, order) = match (page.direction, page.ascending) {
+        (Direction::Next, false) => ("<=", "DESC"),
+        (Direction::Prev, false) => (">", "ASC"),
+        (Direction::Next, true) => (">=", "ASC"),
+        (Direction::Prev, true) => ("<", "DESC"),
     };
     if let Some(cursor) = &page.cursor {
         params.push(cursor.as_str().into());

@@ -138,6 +138,9 @@ pub struct Meta {
     /// What verification came to, where there was something to verify.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// What does not fit the JSON schema of a source that only warns.
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    pub schema_faults: Vec<String>,
     /// Set when the body is an R2 object: its key and length.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     stored: Option<(String, u64)>,
@@ -148,6 +151,19 @@ impl Meta {
     pub fn claim_scope(&self) -> &str {
         let scope = self.claim.as_ref().and_then(|claim| claim.scope.as_deref());
         scope.unwrap_or(&self.source_id)
+    }
+
+    /// What the event's row says of its verification, and of its JSON schema where that only warns.
+    pub fn verification_json(&self) -> Option<String> {
+        let mut shown = match &self.verification {
+            Some(made) => serde_json::json!(made),
+            None if self.schema_faults.is_empty() => return None,
+            None => serde_json::json!({"verdict": "not_asked"}),
+        };
+        if let Some(fields) = shown.as_object_mut().filter(|_| !self.schema_faults.is_empty()) {
+            fields.insert("schema_faults".into(), serde_json::json!(self.schema_faults));
+        }
+        Some(shown.to_string())
     }
 
     /// Whether the fields, as they are written, take at most `most` bytes. Nearly always that shows without writing them.
@@ -172,8 +188,14 @@ impl Meta {
             Target::Everybody => 0,
         });
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 2);
-        let bytes: usize =
-            long.chain(texts.flatten()).map(String::len).chain(target).chain(headers).sum();
+        let faults = self.schema_faults.iter().map(|fault| fault.len() + 3);
+        let bytes: usize = long
+            .chain(texts.flatten())
+            .map(String::len)
+            .chain(target)
+            .chain(headers)
+            .chain(faults)
+            .sum();
         1_024 + 6 * bytes
     }
 
@@ -207,6 +229,7 @@ impl Meta {
             target: None,
             broker_message_id: None,
             verification: None,
+            schema_faults: Vec::new(),
             stored: None,
         }
     }

@@ -315,7 +315,7 @@ impl Caller<'_> {
             C::DeleteKey(id) => self.delete_key(&project, id).await?,
             C::RegenerateKey => self.regenerate_key(&project).await?,
             C::CreateSource => self.create_source(&project).await?,
-            C::ListSources => self.list_sources(&project.uid).await?,
+            C::ListSources => self.list_sources(&project).await?,
             C::GetSource(id) => self.get_source(&project, id).await?,
             C::UpdateSource(id) => self.update_source(&project, id).await?,
             C::ListRejections(id) => self.list_rejections(&project, id).await?,

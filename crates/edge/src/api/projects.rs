@@ -104,8 +104,7 @@ impl Caller<'_> {
     /// Tells the edge what a project decides for its sources: their snapshots hold it.
     pub(super) async fn republish(&self, project: &Project) -> Result<(), Refusal> {
         let db = self.bindings.db()?;
-        let mut query =
-            PageQuery { per_page: api::PER_PAGE_MAX, direction: Direction::Next, cursor: None };
+        let mut query = PageQuery::parse(&format!("perPage={}", api::PER_PAGE_MAX));
         loop {
             let (page, _) = sql::list(List::Sources, &project.uid, &[], None, &query);
             let rows: Vec<ListRow> = db.rows(&page).await?;

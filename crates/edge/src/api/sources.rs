@@ -16,6 +16,10 @@ struct Observed {
     last_refused_at: Option<u64>,
 }
 
+fn taken() -> ApiError {
+    ApiError::bad_request("a source with this name already exists")
+}
+
 impl Caller<'_> {
     pub(super) async fn source(&self, project: &str, id: &str) -> Result<Source, Refusal> {
         self.doc(&sql::source(project, id), "source not found").await
@@ -27,7 +31,11 @@ impl Caller<'_> {
             Source::create(api::parse(&self.body)?, &project.uid, &vault, now_ms(), &mut fill)?;
         self.check_functions(&source.functions, &Functions::default()).await?;
         // Nobody knows its mask yet, so a copy that is not in KV is only read from D1 once.
-        self.bindings.db()?.run(&sql::insert_source(&source)).await?;
+        let unique = project.config.unique_source_names;
+        let insert = sql::insert_source(&source, unique);
+        if self.bindings.db()?.row::<ListRow>(&insert).await?.is_none() {
+            return Err(taken().into());
+        }
         config::publish(self.bindings, &source, project).await.unwrap_or_default();
         Ok(Answer::ok(201, "Source created successfully", source.present(&self.origin)))
     }
@@ -38,8 +46,13 @@ impl Caller<'_> {
         let before = source.functions.clone();
         source.update(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
         self.check_functions(&source.functions, &before).await?;
+        let unique = project.config.unique_source_names;
         let updated: Option<ListRow> =
-            self.bindings.db()?.row(&sql::update_source(&source)).await?;
+            self.bindings.db()?.row(&sql::update_source(&source, unique)).await?;
+        if updated.is_none() && unique {
+            self.source(&project.uid, id).await?;
+            return Err(taken().into());
+        }
         if updated.is_none() {
             return Err(ApiError::not_found("source not found").into());
         }
@@ -47,12 +60,41 @@ impl Caller<'_> {
         Ok(Answer::ok(202, "Source updated successfully", source.present(&self.origin)))
     }
 
-    pub(super) async fn list_sources(&self, project: &str) -> Answered {
+    pub(super) async fn list_sources(&self, project: &Project) -> Answered {
         let filters = [("type", "type"), ("provider", "provider")];
-        let content = self.list::<Source>(List::Sources, project, &filters, "q", |source| {
+        let content = self.list::<Source>(List::Sources, &project.uid, &filters, "q", |source| {
             source.present(&self.origin)
         });
-        Ok(Answer::ok(200, "Sources fetched successfully", content.await?))
+        let mut page = content.await?;
+        if let Some(sources) = page.get_mut("content").and_then(Value::as_array_mut) {
+            self.count_into(project, sources).await?;
+        }
+        Ok(Answer::ok(200, "Sources fetched successfully", page))
+    }
+
+    /// Adds to sources, as they are shown, what each has brought.
+    async fn count_into(&self, project: &Project, sources: &mut [Value]) -> Result<(), Refusal> {
+        #[derive(Deserialize)]
+        struct Count {
+            source_id: String,
+            events: u64,
+            last_event_at: u64,
+        }
+        let ids: Vec<&str> =
+            sources.iter().filter_map(|source| source.get("uid")?.as_str()).collect();
+        let counts = sql::source_counts(&project.uid, &ids);
+        let counts: Vec<Count> = self.bindings.events(project.shard)?.rows(&counts).await?;
+        for source in sources {
+            let uid = source.get("uid").and_then(Value::as_str);
+            let count = counts.iter().find(|count| Some(count.source_id.as_str()) == uid);
+            let events = count.map_or(0, |count| count.events);
+            let last = count.map(|count| rfc3339(count.last_event_at));
+            if let Some(fields) = source.as_object_mut() {
+                fields.insert("event_count".into(), json!(events));
+                fields.insert("last_event_at".into(), json!(last));
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn get_source(&self, project: &Project, id: &str) -> Answered {
@@ -76,6 +118,7 @@ impl Caller<'_> {
             let seen: Vec<Seen> = self.bindings.db()?.rows(&statement).await?;
             fields.insert("pub_sub_status".into(), consumer_status(&seen, now_ms()));
         }
+        self.count_into(project, std::slice::from_mut(&mut shown)).await?;
         Ok(Answer::ok(200, "Source fetched successfully", shown))
     }
 
@@ -94,6 +137,8 @@ impl Caller<'_> {
         told(config::withdraw(self.bindings, &source.mask_id).await)?;
         self.bindings.db()?.batch(&sql::delete_source(&project.uid, &source.uid)).await?;
         config::withdraw(self.bindings, &source.mask_id).await.unwrap_or_default();
+        let forget = sql::forget_source(&project.uid, &source.uid);
+        self.bindings.events(project.shard)?.batch(&forget).await?;
         Ok(Answer::ok(200, "Source deleted successfully", Value::Null))
     }
 
@@ -101,7 +146,8 @@ impl Caller<'_> {
     pub(super) async fn arm_source(&self, project: &Project, id: &str) -> Answered {
         let mut source = self.source(&project.uid, id).await?;
         source.arm(api::parse(&self.body)?, now_ms())?;
-        if self.bindings.db()?.row::<ListRow>(&sql::update_source(&source)).await?.is_none() {
+        if self.bindings.db()?.row::<ListRow>(&sql::update_source(&source, false)).await?.is_none()
+        {
             return Err(ApiError::not_found("source not found").into());
         }
         told(config::publish(self.bindings, &source, project).await)?;

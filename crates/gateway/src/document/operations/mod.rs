@@ -22,6 +22,11 @@ const PER_PAGE: Parameter = Parameter {
     about: "Items of a page. More than 1000 are 1000, and what is no number is 20.",
     schema: r#"{"type":"integer","minimum":1,"maximum":1000,"default":20}"#,
 };
+const SORT: Parameter = Parameter {
+    name: "sort",
+    about: "`ASC`: oldest first.",
+    schema: r#"{"type":"string","enum":["ASC","DESC"],"default":"DESC"}"#,
+};
 const DIRECTION: Parameter = Parameter {
     name: "direction",
     about: "`prev` goes back, from `prev_page_cursor`.",
@@ -48,11 +53,7 @@ fn dates() -> [Parameter; 3] {
     [
         parameter("startDate", "`2026-11-26T12:00:00` (UTC), or RFC 3339."),
         parameter("endDate", "The same; the whole of its second is meant."),
-        Parameter {
-            name: "sort",
-            about: "`ASC`: oldest first.",
-            schema: r#"{"type":"string","enum":["ASC","DESC"],"default":"DESC"}"#,
-        },
+        SORT,
     ]
 }
 
@@ -173,6 +174,7 @@ fn sources() -> Vec<Operation> {
                 parameter("type", "Sources of this type."),
                 parameter("provider", "Sources of this provider."),
                 parameter("q", "Part of the name."),
+                SORT,
             ])
             .query(&paging())
             .shows(200, "Sources fetched successfully", Page("Source")),
@@ -516,9 +518,10 @@ fn gateway() -> Vec<Operation> {
             "content": {"*/*": {"example": {"status": true, "message": "Event received", "data": 27, "event_id": EVENT}}}},
         "400": refusal("The type of the event, or a part of its dedup key, is missing; or the source takes no requests."),
         "401": refusal("Not believed. Some providers expect another status, and a source may choose its own."),
-        "403": refusal("The source is disabled."),
+        "403": refusal("The source is disabled, or takes nothing from this address."),
         "404": refusal("There is no such source."),
         "405": refusal("The source does not take this method."),
+        "410": refusal("The source has expired, or has had all of its requests."),
         "413": refusal("The body is too large."),
         "422": refusal("The body does not fit the JSON schema of the source, or of its event type; `validation_errors` says where."),
         "429": refusal("The source or the project takes in no more right now; `Retry-After` says when."),

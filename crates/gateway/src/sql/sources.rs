@@ -1,0 +1,76 @@
+//! What sources have brought.
+
+use serde_json::{Value, json};
+
+use super::{Statement, statement};
+
+/// Counts the events of sources, before they are inserted: `[project, source, event, received_at, key, scope]`. What is there
+/// already has been counted, and a copy is not an event.
+pub fn count_events(rows: Value) -> Statement {
+    statement(
+        "INSERT INTO source_counts (project_id, source_id, events, last_event_at) \
+         SELECT j.value ->> 0, j.value ->> 1, count(*), max(j.value ->> 3) FROM json_each(?1) AS j \
+         WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 2) \
+         AND (j.value ->> 4 IS NULL OR EXISTS (SELECT 1 FROM claims AS c WHERE c.source_id = j.value ->> 5 \
+         AND c.key = j.value ->> 4 AND c.event_id = j.value ->> 2)) GROUP BY j.value ->> 0, j.value ->> 1 \
+         ON CONFLICT (project_id, source_id) DO UPDATE SET events = events + excluded.events, \
+         last_event_at = max(last_event_at, excluded.last_event_at)",
+        [rows.into()],
+    )
+}
+
+/// How much each of these sources has brought: `source_id`, `events`, `last_event_at`.
+pub fn source_counts(project_id: &str, sources: &[&str]) -> Statement {
+    statement(
+        "SELECT source_id, events, last_event_at FROM source_counts \
+         WHERE project_id = ?1 AND source_id IN (SELECT value FROM json_each(?2))",
+        [project_id.into(), json!(sources).into()],
+    )
+}
+
+/// Takes one of the `most` requests that a source has; a row comes back if there was one.
+pub fn take_request(project_id: &str, source_id: &str, most: u64) -> Statement {
+    statement(
+        "INSERT INTO source_requests (source_id, requests) VALUES (?1, 1) ON CONFLICT (source_id) \
+         DO UPDATE SET requests = requests + 1 WHERE requests < ?2 RETURNING requests",
+        [format!("{project_id}/{source_id}").into(), most.into()],
+    )
+}
+
+/// Removes what a shard keeps of a source beside its events.
+pub fn forget_source(project_id: &str, source_id: &str) -> Vec<Statement> {
+    let mut statements: Vec<Statement> = ["rejections", "source_counts", "verdicts"]
+        .iter()
+        .map(|table| Statement {
+            sql: format!("DELETE FROM {table} WHERE project_id = ?1 AND source_id = ?2"),
+            params: vec![project_id.into(), source_id.into()],
+        })
+        .collect();
+    statements.push(statement(
+        "DELETE FROM source_requests WHERE source_id = ?1 || '/' || ?2",
+        [project_id.into(), source_id.into()],
+    ));
+    statements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::tests::{database, run};
+
+    #[test]
+    fn a_source_has_as_many_requests_as_it_says() {
+        let db = database();
+        let taken = |source: &str, most| run(&db, &take_request("p", source, most)).len();
+        assert_eq!([taken("s", 2), taken("s", 2), taken("s", 2)], [1, 1, 0]);
+        assert_eq!((taken("s", 3), taken("other", 1)), (1, 1));
+        for statement in forget_source("p", "s") {
+            run(&db, &statement);
+        }
+        assert_eq!((taken("s", 1), taken("other", 1)), (1, 0));
+        for statement in crate::sql::delete_remains("p") {
+            run(&db, &statement);
+        }
+        assert_eq!(taken("other", 1), 1);
+    }
+}
