@@ -174,13 +174,13 @@ impl State {
 impl FromFields for Report {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
         let companion = fields.text("companion")?.unwrap_or_default();
+        let version = fields.text("version")?.unwrap_or_default();
+        let sources: Vec<SourceReport> = fields.objects("sources")?.unwrap_or_default();
         if companion.is_empty() {
             return Err(ApiError::bad_request("companion:please say who reports"));
         }
         check_length("companion", &companion, NAME_MAX_CHARS)?;
-        let version = fields.text("version")?.unwrap_or_default();
         check_length("version", &version, 64)?;
-        let sources: Vec<SourceReport> = fields.objects("sources")?.unwrap_or_default();
         if REPORTS_MAX < sources.len() {
             return Err(ApiError::new(413, format!("sources:at most {REPORTS_MAX}")));
         }
@@ -191,25 +191,28 @@ impl FromFields for Report {
 impl FromFields for SourceReport {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
         let state = fields.text("state")?.unwrap_or_default();
-        let state = State::from_name(&state).ok_or_else(|| {
-            ApiError::bad_request("state:one of connecting, connected, failing and stopped")
-        })?;
         let version = fields.text("version")?.unwrap_or_default();
-        check_length("version", &version, 64)?;
         let mut number = |name| Ok::<_, ApiError>(fields.number(name)?.unwrap_or_default());
         let (received, accepted) = (number("received")?, number("accepted")?);
         let (duplicates, dead_letters) = (number("duplicates")?, number("dead_letters")?);
+        let source_id = fields.text("source_id")?.unwrap_or_default();
+        let (lag, error) = (fields.number("lag")?, fields.object("error")?);
+        let last_message_at = fields.number("last_message_at")?;
+        let state = State::from_name(&state).ok_or_else(|| {
+            ApiError::bad_request("state:one of connecting, connected, failing and stopped")
+        })?;
+        check_length("version", &version, 64)?;
         Ok(Self {
-            source_id: fields.text("source_id")?.unwrap_or_default(),
+            source_id,
             version,
             state,
-            lag: fields.number("lag")?,
-            error: fields.object("error")?,
+            lag,
+            error,
             received,
             accepted,
             duplicates,
             dead_letters,
-            last_message_at: fields.number("last_message_at")?,
+            last_message_at,
         })
     }
 }

@@ -45,6 +45,8 @@ pub enum Access {
     Project,
     /// The root key alone.
     Root,
+    /// The key of a companion.
+    Companion,
 }
 
 /// What an answer holds.
@@ -103,6 +105,8 @@ pub struct Operation {
     pub access: Access,
     pub query: Vec<Parameter>,
     pub body: Option<Body>,
+    /// A body that no reader of fields reads, as the document has it.
+    takes: Option<Value>,
     pub shows: Vec<Shows>,
     /// Refusals beside those that every call knows: status and cause.
     fails: Vec<(u16, &'static str)>,
@@ -128,6 +132,7 @@ impl Operation {
             access: Access::Open,
             query: Vec::new(),
             body: None,
+            takes: None,
             shows: Vec::new(),
             fails: Vec::new(),
             answers: None,
@@ -209,6 +214,11 @@ impl Operation {
         self
     }
 
+    fn takes(mut self, body: Value) -> Self {
+        self.takes = Some(body);
+        self
+    }
+
     fn answers(mut self, answers: Value) -> Self {
         self.answers = Some(answers);
         self
@@ -217,7 +227,7 @@ impl Operation {
     /// The statuses of refusals, each with its cause.
     fn refusals(&self) -> BTreeMap<u16, &'static str> {
         let mut all = BTreeMap::new();
-        if self.access != Access::Open {
+        if matches!(self.access, Access::Project | Access::Root) {
             all.extend([
                 (401, "There is no key, or not one that is known."),
                 (403, "The key is not one for this."),
@@ -432,8 +442,10 @@ impl Operation {
         if !self.about.is_empty() {
             described["description"] = json!(self.about);
         }
-        if self.access == Access::Open {
-            described["security"] = json!([]);
+        match self.access {
+            Access::Open => described["security"] = json!([]),
+            Access::Companion => described["security"] = json!([{"companion": []}]),
+            Access::Project | Access::Root => {}
         }
         if !self.query.is_empty() {
             let parameters = self.query.iter().map(|parameter| {
@@ -441,6 +453,9 @@ impl Operation {
                 json!({"name": parameter.name, "in": "query", "description": parameter.about, "schema": schema})
             });
             described["parameters"] = parameters.collect();
+        }
+        if let Some(body) = &self.takes {
+            described["requestBody"] = body.clone();
         }
         if let Some(body) = &self.body {
             described["requestBody"] = body.content(readers);
@@ -527,7 +542,8 @@ pub fn generate() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer",
-                "description": "The key of a project, as `POST /api/v1/projects` gave it, or `ROOT_KEY`."}},
+                "description": "The key of a project, as `POST /api/v1/projects` gave it, or `ROOT_KEY`."},
+                "companion": {"type": "http", "scheme": "bearer", "description": "A consumer key."}},
             "parameters": parameters, "responses": responses, "schemas": schemas,
         },
     })

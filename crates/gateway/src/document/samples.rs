@@ -4,11 +4,15 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, Page, PageQuery, parse};
 use crate::api_key::NewApiKey;
+use crate::batch::Message;
 use crate::breaker::{self, Breaker, BreakerConfig};
+use crate::consumer::{self, NewKey, StoredKey};
+use crate::dead_letter::{self, DeadLetter};
 use crate::deliver::{Answered, Attempt, Call, Delivery};
 use crate::endpoint::Endpoint;
 use crate::event::StoredEvent;
 use crate::event_type::EventType;
+use crate::meta_event;
 use crate::portal::PortalLink;
 use crate::project::Project;
 use crate::source::{ArmInput, Source};
@@ -63,6 +67,11 @@ pub(super) const EVENT_TYPE_BODY: &str = r#"{"name":"invoice.paid","category":"b
     "description":"An invoice was paid.","json_schema":{"type":"object","required":["invoice"]}}"#;
 pub(super) const PORTAL_BODY: &str = r#"{"name":"customer 7","owner_id":"customer-7","auth_type":"static_token",
     "can_manage_endpoint":true}"#;
+
+const KAFKA_BODY: &str = r#"{"name":"orders","type":"pub_sub","pub_sub":{"type":"kafka","workers":3,"kafka":{
+    "brokers":["kafka.example.com:9092"],"topic_name":"orders"}}}"#;
+pub(super) const REPORT_BODY: &str = r#"{"companion":"host-1-a","version":"0.1.0","sources":[{
+    "source_id":"01KB0J7EA0S0VRCE00EXAMP1E0","version":"1","state":"connected","lag":0,"received":12,"accepted":12}]}"#;
 
 /// Bytes that are the same in every run, and not the same twice.
 pub(super) fn fill() -> impl FnMut(&mut [u8]) {
@@ -206,6 +215,70 @@ pub(super) fn events() -> Vec<Value> {
     ]
 }
 
+/// A message of a broker, and a delivery, as they are shown whole.
+fn dead_letters() -> Vec<Value> {
+    let message = Message {
+        id: Some("orders-0-42".into()),
+        headers: vec![("trace".into(), "abc".into())],
+        key: Some("7".into()),
+        at: Some(NOW),
+        dead: None,
+        payload: br#"{"invoice":7}"#,
+    };
+    let reason = "event_type:please provide an event type";
+    let letter = DeadLetter::of_message(
+        &message,
+        PROJECT,
+        SOURCE,
+        reason,
+        "01KB0J7EA0DEAD1ETTEREXAMP1".into(),
+        NOW,
+    );
+    let bare = Message { id: None, key: None, at: None, headers: Vec::new(), ..message.clone() };
+    let bare = DeadLetter::of_message(
+        &bare,
+        PROJECT,
+        SOURCE,
+        reason,
+        "01KB0J7EA0DEAD1ETTEREXAMP1".into(),
+        NOW,
+    );
+    let names = [
+        "id",
+        "kind",
+        "reason",
+        "payload",
+        "is_base64",
+        "at",
+        "project_id",
+        "source_id",
+        "event_id",
+        "broker_message_id",
+        "detail",
+        "body_key",
+        "length",
+    ];
+    let mut all: Vec<Value> = [letter, bare]
+        .iter()
+        .map(|letter| {
+            let row = letter.row();
+            let row: Value = names
+                .iter()
+                .zip(row.as_array().into_iter().flatten())
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect::<serde_json::Map<_, _>>()
+                .into();
+            let stored: dead_letter::Stored = serde_json::from_value(row).expect("a row");
+            serde_json::from_str(&stored.present_whole(message.payload)).expect("JSON")
+        })
+        .collect();
+    let mut failed =
+        dead_letter::present_delivery(&Delivery { status: "Failure".into(), ..delivery() });
+    failed["event"] = events().swap_remove(0);
+    all.push(failed);
+    all
+}
+
 fn attempt() -> Attempt {
     let call = Call {
         url: "https://billing.example.com/hooks".into(),
@@ -287,7 +360,53 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
                     json!({"verified": 12, "refused": 3, "last_refused_at": at});
                 all.push(observing.clone());
             }
+            let mut read = source(KAFKA_BODY).present(ORIGIN);
+            read["pub_sub_status"] = consumer::status(&[], NOW);
+            all.push(read);
             all
+        }
+        "DeadLetter" => {
+            let mut all = dead_letters();
+            for letter in &mut all {
+                if let Some(fields) = letter.as_object_mut() {
+                    for more in
+                        ["headers", "key", "published_at", "raw", "raw_is_base64", "data", "event"]
+                    {
+                        fields.remove(more);
+                    }
+                }
+            }
+            all
+        }
+        "WholeDeadLetter" => dead_letters(),
+        "ConsumerKey" => [None, Some(NOW)]
+            .map(|last_used_at| StoredKey {
+                id: "01KB0J7EA0C0NSVMERKEYEXAMP".into(),
+                name: "companion in Frankfurt".into(),
+                created_at: NOW,
+                last_used_at,
+            })
+            .iter()
+            .map(StoredKey::present)
+            .collect(),
+        "NewConsumerKey" => {
+            let input = made(parse(br#"{"name":"companion in Frankfurt"}"#));
+            vec![NewKey::generate(input, NOW, &mut fill()).present()]
+        }
+        "MetaEvent" => {
+            let strategy = project(PROJECT_BODY).config.strategy;
+            let event = StoredEvent {
+                project_id: meta_event::shadow_id(PROJECT),
+                event_type: "endpoint.created".into(),
+                ..event()
+            };
+            let body = br#"{"event_type":"endpoint.created","data":{}}"#;
+            let waiting = Delivery { attempt: None, due_at: Some(NOW), ..delivery() };
+            vec![
+                meta_event::present(&event, Some(body), Some(&delivery()), &strategy),
+                meta_event::present(&event, None, Some(&waiting), &strategy),
+                meta_event::present(&event, None, None, &strategy),
+            ]
         }
         "Rejection" => vec![json!({
             "at": crate::time::rfc3339(NOW), "status": 401, "label": "signature_wrong",

@@ -9,6 +9,15 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("Event types", "The names of what happens, and what the payloads of each look like."),
     ("Events", "What was accepted and is durable; pushing, finding and replaying it."),
     ("Deliveries", "One event for one endpoint, with every attempt."),
+    ("Dead letters", "What was given up, with the reason and what it holds."),
+    (
+        "Meta events",
+        "What a project was told of, by calls to `config.meta_event.url`, and what came of it.",
+    ),
+    (
+        "Companions",
+        "What reads message brokers, and hands their messages in with a key of its own.",
+    ),
     ("Portal", "Links by which an owner of endpoints sees what is theirs."),
     ("Providers", "The catalogue of kinds of senders. No key is needed."),
     ("Gateway", "What senders and monitors call."),
@@ -32,6 +41,13 @@ pub(super) const IDS: &[(&str, &str, &str)] = &[
     ("eventType", "A name of an event type.", "invoice.paid"),
     ("eventTypeID", "The event type's `uid`.", super::samples::EVENT_TYPE),
     ("portalLinkID", "The portal link's `uid`.", super::samples::PORTAL_LINK),
+    ("consumerKeyID", "The key's `uid`.", "01KB0J7EA0C0NSVMERKEYEXAMP"),
+    (
+        "deadLetterID",
+        "The dead letter's `uid`; that of a delivery is the delivery's.",
+        "01KB0J7EA0DEAD1ETTEREXAMP1",
+    ),
+    ("metaEventID", "The meta event's `uid`.", "01KB0J7EA0METAEVENTEXAMP1E"),
     ("maskID", "The last part of the source's `url`.", "Jz6sEXAMPLE0mask"),
     ("provider", "A name of the catalogue, or another that it is known by.", "github"),
 ];

@@ -1,5 +1,6 @@
 //! Every call, as the document has it. A new route needs an entry here: a test says which ones are missing.
 
+mod brokers;
 mod event_types;
 mod filters;
 mod keys;
@@ -49,10 +50,18 @@ fn several(name: &'static str, about: &'static str) -> Parameter {
     Parameter { name, about, schema }
 }
 
-fn dates() -> [Parameter; 3] {
+fn start_and_end() -> [Parameter; 2] {
     [
         parameter("startDate", "`2026-11-26T12:00:00` (UTC), or RFC 3339."),
         parameter("endDate", "The same; the whole of its second is meant."),
+    ]
+}
+
+fn dates() -> [Parameter; 3] {
+    let [start, end] = start_and_end();
+    [
+        start,
+        end,
         SORT,
     ]
 }
@@ -135,6 +144,9 @@ pub fn all() -> Vec<Operation> {
     all.extend(tagged("Event types", event_types::event_types()));
     all.extend(tagged("Events", events()));
     all.extend(tagged("Deliveries", deliveries()));
+    all.extend(tagged("Dead letters", brokers::dead_letters()));
+    all.extend(tagged("Meta events", brokers::meta_events()));
+    all.extend(tagged("Companions", brokers::brokers()));
     all.extend(tagged("Portal", portal::portal()));
     all.extend(tagged("Providers", providers()));
     all.extend(tagged("Gateway", gateway()));
@@ -530,6 +542,7 @@ fn gateway() -> Vec<Operation> {
     });
     vec![
         open("POST", "/ingest/{maskID}", "ingest", "Hand in a request")
+            .takes(json!({"content": {"*/*": {"schema": {}}}}))
             .about("What a provider calls: the `url` of a source. The body is anything; a 2xx means that the event is durable.")
             .answers(ingest.clone()),
         open("GET", "/ingest/{maskID}", "answerHandshake", "Ask the source")
