@@ -14,6 +14,7 @@
 //   sink        queues whose messages a second Worker takes and forgets, instead of ours
 //   tap         true: the Worker runs behind `tap.mjs`, which counts and refuses binding calls
 //   outbound    {"<url>": "<document>"}: what the Worker gets when it fetches these; all else goes out as it is
+//   closed      true: nothing goes out but to 127.0.0.1; whoever is called elsewhere answers 502
 //   port        of the Worker (default: any free one)
 //   migrate     false: leave the databases as they are
 
@@ -155,10 +156,13 @@ const worker = {
   unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port ?? 0 }],
 };
 
-if (options.outbound) {
+if (options.outbound || options.closed) {
+  const isOurs = (url) => new URL(url).hostname === "127.0.0.1";
   worker.outboundService = (request) => {
-    const document = options.outbound[request.url];
-    return document === undefined ? miniflareFetch(request) : new Response(document);
+    const document = options.outbound?.[request.url];
+    if (document !== undefined) return new Response(document);
+    if (options.closed && !isOurs(request.url)) return new Response("closed", { status: 502 });
+    return miniflareFetch(request);
   };
 }
 

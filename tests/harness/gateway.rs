@@ -44,6 +44,7 @@ pub struct Builder {
     sink: Vec<String>,
     outbound: BTreeMap<String, Value>,
     tap: bool,
+    closed: bool,
     migrate: bool,
 }
 
@@ -84,6 +85,13 @@ impl Builder {
     #[must_use]
     pub fn outbound(mut self, url: &str, document: &str) -> Self {
         self.outbound.insert(url.to_owned(), json!(document));
+        self
+    }
+
+    /// Nothing that the Worker fetches leaves this machine.
+    #[must_use]
+    pub fn closed(mut self) -> Self {
+        self.closed = true;
         self
     }
 
@@ -157,7 +165,7 @@ impl Running {
             "vars": builder.vars,
             "consumers": builder.consumers,
             "sink": builder.sink, "outbound": (!builder.outbound.is_empty()).then_some(&builder.outbound),
-            "tap": builder.tap,
+            "tap": builder.tap, "closed": builder.closed,
             "migrate": builder.migrate,
         });
         let mut child = Command::new("node")
@@ -239,6 +247,7 @@ impl Gateway {
             sink: Vec::new(),
             outbound: BTreeMap::new(),
             tap: false,
+            closed: false,
             migrate: true,
         }
     }
