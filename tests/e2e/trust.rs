@@ -88,13 +88,19 @@ fn secrets_overlap_and_the_event_says_which_one_matched() {
         .body("{}")
         .send()
         .expect(401);
-    let rejections = format!("/sources/{}/rejections", source["uid"].as_str().unwrap());
-    let kept = poll_until("the rejection", || {
-        let kept = project.get(&rejections).expect(200).data();
-        (!kept.as_array().unwrap().is_empty()).then_some(kept)
-    });
+    let kept = rejection(&project, &source);
     assert!(kept[0]["findings"][0].as_str().unwrap().contains("previous secret (gone)"), "{kept}");
     assert!(!kept.to_string().contains("sha256="), "no value of a header is kept: {kept}");
+}
+
+/// The refused requests of a source, as soon as there is one.
+#[track_caller]
+fn rejection(project: &Project<'_>, source: &Value) -> Value {
+    let rejections = format!("/sources/{}/rejections", source["uid"].as_str().unwrap());
+    poll_until("the rejection", || {
+        let kept = project.get(&rejections).expect(200).data();
+        (!kept.as_array().unwrap().is_empty()).then_some(kept)
+    })
 }
 
 #[test]
@@ -161,6 +167,10 @@ fn a_source_takes_a_secret_from_its_provider_only_while_it_is_armed() {
     let hand_over =
         |secret: &str| project.ingest_call(&source).header("X-Hook-Secret", secret).body("").send();
     hand_over("from-a-stranger").expect(403);
+    let kept = rejection(&project, &source);
+    let reason = "the source is not armed to take a secret";
+    assert_eq!((&kept[0]["label"], &kept[0]["reason"]), (&json!("handshake"), &json!(reason)));
+    assert!(!kept.to_string().contains("from-a-stranger"), "{kept}");
     let arm = format!("/sources/{}/arm", source["uid"].as_str().unwrap());
     assert!(
         project.post(&arm, &json!({"seconds": 99_999})).expect(400).message().contains("at most")

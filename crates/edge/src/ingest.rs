@@ -88,7 +88,9 @@ async fn take_in(
         }
         admitted = source.believe(&arrival, settled.verdict, chance::uid(now), now);
     }
-    if let Err(cause @ (Rejection::Refused { .. } | Rejection::Schema(_))) = &admitted {
+    if let Err(cause) = &admitted
+        && cause.is_kept()
+    {
         explain(&source, cause, &arrival, now, bindings, context);
     }
     match admitted? {
@@ -100,7 +102,9 @@ async fn take_in(
                 return Ok(reply);
             }
             let reason = "the source is not armed to take a secret, or has one";
-            Err(Rejection::Handshake { status: 403, reason })
+            let cause = Rejection::Handshake { status: 403, reason };
+            explain(&source, &cause, &arrival, now, bindings, context);
+            Err(cause)
         }
         Admitted::Confirm { url, reply } => match keys::get(&url, None, bindings).await {
             Ok(_) => {

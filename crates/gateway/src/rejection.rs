@@ -61,6 +61,23 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// Whether a record of it is kept for the operator, who may have to change the source.
+    pub fn is_kept(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::NotCheckable { .. }
+                | Self::EventType(_)
+                | Self::Schema(_)
+                | Self::Handshake { .. }
+        )
+    }
+
+    /// Whether it is about the signature, so that a diagnosis may explain it.
+    pub fn is_disbelief(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// The one table from causes to statuses: `(status, label for logs and metrics)`.
     pub fn status(&self) -> (u16, &'static str) {
         match self {
