@@ -17,7 +17,7 @@ const CHUNK: u64 = 50_000;
 /// The first ten characters of the uids of a time.
 fn uid_time(ms: u64) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let digit = |place: u32| ALPHABET.get((ms >> (5 * place)) as usize % 32).copied();
+    let digit = |place: u32| ALPHABET.get(usize::try_from((ms >> (5 * place)) % 32).ok()?).copied();
     (0..10).rev().filter_map(digit).map(char::from).collect()
 }
 
@@ -65,7 +65,7 @@ fn time_page(gateway: &Gateway, call: &Call, rounds: u32) -> (Series, f64) {
     gateway.counters(true);
     let times = Series::new((0..rounds).map(|_| ask()));
     let counters = gateway.counters(true);
-    let rows = counters["EVENTS_0"]["rowsRead"].as_f64().unwrap_or(f64::NAN);
+    let rows = counters.pointer("/EVENTS_0/rowsRead").and_then(Value::as_f64).unwrap_or(f64::NAN);
     (times, rows / f64::from(rounds))
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn rest(settings: &Settings) {
         let gateway = gateway.sink("inlet-ingest-0").sink("inlet-deliver").start();
         let project = gateway.project();
         let endpoint = project.endpoint(json!({"name": "e", "url": "http://127.0.0.1:9/"}));
-        let event = json!({"endpoint_id": endpoint["uid"], "event_type": "order.paid", "data": {"text": "x".repeat(1000)}});
+        let event = json!({"endpoint_id": endpoint.get("uid"), "event_type": "order.paid", "data": {"text": "x".repeat(1000)}});
         let batch: Vec<&Value> = vec![&event; 100];
         for (name, path, body, each) in [
             ("one by one", "/events", event.to_string(), 1.0),

@@ -31,11 +31,8 @@ mod limits;
 mod meta_events;
 mod payloads;
 mod portal;
-<<<<<<< HEAD
 mod projects;
-=======
 mod python;
->>>>>>> 52e7c3e (tests: Run schemathesis against the served document, and Convoy's SDK against a gateway)
 mod signatures;
 mod source_lists;
 mod sources;

@@ -7,7 +7,7 @@ use crate::api::{ApiError, first_value};
 use crate::deliver::is_sensitive;
 use crate::event::StoredEvent;
 use crate::push::Kind;
-use crate::routes::ProjectCall;
+use crate::routes::{FilterCall, ProjectCall};
 use crate::search::{self, Search};
 use crate::sql::List;
 
@@ -34,6 +34,8 @@ pub enum Theirs<'a> {
     /// Nothing more.
     Settled,
     Subscription(&'a str),
+    /// And to no source: which of its events are theirs, only the project's filters say.
+    UnboundSubscription(&'a str),
     Event(&'a str),
     Deliveries(Vec<String>),
 }
@@ -98,14 +100,19 @@ impl Owner {
                 settled(None)
             }
             C::CreateSubscription => {
-                self.check_ends(body)?;
+                self.check_ends(body, false)?;
                 settled(None)
             }
             C::UpdateSubscription(id) => {
-                self.check_ends(body)?;
-                needs(Theirs::Subscription(id))
+                self.check_ends(body, true)?;
+                needs(Theirs::UnboundSubscription(id))
             }
             C::GetSubscription(id) | C::DeleteSubscription(id) => needs(Theirs::Subscription(id)),
+            C::TestFilter => settled(None),
+            C::Filters(id, FilterCall::List | FilterCall::Get(_) | FilterCall::Test(_)) => {
+                needs(Theirs::Subscription(id))
+            }
+            C::Filters(id, _) | C::ToggleSubscription(id) => needs(Theirs::UnboundSubscription(id)),
             C::PushEvent(Kind::Single) => {
                 self.check_push(body)?;
                 settled(None)
@@ -151,10 +158,13 @@ impl Owner {
 
     /// A subscription leads to an endpoint of theirs, and takes what is sent there. Which sources it may listen to is for
     /// the project to say: their events are meant for others, too.
-    fn check_ends(&self, body: &[u8]) -> Result<(), ApiError> {
+    fn check_ends(&self, body: &[u8], is_update: bool) -> Result<(), ApiError> {
         let fields = object(body)?;
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().trim();
-        self.own(text("endpoint_id"))?;
+        // An update that names no endpoint leaves the one that is there.
+        if !(is_update && text("endpoint_id").is_empty()) {
+            self.own(text("endpoint_id"))?;
+        }
         if text("source_id").is_empty() {
             return Ok(());
         }
@@ -331,8 +341,14 @@ mod tests {
                 "PUT",
                 "/portal-api/subscriptions/s",
                 r#"{"endpoint_id":"mine"}"#,
-                r#"Subscription("s")"#,
+                r#"UnboundSubscription("s")"#,
             ),
+            ("PUT", "/portal-api/subscriptions/s", "{}", r#"UnboundSubscription("s")"#),
+            ("PUT", "/portal-api/subscriptions/s/toggle_status", "", r#"UnboundSubscription("s")"#),
+            ("GET", "/portal-api/subscriptions/s/filters", "", r#"Subscription("s")"#),
+            ("POST", "/portal-api/subscriptions/s/filters", "", r#"UnboundSubscription("s")"#),
+            ("DELETE", "/portal-api/subscriptions/s/filters/f", "", r#"UnboundSubscription("s")"#),
+            ("POST", "/portal-api/subscriptions/test_filter", "", "Settled"),
         ] {
             assert_eq!(needs(method, path, body), expect, "{method} {path}");
         }

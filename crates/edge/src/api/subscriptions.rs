@@ -84,8 +84,7 @@ impl Caller<'_> {
             Ok(limit)
         };
         let missing = "failed to find subscription";
-        let (subscription, limit) =
-            self.change_subscription(project, id, missing, update).await?;
+        let (subscription, limit) = self.change_subscription(project, id, missing, update).await?;
         if subscription.rate_limit != limit {
             let (gates, endpoint_id) = ([subscription.uid.as_str()], &subscription.endpoint_id);
             hold::ask_again(project, &gates, endpoint_id, self.bindings).await?;

@@ -223,7 +223,8 @@ fn dead_letters() -> Vec<Value> {
         key: Some("7".into()),
         at: Some(NOW),
         dead: None,
-        payload: br#"{"invoice":7}"#,
+        headers_replaced: false,
+        payload: std::borrow::Cow::Borrowed(br#"{"invoice":7}"#),
     };
     let reason = "event_type:please provide an event type";
     let letter = DeadLetter::of_message(
@@ -269,7 +270,7 @@ fn dead_letters() -> Vec<Value> {
                 .collect::<serde_json::Map<_, _>>()
                 .into();
             let stored: dead_letter::Stored = serde_json::from_value(row).expect("a row");
-            serde_json::from_str(&stored.present_whole(message.payload)).expect("JSON")
+            serde_json::from_str(&stored.present_whole(&message.payload)).expect("JSON")
         })
         .collect();
     let mut failed =

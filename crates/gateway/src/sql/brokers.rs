@@ -276,11 +276,11 @@ mod tests {
         let mut pack = Pack::default();
         assert!(pack.push(&sent) && pack.push(&sent));
         let (meta, body) = pack.into_row();
-        run(&db, &Journal::at(0).append(meta, body.text, false));
+        run(&db, &Journal::at(0).append(meta, body.text.into_owned(), false));
         assert_eq!(oldest(), 1_700_000_000_000_u64);
         sent.meta.received_at = 1_600_000_000_000;
         let (meta, body) = sent.to_row();
-        run(&db, &Journal::at(3_600_000).append(meta, body.text, false));
+        run(&db, &Journal::at(3_600_000).append(meta, body.text.into_owned(), false));
         assert_eq!(oldest(), 1_600_000_000_000_u64);
         for journal in Journal::both(0) {
             run(&db, &journal.done(1, 0));

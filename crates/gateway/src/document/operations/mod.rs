@@ -59,11 +59,7 @@ fn start_and_end() -> [Parameter; 2] {
 
 fn dates() -> [Parameter; 3] {
     let [start, end] = start_and_end();
-    [
-        start,
-        end,
-        SORT,
-    ]
+    [start, end, SORT]
 }
 
 fn of_events() -> Vec<Parameter> {
