@@ -6,7 +6,7 @@
 #   scripts/brokers.sh down            ends what `up` started
 #   scripts/brokers.sh stop NAME       one of rabbitmq, kafka, sqs, pubsub: ends it, its data stays
 #   scripts/brokers.sh start NAME      starts it again where it was
-#   scripts/brokers.sh kafka-scram USER PASSWORD    sets a SCRAM password; an empty one removes the user
+#   scripts/brokers.sh kafka-scram USER PASSWORD    sets a password for SCRAM-SHA-512; an empty one removes it
 #   scripts/brokers.sh rabbitmqctl ARGUMENTS
 #
 # A broker that cannot be had is told with its reason, and its tests say SKIPPED-BROKER. Other servers can be tested by
@@ -238,8 +238,8 @@ stop_kafka() { end "$HOME_DIR/kafka/pid" 15; }
 # kafka_scram USER PASSWORD
 kafka_scram() (
   ports kafka
-  local change=(--add-config "SCRAM-SHA-256=[password=$2],SCRAM-SHA-512=[password=$2]")
-  [ -n "$2" ] || change=(--delete-config SCRAM-SHA-256,SCRAM-SHA-512)
+  local change=(--add-config "SCRAM-SHA-512=[password=$2]")
+  [ -n "$2" ] || change=(--delete-config SCRAM-SHA-512)
   java -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile="$ROOT/scripts/brokers/kafka-log.properties" -cp "$TOOLS_HOME/kafka/*" \
     kafka.admin.ConfigCommand --bootstrap-server "127.0.0.1:$PLAIN" --alter --entity-type users --entity-name "$1" "${change[@]}"
 )

@@ -10,11 +10,32 @@ cd "$ROOT"
 node --test --test-reporter=spec scripts/*.test.mjs </dev/null
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'scripts/brokers.sh down; rm -f "$log"' EXIT
 status=0
-cargo test --workspace --exclude inlet-edge --no-fail-fast "$@" </dev/null 2>&1 | tee "$log" || status=$?
+
+# Real brokers come first, so that they start while the tests are compiled. Their tests mostly wait, and run many at a time.
+scripts/brokers.sh install
+scripts/brokers.sh up
+cargo test --workspace --exclude inlet-edge --exclude inlet-consumer --no-fail-fast "$@" </dev/null 2>&1 | tee "$log" || status=$?
+cargo test -p inlet-consumer --no-fail-fast "$@" -- --test-threads 8 </dev/null 2>&1 | tee -a "$log" || status=$?
+
+# What a broker's tests came to. A broker that REQUIRE_BROKERS names has to be there, and to have been tested.
+printf '\n%-10s %6s %6s\n' broker passed failed
+for name in rabbitmq kafka sqs pubsub; do
+  passed=$(grep -cE "^test ($name::|own::${name}_).*ok$" "$log" || true)
+  failed=$(grep -cE "^test ($name::|own::${name}_).*FAILED$" "$log" || true)
+  if [ -f ".inlet/brokers/missing.$name" ]; then passed=skipped; fi
+  printf '%-10s %6s %6s\n' "$name" "$passed" "$failed"
+  case " ${REQUIRE_BROKERS:-} " in
+    *" $name "*)
+      if [ "$passed" = 0 ] || [ "$passed" = skipped ]; then
+        say "error: $name is required, and was not tested"
+        status=1
+      fi ;;
+  esac
+done
 
 # libtest may have begun the line already: `test name ... SKIPPED why`.
-skipped=$(sed -nE 's/^(test .* \.\.\. )?(SKIPPED .*)$/\2/p' "$log" | sort -u)
+skipped=$(sed -nE 's/^(test .* \.\.\. )?(SKIPPED.*)$/\2/p' "$log" | sort -u)
 [ -z "$skipped" ] || printf '\n%s\n' "$skipped"
 exit "$status"

@@ -29,6 +29,8 @@ const VISIBILITY: i32 = 30;
 const RENEW_AFTER: Duration = Duration::from_secs(10);
 /// As many calls at a time, while the queue is full.
 const AT_ONCE: usize = 4;
+/// How long to wait when everything may be held back by what is under way.
+const HELD_BACK: Duration = Duration::from_millis(50);
 const LARGE: usize = 512 * 1024;
 
 pub(crate) struct Sqs {
@@ -72,7 +74,9 @@ impl Broker for Sqs {
         use std::sync::atomic::Ordering::Relaxed;
         // A group's order is kept by one call at a time.
         let calls = if self.busy.load(Relaxed) && !self.fifo { AT_ONCE } else { 1 };
-        let wait = if calls > 1 { 0 } else { LONG_POLL };
+        // What is under way holds back its group, so a long poll would wait for itself.
+        let held_back = self.fifo && !self.leases().is_empty();
+        let wait = if calls > 1 || held_back { 0 } else { LONG_POLL };
         let mut taken = Vec::new();
         let mut fault = None;
         for answer in join_all((0..calls).map(|_| self.poll(wait))).await {
@@ -80,6 +84,9 @@ impl Broker for Sqs {
                 Ok(messages) => taken.extend(messages),
                 Err(error) => fault = Some(error),
             }
+        }
+        if taken.is_empty() && held_back {
+            tokio::time::sleep(HELD_BACK).await;
         }
         let bytes: usize = taken.iter().map(|message| message.payload.len()).sum();
         self.busy.store(taken.len() >= BATCH && bytes < LARGE, Relaxed);
