@@ -159,9 +159,20 @@ fn a_body_that_cannot_be_read_is_refused_by_every_call_that_takes_one() {
         let id = known(&path);
         let filled = filled(&path, &project.uid, &id);
         // What is not there is said first.
-        let statuses: &[u16] = if id == "none" && path.matches('{').count() > 1 { &[404] } else { &[400] };
+        let statuses: &[u16] =
+            if id == "none" && path.matches('{').count() > 1 { &[404] } else { &[400] };
         let bodies = [
-            "", " ", "{", "nul", "\"text\"", "7", "[", "{\"a\":}", "{\"a\":1,}", "\u{feff}{}", "{'a':1}",
+            "",
+            " ",
+            "{",
+            "nul",
+            "\"text\"",
+            "7",
+            "[",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "\u{feff}{}",
+            "{'a':1}",
         ];
         for body in bodies {
             let call = call(&project, &method, &filled).header("Content-Type", "application/json");
@@ -180,7 +191,14 @@ fn a_body_that_cannot_be_read_is_refused_by_every_call_that_takes_one() {
             if matches!(field.as_str(), "data" | "payload" | "spec") {
                 continue;
             }
-            for wrong in [json!([[1]]), json!({"a": {"b": 1}}), json!("text"), json!(-1), json!(1.5), json!(true)] {
+            for wrong in [
+                json!([[1]]),
+                json!({"a": {"b": 1}}),
+                json!("text"),
+                json!(-1),
+                json!(1.5),
+                json!(true),
+            ] {
                 if kind(&wrong) == kind(value) {
                     continue;
                 }
@@ -197,9 +215,20 @@ fn a_body_that_cannot_be_read_is_refused_by_every_call_that_takes_one() {
             }
         }
         let other = call(&project, &method, &filled).header("Content-Type", "text/plain");
-        refuses(&other.body(example.to_string()).send(), &[415], &format!("{method} {path} as text"));
+        refuses(
+            &other.body(example.to_string()).send(),
+            &[415],
+            &format!("{method} {path} as text"),
+        );
     }
     assert!(15 < checked, "only {checked}");
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut done, byte| {
+        done.push_str(&format!("%{byte:02x}"));
+        done
+    })
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -247,14 +276,21 @@ fn a_list_refuses_dates_and_filters_that_it_cannot_read_and_forgives_pages() {
         }
         lists += 1;
         let path = filled(&path, &project.uid, "none");
-        for page in ["perPage=0", "perPage=-1", "perPage=x", "perPage=99999999999", "direction=up", "sort=up"] {
+        for page in [
+            "perPage=0",
+            "perPage=-1",
+            "perPage=x",
+            "perPage=99999999999",
+            "direction=up",
+            "sort=up",
+        ] {
             call(&project, "GET", &format!("{path}?{page}")).send().expect(200);
         }
         for (name, value) in bad {
             if !takes(name) {
                 continue;
             }
-            let query: String = value.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let query = percent_encoded(value);
             let reply = call(&project, "GET", &format!("{path}?{name}={query}")).send();
             let what = format!("{path}?{name}={value}");
             // The lists of what is configured take any text for a cursor: it is compared, and nothing else.
@@ -305,9 +341,18 @@ fn headers_with_line_breaks_are_refused_wherever_they_would_be_sent() {
     for (what, fields) in [
         ("custom_response", json!({"custom_response": {"body": "a", "content_type": evil}})),
         ("forward_headers", json!({"forward_headers": [evil]})),
-        ("failure_response", json!({"verifier": {"type": "noop", "failure_response": {"body": "a", "content_type": evil}}})),
-        ("hmac", json!({"verifier": {"type": "hmac", "hmac": {"header": evil, "hash": "SHA256", "encoding": "hex", "secret": "a-secret"}}})),
-        ("api_key", json!({"verifier": {"type": "api_key", "api_key": {"header_name": evil, "header_value": "a-secret"}}})),
+        (
+            "failure_response",
+            json!({"verifier": {"type": "noop", "failure_response": {"body": "a", "content_type": evil}}}),
+        ),
+        (
+            "hmac",
+            json!({"verifier": {"type": "hmac", "hmac": {"header": evil, "hash": "SHA256", "encoding": "hex", "secret": "a-secret"}}}),
+        ),
+        (
+            "api_key",
+            json!({"verifier": {"type": "api_key", "api_key": {"header_name": evil, "header_value": "a-secret"}}}),
+        ),
     ] {
         let mut body = json!({"name": "a", "type": "http", "verifier": noop});
         for (field, value) in fields.as_object().expect("fields") {

@@ -12,6 +12,7 @@
 mod access;
 mod admission;
 mod api;
+mod bad_input;
 mod broker_sources;
 mod dead_letters;
 mod dedup;

@@ -49,7 +49,6 @@ function show(doc) {
     if (schema.maxItems) said.push(`At most ${schema.maxItems}.`);
     if (schema.default !== undefined) said.push("Default `" + schema.default + "`.");
     if (schema.deprecated) said.push("Deprecated.");
-    if (schema.writeOnly) said.push("Never shown.");
     return said.join(" ");
   };
 
@@ -62,11 +61,13 @@ function show(doc) {
   /** A row for each field, those of inner objects too. */
   const rows = (schema, prefix = "", seen = []) => {
     const whole = resolve(schema);
-    return Object.entries(whole.properties ?? {}).flatMap(([name, field]) => {
+    const must = (name) => whole.required?.includes(name) ?? false;
+    const fields = Object.entries(whole.properties ?? {}).sort(([a], [b]) => must(b) - must(a));
+    return fields.flatMap(([name, field]) => {
       const inner = resolve(field.type === "array" ? field.items : field);
       const ref = field.$ref ?? field.items?.$ref;
       const path = prefix + name + (field.type === "array" && inner.properties ? "[]" : "");
-      const own = row(prefix + name, field.$ref ? { ...resolve(field), ...field } : field, whole.required?.includes(name), field.description);
+      const own = row(prefix + name, field.$ref ? { ...resolve(field), ...field } : field, must(name), field.description);
       const deeper = inner.properties && !(ref && seen.includes(ref));
       return deeper ? [own, ...rows(inner, `${path}.`, [...seen, ref])] : [own];
     });
@@ -84,7 +85,7 @@ function show(doc) {
       copy.textContent = "Copied";
       setTimeout(() => (copy.textContent = "Copy"), 1500);
     }));
-    return make("div", null, copy, pre);
+    return make("div", { class: "code" }, pre, copy);
   };
 
   /** Filled when it is opened. */

@@ -19,11 +19,11 @@ const ATTEMPTS_MAX: u64 = 10;
 
 /// The body of `POST /consumer-keys`.
 #[derive(Debug)]
-pub struct KeyInput {
+pub struct ConsumerKeyInput {
     name: String,
 }
 
-impl FromFields for KeyInput {
+impl FromFields for ConsumerKeyInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
         let name = fields.text("name")?.unwrap_or_default().trim().to_owned();
         if name.is_empty() {
@@ -44,7 +44,7 @@ pub struct NewKey {
 }
 
 impl NewKey {
-    pub fn generate(input: KeyInput, now_ms: u64, fill: Fill<'_>) -> Self {
+    pub fn generate(input: ConsumerKeyInput, now_ms: u64, fill: Fill<'_>) -> Self {
         let (mask, secret) = (ids::alphanumeric(16, &mut *fill), ids::alphanumeric(64, &mut *fill));
         Self {
             uid: ids::uid(now_ms, fill),

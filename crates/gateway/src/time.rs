@@ -36,7 +36,7 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
     if !fits
         || !(1970..=9999).contains(&year)
         || !(1..=12).contains(&month)
-        || !(1..=31).contains(&day)
+        || !(1..=days_of(year, month)).contains(&day)
     {
         return None;
     }
@@ -92,6 +92,18 @@ fn http_date_ms(text: &str) -> Option<u64> {
     }
     let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
     Some(seconds * 1000)
+}
+
+/// How many days a month has.
+fn days_of(year: u64, month: u64) -> u64 {
+    match month {
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// Days since 1970-01-01, by [Hinnant's algorithm](https://howardhinnant.github.io/date_algorithms.html): years

@@ -9,7 +9,7 @@ use futures_util::future::join;
 use inlet_gateway::batch::{
     Batch, CONTENT_TYPE, HEAD_MAX_BYTES, Message, PAYLOADS_MAX_BYTES, Verdict,
 };
-use inlet_gateway::consumer::{self, KeyInput, NewKey, Report, StoredKey};
+use inlet_gateway::consumer::{self, ConsumerKeyInput, NewKey, Report, StoredKey};
 use inlet_gateway::dead_letter::DeadLetter;
 use inlet_gateway::ids;
 use inlet_gateway::push::{Dynamic, Push, To};
@@ -202,7 +202,7 @@ fn note_key(hash: String, bindings: &Bindings, context: &Context) {
 
 impl Caller<'_> {
     pub(super) async fn create_consumer_key(&self, project: &Project) -> Answered {
-        let input: KeyInput = api::parse(&self.body)?;
+        let input: ConsumerKeyInput = api::parse(&self.body)?;
         let key = NewKey::generate(input, now_ms(), &mut fill);
         let hash = self.bindings.vault()?.hash_api_key(&key.key);
         let statement =

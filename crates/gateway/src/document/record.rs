@@ -23,12 +23,15 @@ pub type Readers = BTreeMap<&'static str, Vec<(String, Read)>>;
 
 /// Hands itself to a reader in place of a body, and notes what it asks for.
 #[derive(Debug, Clone, Default)]
-pub struct Recorder(Rc<RefCell<Readers>>);
+pub struct Recorder(Rc<RefCell<Readers>>, Rc<RefCell<BTreeMap<&'static str, &'static str>>>);
 
 impl Recorder {
     /// Asks a reader, and those that it asks.
     pub fn ask<T: FromFields>(&self) {
         let name = short_name::<T>();
+        let full = type_name::<T>();
+        let known = *self.1.borrow_mut().entry(name).or_insert(full);
+        assert_eq!(known, full, "two readers have one name, and would be one schema");
         if self.0.borrow().contains_key(name) {
             return;
         }

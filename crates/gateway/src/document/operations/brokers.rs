@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{BAD_QUERY, in_project, open, paging, samples, several, start_and_end};
 use crate::batch::CONTENT_TYPE;
-use crate::consumer::{KeyInput, Report};
+use crate::consumer::{ConsumerKeyInput, Report};
 use crate::document::{Access, Data, Operation, Parameter};
 
 pub(super) fn dead_letters() -> Vec<Operation> {
@@ -67,7 +67,7 @@ pub(super) fn brokers() -> Vec<Operation> {
             .shows(200, "Consumer keys fetched successfully", List("ConsumerKey")),
         in_project("POST", "/consumer-keys", "createConsumerKey", "Create a key for a companion")
             .about("The key is shown this once. It is good for `/consumer/v1/…` of this project, and nothing else.")
-            .reads::<KeyInput>(r#"{"name":"companion in Frankfurt"}"#)
+            .reads::<ConsumerKeyInput>(r#"{"name":"companion in Frankfurt"}"#)
             .required(&["name"])
             .shows(201, "Consumer key created successfully", One("NewConsumerKey")),
         in_project("DELETE", "/consumer-keys/{consumerKeyID}", "deleteConsumerKey", "Delete a key of a companion")
