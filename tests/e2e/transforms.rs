@@ -188,3 +188,44 @@ fn a_function_that_does_not_compile_is_refused_when_it_is_saved() {
         reply.text()
     );
 }
+
+#[test]
+fn a_function_of_a_subscription_makes_the_body_that_is_signed_and_sent() {
+    let project = gateway()
+        .project_with(json!({"strategy": {"type": "linear", "duration": 1, "retry_count": 20}}));
+    let (source, receiver) = (project.open_source(), Endpoint::ok());
+    let endpoint = project.endpoint(json!({"name": "receiver", "url": receiver.url("/"), "secret": "a-secret-of-ours", "advanced_signatures": false}));
+    let body = json!({"name": "all", "source_id": source["uid"], "endpoint_id": endpoint["uid"],
+        "function": "function transform(x) { return {transformed: true, n: x.n} }"});
+    let subscription = project.subscription(body.clone());
+    assert_eq!(subscription["function"], body["function"]);
+    project.ingest(&source, br#"{"n": 7, "gone": 1}"#).expect(200);
+    let got = receiver.wait_for_one();
+    let expect = br#"{"transformed":true,"n":7}"#;
+    assert_eq!(got.body, expect);
+    let signature = hex::encode(inlet_tests::hmac_sha256(b"a-secret-of-ours", expect));
+    assert_eq!(got.header("x-convoy-signature"), Some(signature.as_str()));
+    assert_eq!(got.header("content-type"), Some("application/json"));
+
+    // One that fails keeps the event waiting with the reason, and says nothing of the endpoint's health.
+    let path = format!("/subscriptions/{}", subscription["uid"].as_str().unwrap());
+    let failing = "function transform(x) { return x.none.at }";
+    project.put(&path, &json!({"function": failing})).expect(202);
+    let reply = project.ingest(&source, br#"{"n": 8}"#).expect(200);
+    let event_id = reply.header("inlet-event-id").unwrap();
+    let delivery = project.wait_for_delivery(event_id, "Retry");
+    let attempts = project.attempts(delivery["uid"].as_str().unwrap());
+    let error = attempts[0]["error"].as_str().unwrap();
+    assert!(error.starts_with("the subscription's function failed: TypeError"), "{error}");
+    assert_eq!(receiver.count(), 1);
+    project.put(&path, &json!({"function": body["function"]})).expect(202);
+    project.wait_for_delivery(event_id, "Success");
+    assert_eq!(receiver.wait_for(2)[1].body, br#"{"transformed":true,"n":8}"#);
+    assert!(
+        project
+            .put(&path, &json!({"function": "function ("}))
+            .expect(400)
+            .text()
+            .contains("function:SyntaxError")
+    );
+}

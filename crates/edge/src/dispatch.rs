@@ -1,5 +1,6 @@
 //! The dispatcher: leases deliveries, calls endpoints, records what they said.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use inlet_gateway::event::StoredEvent;
 use inlet_gateway::meta_event::is_told;
 use inlet_gateway::route::Bell;
 use inlet_gateway::sql::{self, Statement};
+use inlet_gateway::transform::input_of;
 use inlet_gateway::vault::VaultError;
 use js_sys::Uint8Array;
 use serde_json::{Value, json};
@@ -30,7 +32,7 @@ use crate::body::{self, Share};
 use crate::hold::{self, Receiver, Taken};
 use crate::store::Store;
 use crate::token::{self, Client};
-use crate::{bell, chance, log, meta_events, router};
+use crate::{bell, chance, log, meta_events, router, transform};
 
 /// Bells that an isolate answers in the background at once; past that, the queue waits.
 const BACKGROUND_MAX: usize = 512;
@@ -215,7 +217,7 @@ async fn record(
     };
     let settled = done.settled;
     if let Err(error) =
-        follow(delivery, &settled, done.attempt.is_some(), to, counted, counted_at, bindings).await
+        follow(delivery, &settled, done.is_endpoints, to, counted, counted_at, bindings).await
     {
         // The delivery is settled all the same.
         let fields = json!({"endpoint_id": delivery.endpoint_id, "error": error.to_string()});
@@ -228,7 +230,7 @@ async fn record(
 fn count_call(done: &Done, to: Option<&Receiver>, now: u64) -> Vec<Statement> {
     let (Some(attempt), Some(to)) = (&done.attempt, to) else { return Vec::new() };
     let config = &to.project.config.circuit_breaker;
-    if !config.enabled {
+    if !config.enabled || !done.is_endpoints {
         return Vec::new();
     }
     let (project_id, endpoint_id) = (&to.project.uid, &to.endpoint.uid);
@@ -271,6 +273,8 @@ async fn follow(
 struct Done {
     settled: Settled,
     attempt: Option<Attempt>,
+    /// Whether what happened is the endpoint's doing; a function that fails is not.
+    is_endpoints: bool,
 }
 
 impl Done {
@@ -303,8 +307,9 @@ async fn attempt(
     lease_ends: u64,
     bindings: &Bindings,
 ) -> Option<Done> {
-    let ended =
-        |why: Undeliverable| Some(Done { settled: why.settled(chance::now_ms()), attempt: None });
+    let ended = |why: Undeliverable| {
+        Some(Done { settled: why.settled(chance::now_ms()), attempt: None, is_endpoints: false })
+    };
     let Some(to) = to else { return ended(Undeliverable::EndpointGone) };
     let (endpoint, project) = (&to.endpoint, &to.project);
     let Some(event) = event else { return ended(Undeliverable::BodyGone) };
@@ -321,6 +326,7 @@ async fn attempt(
             return None;
         }
     };
+    let Made { body, event, fault } = made(event, body, delivery, to).await?;
     let body = match body_for(endpoint, &body) {
         Ok(body) => body,
         Err(why) => return ended(why),
@@ -347,7 +353,7 @@ async fn attempt(
         };
         let outgoing = Outgoing {
             delivery,
-            event,
+            event: &event,
             body: &body,
             endpoint,
             secrets: &secrets,
@@ -358,6 +364,9 @@ async fn attempt(
             Ok(call) => call,
             Err(why) => return ended(why),
         };
+        if let Some(fault) = &fault {
+            break (call, Answered::NotCalled { error: fault.clone() });
+        }
         let refused = match identity {
             Identity::Unavailable(why) => {
                 break (call, Answered::NotCalled { error: why.clone() });
@@ -393,7 +402,56 @@ async fn attempt(
     } else {
         log::info("attempt_failed", fields());
     }
-    Some(Done { settled, attempt: Some(record) })
+    Some(Done { settled, attempt: Some(record), is_endpoints: fault.is_none() })
+}
+
+/// What is delivered, as the subscription's function makes it.
+struct Made<'e> {
+    body: Vec<u8>,
+    event: Cow<'e, StoredEvent>,
+    /// Why the function made nothing.
+    fault: Option<String>,
+}
+
+/// `None` when the engine cannot be had.
+async fn made<'e>(
+    event: &'e StoredEvent,
+    body: Vec<u8>,
+    delivery: &Delivery,
+    to: &Receiver,
+) -> Option<Made<'e>> {
+    let as_is = |body, fault| Some(Made { body, event: Cow::Borrowed(event), fault });
+    let Some(code) = to.function(&delivery.subscription_id) else { return as_is(body, None) };
+    match body_made(code, &body, delivery).await? {
+        Ok(body) => {
+            let content_type = Some("application/json".to_owned());
+            let event = Cow::Owned(StoredEvent { content_type, ..event.clone() });
+            Some(Made { body, event, fault: None })
+        }
+        Err(fault) => as_is(body, Some(fault)),
+    }
+}
+
+/// The body that a function makes, or why it makes none.
+async fn body_made(
+    code: &str,
+    body: &[u8],
+    delivery: &Delivery,
+) -> Option<std::result::Result<Vec<u8>, String>> {
+    let failed = |why: String| Some(Err(format!("the subscription's function failed: {why}")));
+    let input = match input_of(body) {
+        Ok(input) => input,
+        Err(why) => return failed(why),
+    };
+    match transform::run(code, &input).await {
+        Ok(Ok(ran)) => Some(Ok(ran.output.into_bytes())),
+        Ok(Err(fault)) => failed(fault.message),
+        Err(error) => {
+            let fields = json!({"delivery_id": delivery.id, "error": error.to_string()});
+            log::error("function_not_run", fields);
+            None
+        }
+    }
 }
 
 /// The header of an endpoint's authentication.

@@ -29,11 +29,12 @@ pub(crate) struct Receiver {
     paces: Vec<Pace>,
 }
 
-/// What a subscription says about the pace of its deliveries.
+/// What a subscription says about its deliveries.
 struct Pace {
     subscription_id: String,
     retry: Option<Strategy>,
     rate_limit: Option<RateLimit>,
+    function: String,
 }
 
 impl Receiver {
@@ -61,6 +62,7 @@ impl Receiver {
             id: String,
             retry: Option<String>,
             rate_limit: Option<String>,
+            function: Option<String>,
         }
         let statements =
             [sql::endpoints_of(&[(project_id, endpoint_id)]), sql::paces(project_id, endpoint_id)];
@@ -78,6 +80,7 @@ impl Receiver {
                     .map(serde_json::from_str)
                     .transpose()?
                     .flatten(),
+                function: row.function.unwrap_or_default(),
             });
         }
         Ok(Some(Self {
@@ -91,6 +94,12 @@ impl Receiver {
     pub(crate) fn strategy(&self, subscription_id: &str) -> &Strategy {
         let own = self.paces.iter().find(|pace| pace.subscription_id == subscription_id);
         own.and_then(|pace| pace.retry.as_ref()).unwrap_or(&self.project.config.strategy)
+    }
+
+    /// What makes the body of a delivery of this subscription, if something does.
+    pub(crate) fn function(&self, subscription_id: &str) -> Option<&str> {
+        let own = self.paces.iter().find(|pace| pace.subscription_id == subscription_id)?;
+        (!own.function.is_empty()).then_some(own.function.as_str())
     }
 
     fn gates(&self) -> Vec<Gate> {

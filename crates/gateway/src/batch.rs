@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::admit::PRIVATE_HEADERS;
@@ -15,7 +14,7 @@ use crate::pub_sub::Mapping;
 use crate::push::{KEY_MAX_CHARS, Kind, Origin, Push, To, is_header_value};
 use crate::source::Source;
 use crate::time::rfc3339;
-use crate::transform::headers_of;
+use crate::transform::{headers_of, input_of};
 use crate::wire::Envelope;
 
 /// Messages of one batch.
@@ -177,12 +176,9 @@ impl Message<'_> {
         Ok(push)
     }
 
-    /// What a body function is given: the payload where it is JSON, or else the payload as text.
+    /// What a body function is given.
     pub fn body_input(&self) -> Result<String, String> {
-        let text = std::str::from_utf8(&self.payload)
-            .map_err(|_| "the payload is not text, which is all that a function takes")?;
-        let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
-        Ok(if is_json { text.to_owned() } else { json!(text).to_string() })
+        input_of(&self.payload)
     }
 
     /// The message with what its source's body function made of the payload.

@@ -480,6 +480,7 @@ mod tests {
             delivery_mode: DeliveryMode::AtMostOnce,
             retry: None,
             rate_limit: None,
+            function: String::new(),
             filter: crate::conditions::Conditions::default(),
             filters: Vec::new(),
             is_inactive: false,

@@ -12,6 +12,7 @@ use crate::ids::{self, Fill};
 use crate::pace::{RateLimit, RateLimitInput, RetryInput, present_retry};
 use crate::retry::Strategy;
 use crate::time::rfc3339;
+use crate::transform;
 use crate::type_filter::TypeFilter;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct Subscription {
     pub retry: Option<Strategy>,
     #[serde(default)]
     pub rate_limit: Option<RateLimit>,
+    /// JavaScript that makes the body of a delivery from that of the event; empty: none.
+    #[serde(default)]
+    pub function: String,
     /// It takes no events.
     #[serde(default)]
     pub is_inactive: bool,
@@ -79,6 +83,7 @@ pub struct SubscriptionInput {
     filter_config: Option<FilterConfigInput>,
     retry_config: Option<RetryInput>,
     rate_limit_config: Option<RateLimitInput>,
+    function: Option<String>,
     other: Map<String, Value>,
 }
 
@@ -94,6 +99,7 @@ impl FromFields for SubscriptionInput {
             filter_config: fields.object("filter_config")?,
             retry_config: fields.object("retry_config")?,
             rate_limit_config: fields.object("rate_limit_config")?,
+            function: fields.text("function")?,
             other: fields.rest(),
         })
     }
@@ -114,7 +120,7 @@ impl FromFields for FilterConfigInput {
     }
 }
 
-const UNSUPPORTED: &[&str] = &["alert_config", "app_id", "function"];
+const UNSUPPORTED: &[&str] = &["alert_config", "app_id"];
 
 impl Subscription {
     /// A new subscription. Whether its source and endpoint exist is for the caller to look up.
@@ -137,6 +143,7 @@ impl Subscription {
             delivery_mode: DeliveryMode::AtLeastOnce,
             retry: None,
             rate_limit: None,
+            function: String::new(),
             is_inactive: false,
             created_at: now_ms,
             updated_at: 0,
@@ -173,6 +180,10 @@ impl Subscription {
         check_length("name", &self.name, NAME_MAX_CHARS)?;
         for field in UNSUPPORTED {
             refuse_unsupported(field, input.other.get(*field))?;
+        }
+        if let Some(code) = input.function {
+            check_length("function", &code, transform::CODE_MAX_BYTES)?;
+            self.function = if code.trim().is_empty() { String::new() } else { code };
         }
         if project_is_incoming && self.source_id.is_empty() {
             return Err(ApiError::bad_request("source_id is required for incoming projects"));
@@ -229,7 +240,7 @@ impl Subscription {
             "status": if self.is_inactive { "inactive" } else { "active" },
             "source_id": self.source_id, "endpoint_id": self.endpoint_id,
             "source_metadata": {"uid": self.source_id}, "endpoint_metadata": {"uid": self.endpoint_id},
-            "filter_config": {"event_types": self.event_types, "filter": self.filter.present()}, "function": "",
+            "filter_config": {"event_types": self.event_types, "filter": self.filter.present()}, "function": self.function,
             "delivery_mode": self.delivery_mode, "alert_config": null,
             "retry_config": self.retry.as_ref().map(present_retry),
             "rate_limit_config": self.rate_limit.map(RateLimit::present),
@@ -271,13 +282,8 @@ mod tests {
         );
         let with =
             |field: &str| format!(r#"{{"name":"a","endpoint_id":"e","source_id":"s",{field}}}"#);
-        for (field, name) in [
-            (r#""function":"function transform(x) { return x }""#, "function"),
-            (r#""alert_config":{"count":5,"threshold":"1h"}"#, "alert_config"),
-        ] {
-            let error = create(&with(field)).unwrap_err();
-            assert!(error.starts_with(&format!("{name} is not supported yet")), "{error}");
-        }
+        let error = create(&with(r#""alert_config":{"count":5,"threshold":"1h"}"#)).unwrap_err();
+        assert!(error.starts_with("alert_config is not supported yet"), "{error}");
         assert!(create(&with(r#""filter_config":{"filter":{"body":{},"headers":{}}}"#)).is_ok());
         assert!(create(&with(r#""alert_config":{"count":0,"threshold":""}"#)).is_ok());
     }

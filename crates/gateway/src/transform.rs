@@ -107,6 +107,14 @@ pub fn check_code(field: &str, code: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// What a function is given of a body: the body where it is JSON, or else the body as text.
+pub fn input_of(body: &[u8]) -> Result<String, String> {
+    let text = std::str::from_utf8(body)
+        .map_err(|_| "the payload is not text, which is all that a function takes")?;
+    let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
+    Ok(if is_json { text.to_owned() } else { json!(text).to_string() })
+}
+
 /// The functions of a source that reads a broker; empty where there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Functions {

@@ -24,6 +24,9 @@ impl Caller<'_> {
         let is_incoming = project.kind == "incoming";
         let subscription =
             Subscription::create(api::parse(&self.body)?, id, is_incoming, now_ms(), &mut fill)?;
+        if !subscription.function.is_empty() {
+            self.check_function("function", &subscription.function).await?;
+        }
         self.check_ends(&subscription).await?;
         let db = self.bindings.db()?;
         if !is_incoming && !project.config.multiple_endpoint_subscriptions {
@@ -79,7 +82,11 @@ impl Caller<'_> {
         let update = async |subscription: &mut Subscription| {
             let is_incoming = project.kind == "incoming";
             let limit = subscription.rate_limit;
+            let function = subscription.function.clone();
             subscription.update(api::parse(&self.body)?, is_incoming, now_ms())?;
+            if !subscription.function.is_empty() && subscription.function != function {
+                self.check_function("function", &subscription.function).await?;
+            }
             self.check_ends(subscription).await?;
             Ok(limit)
         };

@@ -330,9 +330,9 @@ pub fn endpoints_of_deliveries(ids: Value) -> Statement {
 /// `rate_limit` as JSON.
 pub fn paces(project_id: &str, endpoint_id: &str) -> Statement {
     statement(
-        "SELECT id, doc -> '$.retry' AS retry, doc -> '$.rate_limit' AS rate_limit FROM subscriptions \
+        "SELECT id, doc -> '$.retry' AS retry, doc -> '$.rate_limit' AS rate_limit, doc ->> '$.function' AS function FROM subscriptions \
          INDEXED BY subscriptions_by_endpoint WHERE project_id = ?1 AND endpoint_id = ?2 \
-         AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.rate_limit' IS NOT NULL)",
+         AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.rate_limit' IS NOT NULL OR doc ->> '$.function' <> '')",
         [project_id.into(), endpoint_id.into()],
     )
 }
