@@ -12,6 +12,7 @@ mod hold;
 mod meta_events;
 mod portal;
 mod projects;
+mod range;
 mod sources;
 
 pub use brokers::*;

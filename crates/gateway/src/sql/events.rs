@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::range::Range;
 use super::{DELIVERY_COLUMNS, EVENT_COLUMNS, Param, Statement, doc, statement};
 use crate::api::Direction;
 use crate::endpoint::Endpoint;
@@ -103,24 +104,6 @@ fn table(search: &Search) -> &'static str {
     }
 }
 
-/// The rows that a search starts from: `(condition, params)`.
-fn range(search: &Search, project_id: &str) -> (String, Vec<Param>) {
-    let mut params =
-        vec![project_id.into(), search.low.as_str().into(), search.high.as_str().into()];
-    let mut sql = String::from("t.project_id = ?1 AND t.id >= ?2 AND t.id <= ?3");
-    if let Some(cursor) = &search.page.cursor {
-        let compare = match (search.page.direction, search.goes_down()) {
-            (Direction::Next, true) => "<=",
-            (Direction::Next, false) => ">=",
-            (Direction::Prev, true) => "<",
-            (Direction::Prev, false) => ">",
-        };
-        params.push(cursor.as_str().into());
-        sql.push_str(&format!(" AND t.id {compare} ?4"));
-    }
-    (sql, params)
-}
-
 fn order(search: &Search) -> &'static str {
     if search.goes_down() { "DESC" } else { "ASC" }
 }
@@ -129,7 +112,7 @@ fn order(search: &Search) -> &'static str {
 /// includes its row; for the page before the last that it may. No row when they do not end before the list does, `None` when
 /// there is no such limit.
 pub fn scan_end(search: &Search, project_id: &str, rows: u64) -> Option<Statement> {
-    let (condition, params) = range(search, project_id);
+    let (condition, params) = Range::of(search, project_id).condition();
     let offset = match search.page.direction {
         Direction::Next => rows,
         Direction::Prev => rows.checked_sub(1)?,
@@ -143,17 +126,16 @@ pub fn scan_end(search: &Search, project_id: &str, rows: u64) -> Option<Statemen
 
 /// All of a search but its columns: `(from and where, params)`. `end` is what [`scan_end`] found.
 fn found(search: &Search, project_id: &str, end: Option<&str>) -> (String, Vec<Param>) {
-    let (mut condition, mut params) = range(search, project_id);
+    let mut range = Range::of(search, project_id);
     if let Some(end) = end {
-        let compare = match (search.page.direction, search.goes_down()) {
-            (Direction::Next, true) => ">",
-            (Direction::Next, false) => "<",
-            (Direction::Prev, true) => ">=",
-            (Direction::Prev, false) => "<=",
-        };
-        params.push(end.into());
-        condition.push_str(&format!(" AND t.id {compare} ?{}", params.len()));
+        match (search.page.direction, search.goes_down()) {
+            (Direction::Next, true) => range.from(end, false),
+            (Direction::Next, false) => range.up_to(end, false),
+            (Direction::Prev, true) => range.from(end, true),
+            (Direction::Prev, false) => range.up_to(end, true),
+        }
     }
+    let (mut condition, mut params) = range.condition();
     for wanted in &search.conditions {
         params.push(wanted.param.as_str().into());
         let sql = wanted.sql.replace("{}", &format!("?{}", params.len()));
@@ -200,13 +182,15 @@ pub fn count(search: &Search, project_id: &str, end: Option<&str>, most: u64) ->
 
 /// Whether the list has a row before `id`, by the range alone.
 pub fn has_before(search: &Search, project_id: &str, id: &str) -> Statement {
-    let compare = if search.ascending { "<" } else { ">" };
-    let sql = format!(
-        "SELECT 1 AS found FROM {} AS t WHERE t.project_id = ?1 AND t.id >= ?2 AND t.id <= ?3 AND t.id {compare} ?4 LIMIT 1",
-        table(search)
-    );
-    let params =
-        vec![project_id.into(), search.low.as_str().into(), search.high.as_str().into(), id.into()];
+    let mut range = Range::whole(search, project_id);
+    if search.ascending {
+        range.up_to(id, false);
+    } else {
+        range.from(id, false);
+    }
+    let (condition, params) = range.condition();
+    let table = table(search);
+    let sql = format!("SELECT 1 AS found FROM {table} AS t WHERE {condition} LIMIT 1");
     Statement { sql, params }
 }
 
