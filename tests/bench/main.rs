@@ -6,7 +6,7 @@
 //! the machine and on what else runs on it.
 //!
 //! `QUICK=1` shortens everything. `ROUNDS` (7), `SECONDS` of one turn (4), `CONNECTIONS` (16),
-//! `MEM_MINUTES` (10), `ONLY` (parts, e.g. `ingest,rows,size,verify,cold,pipeline,batches,delivery,lists,rest,memory`).
+//! `MEM_MINUTES` (10), `ONLY` (parts, e.g. `ingest,rows,size,verify,filters,cold,pipeline,batches,delivery,lists,rest,memory`).
 #![allow(
     clippy::cast_precision_loss,
     clippy::expect_used,
@@ -18,6 +18,7 @@
 
 mod batches;
 mod delivery;
+mod filters;
 mod lists;
 mod load;
 mod measure;
@@ -81,6 +82,9 @@ fn main() -> ExitCode {
     }
     if settings.wants("verify") {
         verify::verify(&mut targets);
+    }
+    if settings.wants("filters") {
+        filters::filters(&mut targets);
     }
     if settings.wants("cold") {
         cold_start(&settings);

@@ -344,6 +344,8 @@ fn endpoints_are_managed_only_where_the_link_says_so_and_stay_with_their_owner()
     let mut sourced = subscribed;
     sourced["source_id"] = uid(&project.open_source()).into();
     manager.call("POST", "/subscriptions", &sourced).expect(403);
+    let own = format!("/subscriptions/{}", uid(&subscription));
+    manager.call("DELETE", &own, &json!({})).expect(200);
     // What the project lets through from a source, its filters say: they are not the owner's to change.
     let bound = format!("/subscriptions/{}", uid(&project.subscription(sourced)));
     manager.call("GET", &format!("{bound}/filters"), &json!({})).expect(200);
