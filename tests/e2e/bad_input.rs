@@ -174,7 +174,8 @@ fn a_body_that_cannot_be_read_is_refused_by_every_call_that_takes_one() {
             "\u{feff}{}",
             "{'a':1}",
         ];
-        for body in bodies {
+        let may_be_absent = documented["requestBody"]["required"] == false;
+        for body in bodies.into_iter().filter(|body| !may_be_absent || !body.trim().is_empty()) {
             let call = call(&project, &method, &filled).header("Content-Type", "application/json");
             refuses(&call.body(body).send(), statuses, &format!("{method} {path} with {body:?}"));
         }

@@ -82,6 +82,8 @@ pub struct Body {
     required: &'static [&'static str],
     only: &'static [&'static str],
     is_array: bool,
+    /// Without a body the call asks for nothing in particular.
+    is_optional: bool,
 }
 
 /// A parameter of the query.
@@ -175,6 +177,7 @@ impl Operation {
             required: &[],
             only: &[],
             is_array: false,
+            is_optional: false,
         });
         self
     }
@@ -192,6 +195,11 @@ impl Operation {
 
     fn required(self, fields: &'static [&'static str]) -> Self {
         self.change_body(|body| body.required = fields)
+    }
+
+    /// The body may be left out.
+    fn optional(self) -> Self {
+        self.change_body(|body| body.is_optional = true)
     }
 
     /// Only these fields of the reader mean something here.
@@ -429,7 +437,7 @@ impl Body {
                     .into();
             }
         }
-        json!({"required": true, "content": {"application/json": content}})
+        json!({"required": !self.is_optional, "content": {"application/json": content}})
     }
 }
 

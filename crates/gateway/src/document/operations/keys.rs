@@ -29,6 +29,7 @@ pub(super) fn keys() -> Vec<Operation> {
         )
         .about("In place of the one that the project came with. The body may be left out.")
         .reads::<RegenerateInput>(r#"{"expiration":24}"#)
+        .optional()
         .shows(200, "api key regenerated successfully", One("ApiKey")),
     ]
 }
