@@ -5,6 +5,7 @@
 #   INLET_URL    of the gateway              INLET_KEY   the key of a project
 #   INLET_IDS    {"projectID": "…", "sourceID": "…", …}: what is there
 set -euo pipefail
+# One worker: Hypothesis parses source in each, and CPython 3.11 fails when two threads do so at a time.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 work=$(mktemp -d)
@@ -13,6 +14,6 @@ SCHEMATHESIS_HOOKS=tests/python/hooks.py PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_ST
   scripts/python.sh st run "$INLET_URL/openapi.json" \
   --header "Authorization: Bearer $INLET_KEY" \
   --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance,unsupported_method,ignored_auth \
-  --phases examples,coverage,fuzzing --max-examples "${INLET_EXAMPLES:-12}" --seed "${INLET_SEED:-1}" --no-shrink \
-  --continue-on-failure --suppress-health-check all --warnings off --request-timeout 20 --workers 4 \
+  --phases examples,coverage,fuzzing --max-examples "${INLET_EXAMPLES:-5}" --seed "${INLET_SEED:-1}" --no-shrink \
+  --continue-on-failure --suppress-health-check all --warnings off --request-timeout 20 --workers 1 \
   --exclude-tag Companions "$@"
