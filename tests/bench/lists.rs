@@ -26,27 +26,35 @@ fn now_ms() -> u64 {
     since.as_secs() * 1000
 }
 
-/// Fills the store of a project: events of two sources, each delivered to one of two endpoints.
-fn seed(gateway: &Gateway, project: &str, events: u64, time: &str) {
+/// The same in SQL.
+fn uid_time_sql(ms: &str) -> String {
+    let digit = |place: u32| {
+        format!("substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', (({ms} >> {}) & 31) + 1, 1)", 5 * place)
+    };
+    (0..10).rev().map(digit).collect::<Vec<_>>().join(" || ")
+}
+
+/// Fills the store of a project with two events in each millisecond from `start` on, of two sources, each delivered to one of two
+/// endpoints.
+fn seed(gateway: &Gateway, project: &str, events: u64, start: u64) {
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT CAST(?3 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?4)";
+    let id = format!("{} || printf('%016d', i)", uid_time_sql("(CAST(?2 AS INTEGER) + i / 2)"));
+    let events_sql = format!(
+        "INSERT INTO events (project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, body, \
+         is_base64, status, failure_reason) {numbers} SELECT ?1, {id}, 'source-' || (i % 2), 'mask', \
+         'order.paid', CAST(?2 AS INTEGER) + i / 2, 'application/json', '[[\"x-kind\",\"seed\"]]', '', \
+         '{{\"number\":' || i || ',\"text\":\"' || hex(zeroblob(100)) || '\"}}', 0, 'Success', '' FROM n"
+    );
+    let deliveries_sql = format!(
+        "INSERT INTO deliveries (project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, delivery_mode, \
+         status, attempts, created_at, updated_at) {numbers} SELECT ?1, {id}, {id}, 'sub', 'endpoint-' || (i % 2), \
+         'source-' || (i % 2), 'order.paid', 'at_least_once', iif(i % 100 = 0, 'Failure', 'Success'), 1, i, i FROM n"
+    );
     for from in (0..events).step_by(usize::try_from(CHUNK).unwrap_or(50_000)) {
         let to = events.min(from + CHUNK);
-        let numbers =
-            "WITH RECURSIVE n(i) AS (SELECT ?3 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?4)";
-        let params = [json!(project), json!(time), json!(from), json!(to)];
-        let sql = format!(
-            "INSERT INTO events (project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, body, \
-             is_base64, status, failure_reason) {numbers} SELECT ?1, ?2 || printf('%016d', i), 'source-' || (i % 2), 'mask', \
-             'order.paid', i, 'application/json', '[[\"x-kind\",\"seed\"]]', '', \
-             '{{\"number\":' || i || ',\"text\":\"' || hex(zeroblob(200)) || '\"}}', 0, 'Success', '' FROM n"
-        );
-        gateway.sql("EVENTS_0", &sql, &params);
-        let sql = format!(
-            "INSERT INTO deliveries (project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, delivery_mode, \
-             status, attempts, created_at, updated_at) {numbers} SELECT ?1, ?2 || printf('%016d', i), ?2 || printf('%016d', i), \
-             'sub', 'endpoint-' || (i % 2), 'source-' || (i % 2), 'order.paid', 'at_least_once', \
-             iif(i % 100 = 0, 'Failure', 'Success'), 1, i, i FROM n"
-        );
-        gateway.sql("EVENTS_0", &sql, &params);
+        let params = [json!(project), json!(start), json!(from), json!(to)];
+        gateway.sql("EVENTS_0", &events_sql, &params);
+        gateway.sql("EVENTS_0", &deliveries_sql, &params);
     }
 }
 
@@ -73,10 +81,10 @@ pub(crate) fn lists(settings: &Settings, targets: &mut Targets) {
     let large: u64 = setting("LIST_EVENTS", if settings.quick { 100_000 } else { 1_000_000 });
     let rounds = if settings.quick { 40 } else { 200 };
     let gateway = Gateway::builder().tapped().start();
-    let time = uid_time(now_ms() - 3_600_000);
+    let start = now_ms() - 3_600_000;
     let seeded = |events: u64| -> Project<'_> {
         let project = gateway.project();
-        seed(&gateway, &project.uid, events, &time);
+        seed(&gateway, &project.uid, events, start);
         project
     };
     let projects = [(10_000, seeded(10_000)), (large, seeded(large))];
@@ -85,7 +93,7 @@ pub(crate) fn lists(settings: &Settings, targets: &mut Targets) {
         "{:<44} {:>18} {:>18} {:>20} {:>12}",
         "", "p50 ms", "p99 ms", "rows read", "ratio p50"
     );
-    let middle = |events: u64| format!("{time}{:016}", events / 2);
+    let middle = |events: u64| format!("{}{:016}", uid_time(start + events / 4), 0);
     type Path = fn(&str) -> String;
     let pages: [(&str, Path); 7] = [
         ("events, first page", |_| "/events?perPage=20".into()),
