@@ -159,8 +159,12 @@ fn a_body_that_cannot_be_read_is_refused_by_every_call_that_takes_one() {
         let id = known(&path);
         let filled = filled(&path, &project.uid, &id);
         // What is not there is said first.
-        let statuses: &[u16] =
-            if id == "none" && path.matches('{').count() > 1 { &[404] } else { &[400] };
+        let statuses: &[u16] = match () {
+            () if id == "none" && path.matches('{').count() > 1 => &[404],
+            // Its subscription is there; whether the filter is may be said before what is wrong with its fields.
+            () if path.contains("{filterID}") => &[400, 404],
+            () => &[400],
+        };
         let bodies = [
             "",
             " ",
