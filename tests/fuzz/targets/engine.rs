@@ -6,7 +6,7 @@
 
 use inlet_verify::{
     Answer, Headers, Integrity, Outcome, Policy, Request, Secret, Step, UnixTime, Verifier, catalogue, diagnose,
-    handshake,
+    handshake, hmac,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -34,7 +34,9 @@ fuzz_target!(|input: &[u8]| {
     // The answer may be a refusal, a reply, or nothing: it must only not panic.
     drop(handshake(provider, &secrets, &request, NOW));
     let verifier = Verifier::Provider { provider, secrets };
-    let mut outcome = verifier.start(&request, NOW, &Policy::default());
+    // For every other input the shell's HMACs are asked for, of whatever size.
+    let policy = if answer % 2 == 0 { Policy::default() } else { Policy::default().with_platform_macs(0..usize::MAX) };
+    let mut outcome = verifier.start(&request, NOW, &policy);
     let mut given_key = false;
     for _ in 0..MOST_STEPS {
         match outcome {
@@ -53,6 +55,9 @@ fuzz_target!(|input: &[u8]| {
                         Answer::Key(body.to_vec())
                     }
                     (Step::NeedSignatureCheck(_), _) => Answer::Checked(false),
+                    (Step::NeedMac(mac), _) => {
+                        Answer::Mac(hmac(mac.hash, &mac.key, &[&mac.before, body, &mac.after]))
+                    }
                 };
                 outcome = pending.resume(reply);
             }
