@@ -73,11 +73,6 @@ impl Rejection {
         )
     }
 
-    /// Whether it is about the signature, so that a diagnosis may explain it.
-    pub fn is_disbelief(&self) -> bool {
-        matches!(self, Self::Refused { .. })
-    }
-
     /// The one table from causes to statuses: `(status, label for logs and metrics)`.
     pub fn status(&self) -> (u16, &'static str) {
         match self {
