@@ -56,6 +56,9 @@ fn seed(gateway: &Gateway, project: &str, events: u64, start: u64) {
         gateway.sql("EVENTS_0", &events_sql, &params);
         gateway.sql("EVENTS_0", &deliveries_sql, &params);
     }
+    let count = "SELECT (SELECT count(*) FROM events WHERE project_id = ?1) AS events, (SELECT count(*) FROM deliveries WHERE project_id = ?1) AS deliveries";
+    let made = gateway.sql("EVENTS_0", count, &[json!(project)]);
+    assert_eq!(made, [json!({"events": events, "deliveries": events})]);
 }
 
 /// Milliseconds of many calls of one page, and the rows that one reads.

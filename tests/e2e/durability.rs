@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use inlet_tests::{Builder, Endpoint, Gateway, Project, Reply, poll_until_within};
+use inlet_tests::{Builder, Endpoint, Gateway, Project, Reply, poll_until, poll_until_within};
 use serde_json::{Value, json};
 
 /// A gateway of its own with a project, an open source, and an endpoint that it goes to.
@@ -210,6 +210,22 @@ fn a_source_that_is_known_works_without_its_configuration_stores() {
     story.gateway.allow("DB");
     story.gateway.allow("CONFIG");
     story.wait_for_bodies(&bodies(2));
+}
+
+#[test]
+fn a_key_that_is_known_pushes_without_the_database_of_keys() {
+    let gateway = Gateway::builder().durability("queue").tapped().start();
+    let project = gateway.project();
+    let endpoint = project.endpoint(json!({"name": "e", "url": "http://127.0.0.1:9/"}));
+    let event = json!({"endpoint_id": endpoint["uid"], "event_type": "order.paid", "data": {}});
+    project.post("/events", &event).expect(201);
+    gateway.refuse("DB", None);
+    project.post("/events", &event).expect(201);
+    // Whoever is not known is not let in, and is not told that the key is wrong.
+    let stranger = gateway.call("POST", &format!("/api/v1/projects/{}/events", project.uid));
+    stranger.bearer("CO.stranger.secret").json(&event).send().expect(503);
+    gateway.allow("DB");
+    poll_until("both events are stored", || (project.stored_events().len() == 2).then_some(()));
 }
 
 #[test]

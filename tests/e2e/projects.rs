@@ -186,6 +186,22 @@ fn further_keys_are_made_listed_masked_and_revoked() {
 }
 
 #[test]
+fn what_was_known_of_a_key_or_an_endpoint_ends_with_it() {
+    let project = gateway().project();
+    let key = project.post("/api-keys", &json!({"name": "ci"})).expect(201).data();
+    let endpoint = project.endpoint(json!({"name": "e", "url": "http://127.0.0.1:9/"}));
+    let event = json!({"endpoint_id": uid(&endpoint), "event_type": "order.paid", "data": {}});
+    let text = key["key"].as_str().expect("a key");
+    let push = || with_key(&project, text, "POST", "/events").json(&event).send();
+    push().expect(201);
+    push().expect(201);
+    project.delete(&format!("/endpoints/{}", uid(&endpoint))).expect(200);
+    assert_eq!(push().expect(404).message(), "endpoint not found");
+    project.delete(&format!("/api-keys/{}", uid(&key))).expect(200);
+    push().expect(401);
+}
+
+#[test]
 fn a_deleted_project_is_gone_from_the_edge_and_from_every_store() {
     let gateway = Gateway::builder().start();
     let (project, other) = (gateway.project(), gateway.project());

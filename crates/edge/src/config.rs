@@ -3,8 +3,7 @@
 //! Worst staleness after a change, outside the isolate that made it: [`FRESH_MS`] here, [`KV_CACHE_S`] in KV's own
 //! cache, and about 60 s until a KV write is seen everywhere: 100 s.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use serde_json::json;
 use worker::{Delay, Result};
 
 use crate::bindings::Bindings;
+use crate::known::{Isolate, Known, STALE_MAX_MS};
 use crate::store::Doc;
 use crate::{chance, log};
 
@@ -25,8 +25,6 @@ use crate::{chance, log};
 const FRESH_MS: u64 = 10_000;
 /// How long an isolate believes that a source does not exist.
 const ABSENT_FRESH_MS: u64 = 3_000;
-/// How long what was read is served when neither KV nor D1 answer.
-const STALE_MAX_MS: u64 = 600_000;
 const KV_CACHE_S: u64 = 30;
 /// A copy that a reader puts back may be older than a write that went on at the same time: it does not stay.
 const PUT_BACK_EXPIRES_S: u64 = 300;
@@ -35,15 +33,11 @@ const EXPIRES_S: u64 = 300;
 /// KV takes one write a second for each key.
 const PUBLISH_TRIES: u32 = 3;
 const PUBLISH_PAUSE: Duration = Duration::from_millis(1_100);
-const ENTRIES_MAX: usize = 2_000;
-
-struct Entry {
-    source: Option<Rc<Compiled>>,
-    read_at: u64,
-}
 
 thread_local! {
-    static SOURCES: RefCell<HashMap<String, Entry>> = RefCell::new(HashMap::new());
+    static SOURCES: Known<Compiled> = Known::default();
+    /// Of their own: strangers who try masks must not drive out the sources that are in use.
+    static ABSENT: Known<()> = Known::default();
 }
 
 /// Whether a text can be the mask of a source at all; if not, no store has to be asked.
@@ -64,36 +58,31 @@ pub(crate) async fn source(
         return Err(Rejection::UnknownSource);
     }
     let now = chance::now_ms();
-    let cached = SOURCES.with_borrow(|sources| {
-        sources.get(mask).map(|entry| (entry.source.clone(), now.saturating_sub(entry.read_at)))
-    });
-    match &cached {
-        Some((Some(source), age)) if *age < FRESH_MS => return Ok(Rc::clone(source)),
-        Some((None, age)) if *age < ABSENT_FRESH_MS => return Err(Rejection::UnknownSource),
-        _ => {}
+    if let Some(source) = SOURCES.get(mask, now, FRESH_MS) {
+        return Ok(source);
     }
-    let read = match read(bindings, mask).await {
-        Ok(read) => read,
+    if ABSENT.get(mask, now, ABSENT_FRESH_MS).is_some() {
+        return Err(Rejection::UnknownSource);
+    }
+    let snapshot = match read(bindings, mask).await {
+        Ok(Some(snapshot)) => snapshot,
+        Ok(None) => {
+            SOURCES.remove(mask);
+            ABSENT.put(mask, Rc::new(()), now);
+            return Err(Rejection::UnknownSource);
+        }
         Err(error) => {
             log::error("config_unreadable", json!({"error": error.to_string()}));
-            return match cached {
-                Some((Some(source), age)) if age < STALE_MAX_MS => Ok(source),
-                _ => Err(Rejection::NoConfig),
-            };
+            return SOURCES.get(mask, now, STALE_MAX_MS).ok_or(Rejection::NoConfig);
         }
     };
-    let source = match read {
-        Some(snapshot) => {
-            let compiled = bindings.vault().and_then(|vault| Compiled::new(snapshot, &vault));
-            Some(Rc::new(compiled.map_err(|error| {
-                log::error("config_unusable", json!({"error": error.to_string()}));
-                Rejection::NoKey
-            })?))
-        }
-        None => None,
-    };
-    remember(mask, source.clone(), now);
-    source.ok_or(Rejection::UnknownSource)
+    let compiled = bindings.vault().and_then(|vault| Compiled::new(snapshot, &vault));
+    let source = Rc::new(compiled.map_err(|error| {
+        log::error("config_unusable", json!({"error": error.to_string()}));
+        Rejection::NoKey
+    })?);
+    SOURCES.put(mask, Rc::clone(&source), now);
+    Ok(source)
 }
 
 async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
@@ -144,7 +133,7 @@ async fn change(bindings: &Bindings, mask: &str, text: Option<&str>) -> Result<(
     let kv = bindings.config()?;
     let mut changed: Result<()> = Ok(());
     for tries_left in (0..PUBLISH_TRIES).rev() {
-        SOURCES.with_borrow_mut(|sources| sources.remove(mask));
+        forget(mask);
         let write = async {
             match text {
                 Some(text) => {
@@ -162,9 +151,14 @@ async fn change(bindings: &Bindings, mask: &str, text: Option<&str>) -> Result<(
             Delay::from(PUBLISH_PAUSE).await;
         }
     }
-    SOURCES.with_borrow_mut(|sources| sources.remove(mask));
+    forget(mask);
     crate::api::forget_consumers();
     changed
+}
+
+fn forget(mask: &str) {
+    SOURCES.remove(mask);
+    ABSENT.remove(mask);
 }
 
 async fn snapshot(bindings: &Bindings, source: Source, project: &Project) -> Result<Snapshot> {
@@ -179,17 +173,4 @@ async fn snapshot(bindings: &Bindings, source: Source, project: &Project) -> Res
     let body_max_bytes = project.config.max_payload_read_size;
     let project_limit = project.config.ratelimit;
     Ok(Snapshot { source, body_max_bytes, shard: project.shard, project_limit, schemas })
-}
-
-fn remember(mask: &str, source: Option<Rc<Compiled>>, now: u64) {
-    SOURCES.with_borrow_mut(|sources| {
-        if ENTRIES_MAX <= sources.len() {
-            // Strangers who try masks must not drive out the sources that are in use.
-            sources.retain(|_, entry| entry.source.is_some());
-        }
-        if ENTRIES_MAX <= sources.len() {
-            sources.clear();
-        }
-        sources.insert(mask.to_owned(), Entry { source, read_at: now });
-    });
 }

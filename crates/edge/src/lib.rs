@@ -12,6 +12,7 @@ mod glue;
 mod hold;
 mod ingest;
 mod keys;
+mod known;
 mod limits;
 mod log;
 mod meta_events;

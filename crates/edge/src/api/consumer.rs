@@ -20,13 +20,12 @@ use inlet_gateway::wire::{Envelope, Target};
 use super::*;
 use crate::bindings::Durability;
 use crate::ingest::make_all_durable;
+use crate::known::{Isolate, Known, STALE_MAX_MS};
 use crate::{chance, dead_letters, transform};
 
 /// How long an isolate believes what it read about a key or a source.
 const FRESH_MS: u64 = 10_000;
-/// How long what was read is good when D1 does not answer.
-const STALE_MAX_MS: u64 = 600_000;
-const ENTRIES_MAX: usize = 2_000;
+const NOTED_MAX: usize = 2_000;
 /// How often an isolate notes that a key is in use.
 const NOTE_EVERY_MS: u64 = 60_000;
 /// How long events may wait to be routed before companions are asked to wait, too; how often that is looked at, and for how
@@ -39,35 +38,18 @@ const URLS_MAX: usize = 200;
 /// Reports older than this are forgotten.
 const REPORTS_KEPT_MS: u64 = 3_600_000;
 
-/// What an isolate knows: nothing of it is asked for again for a while.
-struct Known<T>(HashMap<String, (Rc<T>, u64)>);
-
-impl<T> Known<T> {
-    fn get(&self, key: &str, now: u64, age_max: u64) -> Option<Rc<T>> {
-        let (value, at) = self.0.get(key)?;
-        (now.saturating_sub(*at) < age_max).then(|| Rc::clone(value))
-    }
-
-    fn put(&mut self, key: &str, value: &Rc<T>, now: u64) {
-        if ENTRIES_MAX <= self.0.len() {
-            self.0.clear();
-        }
-        self.0.insert(key.to_owned(), (Rc::clone(value), now));
-    }
-}
-
 thread_local! {
     /// By the hash of the key.
-    static PROJECTS: RefCell<Known<Project>> = RefCell::new(Known(HashMap::new()));
+    static PROJECTS: Known<Project> = Known::default();
     /// By project and source.
-    static SOURCES: RefCell<Known<Source>> = RefCell::new(Known(HashMap::new()));
+    static SOURCES: Known<Source> = Known::default();
     static NOTED: RefCell<HashMap<String, u64>> = RefCell::new(HashMap::new());
 }
 
 /// Forgets what this isolate knows of keys and sources, because some of it has changed.
 pub(crate) fn forget() {
-    PROJECTS.with_borrow_mut(|known| known.0.clear());
-    SOURCES.with_borrow_mut(|known| known.0.clear());
+    PROJECTS.clear();
+    SOURCES.clear();
 }
 
 /// Carries out a call of a companion.
@@ -155,7 +137,7 @@ async fn project_of(
     let key = bearer(authorization).ok_or_else(|| ApiError::new(401, "Authentication required"))?;
     let hash = bindings.vault()?.hash_api_key(key);
     let now = now_ms();
-    if let Some(project) = PROJECTS.with_borrow(|known| known.get(&hash, now, FRESH_MS)) {
+    if let Some(project) = PROJECTS.get(&hash, now, FRESH_MS) {
         return Ok((hash, project));
     }
     let read: worker::Result<Option<Doc>> =
@@ -163,23 +145,23 @@ async fn project_of(
     let project = match read {
         Ok(Some(doc)) => Rc::new(doc.read()?),
         Ok(None) => {
-            PROJECTS.with_borrow_mut(|known| known.0.remove(&hash));
+            PROJECTS.remove(&hash);
             let text = "authorization failed: this is no key of a companion, or it was deleted";
             return Err(ApiError::new(401, text).into());
         }
         Err(error) => {
-            let stale = PROJECTS.with_borrow(|known| known.get(&hash, now, STALE_MAX_MS));
+            let stale = PROJECTS.get(&hash, now, STALE_MAX_MS);
             return stale.map(|project| (hash, project)).ok_or(Refusal::Store(error));
         }
     };
-    PROJECTS.with_borrow_mut(|known| known.put(&hash, &project, now));
+    PROJECTS.put(&hash, Rc::clone(&project), now);
     Ok((hash, project))
 }
 
 fn note_key(hash: String, bindings: &Bindings, context: &Context) {
     let now = now_ms();
     let is_due = NOTED.with_borrow_mut(|noted| {
-        if ENTRIES_MAX <= noted.len() {
+        if NOTED_MAX <= noted.len() {
             noted.clear();
         }
         let at = noted.entry(hash.clone()).or_default();
@@ -322,13 +304,13 @@ impl Caller<'_> {
     async fn broker_source(&self, project: &Project, id: &str) -> Result<Rc<Source>, Refusal> {
         let key = format!("{}/{id}", project.uid);
         let now = now_ms();
-        if let Some(source) = SOURCES.with_borrow(|known| known.get(&key, now, FRESH_MS)) {
+        if let Some(source) = SOURCES.get(&key, now, FRESH_MS) {
             return Ok(source);
         }
         let source = match self.source(&project.uid, id).await {
             Ok(source) => Rc::new(source),
             Err(Refusal::Store(error)) => {
-                let stale = SOURCES.with_borrow(|known| known.get(&key, now, STALE_MAX_MS));
+                let stale = SOURCES.get(&key, now, STALE_MAX_MS);
                 return stale.ok_or(Refusal::Store(error));
             }
             Err(other) => return Err(other),
@@ -336,7 +318,7 @@ impl Caller<'_> {
         if source.pub_sub.is_none() {
             return Err(ApiError::not_found("source not found: it reads no broker").into());
         }
-        SOURCES.with_borrow_mut(|known| known.put(&key, &source, now));
+        SOURCES.put(&key, Rc::clone(&source), now);
         Ok(source)
     }
 

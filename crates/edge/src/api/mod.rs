@@ -22,6 +22,8 @@ pub(crate) use consumer::{forget as forget_consumers, serve as serve_consumer};
 pub(crate) use docs::{document, page};
 pub(crate) use sources::{capture, note_handshake};
 
+use std::rc::Rc;
+
 use inlet_gateway::api::{self, Answer, ApiError, Direction, Page, PageQuery};
 use inlet_gateway::deliver::{Attempt, Delivery};
 use inlet_gateway::endpoint::Endpoint;
@@ -41,11 +43,12 @@ use inlet_gateway::version::Version;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use worker::{Context, Request};
+use worker::{Context, Method, Request};
 
 use crate::bindings::Bindings;
 use crate::body::{self, Unread};
 use crate::chance::{fill, now_ms};
+use crate::known::{Isolate, Known, STALE_MAX_MS};
 use crate::store::Doc;
 use crate::{config, dispatch, log};
 
@@ -53,6 +56,17 @@ use crate::{config, dispatch, log};
 const BODY_MAX_BYTES: u64 = 1024 * 1024;
 /// How long a reader waits for memory for a large body.
 const BODY_WAIT_MS: u64 = 10_000;
+
+/// How long an isolate believes, where events are handed in, what it read about a key or an endpoint: so long may a key that was
+/// revoked elsewhere still push.
+const FRESH_MS: u64 = 5_000;
+
+thread_local! {
+    /// By the hash of the key.
+    static PROJECTS: Known<Project> = Known::default();
+    /// By project and endpoint: those that are there.
+    static ENDPOINTS: Known<()> = Known::default();
+}
 
 type Answered = Result<Answer, Refusal>;
 
@@ -150,9 +164,16 @@ struct Caller<'a> {
 /// Who is calling.
 enum Key {
     Root,
-    Project(Box<Project>),
+    Project(Rc<Project>),
     /// The owner who holds a portal token.
     Owner(Box<Project>, Owner),
+}
+
+/// Whether a call hands events in. It changes nothing that is known, and may rely on it.
+fn is_push(call: &Call<'_>) -> bool {
+    use ProjectCall::{PushEvent, PushEvents};
+    let (Call::InProject { call, .. } | Call::InPortal { call }) = call else { return false };
+    matches!(call, PushEvent(_) | PushEvents)
 }
 
 /// Carries out a call of the API.
@@ -162,10 +183,13 @@ pub(crate) async fn serve(
     bindings: &Bindings,
     context: &Context,
 ) -> Reply {
-    match carry_out(&mut request, call, bindings, context).await {
-        Ok(reply) => reply,
-        Err(refusal) => refusal.reply(),
+    let changes = !is_push(&call) && request.method() != Method::Get;
+    let done = carry_out(&mut request, call, bindings, context).await;
+    if changes {
+        PROJECTS.clear();
+        ENDPOINTS.clear();
     }
+    done.unwrap_or_else(Refusal::reply)
 }
 
 async fn carry_out(
@@ -177,7 +201,7 @@ async fn carry_out(
     let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
     let url = request.inner().url();
     let (before_query, query) = url.split_once('?').unwrap_or((&url, ""));
-    let key = authenticate(&header("authorization"), query, bindings).await?;
+    let key = authenticate(&header("authorization"), query, is_push(&call), bindings).await?;
     let version = Version::of(&header("x-convoy-version"))?;
     let content_type = header("content-type").trim().to_ascii_lowercase();
     if !content_type.is_empty() && !content_type.starts_with("application/json") {
@@ -216,7 +240,8 @@ async fn carry_out(
         }
         (Call::InProject { project, call }, key) => {
             let project = match key {
-                Key::Project(own) | Key::Owner(own, _) if own.uid == project => *own,
+                Key::Project(own) if own.uid == project => Rc::unwrap_or_clone(own),
+                Key::Owner(own, _) if own.uid == project => *own,
                 Key::Project(_) | Key::Owner(..) => {
                     return Err(
                         ApiError::new(403, "this API key belongs to another project").into()
@@ -236,13 +261,12 @@ async fn carry_out(
 
 /// The largest body of a call. Events may be as large as their project takes them.
 fn body_max_bytes(call: &Call<'_>, key: &Key) -> u64 {
-    use ProjectCall::{PushEvent, PushEvents};
-    let (Call::InProject { call, .. } | Call::InPortal { call }) = call else {
+    if !is_push(call) {
         return BODY_MAX_BYTES;
-    };
-    let (PushEvent(_) | PushEvents) = call else { return BODY_MAX_BYTES };
+    }
     let data = match key {
-        Key::Project(project) | Key::Owner(project, _) => project.config.max_payload_read_size,
+        Key::Project(project) => project.config.max_payload_read_size,
+        Key::Owner(project, _) => project.config.max_payload_read_size,
         Key::Root => BODY_MAX_BYTES_LIMIT,
     };
     data + BODY_MAX_BYTES
@@ -260,6 +284,7 @@ fn bearer(authorization: &str) -> Option<&str> {
 async fn authenticate(
     authorization: &str,
     query: &str,
+    is_push: bool,
     bindings: &Bindings,
 ) -> Result<Key, Refusal> {
     let in_query = || token_of_query(query).filter(|_| authorization.is_empty());
@@ -274,10 +299,29 @@ async fn authenticate(
     if bindings.root_key().is_some_and(|root| vault.hash_api_key(root.trim()) == hash) {
         return Ok(Key::Root);
     }
-    match bindings.db()?.row::<Doc>(&sql::project_of_key(&hash, now_ms())).await? {
-        Some(doc) => Ok(Key::Project(Box::new(doc.read()?))),
-        None => Err(ApiError::new(401, "authorization failed").into()),
+    let now = now_ms();
+    let fresh = PROJECTS.get(&hash, now, FRESH_MS).filter(|_| is_push);
+    if let Some(project) = fresh {
+        return Ok(Key::Project(project));
     }
+    let read: worker::Result<Option<Doc>> =
+        async { bindings.db()?.row(&sql::project_of_key(&hash, now)).await }.await;
+    let doc = match read {
+        Ok(doc) => doc,
+        Err(error) => {
+            let stale = PROJECTS.get(&hash, now, STALE_MAX_MS).filter(|_| is_push);
+            return stale.map(Key::Project).ok_or(Refusal::Store(error));
+        }
+    };
+    let Some(doc) = doc else {
+        PROJECTS.remove(&hash);
+        return Err(ApiError::new(401, "authorization failed").into());
+    };
+    let project = Rc::new(doc.read()?);
+    if is_push {
+        PROJECTS.put(&hash, Rc::clone(&project), now);
+    }
+    Ok(Key::Project(project))
 }
 
 /// A change that is stored, but that others may not learn of at once, is not reported as made.

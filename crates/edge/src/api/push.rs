@@ -6,6 +6,8 @@ use inlet_gateway::push::{Dynamic, Kind, Origin, Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::wire::{Envelope, Target};
 
+use serde::de::IgnoredAny;
+
 use super::meta_events::tell_of;
 use super::*;
 use crate::ingest::make_all_durable;
@@ -147,8 +149,16 @@ impl Caller<'_> {
     ) -> Result<(), Refusal> {
         match &push.to {
             To::Known(Target::Endpoint(id)) => {
-                self.doc::<Endpoint>(&sql::endpoint(&project.uid, id), "endpoint not found")
-                    .await?;
+                let (key, now) = (format!("{}/{id}", project.uid), now_ms());
+                if ENDPOINTS.get(&key, now, FRESH_MS).is_some() {
+                    return Ok(());
+                }
+                let statement = sql::endpoint(&project.uid, id);
+                match self.doc::<IgnoredAny>(&statement, "endpoint not found").await {
+                    Ok(_) => ENDPOINTS.put(&key, Rc::new(()), now),
+                    Err(Refusal::Store(_)) if ENDPOINTS.get(&key, now, STALE_MAX_MS).is_some() => {}
+                    Err(refusal) => return Err(refusal),
+                }
             }
             To::Known(_) | To::Subscribers => {}
             To::Url(dynamic) => {
