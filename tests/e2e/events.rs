@@ -133,7 +133,7 @@ fn a_batch_answers_for_each_item() {
         let data =
             says(project.post("/events/batch", &json!(items)), 207, "151 successful, 2 failed");
         let of = |n: usize| data[n].clone();
-        assert_eq!(of(151), json!({"status": false, "code": 404, "message": "endpoint not found"}));
+        assert_eq!(of(151), json!({"status": false, "code": 400, "message": "endpoint not found"}));
         assert_eq!(of(152)["message"], "data:please provide your data");
         poll_until("all to arrive", || (server.count() == 151).then_some(()));
         let stored = project.stored_events();
@@ -158,7 +158,7 @@ fn what_cannot_be_taken_is_refused() {
         "data:please provide your data, event_type:please provide an event type",
     );
     check("/events", event("x", json!(1)), 400, "please provide an endpoint ID");
-    check("/events", event("endpoint_id", json!("none")), 404, "endpoint not found");
+    check("/events", event("endpoint_id", json!("none")), 400, "endpoint not found");
     check("/events/fanout", event("x", json!(1)), 400, "owner_id:please provide an owner id");
     check("/events/dynamic", event("x", json!(1)), 400, "url:please provide an endpoint url");
     let headers = json!({"a": "1\r\nb: 2"});
@@ -166,7 +166,7 @@ fn what_cannot_be_taken_is_refused() {
     let other = outgoing();
     let server = Endpoint::answering(&[]);
     let foreign = endpoint(&other, &server, "");
-    check("/events", event("endpoint_id", json!(foreign)), 404, "endpoint not found");
+    check("/events", event("endpoint_id", json!(foreign)), 400, "endpoint not found");
     let too_large = event("endpoint_id", json!("x".repeat(6_500_000)));
     project.post("/events/broadcast", &too_large).expect(413);
     assert!(project.stored_events().is_empty());

@@ -182,6 +182,14 @@ impl Reply {
         self.json()["data"].clone()
     }
 
+    /// `data`, of an answer with this status and message.
+    #[track_caller]
+    pub fn says(self, status: u16, message: &str) -> Value {
+        let reply = self.expect(status);
+        assert!(reply.message() == message, "expected {message:?}, got {}", reply.text());
+        reply.data()
+    }
+
     /// Panics with the whole answer unless it has this status.
     #[track_caller]
     #[allow(clippy::return_self_not_must_use, reason = "often all that a test wants to know")]

@@ -36,7 +36,7 @@ pub use client::{Call, Connection, Reply};
 pub use endpoint::{Answer, Endpoint, Received};
 pub use gateway::{Builder, ENCRYPTION_KEY, Gateway, ROOT_KEY, repository, scratch_folder};
 pub use poll::{DEADLINE, poll_until, poll_until_within};
-pub use project::{Project, source_path};
+pub use project::{Project, source_path, uid};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};

@@ -26,11 +26,22 @@ impl Gateway {
     /// A new project with this `config`.
     #[track_caller]
     pub fn project_with(&self, config: Value) -> Project<'_> {
+        self.project_of("incoming", config)
+    }
+
+    /// A new `outgoing` project with this `config`.
+    #[track_caller]
+    pub fn outgoing(&self, config: Value) -> Project<'_> {
+        self.project_of("outgoing", config)
+    }
+
+    #[track_caller]
+    fn project_of(&self, kind: &str, config: Value) -> Project<'_> {
         // Names of projects are unique, also in a state that an earlier process left.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
         let name = format!("test-{now}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        self.create_project(json!({"name": name, "type": "incoming", "config": config}))
+        self.create_project(json!({"name": name, "type": kind, "config": config}))
     }
 
     #[track_caller]
@@ -41,6 +52,12 @@ impl Gateway {
         let (uid, key) = (text(&data["project"]["uid"]), text(&data["api_key"]["key"]));
         Project { gateway: self, uid, key }
     }
+}
+
+/// The `uid` of what the API has shown.
+#[track_caller]
+pub fn uid(shown: &Value) -> String {
+    shown["uid"].as_str().unwrap_or_else(|| panic!("no uid in {shown}")).to_owned()
 }
 
 /// The path that a source is posted to.

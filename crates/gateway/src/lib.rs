@@ -46,6 +46,7 @@ pub mod scope;
 pub mod search;
 pub mod shape;
 pub mod source;
+pub mod source_count;
 pub mod sql;
 pub mod subscription;
 pub mod time;

@@ -153,11 +153,13 @@ impl Caller<'_> {
                 if ENDPOINTS.get(&key, now, FRESH_MS).is_some() {
                     return Ok(());
                 }
-                let statement = sql::endpoint(&project.uid, id);
-                match self.doc::<IgnoredAny>(&statement, "endpoint not found").await {
-                    Ok(_) => ENDPOINTS.put(&key, Rc::new(()), now),
-                    Err(Refusal::Store(_)) if ENDPOINTS.get(&key, now, STALE_MAX_MS).is_some() => {}
-                    Err(refusal) => return Err(refusal),
+                match self.bindings.db()?.row::<IgnoredAny>(&sql::endpoint(&project.uid, id)).await
+                {
+                    Ok(Some(_)) => ENDPOINTS.put(&key, Rc::new(()), now),
+                    // The body names it, not the path: so it is the body that is wrong.
+                    Ok(None) => return Err(ApiError::bad_request("endpoint not found").into()),
+                    Err(_) if ENDPOINTS.get(&key, now, STALE_MAX_MS).is_some() => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
             To::Known(_) | To::Subscribers => {}

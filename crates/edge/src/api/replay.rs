@@ -91,19 +91,19 @@ impl Caller<'_> {
         bell::ring_dispatcher(&bells, 0, self.bindings).await.unwrap_or_default();
     }
 
-    async fn replay_search(&self, project: &Project) -> Result<Search, Refusal> {
+    /// What is to be replayed; `call` is what refuses to read payloads for it.
+    async fn replay_search(&self, project: &Project, call: &str) -> Result<Search, Refusal> {
         let mut search = self.scope.search(Kind::Events, &self.query)?;
         if search.reads_bodies {
-            return Err(
-                ApiError::bad_request("batch replay does not support search filters").into()
-            );
+            let text = format!("{call} does not support search filters");
+            return Err(ApiError::bad_request(text).into());
         }
         self.know_owner(project, &mut search).await?;
         Ok(search)
     }
 
     pub(super) async fn replay_events(&self, project: &Project) -> Answered {
-        let mut search = self.replay_search(project).await?;
+        let mut search = self.replay_search(project, "batch replay").await?;
         search.page.direction = Direction::Next;
         search.page.per_page = AGAIN_TOGETHER;
         let events = self.bindings.events(project.shard)?;
@@ -134,7 +134,7 @@ impl Caller<'_> {
     }
 
     pub(super) async fn count_replay(&self, project: &Project) -> Answered {
-        let search = self.replay_search(project).await?;
+        let search = self.replay_search(project, "batch replay count").await?;
         let data = self.count(project, &search).await?;
         Ok(Answer::ok(200, "events count successful", data))
     }

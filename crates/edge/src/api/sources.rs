@@ -1,6 +1,7 @@
 //! Sources.
 
 use inlet_gateway::consumer::{Seen, status as consumer_status};
+use inlet_gateway::source_count::{SourceCount, count_into};
 use inlet_gateway::time::rfc3339;
 use inlet_gateway::transform::Functions;
 use inlet_gateway::trust::Mode;
@@ -74,26 +75,11 @@ impl Caller<'_> {
 
     /// Adds to sources, as they are shown, what each has brought.
     async fn count_into(&self, project: &Project, sources: &mut [Value]) -> Result<(), Refusal> {
-        #[derive(Deserialize)]
-        struct Count {
-            source_id: String,
-            events: u64,
-            last_event_at: u64,
-        }
         let ids: Vec<&str> =
             sources.iter().filter_map(|source| source.get("uid")?.as_str()).collect();
         let counts = sql::source_counts(&project.uid, &ids);
-        let counts: Vec<Count> = self.bindings.events(project.shard)?.rows(&counts).await?;
-        for source in sources {
-            let uid = source.get("uid").and_then(Value::as_str);
-            let count = counts.iter().find(|count| Some(count.source_id.as_str()) == uid);
-            let events = count.map_or(0, |count| count.events);
-            let last = count.map(|count| rfc3339(count.last_event_at));
-            if let Some(fields) = source.as_object_mut() {
-                fields.insert("event_count".into(), json!(events));
-                fields.insert("last_event_at".into(), json!(last));
-            }
-        }
+        let counts: Vec<SourceCount> = self.bindings.events(project.shard)?.rows(&counts).await?;
+        count_into(sources, &counts);
         Ok(())
     }
 

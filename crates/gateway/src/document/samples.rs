@@ -16,6 +16,7 @@ use crate::meta_event;
 use crate::portal::PortalLink;
 use crate::project::Project;
 use crate::source::{ArmInput, Source};
+use crate::source_count::{SourceCount, count_into};
 use crate::subscription::Subscription;
 use crate::type_filter::{Batch, FilterInput, TypeFilter};
 use crate::vault::Vault;
@@ -364,7 +365,14 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
             }
             let mut read = source(KAFKA_BODY).present(ORIGIN);
             read["pub_sub_status"] = consumer::status(&[], NOW);
-            all.push(read);
+            let mut counted = [read.clone(), read];
+            let source_id = SOURCE.to_owned();
+            count_into(
+                &mut counted[..1],
+                &[SourceCount { source_id, events: 12, last_event_at: NOW }],
+            );
+            count_into(&mut counted[1..], &[]);
+            all.extend(counted);
             all
         }
         "DeadLetter" => {

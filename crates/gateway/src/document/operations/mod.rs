@@ -361,7 +361,7 @@ fn events() -> Vec<Operation> {
     let result = json!({"type": "array", "items": {"type": "object", "required": ["status"], "properties": {
         "status": {"type": "boolean"}, "uid": {"type": "string"}, "code": {"type": "integer"}, "message": {"type": "string"}}}});
     let stored = json!([{"status": true, "uid": EVENT}]);
-    let some = json!([{"status": true, "uid": EVENT}, {"status": false, "code": 404, "message": "endpoint not found"}]);
+    let some = json!([{"status": true, "uid": EVENT}, {"status": false, "code": 400, "message": "endpoint not found"}]);
     vec![
         in_project("GET", "/events", "listEvents", "Find events")
             .about("A filter that no key serves looks at some thousand rows for a page: it may be short, or empty, and still have a next one.")
