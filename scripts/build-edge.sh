@@ -84,6 +84,7 @@ QUICKJS=node_modules/@jitl/quickjs-wasmfile-release-sync/dist/emscripten-module.
 mv $OUT/index.js $OUT/gateway.js
 cp $QUICKJS $OUT/quickjs.wasm
 "$ESBUILD_BIN" crates/edge/js/entry.mjs --bundle --minify --format=esm --conditions=workerd,worker,browser \
+  --loader:.html=text --loader:.css=text --loader:.page.js=text --loader:.json=text \
   --external:./gateway.js --external:./quickjs.wasm --external:cloudflare:* --log-level=warning --outfile=$OUT/index.js </dev/null >&2 9>&- ||
   die "the Worker's entry does not bundle (the messages stand above)."
 printf '%s\n' "$inputs" >$STAMP

@@ -413,15 +413,18 @@ fn print_statements(counters: &Value, events: usize) {
 fn size(targets: &mut Targets) {
     let build = repository().join("crates/edge/build");
     let kib = |bytes: u64| bytes as f64 / 1024.0;
-    for name in ["index_bg.wasm", "index.js"] {
+    let mut upload = 0;
+    for name in ["index_bg.wasm", "quickjs.wasm", "gateway.js", "index.js"] {
         let path: PathBuf = build.join(name);
         let raw = std::fs::metadata(&path).map_or(0, |meta| meta.len());
         let gzip = gzip_size(&path);
+        upload += gzip;
         println!("{name}: {:.0} KiB, {:.0} KiB with gzip -9", kib(raw), kib(gzip));
         if name == "index_bg.wasm" {
             targets.at_most("wasm, gzip", kib(gzip), WASM_GZIP_KIB, "KiB");
         }
     }
+    println!("all that is uploaded: {:.0} KiB with gzip -9", kib(upload));
 }
 
 fn cold_start(settings: &Settings) {

@@ -25,6 +25,9 @@ export const respond = (status, headers, body) => {
   return new Response(body.length === 0 ? null : body.slice(), init);
 };
 
+/** A text of `texts.mjs`. */
+export const text = (name) => globalThis.inletTexts?.[name] ?? "";
+
 const BYTES = { contentType: "bytes" };
 
 export const send = (env, queue, fields, body) => {

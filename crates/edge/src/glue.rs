@@ -11,6 +11,8 @@ use worker::{Env, Error, Result, web_sys};
 #[wasm_bindgen(module = "/js/glue.js")]
 extern "C" {
     fn head(request: &web_sys::Request) -> String;
+    /// A text that is served as it is, by the name of its file in `assets`.
+    pub(crate) fn text(name: &str) -> String;
     #[wasm_bindgen(catch)]
     fn respond(
         status: u16,

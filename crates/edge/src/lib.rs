@@ -47,7 +47,9 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
         Ok(Call::Health) => api::health(&bindings),
         Ok(Call::Document) => api::document(&Request::from(request)),
         Ok(Call::Docs) => api::page(&Request::from(request)),
-        Ok(Call::PortalPage) => inlet_gateway::portal::page(&chance::word()),
+        Ok(Call::PortalPage) => {
+            inlet_gateway::portal::page(&glue::text("portal.html"), &chance::word())
+        }
         Ok(Call::Consumer(call)) => {
             api::serve_consumer(Request::from(request), call, &bindings, &context).await
         }

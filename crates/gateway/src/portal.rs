@@ -256,7 +256,7 @@ impl Opened {
 
 /// The page that a link's URL leads to. It shows what the API answers to the token in its address, and brings all it needs
 /// with it; `nonce` is random, and lets its own script run and no other. Other sites may frame it: that is how products show it.
-pub fn page(nonce: &str) -> Reply {
+pub fn page(html: &str, nonce: &str) -> Reply {
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; base-uri 'none'; \
          form-action 'none'"
@@ -270,7 +270,7 @@ pub fn page(nonce: &str) -> Reply {
             ("referrer-policy", "no-referrer".into()),
             ("x-content-type-options", "nosniff".into()),
         ],
-        body: include_str!("pages/portal.html").replace("{nonce}", nonce).into_bytes(),
+        body: html.replace("{nonce}", nonce).into_bytes(),
     }
 }
 

@@ -17,8 +17,8 @@ pub struct Resource {
 }
 
 impl Resource {
-    pub fn document(text: &str) -> Self {
-        Self::new("application/json", text.to_owned(), None)
+    pub fn document(text: String) -> Self {
+        Self::new("application/json", text, None)
     }
 
     /// A page with one style and one script, in place of `{style}` and `{script}`. Nothing else is run or fetched.
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn who_has_it_does_not_get_it_again() {
-        let document = Resource::document("{}");
+        let document = Resource::document("{}".into());
         let first = document.reply(None);
         assert_eq!((first.status, first.body.as_slice()), (200, b"{}".as_slice()));
         let (_, etag) = first.headers.iter().find(|(name, _)| *name == "etag").unwrap();

@@ -6,21 +6,21 @@ use inlet_gateway::reply::Reply;
 use inlet_gateway::resource::Resource;
 use worker::Request;
 
-const DOCUMENT: &str = include_str!("../../assets/openapi.json");
-const PAGE: &str = include_str!("../../assets/docs.html");
-const SCRIPT: &str = include_str!("../../assets/docs.js");
-const STYLE: &str = include_str!("../../assets/docs.css");
+use crate::glue::text;
 
 /// `GET /openapi.json`
 pub(crate) fn document(request: &Request) -> Reply {
     static RESOURCE: OnceLock<Resource> = OnceLock::new();
-    RESOURCE.get_or_init(|| Resource::document(DOCUMENT)).reply(known(request).as_deref())
+    RESOURCE
+        .get_or_init(|| Resource::document(text("openapi.json")))
+        .reply(known(request).as_deref())
 }
 
 /// `GET /docs`
 pub(crate) fn page(request: &Request) -> Reply {
     static RESOURCE: OnceLock<Resource> = OnceLock::new();
-    RESOURCE.get_or_init(|| Resource::page(PAGE, STYLE, SCRIPT)).reply(known(request).as_deref())
+    let read = || Resource::page(&text("docs.html"), &text("docs.css"), &text("docs.page.js"));
+    RESOURCE.get_or_init(read).reply(known(request).as_deref())
 }
 
 fn known(request: &Request) -> Option<String> {
