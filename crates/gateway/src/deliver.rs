@@ -14,7 +14,7 @@ use crate::endpoint::{ContentType, Endpoint};
 use crate::event::StoredEvent;
 use crate::form;
 use crate::project::Config;
-use crate::retry::Strategy;
+use crate::retry::{PAUSE_MAX_S, Strategy};
 use crate::subscription::DeliveryMode;
 use crate::time::{retry_after_ms, rfc3339};
 
@@ -62,6 +62,9 @@ pub struct Delivery {
     pub updated_at: u64,
     /// The id of the replay that made it.
     pub replay: Option<String>,
+    /// JSON: what is shown of its event, where that was read.
+    #[serde(default)]
+    pub event: Option<String>,
 }
 
 /// One HTTP call, ready to be made.
@@ -450,20 +453,30 @@ impl Delivery {
             last.as_ref().map(|last| last.responded_at.saturating_sub(last.requested_at));
         #[expect(clippy::cast_precision_loss, reason = "a time below some minutes")]
         let latency_seconds = latency_ms.map(|ms| ms as f64 / 1000.0);
-        json!({
+        let mut shown = json!({
             "uid": self.id, "project_id": self.project_id, "event_id": self.event_id,
             "endpoint_id": self.endpoint_id, "subscription_id": self.subscription_id, "source_id": self.source_id,
             "event_type": self.event_type, "delivery_mode": self.delivery_mode, "status": self.status,
             "description": self.description, "target_url": last.as_ref().map(|last| last.url.as_str()),
-            "latency_ms": latency_ms, "latency_seconds": latency_seconds, "is_replay": self.replay.is_some(), "replay_id": self.replay,
+            "latency": latency_ms.map(|ms| format!("{ms}ms")).unwrap_or_default(), "latency_ms": latency_ms,
+            "latency_seconds": latency_seconds, "is_replay": self.replay.is_some(), "replay_id": self.replay,
             "endpoint_metadata": {"uid": self.endpoint_id}, "event_metadata": {"uid": self.event_id, "event_type": self.event_type},
             "source_metadata": {"uid": self.source_id},
             "metadata": {
                 "num_trials": self.attempts, "retry_limit": strategy.retry_count, "interval_seconds": strategy.duration,
-                "strategy": strategy.kind, "next_send_time": self.due_at.map(rfc3339),
+                "strategy": strategy.kind, "max_retry_seconds": PAUSE_MAX_S, "next_send_time": self.due_at.map(rfc3339),
             },
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
-        })
+        });
+        let event = self.event.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        if let (Some(event), Some(fields)) = (event, shown.as_object_mut()) {
+            let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+            fields.insert("idempotency_key".into(), text("idempotency_key").into());
+            fields.insert("url_query_params".into(), text("query").into());
+            let at = event.get("received_at").and_then(Value::as_u64).map(rfc3339);
+            fields.insert("acknowledged_at".into(), json!(at));
+        }
+        shown
     }
 }
 

@@ -33,6 +33,9 @@ pub struct StoredEvent {
     /// JSON of [`crate::wire::Target`].
     pub target: Option<String>,
     pub broker_message_id: Option<String>,
+    /// JSON: the ids of the endpoints that it went to, where they were asked for.
+    #[serde(default)]
+    pub endpoints: Option<String>,
 }
 
 impl StoredEvent {
@@ -93,6 +96,11 @@ impl StoredEvent {
         serde_json::from_str(self.target.as_deref()?).ok()
     }
 
+    /// The endpoints that the event went to, when they were read.
+    pub fn endpoints(&self) -> Option<Vec<String>> {
+        serde_json::from_str(self.endpoints.as_deref()?).ok()
+    }
+
     /// The headers that were kept, in order.
     pub fn headers(&self) -> Vec<(String, String)> {
         serde_json::from_str(&self.headers).unwrap_or_default()
@@ -115,10 +123,15 @@ impl StoredEvent {
         if !self.mask_id.is_empty() {
             headers.insert("X-Convoy-Source-Id".into(), json!([self.mask_id]));
         }
-        let shown = json!({
+        let url_path = match self.mask_id.as_str() {
+            "" => String::new(),
+            mask => format!("/ingest/{mask}"),
+        };
+        let mut shown = json!({
             "uid": duplicate.unwrap_or(&self.id), "event_type": self.event_type, "source_id": self.source_id,
             "project_id": self.project_id, "headers": headers, "content_type": self.content_type,
-            "url_query_params": self.query, "idempotency_key": self.idempotency_key.as_deref().unwrap_or_default(),
+            "url_path": url_path, "url_query_params": self.query,
+            "idempotency_key": self.idempotency_key.as_deref().unwrap_or_default(),
             "is_duplicate_event": duplicate.is_some(), "duplicate_of": duplicate.map(|_| &self.id),
             "raw": raw.text, "raw_is_base64": raw.is_base64,
             "verification": self.verification.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
@@ -128,8 +141,11 @@ impl StoredEvent {
             "source_metadata": {"uid": self.source_id},
             "acknowledged_at": rfc3339(self.received_at), "created_at": rfc3339(self.received_at),
             "updated_at": rfc3339(self.received_at), "deleted_at": null,
-        })
-        .to_string();
+        });
+        if let (Some(endpoints), Some(fields)) = (self.endpoints(), shown.as_object_mut()) {
+            fields.insert("endpoints".into(), json!(endpoints));
+        }
+        let shown = shown.to_string();
         // The body's JSON goes in as it is written; a `Value` would sort its keys and round its numbers.
         match shown.strip_suffix('}') {
             Some(open) => format!("{open},\"data\":{data_json}}}"),
@@ -174,6 +190,7 @@ pub(crate) mod tests {
             verification: None,
             target: None,
             broker_message_id: None,
+            endpoints: None,
         }
     }
 

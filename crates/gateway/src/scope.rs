@@ -219,7 +219,12 @@ impl Scope {
     /// An event as it may be shown: an owner does not see the credentials that came with it.
     #[must_use]
     pub fn shown(&self, mut event: StoredEvent) -> StoredEvent {
-        if let Self::Owner(_) = self {
+        if let Self::Owner(owner) = self {
+            let theirs = event.endpoints().map(|mut all| {
+                all.retain(|id| owner.endpoints.contains(id));
+                json!(all).to_string()
+            });
+            event.endpoints = theirs;
             let masked = event.headers().into_iter().map(|(name, value)| {
                 let value = if is_sensitive(&name) { "********".to_owned() } else { value };
                 (name, value)

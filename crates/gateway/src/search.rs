@@ -70,7 +70,7 @@ impl Search {
         }
         search.equal("t.idempotency_key", value(query, "idempotencyKey"));
         search.equal("t.broker_message_id", value(query, "brokerMessageId"));
-        search.any_of("t.event_type", &values(query, "eventType")?);
+        search.any_of("t.event_type", &event_types(query)?);
         search.any_of("t.status", &values(query, "status")?);
         search.owner = value(query, "ownerId");
         if let Some(text) = value(query, "query").or_else(|| value(query, "q")) {
@@ -79,7 +79,13 @@ impl Search {
                     "query:at most {TEXT_MAX_CHARS} characters"
                 )));
             }
-            search.push("instr(lower(t.body), lower({})) > 0", text);
+            if text.trim_start().starts_with('{') {
+                search.conditions.push(body_condition(&text)?);
+            } else {
+                let sql = "(instr(lower(t.body), lower({})) > 0 OR instr(lower(t.event_type), lower({})) > 0 \
+                    OR t.idempotency_key = {} OR t.id = upper({}))";
+                search.push(sql, text);
+            }
             search.reads_bodies = true;
         }
         if let Some(text) = value(query, "body") {
@@ -103,7 +109,7 @@ impl Search {
         }
         search.any_of("t.subscription_id", &values(query, "subscriptionId")?);
         search.any_of("t.endpoint_id", &values(query, "endpointId")?);
-        search.any_of("t.event_type", &values(query, "eventType")?);
+        search.any_of("t.event_type", &event_types(query)?);
         let statuses = values(query, "status")?;
         let known = ["Scheduled", "Processing", "Discarded", "Failure", "Success", "Retry"];
         if let Some(wrong) = statuses.iter().find(|status| !known.contains(&status.as_str())) {
@@ -304,6 +310,13 @@ fn values(query: &str, name: &str) -> Result<Vec<String>, ApiError> {
     if VALUES_MAX < found.len() {
         return Err(ApiError::bad_request(format!("{name}:at most {VALUES_MAX} values")));
     }
+    Ok(found)
+}
+
+/// `eventType`, or `event_type` as Convoy's document, and so its newer SDKs, write it.
+fn event_types(query: &str) -> Result<Vec<String>, ApiError> {
+    let mut found = values(query, "eventType")?;
+    found.extend(values(query, "event_type")?);
     Ok(found)
 }
 

@@ -643,6 +643,9 @@ pub fn insert_dead_letter(
 
 const DELIVERY_COLUMNS: &str = "project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, \
     delivery_mode, status, description, attempts, attempt, due_at, created_at, updated_at, replay";
+/// What is shown of a delivery's event, beside the columns of the delivery `t`.
+const DELIVERY_EVENT: &str = "(SELECT json_object('idempotency_key', e.idempotency_key, 'query', e.query, \
+    'received_at', e.received_at) FROM events AS e WHERE e.project_id = t.project_id AND e.id = t.event_id) AS event";
 const EVENT_COLUMNS: &str = "project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
     idempotency_key, body, is_base64, body_key, status, failure_reason, verification, target, broker_message_id";
 
@@ -764,6 +767,18 @@ pub fn event(project_id: &str, id: &str) -> Statement {
     }
 }
 
+/// The same, with the `endpoints` that it went to: a look at the deliveries of its millisecond.
+pub fn event_with_endpoints(project_id: &str, id: &str) -> Statement {
+    let endpoints = "(SELECT json_group_array(DISTINCT d.endpoint_id) FROM deliveries AS d WHERE d.project_id = ?1 \
+         AND d.id >= substr(?2, 1, 10) AND d.id < substr(?2, 1, 10) || '~' AND d.event_id = ?2) AS endpoints";
+    Statement {
+        sql: format!(
+            "SELECT {EVENT_COLUMNS}, {endpoints} FROM events WHERE project_id = ?1 AND id = ?2"
+        ),
+        params: vec![project_id.into(), id.into()],
+    }
+}
+
 /// The event that `id` is a dropped copy of.
 pub fn event_of_duplicate(project_id: &str, id: &str) -> Statement {
     let columns: Vec<String> =
@@ -780,7 +795,9 @@ pub fn event_of_duplicate(project_id: &str, id: &str) -> Statement {
 
 pub fn delivery(project_id: &str, id: &str) -> Statement {
     Statement {
-        sql: format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE project_id = ?1 AND id = ?2"),
+        sql: format!(
+            "SELECT {DELIVERY_COLUMNS}, {DELIVERY_EVENT} FROM deliveries AS t WHERE project_id = ?1 AND id = ?2"
+        ),
         params: vec![project_id.into(), id.into()],
     }
 }

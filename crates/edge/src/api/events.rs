@@ -34,7 +34,7 @@ impl Caller<'_> {
     pub(super) async fn get_event(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
         let events = self.bindings.events(project.shard)?;
         let (event, duplicate) =
-            match events.row::<StoredEvent>(&sql::event(&project.uid, id)).await? {
+            match events.row::<StoredEvent>(&sql::event_with_endpoints(&project.uid, id)).await? {
                 Some(event) => (event, None),
                 None => {
                     let original = events

@@ -184,12 +184,13 @@ fn event() -> StoredEvent {
         verification: Some(r#"{"verdict":"verified","secret":"primary"}"#.into()),
         target: None,
         broker_message_id: None,
+        endpoints: None,
     }
 }
 
 pub(super) fn events() -> Vec<Value> {
     let shown = |text: String| serde_json::from_str::<Value>(&text).expect("an event is JSON");
-    let first = event();
+    let first = StoredEvent { endpoints: Some(json!([ENDPOINT]).to_string()), ..event() };
     let body = first.body.clone().into_bytes();
     let plain = StoredEvent {
         content_type: None,
@@ -314,6 +315,9 @@ fn delivery() -> Delivery {
         created_at: NOW,
         updated_at: NOW + 42,
         replay: None,
+        event: Some(
+            json!({"idempotency_key": "invoice-7", "query": "", "received_at": NOW}).to_string(),
+        ),
     }
 }
 
@@ -324,6 +328,7 @@ fn deliveries() -> Vec<Value> {
         status: "Retry".into(),
         due_at: Some(NOW),
         replay: Some("01KB0J7EA0REP1AY00EXAMP1E0".into()),
+        event: None,
         ..delivery()
     };
     [delivery(), waiting].iter().map(|delivery| delivery.present(&strategy)).collect()

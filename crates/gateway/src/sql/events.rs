@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::range::Range;
-use super::{DELIVERY_COLUMNS, EVENT_COLUMNS, Param, Statement, doc, statement};
+use super::{DELIVERY_COLUMNS, DELIVERY_EVENT, EVENT_COLUMNS, Param, Statement, doc, statement};
 use crate::api::Direction;
 use crate::endpoint::Endpoint;
 use crate::push::DYNAMIC_NAME;
@@ -153,6 +153,7 @@ pub fn search(search: &Search, project_id: &str, end: Option<&str>, columns: &[&
         (Kind::Deliveries, []) => DELIVERY_COLUMNS
             .split(", ")
             .map(|column| format!("t.{column} AS {column}"))
+            .chain([DELIVERY_EVENT.to_owned()])
             .collect(),
         (Kind::Events, []) => EVENT_COLUMNS
             .split(", ")

@@ -67,6 +67,7 @@ fn of_events() -> Vec<Parameter> {
         several("sourceId", "Events of these sources."),
         several("endpointId", "Events with a delivery to one of these endpoints."),
         several("eventType", "Events of these types."),
+        several("event_type", "The same."),
         several("status", "Events of these states."),
         parameter("idempotencyKey", "The event with this key."),
         parameter("brokerMessageId", "The event that a broker's message of this id became."),
@@ -79,7 +80,11 @@ fn of_events() -> Vec<Parameter> {
 
 fn of_payloads() -> [Parameter; 3] {
     [
-        parameter("query", "Text that the payload holds; at most 256 characters."),
+        parameter(
+            "query",
+            "Text that the payload or the event type holds, or all of an idempotency key or uid; at most 256 \
+             characters. A JSON object is the same as `body`.",
+        ),
         parameter("q", "The same."),
         parameter(
             "body",
@@ -94,6 +99,7 @@ fn of_deliveries() -> Vec<Parameter> {
         several("subscriptionId", "Deliveries for these subscriptions."),
         several("endpointId", "Deliveries to these endpoints."),
         several("eventType", "Deliveries of events of these types."),
+        several("event_type", "The same."),
         Parameter {
             name: "status",
             about: "Deliveries of these states.",
