@@ -350,3 +350,37 @@ fn what_is_older_than_its_project_keeps_it_goes() {
     let wrong = json!({"config": {"retention_policy": {"policy": "soon"}}});
     project.put("", &wrong).expect(400);
 }
+
+/// A large body is in the object store before anybody knows that it came with a copy.
+#[test]
+fn bodies_of_dropped_copies_go_with_age_and_no_others() {
+    let gateway = gateway();
+    let project = outgoing();
+    let server = Endpoint::answering(&[]);
+    let to = endpoint(&project, &server, "");
+    let body = json!({"endpoint_id": to, "event_type": "t", "data": "x".repeat(200_000), "idempotency_key": "k"});
+    let ids: Vec<String> =
+        (0..3).map(|_| uid(&project.post("/events", &body).expect(201).data())).collect();
+    let shown: Vec<Value> = ids.iter().map(|id| project.wait_for_event(id)).collect();
+    let copies: Vec<String> =
+        shown.iter().filter(|one| one["is_duplicate_event"] == true).map(uid).collect();
+    assert_eq!(copies.len(), 2);
+    let key_of = |id: &str| gateway.stored_bodies().into_iter().find(|key| key.contains(id));
+    // One of the copies as if it had come in 2020.
+    let aged = "01DXF6DT000000000000000009";
+    let key = key_of(&copies[0]).expect("the copy's body is stored");
+    gateway.rename_stored_body(&key, &key.replace(&copies[0], aged));
+    let age = "UPDATE duplicates SET id = ?2 WHERE id = ?1";
+    gateway.sql("EVENTS_0", age, &[json!(copies[0]), json!(aged)]);
+    gateway.cron();
+    assert!(key_of(aged).is_some(), "nothing goes before the project says so");
+    assert_eq!(project.event(aged)["is_duplicate_event"], true);
+    project.put("", &json!({"config": {"retention_policy": {"days": 1}}})).expect(202);
+    poll_until("the old copy to go", || {
+        gateway.cron();
+        (project.get(&format!("/events/{aged}")).status == 404).then_some(())
+    });
+    assert!(key_of(aged).is_none());
+    assert!(key_of(&copies[1]).is_some(), "that one is young");
+    assert_eq!(project.event(&copies[1])["is_duplicate_event"], true);
+}

@@ -97,6 +97,36 @@ fn a_delivery_that_fails_is_told_at_each_step() {
 }
 
 #[test]
+fn an_endpoint_that_is_taken_out_of_use_is_told_once_with_the_reason() {
+    in_both_modes(|gateway| {
+        let (listener, server) = (Endpoint::ok(), Endpoint::answering(&[Answer::status(500)]));
+        let project = telling(gateway, &listener, &["endpoint.disabled"]);
+        let config = json!({"config": {"disable_endpoint": true, "strategy": {"type": "linear", "duration": 1, "retry_count": 2}}});
+        project.put("", &config).expect(202);
+        let id = uid(&project.endpoint(json!({"name": "e", "url": server.url("/hook")})));
+        for _ in 0..2 {
+            push(&project, &id);
+        }
+        let told = body(&heard(&listener, "endpoint.disabled"))["data"].clone();
+        assert_eq!((&told["uid"], &told["status"]), (&json!(id), &json!("inactive")));
+        let reason = told["status_reason"].as_str().expect("a reason");
+        assert!(reason.contains("has failed 2 times"), "{reason}");
+        assert!(told["secrets"][0]["value"].as_str().expect("a mask").starts_with("********"));
+        let shown = project.get(&format!("/endpoints/{id}")).expect(200).data();
+        assert_eq!(
+            (&shown["status"], &shown["status_reason"]),
+            (&told["status"], &told["status_reason"])
+        );
+        assert_eq!(project.list("/meta-events").len(), 1, "however many deliveries have failed");
+        // What was in use, is out of use, and is again, is told again when it ends again.
+        project.post(&format!("/endpoints/{id}/activate"), &json!({})).expect(202);
+        push(&project, &id);
+        poll_until("the second time", || (listener.count() == 2).then_some(()));
+        assert_eq!(project.list("/meta-events").len(), 2);
+    });
+}
+
+#[test]
 fn meta_events_are_retried_recorded_listed_and_sent_again() {
     let listener = Endpoint::answering(&[
         Answer::status(500),

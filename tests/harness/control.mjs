@@ -5,6 +5,7 @@
 //   POST /batch    {db, statements: [{sql, params?}]}  -> {}
 //   GET  /kv       all keys of CONFIG; with ?key= its value. DELETE /kv?key=
 //   GET  /r2       all keys of BODIES; with ?key= its bytes in base64. DELETE /r2?key=
+//   POST /r2       {from, to}: gives a body another key
 //   POST /cron     {cron?}: runs the scheduled handler once
 //   POST /fault    {binding, refuse, match?}, and
 //   POST /counters {reset?}: see tap.mjs
@@ -36,6 +37,12 @@ const routes = {
     if (object === null) return { base64: null };
     const bytes = new Uint8Array(await object.arrayBuffer());
     return { base64: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) };
+  },
+  async "POST /r2"(env, _query, { from, to }) {
+    const body = await env.BODIES.get(from);
+    await env.BODIES.put(to, await body.arrayBuffer());
+    await env.BODIES.delete(from);
+    return {};
   },
   async "DELETE /r2"(env, query) {
     await env.BODIES.delete(query.get("key"));

@@ -344,6 +344,11 @@ impl Gateway {
         texts(&self.control("GET", "/r2", None)["keys"])
     }
 
+    /// Gives a body of the object store another key.
+    pub fn rename_stored_body(&self, from: &str, to: &str) {
+        self.control("POST", "/r2", Some(&json!({"from": from, "to": to})));
+    }
+
     pub fn delete_stored_body(&self, key: &str) {
         self.control("DELETE", &format!("/r2?key={key}"), None);
     }
