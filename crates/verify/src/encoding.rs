@@ -80,17 +80,18 @@ pub(crate) type Short = SmallVec<[u8; 96]>;
 fn unhex(text: &[u8]) -> Option<Short> {
     let (words, rest) = text.as_chunks::<8>();
     let (pairs, []) = rest.as_chunks::<2>() else { return None };
-    let mut bytes = Short::with_capacity(text.len() / 2);
+    let mut bytes = Short::from_elem(0, text.len() / 2);
+    let (fours, ones) = bytes.as_chunks_mut::<4>();
     let mut wrong = 0;
-    for word in words {
-        let (four, fault) = unhex_word(u64::from_le_bytes(*word));
+    for (word, four) in words.iter().zip(&mut *fours) {
+        let (read, fault) = unhex_word(u64::from_le_bytes(*word));
         wrong |= fault;
-        bytes.extend_from_slice(&four);
+        *four = read;
     }
-    for [high, low] in pairs {
+    for ([high, low], one) in pairs.iter().zip(ones) {
         let (high, low) = (digit(*high), digit(*low));
         wrong |= u64::from((high | low) & 0xf0);
-        bytes.push(high << 4 | low);
+        *one = high << 4 | low;
     }
     (wrong == 0).then_some(bytes)
 }

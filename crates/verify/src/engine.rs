@@ -2,13 +2,14 @@
 
 use std::{borrow::Cow, collections::VecDeque};
 
+use sha2::Digest;
 use smallvec::SmallVec;
 
 use crate::{
     Encoding, Hash, Mac, Outcome, Place, Policy, Refused, Request, Secret, UnixTime, Verified,
     digest, ed25519,
     encoding::Short,
-    hash::{self, Sum, digest_of, hmac_of},
+    hash::{self, Ready, Sum, digest_of, hmac_of},
     keys,
     keys::Kind,
     place,
@@ -277,50 +278,85 @@ fn matches(
     } else {
         None
     };
+    // Whether a signature is meant for this secret, and for a MAC.
+    let meant = |claim: &Claimed<'_>| {
+        public.is_none_or(|public| public == claim.label.as_bytes())
+            && (!standard || claim.label == "v1")
+    };
     let always_sha256 = matches!(scheme.algorithm, Algorithm::Hmac(Hash::Sha256))
         && !matches!(scheme.syntax, Syntax::NamedHash(_));
-    let ready = if always_sha256 && ed25519.is_none() { secret.ready(scheme.key) } else { None };
-    let key = match (ready, &ed25519) {
-        (None, None) => keys::mac_key(scheme.key, secret).map_err(unusable)?,
-        _ => Cow::Borrowed(&[][..]),
+    if always_sha256
+        && ed25519.is_none()
+        && let Some(ready) = secret.ready(scheme.key)
+    {
+        let meant = claimed.iter().filter(|claim| meant(claim));
+        return streamed(scheme, reading, meant, (secret, ready), ask.request);
+    }
+    let key = match &ed25519 {
+        None => keys::mac_key(scheme.key, secret).map_err(unusable)?,
+        Some(_) => Cow::Borrowed(&[][..]),
     };
     let mut right = false;
     for message in messages(scheme, reading, Some(secret), ask.request)? {
         let parts = || message.iter().map(AsRef::as_ref);
-        // Nearly always there is one, which needs no list.
-        let mut mac: Option<(Hash, Sum)> = None;
-        let mut others: Vec<(Hash, Sum)> = Vec::new();
+        let mut macs: SmallVec<[(Hash, Sum); 1]> = SmallVec::new();
         for claim in claimed {
-            if public.is_some_and(|public| public != claim.label.as_bytes()) {
-                continue;
-            }
             if let Some(keys::PublicKey::Ed25519(key)) = &ed25519 {
                 let parts: Vec<&[u8]> = parts().collect();
                 right |= claim.label == "v1a" && ed25519::verify(key, &parts, &claim.bytes);
                 continue;
             }
-            if standard && claim.label != "v1" {
+            if !meant(claim) {
                 continue;
             }
-            let known = mac.iter().chain(&others).find(|(hash, _)| *hash == claim.hash);
+            let known = macs.iter().find(|(hash, _)| *hash == claim.hash);
             let sum = if let Some((_, sum)) = known {
                 *sum
             } else {
-                let sum = match (scheme.algorithm, ready) {
-                    (Algorithm::Digest(hash), _) => digest_of(hash, &mut parts()),
-                    (_, Some(ready)) if claim.hash == Hash::Sha256 => ready.hmac(parts()),
+                let sum = match scheme.algorithm {
+                    Algorithm::Digest(hash) => digest_of(hash, &mut parts()),
                     _ => hmac_of(claim.hash, &key, &mut parts()),
                 };
-                match mac {
-                    None => mac = Some((claim.hash, sum)),
-                    Some(_) => others.push((claim.hash, sum)),
-                }
+                macs.push((claim.hash, sum));
                 sum
             };
             right |= hash::same(&sum, &claim.bytes);
         }
     }
     Ok(right)
+}
+
+/// As [`matches`] for the usual HMAC-SHA-256: the parts go to the hash one by one, and nothing is
+/// collected.
+fn streamed<'c>(
+    scheme: &Signed<'_>,
+    reading: &Reading<'_>,
+    claimed: impl Iterator<Item = &'c Claimed<'c>> + Clone,
+    (secret, ready): (&Secret, &Ready),
+    request: &Request<'_>,
+) -> Result<bool, Refused> {
+    let (mut right, mut whole) = (false, false);
+    let mut missing = None;
+    for alternative in scheme.messages {
+        let mac = ready.hmac(|hash| {
+            alternative.iter().try_for_each(|part| {
+                render(part, reading, Some(secret), request).map(|piece| hash.update(&piece))
+            })
+        });
+        match mac {
+            Ok(mac) => {
+                whole = true;
+                for claim in claimed.clone() {
+                    right |= hash::same(&mac, &claim.bytes);
+                }
+            }
+            Err(refused) => missing = missing.or(Some(refused)),
+        }
+    }
+    match missing {
+        Some(refused) if !whole => Err(refused),
+        _ => Ok(right),
+    }
 }
 
 fn concat(message: &[Piece<'_>]) -> Vec<u8> {

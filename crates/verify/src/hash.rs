@@ -1,7 +1,7 @@
 //! Hash functions by name, and HMAC over them.
 
 use sha2::Digest;
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 
 /// A hash function. The names are those of Convoy's HMAC verifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,16 +133,19 @@ impl std::ops::Deref for Sum {
     }
 }
 
-/// Whether two digests are the same, in a time that does not tell where they differ: words at a
-/// time, because each comparison is shielded from the compiler.
+/// Whether two digests are the same, in a time that does not tell where they differ: what differs
+/// is gathered a word at a time, and looked at once, behind what shields it from the compiler.
 pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     let (words, rest) = one.as_chunks::<8>();
     let (other_words, other_rest) = other.as_chunks::<8>();
-    let mut same = Choice::from(u8::from(one.len() == other.len()));
+    let mut differs = u64::from(one.len() != other.len());
     for (one, other) in words.iter().zip(other_words) {
-        same &= u64::from_ne_bytes(*one).ct_eq(&u64::from_ne_bytes(*other));
+        differs |= u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other);
     }
-    bool::from(same & rest.ct_eq(other_rest))
+    for (one, other) in rest.iter().zip(other_rest) {
+        differs |= u64::from(one ^ other);
+    }
+    differs.ct_eq(&0).into()
 }
 
 /// As [`hmac`], without the heap.
@@ -201,11 +204,25 @@ impl Ready {
         Self { inner: padded(0x36), outer: padded(0x5c) }
     }
 
-    pub(crate) fn hmac<'m>(&self, parts: impl Iterator<Item = &'m [u8]>) -> Sum {
+    /// The HMAC of what `feed` gives to the hash, or why it could not.
+    pub(crate) fn hmac<E>(
+        &self,
+        feed: impl FnOnce(&mut sha2::Sha256) -> Result<(), E>,
+    ) -> Result<[u8; 32], E> {
         let mut inner = self.inner.clone();
-        parts.for_each(|part| inner.update(part));
-        let outer = self.outer.clone().chain_update(inner.finalize());
-        Sum::new(&outer.finalize())
+        feed(&mut inner)?;
+        let mut outer = self.outer.clone();
+        outer.update(inner.finalize());
+        Ok(outer.finalize().into())
+    }
+
+    /// The HMAC of one piece.
+    pub(crate) fn hmac_of(&self, message: &[u8]) -> [u8; 32] {
+        let mut inner = self.inner.clone();
+        inner.update(message);
+        let mut outer = self.outer.clone();
+        outer.update(inner.finalize());
+        outer.finalize().into()
     }
 }
 
@@ -266,6 +283,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn digests_are_the_same_only_whole() {
+        for length in [16, 20, 28, 32, 48, 64] {
+            let digest = vec![0x5a; length];
+            assert!(same(&digest, &digest));
+            assert!(!same(&digest, digest.get(..length - 1).unwrap()), "{length}");
+            assert!(!same(&digest, &[]), "{length}");
+            for bit in 0..length * 8 {
+                let mut other = digest.clone();
+                other[bit / 8] ^= 1 << (bit % 8);
+                assert!(!same(&digest, &other), "bit {bit} of {length} bytes");
+            }
+        }
+    }
+
     /// A key as long as the block is used as it stands, one byte more and it is hashed.
     #[test]
     fn keys_around_the_block() {
@@ -278,8 +310,14 @@ mod tests {
         }
         for length in [1, 63, 64, 65, 200] {
             let key = vec![b'k'; length];
-            let ready = Ready::new(&key).hmac([&b"a"[..], b"b"].into_iter());
-            assert_eq!(*ready, *hmac(Hash::Sha256, &key, &[b"ab"]), "{length}");
+            let ready = Ready::new(&key).hmac(|hash| {
+                hash.update(b"a");
+                hash.update(b"b");
+                Ok::<_, ()>(())
+            });
+            let whole = hmac(Hash::Sha256, &key, &[b"ab"]);
+            assert_eq!(ready.unwrap(), *whole, "{length}");
+            assert_eq!(Ready::new(&key).hmac_of(b"ab"), *whole, "{length}");
         }
     }
 }

@@ -125,13 +125,9 @@ pub(crate) fn one<'r>(place: &Place<'_>, request: &Request<'r>) -> Result<Cow<'r
             let text = json::text(json::find_only(request.body, &steps)?).unwrap_or_default();
             Some(Cow::Owned(text))
         }
-        Place::Header(name) => {
-            let mut lines = request.headers.get_all(name).map(str::trim);
-            let first = lines.next();
-            if lines.any(|line| Some(line) != first) {
-                return Err(several(place, self::lines(place, request)));
-            }
-            first.map(Cow::Borrowed)
+        Place::Header(_) => first_header(std::slice::from_ref(place), place, request)?,
+        Place::First(places) if places.iter().all(|place| matches!(place, Place::Header(_))) => {
+            first_header(places, place, request)?
         }
         _ => {
             let mut lines = lines(place, request);
@@ -147,6 +143,24 @@ pub(crate) fn one<'r>(place: &Place<'_>, request: &Request<'r>) -> Result<Cow<'r
         Some(line) if line.is_empty() => Err(Refused::Empty { what: place.to_string() }),
         Some(line) => Ok(line),
     }
+}
+
+/// The first of several headers that is there, without a list of its lines.
+fn first_header<'r>(
+    headers: &[Place<'_>],
+    place: &Place<'_>,
+    request: &Request<'r>,
+) -> Result<Option<Cow<'r, str>>, Refused> {
+    for header in headers {
+        let Place::Header(name) = header else { continue };
+        let mut lines = request.headers.get_all(name).map(str::trim);
+        let Some(first) = lines.next() else { continue };
+        if lines.any(|line| line != first) {
+            return Err(several(place, self::lines(header, request)));
+        }
+        return Ok(Some(Cow::Borrowed(first)));
+    }
+    Ok(None)
 }
 
 #[cold]

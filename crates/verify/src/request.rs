@@ -31,12 +31,12 @@ impl Headers {
 
     /// Every value under `name`, in any case, in the order of arrival.
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        // Byte by byte, because most names differ at once. Ours are in lower case.
+        // Nearly always both are in lower case, and most differ in length already.
         let is = move |have: &str| {
-            let mut pairs = have.bytes().zip(name.bytes());
-            have.len() == name.len() && pairs.all(|(have, byte)| have == byte.to_ascii_lowercase())
+            have.len() == name.len() && (have == name || have.eq_ignore_ascii_case(name))
         };
-        self.0.iter().filter(move |(have, _)| is(have)).map(|(_, value)| value.as_str())
+        let named = self.0.iter().filter(move |(have, _)| is(have));
+        named.map(|(_, value)| value.as_str())
     }
 
     /// Every line: lower-case name, value.

@@ -78,11 +78,24 @@ pub(crate) fn read<'r>(
     let first = || places.first().map_or_else(String::new, ToString::to_string);
     let mut claims = Claims::default();
     let (mut present, mut written) = (false, false);
+    let single = matches!(syntax, Syntax::One { .. } | Syntax::NamedHash(_));
     for place in places {
+        if let Place::Header(name) = place {
+            let mut several = false;
+            for line in request.headers.get_all(name).map(str::trim) {
+                several |= present || line.contains(',');
+                present = true;
+                written |= !line.is_empty();
+                take(line, syntax, place, &mut claims);
+            }
+            if single && several {
+                alone(place, &place::lines(place, request))?;
+            }
+            continue;
+        }
         let lines = place::lines(place, request);
         present |= !lines.is_empty();
         written |= lines.iter().any(|line| !line.is_empty());
-        let single = matches!(syntax, Syntax::One { .. } | Syntax::NamedHash(_));
         if single && !matches!(place, Place::Numbered(_)) {
             alone(place, &lines)?;
         }
@@ -111,11 +124,6 @@ pub(crate) fn read<'r>(
 /// Refuses two different values where the provider sends one: a proxy or application behind us
 /// might look at the other.
 fn alone(place: &Place<'_>, lines: &[Cow<'_, str>]) -> Result<(), Refused> {
-    if let [line] = lines
-        && !line.contains(',')
-    {
-        return Ok(());
-    }
     let pieces = lines.iter().flat_map(|line| line.split(',')).map(str::trim);
     let mut pieces = pieces.filter(|piece| !piece.is_empty());
     let first = pieces.next();
@@ -141,7 +149,7 @@ fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut C
             }
         }
         Syntax::Several { prefix, separators } => {
-            for piece in line.split(|char| char == ',' || separators.contains(char)) {
+            for piece in split(line, ",").flat_map(|piece| split(piece, separators)) {
                 if let Some(text) = after(piece, prefix) {
                     claims.push("", text);
                 }
@@ -216,8 +224,18 @@ fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut C
     }
 }
 
-/// The pieces between `separators`. Nearly always that is one, and one byte.
+/// The pieces between `separators`: between the first of them, and in these between the others.
 fn split<'a, 's>(
+    text: &'a str,
+    separators: &'s str,
+) -> impl Iterator<Item = &'a str> + use<'a, 's> {
+    let first = separators.chars().next().map_or(0, char::len_utf8);
+    let (first, others) = separators.split_at_checked(first).unwrap_or((separators, ""));
+    pieces(text, first).flat_map(move |piece| pieces(piece, others))
+}
+
+/// The pieces between any of `separators`, which nearly always are one byte.
+fn pieces<'a, 's>(
     text: &'a str,
     separators: &'s str,
 ) -> impl Iterator<Item = &'a str> + use<'a, 's> {
@@ -226,7 +244,8 @@ fn split<'a, 's>(
         let here = rest?;
         let end = match separators.as_bytes() {
             [] => None,
-            [one] => here.bytes().position(|byte| byte == *one),
+            // `find` looks for a single character by the word.
+            [one] => here.find(char::from(*one)),
             _ => here.find(|char| separators.contains(char)),
         };
         let Some((piece, tail)) = end.and_then(|end| here.split_at_checked(end)) else {

@@ -20,8 +20,14 @@ pub(crate) fn parse(text: &str, unit: Unit) -> Option<u64> {
 
 /// Digits only: no sign, no fraction, no `Infinity`.
 fn number(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok())?
+    let more = |sum: u64, byte: u8| {
+        let digit = byte.wrapping_sub(b'0');
+        if 9 < digit {
+            return None;
+        }
+        sum.checked_mul(10)?.checked_add(digit.into())
+    };
+    (!text.is_empty()).then(|| text.bytes().try_fold(0, more))?
 }
 
 fn rfc3339(text: &[u8]) -> Option<u64> {

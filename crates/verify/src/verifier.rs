@@ -366,11 +366,14 @@ fn by_hand(header: &str, hash: Hash, encoding: Encoding, ask: Ask<'_>) -> Outcom
     let mut matching = None;
     for (index, secret) in secrets.iter().enumerate() {
         let ready = if hash == Hash::Sha256 { secret.ready(KeyForm::Text) } else { None };
-        let mac = match ready {
-            Some(ready) => ready.hmac(std::iter::once(body)),
-            None => hmac_of(hash, secret.expose(), &mut std::iter::once(body)),
+        let right = match ready {
+            Some(ready) => hash::same(&ready.hmac_of(body), &claimed),
+            None => {
+                let mac = hmac_of(hash, secret.expose(), &mut std::iter::once(body));
+                hash::same(&mac, &claimed)
+            }
         };
-        if hash::same(&mac, &claimed) {
+        if right {
             matching = matching.or(Some(index));
         }
     }
