@@ -118,10 +118,9 @@ async function migrate(env) {
     const args = [WRANGLER, "d1", "migrations", "apply", database, "--local", "--persist-to", STATE];
     const { code, stdout, stderr } = await exec(process.execPath, args, { capture: true, env });
     if (code !== 0) throw new Explained(`the migrations of ${database} failed:\n${stdout}${stderr}`);
-    for (const line of stdout.split("\n")) {
-      const applied = line.match(/│ (\S+\.sql)\s+│ ✅/);
-      if (applied) say(`  ok  ${database}: ${applied[1]}`);
-    }
+    // The table is printed anew after each of them.
+    const applied = stdout.matchAll(/│ (\S+\.sql)\s+│ ✅/g);
+    for (const name of new Set(Array.from(applied, ([, name]) => name))) say(`  ok  ${database}: ${name}`);
   }
 }
 
