@@ -14,6 +14,8 @@ macro_rules! for_each_case {
                 dynamic_to_a_url event_types_are_filtered no_matching_subscription several_workers
                 what_is_no_event_is_a_dead_letter poison_in_the_middle_holds_up_nobody raw_bytes_are_mapped
                 large_messages headers_and_keys_arrive order_is_kept status_and_check;
+            filtered: body_filter_equal body_filter_greater_than body_filter_in header_filter combined_filters
+                filter_mismatch_makes_no_delivery source_body_function source_header_function subscription_function;
             faults: an_outage_of_the_gateway_loses_nothing killed_at_any_moment_it_loses_nothing_and_doubles_nothing
                 the_broker_restarts two_companions_share_the_work a_key_that_is_deleted_stops_it
                 wrong_credentials_are_told unreachable_hosts_are_told a_place_that_comes_later_is_waited_for;

@@ -13,6 +13,7 @@
 
 mod cases;
 mod faults;
+mod filtered;
 mod own;
 mod servers;
 mod world;
