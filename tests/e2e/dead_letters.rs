@@ -239,3 +239,26 @@ fn dead_letters_go_with_age() {
     assert_eq!(uid(&project.list("/dead-letters")[0]), ids[1]);
     assert!(!gateway().stored_bodies().contains(&body));
 }
+
+#[test]
+fn the_large_body_of_an_event_that_could_not_be_routed_goes_with_its_dead_letter() {
+    let gateway = inlet_tests::Gateway::builder().durability("queue").start();
+    let project = gateway.project_with(json!({"retention_policy": {"days": 1}}));
+    let source = project.open_source();
+    let trigger = "CREATE TRIGGER poison BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'SQLITE_CONSTRAINT: poison'); END";
+    gateway.sql("EVENTS_0", trigger, &[]);
+    let large = json!({"text": "x".repeat(200_000)}).to_string();
+    project.ingest(&source, large.as_bytes()).expect(200);
+    poll_until("the dead letter", || project.list("/dead-letters").into_iter().next());
+    assert_eq!(gateway.stored_bodies().len(), 1);
+    gateway.sql(
+        "EVENTS_0",
+        "UPDATE dead_letters SET id = '0' || substr(id, 2, 3) || '0' || substr(id, 6)",
+        &[],
+    );
+    poll_until("the old one is gone", || {
+        gateway.cron();
+        project.list("/dead-letters").is_empty().then_some(())
+    });
+    assert!(gateway.stored_bodies().is_empty());
+}

@@ -182,6 +182,8 @@ async fn expire_project(
         id: String,
         #[serde(default)]
         body_key: Option<String>,
+        #[serde(default)]
+        event_id: Option<String>,
     }
     let events = bindings.events(shard)?;
     let mut is_empty = true;
@@ -196,13 +198,15 @@ async fn expire_project(
             let old: Vec<Old> = events.rows(&list).await?;
             let count = old.len();
             if let Some(last) = old.last().map(|last| last.id.clone()) {
+                // A large body is stored before anybody knows that it came with a copy, or that its event cannot be routed.
+                // R2 does not mind a key that it has not.
                 let body = |old: Old| match kind {
-                    // A large body is stored before anybody knows that it came with a copy. R2 does not mind a key that it
-                    // has not.
-                    Expiring::Copies => Some(body_key(project, &old.id)),
-                    Expiring::Events | Expiring::DeadLetters => old.body_key,
+                    Expiring::Copies => [Some(body_key(project, &old.id)), None],
+                    Expiring::Events | Expiring::DeadLetters => {
+                        [old.body_key, old.event_id.map(|id| body_key(project, &id))]
+                    }
                 };
-                let bodies: Vec<String> = old.into_iter().filter_map(body).collect();
+                let bodies: Vec<String> = old.into_iter().flat_map(body).flatten().collect();
                 if !bodies.is_empty() {
                     bindings.bodies()?.delete_multiple(bodies).await?;
                 }

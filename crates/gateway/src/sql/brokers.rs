@@ -222,10 +222,11 @@ pub fn discard_delivery(project_id: &str, id: &str, now_ms: u64) -> Statement {
     )
 }
 
-/// The oldest dead letters of a project before an id: `id` and `body_key`.
+/// The oldest dead letters of a project before an id: `id`, `body_key`, and the `event_id` of an event that was never stored.
 pub fn expired_dead_letters(project_id: &str, before_id: &str) -> Statement {
     statement(
-        "SELECT id, body_key FROM dead_letters WHERE project_id = ?1 AND id < ?2 ORDER BY id LIMIT 500",
+        "SELECT id, body_key, CASE kind WHEN 'event' THEN event_id END AS event_id FROM dead_letters \
+         WHERE project_id = ?1 AND id < ?2 ORDER BY id LIMIT 500",
         [project_id.into(), before_id.into()],
     )
 }
@@ -352,7 +353,7 @@ mod tests {
         assert_eq!(run(&db, &dead_letter("p", "2"))[0]["reason"], "still");
         assert!(run(&db, &dead_letter("q", "2")).is_empty());
         let old = run(&db, &expired_dead_letters("p", "2"));
-        assert_eq!(old, [json!({"id": "1", "body_key": null})]);
+        assert_eq!(old, [json!({"id": "1", "body_key": null, "event_id": null})]);
         run(&db, &expire_dead_letters("p", "1"));
         run(&db, &delete_dead_letter("p", "3"));
         assert_eq!(ids(""), ["2"]);
