@@ -1,4 +1,4 @@
-//! Companions: their keys, what they read, and the messages that they hand in.
+//! Companions: what they read, and the messages that they hand in.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -9,7 +9,7 @@ use futures_util::future::join;
 use inlet_gateway::batch::{
     Batch, CONTENT_TYPE, HEAD_MAX_BYTES, Message, PAYLOADS_MAX_BYTES, Verdict,
 };
-use inlet_gateway::consumer::{self, ConsumerKeyInput, NewKey, Report, StoredKey};
+use inlet_gateway::consumer::{self, Report};
 use inlet_gateway::dead_letter::DeadLetter;
 use inlet_gateway::ids;
 use inlet_gateway::push::{Dynamic, Push, To};
@@ -17,6 +17,7 @@ use inlet_gateway::rejection::Rejection;
 use inlet_gateway::routes::ConsumerCall;
 use inlet_gateway::wire::{Envelope, Target};
 
+use super::consumer_keys::{self, note_key, project_of};
 use super::*;
 use crate::bindings::Durability;
 use crate::ingest::make_all_durable;
@@ -24,10 +25,7 @@ use crate::known::{Isolate, Known, STALE_MAX_MS};
 use crate::{chance, dead_letters, transform};
 
 /// How long an isolate believes what it read about a key or a source.
-const FRESH_MS: u64 = 10_000;
-const NOTED_MAX: usize = 2_000;
-/// How often an isolate notes that a key is in use.
-const NOTE_EVERY_MS: u64 = 60_000;
+pub(super) const FRESH_MS: u64 = 10_000;
 /// How long events may wait to be routed before companions are asked to wait, too; how often that is looked at, and for how
 /// long they are asked to.
 const BEHIND_MAX_MS: u64 = 30_000;
@@ -39,16 +37,13 @@ const URLS_MAX: usize = 200;
 const REPORTS_KEPT_MS: u64 = 3_600_000;
 
 thread_local! {
-    /// By the hash of the key.
-    static PROJECTS: Known<Project> = Known::default();
     /// By project and source.
     static SOURCES: Known<Source> = Known::default();
-    static NOTED: RefCell<HashMap<String, u64>> = RefCell::new(HashMap::new());
 }
 
 /// Forgets what this isolate knows of keys and sources, because some of it has changed.
 pub(crate) fn forget() {
-    PROJECTS.clear();
+    consumer_keys::forget();
     SOURCES.clear();
 }
 
@@ -129,86 +124,7 @@ fn unread(unread: Unread) -> Refusal {
     error.into()
 }
 
-/// Reads the key of a companion: its hash, and the project that it belongs to.
-async fn project_of(
-    authorization: &str,
-    bindings: &Bindings,
-) -> Result<(String, Rc<Project>), Refusal> {
-    let key = bearer(authorization).ok_or_else(|| ApiError::new(401, "Authentication required"))?;
-    let hash = bindings.vault()?.hash_api_key(key);
-    let now = now_ms();
-    if let Some(project) = PROJECTS.get(&hash, now, FRESH_MS) {
-        return Ok((hash, project));
-    }
-    let read: worker::Result<Option<Doc>> =
-        async { bindings.db()?.row(&sql::project_of_consumer_key(&hash)).await }.await;
-    let project = match read {
-        Ok(Some(doc)) => Rc::new(doc.read()?),
-        Ok(None) => {
-            PROJECTS.remove(&hash);
-            let text = "authorization failed: this is no key of a companion, or it was deleted";
-            return Err(ApiError::new(401, text).into());
-        }
-        Err(error) => {
-            let stale = PROJECTS.get(&hash, now, STALE_MAX_MS);
-            return stale.map(|project| (hash, project)).ok_or(Refusal::Store(error));
-        }
-    };
-    PROJECTS.put(&hash, Rc::clone(&project), now);
-    Ok((hash, project))
-}
-
-fn note_key(hash: String, bindings: &Bindings, context: &Context) {
-    let now = now_ms();
-    let is_due = NOTED.with_borrow_mut(|noted| {
-        if NOTED_MAX <= noted.len() {
-            noted.clear();
-        }
-        let at = noted.entry(hash.clone()).or_default();
-        let is_due = NOTE_EVERY_MS <= now.saturating_sub(*at);
-        if is_due {
-            *at = now;
-        }
-        is_due
-    });
-    if is_due {
-        let bindings = bindings.clone();
-        context.wait_until(async move {
-            let noted = async { bindings.db()?.run(&sql::note_consumer_key(&hash, now)).await };
-            if let Err(error) = noted.await {
-                log::error("key_not_noted", json!({"error": error.to_string()}));
-            }
-        });
-    }
-}
-
 impl Caller<'_> {
-    pub(super) async fn create_consumer_key(&self, project: &Project) -> Answered {
-        let input: ConsumerKeyInput = api::parse(&self.body)?;
-        let key = NewKey::generate(input, now_ms(), &mut fill);
-        let hash = self.bindings.vault()?.hash_api_key(&key.key);
-        let statement =
-            sql::insert_consumer_key(&hash, &key.uid, &project.uid, &key.name, key.created_at);
-        self.bindings.db()?.run(&statement).await?;
-        Ok(Answer::ok(201, "Consumer key created successfully", key.present()))
-    }
-
-    pub(super) async fn list_consumer_keys(&self, project: &Project) -> Answered {
-        let keys: Vec<StoredKey> =
-            self.bindings.db()?.rows(&sql::consumer_keys(&project.uid)).await?;
-        let shown: Vec<Value> = keys.iter().map(StoredKey::present).collect();
-        Ok(Answer::ok(200, "Consumer keys fetched successfully", json!(shown)))
-    }
-
-    pub(super) async fn delete_consumer_key(&self, project: &Project, id: &str) -> Answered {
-        let statement = sql::delete_consumer_key(&project.uid, id);
-        if self.bindings.db()?.row::<ListId>(&statement).await?.is_none() {
-            return Err(ApiError::not_found("consumer key not found").into());
-        }
-        forget();
-        Ok(Answer::ok(200, "Consumer key deleted successfully", Value::Null))
-    }
-
     async fn told_sources(&self, project: &Project, if_none_match: &str) -> Result<Reply, Refusal> {
         let docs: Vec<Doc> = self.bindings.db()?.rows(&sql::pub_sub_sources(&project.uid)).await?;
         let sources: Vec<Source> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;

@@ -1,6 +1,7 @@
 //! The REST API: dialect in, one domain call, dialect out.
 
 mod consumer;
+mod consumer_keys;
 mod dead_letters;
 mod docs;
 mod endpoint_checks;
