@@ -18,8 +18,7 @@ test: build ## run all tests
 	@scripts/test.sh
 
 bench: build ## measure throughput and latency
-	@scripts/setup-bench.sh
-	@cargo run --release -p inlet-tests --bin bench
+	@scripts/bench.sh
 
 chaos: build ## kill the gateway again and again, and count what was lost
 	@cargo run --release -p inlet-tests --bin chaos
