@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use inlet_gateway::admit::{Compiled, Snapshot};
 use inlet_gateway::event_type::EventType;
+use inlet_gateway::json;
 use inlet_gateway::project::Project;
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::source::Source;
@@ -89,7 +90,7 @@ async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
     let kv = bindings.config()?;
     match kv.get(&key(mask)).cache_ttl(KV_CACHE_S).text().await {
         Ok(Some(text)) => {
-            if let Ok(snapshot) = serde_json::from_str(&text) {
+            if let Ok(snapshot) = json::read(&text) {
                 return Ok(Some(snapshot));
             }
         }
@@ -104,8 +105,8 @@ async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
     let Some(row) = bindings.db()?.row::<Row>(&sql::source_of_mask(mask)).await? else {
         return Ok(None);
     };
-    let source: Source = serde_json::from_str(&row.source)?;
-    let project: Project = serde_json::from_str(&row.project)?;
+    let source: Source = json::read(&row.source)?;
+    let project: Project = json::read(&row.project)?;
     let snapshot = snapshot(bindings, source, &project).await?;
     let text = serde_json::to_string(&snapshot)?;
     if let Ok(put) = kv.put(&key(mask), text)

@@ -14,6 +14,7 @@ use inlet_gateway::deliver::{
 };
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
+use inlet_gateway::json;
 use inlet_gateway::meta_event::is_told;
 use inlet_gateway::route::Bell;
 use inlet_gateway::sql::{self, Statement};
@@ -55,7 +56,7 @@ pub(crate) async fn dispatch_batch(
     let mut here = Vec::new();
     for message in batch.raw_iter() {
         let text = message.body().as_string().unwrap_or_default();
-        let bell: Bell = match serde_json::from_str(&text) {
+        let bell: Bell = match json::read(&text) {
             Ok(bell) => bell,
             Err(error) => {
                 let buried =

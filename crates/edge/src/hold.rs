@@ -4,6 +4,7 @@ use inlet_gateway::breaker::{Breaker, Consequence};
 use inlet_gateway::deliver::{BELL_DELAY_MAX_MS, Delivery, LEASE_MS};
 use inlet_gateway::endpoint::{Endpoint, Status as EndpointStatus};
 use inlet_gateway::event::StoredEvent;
+use inlet_gateway::json;
 use inlet_gateway::meta_event::{Kind, project_of_shadow};
 use inlet_gateway::pace::RateLimit;
 use inlet_gateway::project::Project;
@@ -73,19 +74,14 @@ impl Receiver {
         for row in rows::<PaceRow>(paces)? {
             read.push(Pace {
                 subscription_id: row.id,
-                retry: row.retry.as_deref().map(serde_json::from_str).transpose()?.flatten(),
-                rate_limit: row
-                    .rate_limit
-                    .as_deref()
-                    .map(serde_json::from_str)
-                    .transpose()?
-                    .flatten(),
+                retry: row.retry.as_deref().map(json::read).transpose()?.flatten(),
+                rate_limit: row.rate_limit.as_deref().map(json::read).transpose()?.flatten(),
                 function: row.function.unwrap_or_default(),
             });
         }
         Ok(Some(Self {
-            endpoint: serde_json::from_str(&docs.endpoint)?,
-            project: serde_json::from_str(&docs.project)?,
+            endpoint: json::read(&docs.endpoint)?,
+            project: json::read(&docs.project)?,
             paces: read,
         }))
     }

@@ -1,6 +1,7 @@
 //! The router: from the ingest queue and the journal into the event store.
 
 use inlet_gateway::dead_letter::DeadLetter;
+use inlet_gateway::json;
 use inlet_gateway::route::{
     Bell, DELIVERIES_MAX, Directory, FILTERED_BODIES_MAX_BYTES, FILTERED_BODY_MAX_BYTES, Needs,
     bells, route, scheduled, transaction_len,
@@ -366,7 +367,7 @@ pub(crate) async fn unbury_batch(batch: &MessageBatch<JsValue>, bindings: &Bindi
                 crate::ingest::append(bindings, &envelope).await
             }
             Err(_) if drain_of(&body).is_some() => Ok(()),
-            Err((reason, bytes)) => match serde_json::from_slice::<Bell>(&bytes) {
+            Err((reason, bytes)) => match json::read_bytes::<Bell>(&bytes) {
                 Ok(bell) => watch(&bell, bindings).await,
                 Err(_) => bury("queue", &reason, &bytes, bindings).await,
             },

@@ -1,5 +1,6 @@
 //! D1: binds and executes the statements of `inlet_gateway::sql`, and nothing else.
 
+use inlet_gateway::json;
 use inlet_gateway::sql::{Param, Statement};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
@@ -14,7 +15,7 @@ impl Store {
 
     /// Runs one statement and reads its rows.
     pub(crate) async fn rows<T: DeserializeOwned>(&self, statement: &Statement) -> Result<Vec<T>> {
-        rows(&self.prepare(statement)?.all().await?)
+        Ok(json::read(&self.query(statement).await?)?)
     }
 
     /// Runs one statement and reads its first row, if there is one.
@@ -22,7 +23,12 @@ impl Store {
         &self,
         statement: &Statement,
     ) -> Result<Option<T>> {
-        Ok(self.rows(statement).await?.into_iter().next())
+        Ok(json::read::<Vec<T>>(&self.query(statement).await?)?.into_iter().next())
+    }
+
+    /// The part of a query that is the same for all types of rows, so that it is compiled once.
+    async fn query(&self, statement: &Statement) -> Result<String> {
+        text(&self.prepare(statement)?.all().await?)
     }
 
     /// Runs one statement for its effect.
@@ -60,12 +66,15 @@ impl Store {
 /// The rows of a result. They cross as one JSON text: field by field, each type of row would bring a reader of JS
 /// objects with it, and the Worker would be a fifth larger.
 pub(crate) fn rows<T: DeserializeOwned>(result: &D1Result) -> Result<Vec<T>> {
+    Ok(json::read(&text(result)?)?)
+}
+
+fn text(result: &D1Result) -> Result<String> {
     #[derive(serde::Deserialize)]
     struct Raw(#[serde(with = "serde_wasm_bindgen::preserve")] JsValue);
     let raw: Vec<Raw> = result.results()?;
     let array: js_sys::Array = raw.into_iter().map(|Raw(row)| row).collect();
-    let text = js_sys::JSON::stringify(&array)?;
-    Ok(serde_json::from_str(&String::from(text))?)
+    Ok(String::from(js_sys::JSON::stringify(&array)?))
 }
 
 /// A row of a table that keeps what it means in `doc`.
@@ -76,6 +85,6 @@ pub(crate) struct Doc {
 
 impl Doc {
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T> {
-        Ok(serde_json::from_str(&self.doc)?)
+        Ok(json::read(&self.doc)?)
     }
 }

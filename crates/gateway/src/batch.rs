@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::admit::PRIVATE_HEADERS;
 use crate::api::ApiError;
+use crate::json;
 use crate::project::Project;
 use crate::pub_sub::Mapping;
 use crate::push::{KEY_MAX_CHARS, Kind, Origin, Push, To, is_header_value};
@@ -91,7 +92,7 @@ impl<'a> Batch<'a> {
                 return Err(ApiError::new(413, text));
             }
         };
-        let head: Head<'_> = serde_json::from_slice(head).map_err(|error| {
+        let head: Head<'_> = json::read_bytes(head).map_err(|error| {
             ApiError::bad_request(format!(
                 "the first line of a batch does not name its messages: {error}"
             ))

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::api::{ApiError, NAME_MAX_CHARS, check_length};
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
+use crate::json;
 use crate::project::Project;
 use crate::source::Source;
 use crate::time::rfc3339;
@@ -243,7 +244,7 @@ pub fn status(seen: &[Seen], now_ms: u64) -> Value {
         if one.seen_at.saturating_add(REPORT_COUNTS_MS) < now_ms {
             continue;
         }
-        let Ok(report) = serde_json::from_str::<SourceReport>(&one.doc) else { continue };
+        let Ok(report) = json::read::<SourceReport>(&one.doc) else { continue };
         let mut shown = report.present();
         if let Value::Object(shown) = &mut shown {
             shown.insert("companion".into(), one.companion.as_str().into());

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::batch::{DEAD_PAYLOAD_MAX_BYTES, Message};
 use crate::deliver::Delivery;
+use crate::json;
 use crate::time::rfc3339;
 use crate::wire::{Envelope, Meta, Text};
 
@@ -182,7 +183,7 @@ impl Stored {
     }
 
     fn detail(&self) -> Detail {
-        let detail = self.detail.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let detail = self.detail.as_deref().and_then(|text| json::read(text).ok());
         detail.unwrap_or_default()
     }
 

@@ -13,6 +13,7 @@ use crate::breaker::Outcome;
 use crate::endpoint::{ContentType, Endpoint};
 use crate::event::StoredEvent;
 use crate::form;
+use crate::json;
 use crate::project::Config;
 use crate::retry::{PAUSE_MAX_S, Strategy};
 use crate::subscription::DeliveryMode;
@@ -443,7 +444,7 @@ impl Delivery {
 
     /// The last attempt, if there was one.
     pub fn last_attempt(&self) -> Option<Attempt> {
-        self.attempt.as_deref().and_then(|doc| serde_json::from_str(doc).ok())
+        self.attempt.as_deref().and_then(|doc| json::read(doc).ok())
     }
 
     /// The delivery as the API shows it.

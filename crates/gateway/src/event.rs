@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::json;
 use crate::payload;
 use crate::time::rfc3339;
 use crate::wire::{Body, Envelope, Meta, Target, Text};
@@ -93,7 +94,7 @@ impl StoredEvent {
 
     /// Whom the event is for, when its sender said so.
     pub fn target(&self) -> Option<Target> {
-        serde_json::from_str(self.target.as_deref()?).ok()
+        json::read(self.target.as_deref()?).ok()
     }
 
     /// The endpoints that the event went to, when they were read.
@@ -103,7 +104,7 @@ impl StoredEvent {
 
     /// The headers that were kept, in order.
     pub fn headers(&self) -> Vec<(String, String)> {
-        serde_json::from_str(&self.headers).unwrap_or_default()
+        json::read(&self.headers).unwrap_or_default()
     }
 
     /// The event as the API shows it, as JSON text. `data` holds the body's own JSON, byte for byte: no number

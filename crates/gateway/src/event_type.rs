@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::api::{ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length};
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
+use crate::json;
 use crate::push::Push;
 use crate::schema::Schema;
 use crate::time::rfc3339;
@@ -150,7 +151,7 @@ impl Schemas {
     /// Refuses an event that does not fit the schema of its type.
     pub fn check(&self, push: &Push) -> Result<(), ApiError> {
         let Some(schema) = self.0.get(&push.event_type) else { return Ok(()) };
-        let data = serde_json::from_slice(&push.data)
+        let data = json::read_bytes(&push.data)
             .map_err(|error| ApiError::bad_request(format!("data:{error}")))?;
         let faults: Vec<String> = schema.check(&data).iter().map(ToString::to_string).collect();
         if faults.is_empty() {

@@ -23,6 +23,7 @@ pub mod fields;
 pub mod filter;
 pub mod form;
 pub mod ids;
+pub mod json;
 pub mod limit;
 pub mod locate;
 pub mod meta_event;

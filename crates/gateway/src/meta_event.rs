@@ -14,6 +14,7 @@ use crate::endpoint::{self, Endpoint};
 use crate::event::StoredEvent;
 use crate::fields::{Fields, FromFields};
 use crate::ids::{Fill, delivery_uid};
+use crate::json;
 use crate::project::{Project, SignatureConfig};
 use crate::retry::Strategy;
 use crate::time::rfc3339;
@@ -233,7 +234,7 @@ pub fn receiver(project: &Project) -> Option<(Endpoint, Project)> {
         "advanced_signatures": false, "http_timeout": endpoint::DEFAULT_TIMEOUT_S, "status": "active",
         "created_at": config.updated_at, "updated_at": config.updated_at,
     });
-    Some((serde_json::from_value(endpoint).ok()?, shadow(project)))
+    Some((json::read(&endpoint.to_string()).ok()?, shadow(project)))
 }
 
 /// Whether a project is told of anything.

@@ -8,6 +8,7 @@ use url::form_urlencoded::Serializer;
 
 use crate::api::{ApiError, refuse_unsupported};
 use crate::fields::{Fields, FromFields};
+use crate::json;
 use crate::payload::at_path;
 
 /// The longest time that a token is used, and the time of one that does not say.
@@ -191,7 +192,7 @@ impl Oauth2 {
 
     /// What the token endpoint's answer comes to. The error says what it said.
     pub fn read(&self, status: u16, body: &[u8], now_ms: u64) -> Result<Token, String> {
-        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        let answer: Value = json::read_bytes(body).unwrap_or_default();
         let text = |path: &str| at_path(&answer, path).and_then(Value::as_str);
         if !(200..300).contains(&status) {
             let said = [text("error"), text("error_description")];

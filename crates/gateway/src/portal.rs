@@ -9,6 +9,7 @@ use crate::api::{
 };
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
+use crate::json;
 use crate::payload::query_value;
 use crate::project::Project;
 use crate::reply::Reply;
@@ -250,7 +251,7 @@ pub struct Opened {
 
 impl Opened {
     pub fn read(&self) -> serde_json::Result<(Project, PortalLink)> {
-        Ok((serde_json::from_str(&self.project)?, serde_json::from_str(&self.link)?))
+        Ok((json::read(&self.project)?, json::read(&self.link)?))
     }
 }
 

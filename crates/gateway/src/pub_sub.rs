@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{ApiError, Faults, TEXT_MAX_CHARS, check_length, refuse_unsupported};
 use crate::fields::Fields;
+use crate::json;
 use crate::project::is_header_name;
 use crate::vault::{Sealed, VaultError, is_hint};
 use crate::wire::Target;
@@ -636,7 +637,7 @@ fn is_http_url(text: &str) -> bool {
 
 fn is_service_account(base64: &str) -> bool {
     let Ok(bytes) = STANDARD.decode(base64) else { return false };
-    let Ok(account) = serde_json::from_slice::<Value>(&bytes) else { return false };
+    let Ok(account) = json::read_bytes::<Value>(&bytes) else { return false };
     ["client_email", "private_key"]
         .iter()
         .all(|name| account.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty()))

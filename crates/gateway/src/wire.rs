@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -291,7 +292,7 @@ impl Envelope {
             return Ok(vec![Self::from_parts(meta.as_bytes(), body)?]);
         }
         let damaged = |error: serde_json::Error| NotAnEnvelope::Damaged(error.to_string());
-        let metas: Vec<(usize, Meta)> = serde_json::from_str(meta).map_err(damaged)?;
+        let metas: Vec<(usize, Meta)> = json::read(meta).map_err(damaged)?;
         let mut rest = body.as_slice();
         let mut envelopes = Vec::with_capacity(metas.len());
         for (len, meta) in metas {
@@ -303,8 +304,8 @@ impl Envelope {
     }
 
     fn from_parts(meta: &[u8], body: Vec<u8>) -> Result<Self, NotAnEnvelope> {
-        let meta: Meta = serde_json::from_slice(meta)
-            .map_err(|error| NotAnEnvelope::Damaged(error.to_string()))?;
+        let meta: Meta =
+            json::read_bytes(meta).map_err(|error| NotAnEnvelope::Damaged(error.to_string()))?;
         Ok(Self::of(meta, body))
     }
 

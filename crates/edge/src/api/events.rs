@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use inlet_gateway::api::Pagination;
+use inlet_gateway::json;
 use inlet_gateway::retry::Strategy;
 use inlet_gateway::route::Owned;
 use inlet_gateway::search::{Kind, Search};
@@ -182,7 +183,7 @@ impl Caller<'_> {
         };
         let mut strategies = HashMap::new();
         for own in own {
-            strategies.insert(own.id, serde_json::from_str::<Strategy>(&own.retry)?);
+            strategies.insert(own.id, json::read::<Strategy>(&own.retry)?);
         }
         let shown = deliveries.iter().map(|delivery| {
             let own = strategies.get(&delivery.subscription_id);

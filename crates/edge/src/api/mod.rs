@@ -29,6 +29,7 @@ use inlet_gateway::api::{self, Answer, ApiError, Direction, Page, PageQuery};
 use inlet_gateway::deliver::{Attempt, Delivery};
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
+use inlet_gateway::json;
 use inlet_gateway::payload::query_value;
 use inlet_gateway::portal::{is_token, token_of_query};
 use inlet_gateway::project::{BODY_MAX_BYTES_LIMIT, Project};
@@ -455,7 +456,7 @@ impl Caller<'_> {
         };
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
-            items.push((row.id, present(&serde_json::from_str(&row.doc)?)));
+            items.push((row.id, present(&json::read(&row.doc)?)));
         }
         Ok(json!(Page::new(&query, items, has_newer)))
     }

@@ -1,5 +1,6 @@
 //! Portal links, and what the owner who holds one may do.
 
+use inlet_gateway::json;
 use inlet_gateway::portal::{NewToken, Opened, PortalLink};
 use inlet_gateway::route::Owned;
 use inlet_gateway::scope::{Owner, Scope, Theirs, unauthorized};
@@ -119,7 +120,7 @@ impl Caller<'_> {
         };
         let mut links: Vec<PortalLink> = Vec::with_capacity(content.len());
         for stored in content.drain(..) {
-            links.push(serde_json::from_value(stored)?);
+            links.push(json::read(&stored.to_string())?);
         }
         let mut owners: Vec<(&str, &str)> =
             links.iter().map(|link| (project.uid.as_str(), link.owner_id.as_str())).collect();

@@ -2,6 +2,7 @@
 
 use inlet_gateway::api_key::NewApiKey;
 use inlet_gateway::event_type::{self, EventType};
+use inlet_gateway::json;
 use inlet_gateway::meta_event::{Kind, Means};
 use inlet_gateway::project::ProjectInput;
 
@@ -109,9 +110,7 @@ impl Caller<'_> {
             let (page, _) = sql::list(List::Sources, &project.uid, &[], None, &query);
             let rows: Vec<ListRow> = db.rows(&page).await?;
             for row in rows.iter().take(query.per_page) {
-                told(
-                    config::publish(self.bindings, &serde_json::from_str(&row.doc)?, project).await,
-                )?;
+                told(config::publish(self.bindings, &json::read(&row.doc)?, project).await)?;
             }
             match rows.get(query.per_page) {
                 Some(next) => query.cursor = Some(next.id.clone()),

@@ -1,6 +1,7 @@
 //! Sources.
 
 use inlet_gateway::consumer::{Seen, status as consumer_status};
+use inlet_gateway::json;
 use inlet_gateway::source_count::{SourceCount, count_into};
 use inlet_gateway::time::rfc3339;
 use inlet_gateway::transform::Functions;
@@ -182,7 +183,7 @@ pub(crate) async fn note_handshake(bindings: &Bindings, source: &Source, now: u6
         let Some(project) = db.row::<Doc>(&sql::project(&source.project_id)).await? else {
             return Ok(());
         };
-        config::publish(bindings, &serde_json::from_str(&row.doc)?, &project.read()?).await?;
+        config::publish(bindings, &json::read(&row.doc)?, &project.read()?).await?;
         Ok(())
     }
     .await;
