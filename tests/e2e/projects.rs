@@ -196,7 +196,7 @@ fn what_was_known_of_a_key_or_an_endpoint_ends_with_it() {
     push().expect(201);
     push().expect(201);
     project.delete(&format!("/endpoints/{}", uid(&endpoint))).expect(200);
-    assert_eq!(push().expect(404).message(), "endpoint not found");
+    assert_eq!(push().expect(400).message(), "endpoint not found");
     project.delete(&format!("/api-keys/{}", uid(&key))).expect(200);
     push().expect(401);
 }
