@@ -1,102 +1,102 @@
-//! What a verification costs over the bare HMAC of the same bytes, in this process.
+//! What a verification costs over the bare HMAC of the same bytes, in this process and in wasm.
 
-use std::hint::black_box;
+use std::process::Command;
 use std::time::Instant;
 
-use inlet_tests::{base64, hmac_sha256};
-use inlet_verify::{Headers, Outcome, Policy, Request, Secret, UnixTime, Verifier, catalogue};
+use inlet_bench_cases::{Case, NAMES};
+use inlet_tests::repository;
 
 use crate::Targets;
 use crate::measure::Series;
 
-const KEY: &[u8] = b"a-secret-of-32-bytes-for-a-bench";
-const NOW: u64 = 1_700_000_000;
 /// Over a bare HMAC, at 1 KB.
 const SHARE_MAX: f64 = 1.2;
-/// Turns of which the median counts, and bytes that each of them verifies.
-const TURNS: usize = 15;
-const TURN_BYTES: usize = 8 << 20;
+/// Ours and the bare HMAC take turns that are shorter than what the system lets a program run at a
+/// time: a turn that was interrupted is far off, and the median does not see it.
+const TURNS: usize = 301;
+const TURN_BYTES: usize = 256 << 10;
+/// Wasm takes its time.
+const WASM_SHARE: usize = 4;
 
-struct Case {
-    name: &'static str,
-    verifier: Verifier,
-    headers: Vec<(String, String)>,
-}
-
-fn case(provider: &str, secret: &[u8], headers: &[(&str, String)]) -> Case {
-    let provider = catalogue::find(provider).expect("a row of the catalogue");
-    let secrets = Secret::new(secret).into_iter().collect();
-    let mut all = vec![
-        ("content-type".to_owned(), "application/json".to_owned()),
-        ("user-agent".to_owned(), "bench".to_owned()),
-    ];
-    all.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    let verifier = Verifier::Provider { provider, secrets };
-    Case { name: provider.name, verifier, headers: all }
-}
-
-fn cases(body: &[u8]) -> Vec<Case> {
-    let mac = |parts: &[&[u8]]| hmac_sha256(KEY, &parts.concat());
-    let time = NOW.to_string();
-    let stamped = |between: &[u8]| mac(&[time.as_bytes(), between, body]);
-    let slack = mac(&[b"v0:", time.as_bytes(), b":", body]);
-    let svix = mac(&[b"msg_1.", time.as_bytes(), b".", body]);
-    let stripe = format!("t={time},v1={}", hex::encode(stamped(b".")));
-    let of_svix = [
-        ("svix-id", "msg_1".to_owned()),
-        ("svix-timestamp", time.clone()),
-        ("svix-signature", format!("v1,{}", base64(&svix))),
-    ];
-    let of_slack = [
-        ("x-slack-request-timestamp", time.clone()),
-        ("x-slack-signature", format!("v0={}", hex::encode(slack))),
-    ];
-    let github = format!("sha256={}", hex::encode(mac(&[body])));
-    vec![
-        case("github", KEY, &[("x-hub-signature-256", github)]),
-        case("shopify", KEY, &[("x-shopify-hmac-sha256", base64(&mac(&[body])))]),
-        case("stripe", KEY, &[("stripe-signature", stripe)]),
-        case("slack", KEY, &of_slack),
-        case("svix", format!("whsec_{}", base64(KEY)).as_bytes(), &of_svix),
-    ]
-}
-
-/// Microseconds of one call of `run`: the median of the turns.
-fn microseconds(body: &[u8], run: &mut dyn FnMut()) -> f64 {
-    let calls = (TURN_BYTES / (body.len() + 1024)).max(50);
-    let turn = |_| {
-        let started = Instant::now();
-        for _ in 0..calls {
-            run();
-        }
-        started.elapsed().as_secs_f64() * 1e6 / f64::from(u32::try_from(calls).unwrap_or(u32::MAX))
-    };
-    Series::new((0..TURNS).map(turn).collect::<Vec<_>>()).median()
+/// µs of one call, ours and the bare HMAC, and the median of the shares of the turns.
+struct Figures {
+    ours: f64,
+    bare: f64,
+    share: f64,
 }
 
 pub(crate) fn verify(targets: &mut Targets) {
-    println!("\nverification, native: µs, and the share of a bare HMAC over the same bytes");
-    for (size, label) in [(1024, "1 KB"), (64 * 1024, "64 KB")] {
-        let body = vec![b'x'; size];
-        for Case { name, verifier, headers } in cases(&body) {
-            let headers: Headers = headers.into_iter().collect();
-            let url = "https://example.com/ingest/mask";
-            let request = Request { method: "POST", url, headers: &headers, body: &body };
-            let policy = Policy::default();
-            let check = || verifier.start(black_box(&request), UnixTime(NOW), &policy);
-            let Outcome::Done(verdict) = check() else { panic!("{name} needs the shell") };
-            assert!(verdict.is_ok(), "{name}: {verdict:?}");
-            let bare = microseconds(&body, &mut || {
-                let mac = inlet_verify::hmac(inlet_verify::Hash::Sha256, KEY, &[black_box(&body)]);
-                black_box(mac);
-            });
-            let ours = microseconds(&body, &mut || {
-                black_box(check());
-            });
-            println!("{name:<10} {label:>6} {ours:>9.2} {bare:>9.2} {:>7.2}", ours / bare);
-            if size == 1024 {
-                targets.at_most(&format!("verify {name}, 1 KB"), ours / bare, SHARE_MAX, "x HMAC");
+    let module = module();
+    for (place, wasm) in [("native", None), ("wasm", module.as_deref())] {
+        if place == "wasm" && wasm.is_none() {
+            continue;
+        }
+        println!(
+            "\nverification, {place}: µs, a bare HMAC over the same bytes, and the share of it"
+        );
+        for (size, label) in [(1024, "1 KB"), (64 * 1024, "64 KB")] {
+            let measured = wasm.map_or_else(|| native(size), |module| in_wasm(module, size));
+            for (name, Figures { ours, bare, share }) in NAMES.iter().zip(measured) {
+                println!("{name:<10} {label:>6} {ours:>9.2} {bare:>9.2} {share:>7.2}");
+                if size == 1024 {
+                    let what = format!("verify {name}, 1 KB, {place}");
+                    targets.at_most(&what, share, SHARE_MAX, "x HMAC");
+                }
             }
         }
     }
+}
+
+fn calls(size: usize) -> u32 {
+    u32::try_from(TURN_BYTES / (size + 1024)).unwrap_or(1).max(2)
+}
+
+fn native(size: usize) -> Vec<Figures> {
+    let calls = calls(size);
+    let microseconds = |run: &dyn Fn(u32) -> bool| {
+        let started = Instant::now();
+        assert!(run(calls), "a signature of the bench is not believed");
+        started.elapsed().as_secs_f64() * 1e6 / f64::from(calls)
+    };
+    let measure = |number| {
+        let case = Case::new(number, size).expect("a case for every name");
+        let turn =
+            |_| (microseconds(&|calls| case.bare(calls)), microseconds(&|calls| case.ours(calls)));
+        let turns: Vec<(f64, f64)> = (0..TURNS).map(turn).collect();
+        let median = |figure: fn(&(f64, f64)) -> f64| {
+            Series::new(turns.iter().map(figure).collect::<Vec<_>>()).median()
+        };
+        Figures {
+            bare: median(|(bare, _)| *bare),
+            ours: median(|(_, ours)| *ours),
+            share: median(|(bare, ours)| ours / bare),
+        }
+    };
+    (0..NAMES.len()).map(measure).collect()
+}
+
+/// The same cases, built as the Worker is. `None`, said aloud, where that cannot be done.
+fn module() -> Option<String> {
+    let script = repository().join("scripts/bench-wasm.sh");
+    let built = Command::new(script).output().expect("scripts/bench-wasm.sh");
+    if !built.status.success() {
+        println!("\nnot measured in wasm: {}", String::from_utf8_lossy(&built.stderr));
+        return None;
+    }
+    Some(String::from_utf8_lossy(&built.stdout).trim().to_owned())
+}
+
+fn in_wasm(module: &str, size: usize) -> Vec<Figures> {
+    let turn = (calls(size) as usize / WASM_SHARE).max(2);
+    let numbers = [size, TURNS, turn].map(|number| number.to_string());
+    let script = repository().join("tests/bench/verify.mjs");
+    let mut node = Command::new("node");
+    let run = node.arg(script).arg(module).args(numbers).args(NAMES).output().expect("node");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let figures = |line: &str| {
+        let mut words = line.split(' ').skip(1).map(|word| word.parse().expect("a figure"));
+        let mut next = || words.next().expect("three figures");
+        Figures { ours: next(), bare: next(), share: next() }
+    };
+    String::from_utf8_lossy(&run.stdout).lines().map(figures).collect()
 }
