@@ -354,6 +354,8 @@ impl Compiled {
                     };
                     Box::new((content_type.to_owned(), failure.body.clone()))
                 });
+                let silence = || Box::new(("text/plain".to_owned(), String::new()));
+                let custom = custom.or_else(|| self.wants_silence().then(silence));
                 Err(Rejection::Refused { status: self.failure_status(), cause, custom })
             }
         }
@@ -495,6 +497,11 @@ impl Compiled {
         query.split('&').filter(|pair| !carries(pair)).collect::<Vec<_>>().join("&")
     }
 
+    /// Whether the sender wants no body in an answer.
+    fn wants_silence(&self) -> bool {
+        matches!(&self.verifier, Verifier::Provider { provider, .. } if provider.silent)
+    }
+
     fn accepted(&self, event_id: &str, data_len: usize, request: &Request<'_>) -> Reply {
         let custom = &self.source.custom_response;
         let wanted = match &self.verifier {
@@ -502,6 +509,10 @@ impl Compiled {
             _ => None,
         };
         let mut headers = vec![("inlet-event-id", event_id.to_owned())];
+        if custom.body.is_empty() && self.wants_silence() {
+            let content_type = "text/plain".to_owned();
+            return Reply { status: 200, content_type, headers, body: Vec::new() };
+        }
         if let Some(wanted) = &wanted {
             headers.extend(wanted.headers.iter().cloned());
         }
@@ -612,6 +623,37 @@ mod tests {
             reply.headers,
             [("inlet-event-id", body["event_id"].as_str().unwrap().to_owned())]
         );
+    }
+
+    #[test]
+    fn xero_reads_no_body_in_any_answer() {
+        let xero = compiled(
+            r#"{"name":"a","type":"http","provider":"xero","verifier":{"hmac":{"secret":"abc"}}}"#,
+        );
+        let body = r#"{"events":[{"eventType":"CREATE"}]}"#;
+        let mac = inlet_verify::hmac(inlet_verify::Hash::Sha256, b"abc", &[body.as_bytes()]);
+        let mac = inlet_verify::Encoding::Base64.encode(&mac);
+        let send =
+            |mac: &str| admit(&xero, "https://x/ingest/m", &[("x-xero-signature", mac)], body);
+        let (_, accepted) = send(&mac).unwrap();
+        assert_eq!((accepted.status, accepted.body.as_slice()), (200, &[][..]));
+        assert_eq!(accepted.headers.len(), 1);
+        let refused = send("AAAA").unwrap_err().reply();
+        assert_eq!((refused.status, refused.body.as_slice()), (401, &[][..]));
+    }
+
+    #[test]
+    fn a_tolerance_without_a_time_is_refused() {
+        let source = |scheme: &str| {
+            let body = format!(
+                r#"{{"name":"a","type":"http","verifier":{{"type":"scheme","secrets":[{{"value":"abc"}}],"scheme":{scheme}}}}}"#
+            );
+            parse::<crate::source::SourceInput>(body.as_bytes()).map(|_| ())
+        };
+        assert!(source(r#"{"signature":"header:x-sig"}"#).is_ok());
+        assert!(source(r#"{"signature":"header:x-sig","tolerance_seconds":0}"#).is_ok());
+        let error = source(r#"{"signature":"header:x-sig","tolerance_seconds":300}"#).unwrap_err();
+        assert!(error.message.contains("`timestamp` does not say"), "{}", error.message);
     }
 
     #[test]

@@ -173,8 +173,14 @@ impl FromFields for SchemeInput {
         if let Some(pairs) = fields.texts("pairs")? {
             spec.pairs = pairs;
         }
-        if let Some(seconds) = fields.number("tolerance_seconds")? {
-            spec.tolerance_seconds = seconds;
+        let tolerance: Option<u64> = fields.number("tolerance_seconds")?;
+        spec.tolerance_seconds = tolerance.unwrap_or(spec.tolerance_seconds);
+        if spec.timestamp.is_empty() {
+            if tolerance.is_some_and(|seconds| 0 < seconds) {
+                let text = "verifier.scheme.tolerance_seconds:`timestamp` does not say where the time stands";
+                return Err(ApiError::bad_request(text));
+            }
+            spec.tolerance_seconds = 0;
         }
         if let Some(unknown) = fields.rest().keys().next() {
             return Err(ApiError::bad_request(format!(

@@ -122,6 +122,9 @@ impl Question {
             Self::Notice(name, value) => {
                 return format!("signed POST with header `{name}: {value}`, which is no event");
             }
+            Self::NoEvents(name) => {
+                return format!("signed POST whose `{name}` are empty, answered with 200");
+            }
             Self::TestForm(name) => {
                 return format!("POST of a form with `{name}` alone, which is no event");
             }

@@ -104,10 +104,13 @@ pub enum Question {
     TestBody(&'static str),
     /// A form of this one field is a test.
     TestForm(&'static str),
+    /// Signed `POST` whose list of this name is empty: is the secret right?
+    NoEvents(&'static str),
 }
 
 /// Answers `request` if it is a question about the endpoint. `None`: it is not, or it lacks the
-/// signature that the real question would carry; go on as with a delivery.
+/// signature that the real question would carry; go on as with a delivery. What our own answer to
+/// somebody's question would sign is refused, too.
 pub fn handshake(
     provider: &Provider,
     secrets: &[Secret],
@@ -115,7 +118,24 @@ pub fn handshake(
     now: UnixTime,
 ) -> Option<Handshake> {
     let ask = Ask { provider, secrets, request, now };
-    provider.questions.iter().find_map(|question| answer(*question, ask))
+    let questions = || provider.questions.iter().copied();
+    questions().find_map(|question| answer(question, ask)).or_else(|| {
+        let forged = ask.post() && questions().any(|question| could_be_ours(question, ask));
+        forged.then(|| refuse("the body is what we would sign for whoever asks, and no event"))?
+    })
+}
+
+/// Whether the signature of this delivery could be one that we gave as the answer to a question.
+fn could_be_ours(question: Question, ask: Ask<'_>) -> bool {
+    match question {
+        Question::CrcToken | Question::ChallengeHmac | Question::VerifyEvent => {
+            std::str::from_utf8(ask.request.body).is_ok_and(harmless)
+        }
+        Question::Braintree => {
+            extract(&Place::Form("bt_payload"), ask.request).is_some_and(|text| is_code(&text))
+        }
+        _ => false,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -321,6 +341,12 @@ fn answer(question: Question, ask: Ask<'_>) -> Option<Handshake> {
             let id = ask.member(&["id"])?;
             Some(json_reply(format!(r#"{{"id":{}}}"#, quote(&id))))
         }
+        Question::NoEvents(name) => {
+            let list = ask.post().then(|| json::find(ask.request.body, &[name]))??;
+            let inside = list.strip_prefix(b"[")?.strip_suffix(b"]")?;
+            let empty = inside.trim_ascii().is_empty() && ask.signed();
+            empty.then(|| reply(200, "text/plain", Vec::new()))
+        }
         Question::Reachability => {
             let method = ask.request.method;
             let asks = method == "HEAD" || (method == "GET" && ask.request.body.is_empty());
@@ -366,8 +392,7 @@ fn hub(question: Question, ask: Ask<'_>) -> Option<Handshake> {
 
 fn braintree(ask: Ask<'_>) -> Option<Handshake> {
     let challenge = ask.get("bt_challenge")?;
-    let hex = challenge.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    if !hex || !(20..=32).contains(&challenge.len()) {
+    if !is_code(&challenge) {
         return refuse("the challenge is not 20 to 32 hex digits");
     }
     let Some(secret) = ask.secrets.first() else { return no_secret() };
@@ -376,6 +401,12 @@ fn braintree(ask: Ask<'_>) -> Option<Handshake> {
     let mac = hex::encode(hmac(Hash::Sha1, &key, &[challenge.as_bytes()]));
     let body = format!("{}|{mac}", String::from_utf8_lossy(public));
     Some(reply(200, "text/plain", body.into_bytes()))
+}
+
+/// What Braintree asks us to sign.
+fn is_code(text: &str) -> bool {
+    let hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    hex && (20..=32).contains(&text.len())
 }
 
 /// JSON around the HMAC of a text that the asker chose.

@@ -13,6 +13,7 @@ mod hash;
 mod json;
 mod jwt;
 mod keys;
+mod multipart;
 #[cfg(feature = "native-crypto")]
 pub mod native;
 mod nfkd;

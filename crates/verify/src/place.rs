@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use smallvec::SmallVec;
 
-use crate::{Refused, Request, json, uri};
+use crate::{Refused, Request, json, multipart, uri};
 
 /// Where in a request a value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Place<'a> {
     Body(&'a str),
     /// A query parameter of the URL.
     Query(&'a str),
-    /// A field of an `application/x-www-form-urlencoded` body.
+    /// A field of an `application/x-www-form-urlencoded` or `multipart/form-data` body.
     Form(&'a str),
     /// A value in the JSON that a form field holds: field, path.
     FormJson(&'a str, &'a str),
@@ -42,7 +42,9 @@ pub fn extract(place: &Place<'_>, request: &Request<'_>) -> Option<String> {
             (!found.is_empty()).then(|| found.join(","))?
         }
         Place::Query(name) => uri::query_value(request.url, name)?,
-        Place::Form(name) => uri::pairs(request.body).into_iter().find(|(have, _)| have == name)?.1,
+        Place::Form(name) => {
+            multipart::fields(request).into_iter().find(|(have, _)| have == name)?.1
+        }
         Place::FormJson(field, path) => {
             let json = extract(&Place::Form(field), request)?;
             let found = body(path, json.as_bytes());
@@ -106,7 +108,7 @@ pub(crate) fn lines<'r>(place: &Place<'_>, request: &Request<'r>) -> Lines<'r> {
             found.into_iter().find(|lines| !lines.is_empty()).unwrap_or_default()
         }
         Place::Query(name) => values(uri::pairs(uri::query(request.url).as_bytes()), name),
-        Place::Form(name) => values(uri::pairs(request.body), name),
+        Place::Form(name) => values(multipart::fields(request), name),
         _ => extract(place, request).map(Cow::Owned).into_iter().collect(),
     }
 }

@@ -31,6 +31,8 @@ pub struct Provider {
     pub questions: &'static [Question],
     /// The body with which the provider wants an event acknowledged. Empty: anything will do.
     pub reply: &'static str,
+    /// Whether the provider wants no body in any answer.
+    pub silent: bool,
 }
 
 /// How well a row is supported.
@@ -94,6 +96,7 @@ impl Provider {
             note: "",
             questions: &[],
             reply: "",
+            silent: false,
         }
     }
 
@@ -169,6 +172,11 @@ impl Provider {
 
     pub(crate) const fn replies(mut self, body: &'static str) -> Self {
         self.reply = body;
+        self
+    }
+
+    pub(crate) const fn wants_silence(mut self) -> Self {
+        self.silent = true;
         self
     }
 }

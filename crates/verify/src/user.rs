@@ -108,6 +108,10 @@ pub enum SchemeError {
     DigestWithoutSecret,
     #[error("`{{secret}}` in the template is for plain digests; here the secret is the key")]
     SecretSigned,
+    #[error("`template` holds nothing of the request, so one signature would do for all of them")]
+    NothingSigned,
+    #[error("the signature stands in what is signed, so no sender could make it")]
+    SignatureSigned,
     #[error("`{what}` refers to a pair of the signature header, and `pairs` is empty")]
     NoPairs { what: String },
 }
@@ -184,6 +188,16 @@ impl Scheme {
 
     fn proves_something(&self) -> Result<(), SchemeError> {
         let holds = |piece: &Piece| self.template.contains(piece);
+        let fixed = |piece: &Piece| matches!(piece, Piece::Text(_) | Piece::Secret);
+        if self.template.iter().all(fixed) {
+            return Err(SchemeError::NothingSigned);
+        }
+        let in_body = matches!(self.place, Owned::Form(_) | Owned::Body(_));
+        if holds(&Piece::At(self.place.clone()))
+            || (in_body && (holds(&Piece::Body) || holds(&Piece::BodyDigest)))
+        {
+            return Err(SchemeError::SignatureSigned);
+        }
         let body = holds(&Piece::Body) || holds(&Piece::BodyDigest);
         match (body, self.partial) {
             (false, false) => return Err(SchemeError::BodyNotSigned),
@@ -392,6 +406,14 @@ fn place(field: &'static str, text: &str) -> Result<Owned, SchemeError> {
         return Err(wrong());
     }
     match kind.trim() {
+        // https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
+        "header"
+            if !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) =>
+        {
+            Err(wrong())
+        }
         "header" => Ok(Owned::Header(name.to_ascii_lowercase())),
         "query" => Ok(Owned::Query(name.to_owned())),
         "form" => Ok(Owned::Form(name.to_owned())),

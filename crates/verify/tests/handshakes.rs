@@ -77,6 +77,42 @@ fn no_challenge_is_a_forgery() {
     assert_eq!(braintree.answer(), text(403, "refused"));
 }
 
+/// Nor an event that is a challenge: what we answer is a signature of it.
+#[test]
+fn no_answer_is_a_signature_of_an_event() {
+    for challenge in ["12345", "true", "1e5", "abc", "a.b/c+d=="] {
+        let mac = mac("hush", challenge);
+        let refused = text(403, "refused");
+        let base64 = inlet_verify::Encoding::Base64.encode(&hex::decode(&mac).unwrap());
+        let x = to("x").header("x-twitter-webhooks-signature", &format!("sha256={base64}"));
+        assert_eq!(x.body(challenge).answer(), refused, "{challenge}");
+        let linkedin = to("linkedin").header("x-li-signature", &mac).body(challenge);
+        assert_eq!(linkedin.answer(), refused, "{challenge}");
+        let smartcar = to("smartcar").header("sc-signature", &mac).body(challenge);
+        assert_eq!(smartcar.answer(), refused, "{challenge}");
+    }
+    let code = "20f9f8ed05f77439fe955c977e4c8a53";
+    let asked = to("braintree").secret("public:private").get(&format!("bt_challenge={code}"));
+    let (_, answer) = asked.answer().unwrap();
+    let body = format!("bt_signature={answer}&bt_payload={code}").replace('|', "%7C");
+    let form = "application/x-www-form-urlencoded";
+    let sent = to("braintree").secret("public:private").header("content-type", form).body(body);
+    assert_eq!(sent.answer(), text(403, "refused"));
+}
+
+#[test]
+fn xero_asks_whether_the_secret_is_right() {
+    let body = r#"{"events": [ ],"firstEventSequence":0,"lastEventSequence":0,"entropy":"S0m3r4Nd0mt3xt"}"#;
+    let sign = |key: &str| {
+        let mac = hex::decode(mac(key, body)).unwrap();
+        inlet_verify::Encoding::Base64.encode(&mac)
+    };
+    let right = to("xero").body(body).header("x-xero-signature", &sign("hush"));
+    assert_eq!(right.answer(), text(200, ""));
+    let wrong = to("xero").body(body).header("x-xero-signature", &sign("other"));
+    assert!(wrong.ask().is_none() && wrong.verify().is_err());
+}
+
 #[test]
 fn digest_challenges() {
     let ebay = to("ebay").secret("verify_token:token").get("challenge_code=code").answer().unwrap();

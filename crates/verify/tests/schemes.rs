@@ -160,6 +160,16 @@ fn impossible_schemes_are_explained() {
     assert_eq!(wrong(|spec| spec.template = "{url}".to_owned()), SchemeError::BodyNotSigned);
     assert_eq!(wrong(|spec| spec.template = "{raw:data}".to_owned()), SchemeError::BodyNotSigned);
     assert_eq!(wrong(|spec| spec.integrity = "partial".to_owned()), SchemeError::BodySigned);
+    let constant = |spec: &mut SchemeSpec| {
+        (spec.template, spec.integrity) = ("hello".to_owned(), "partial".to_owned());
+    };
+    assert_eq!(wrong(constant), SchemeError::NothingSigned);
+    let own = wrong(|spec| spec.template = "{header:x-sig}{body}".to_owned());
+    assert_eq!(own, SchemeError::SignatureSigned);
+    let inside = wrong(|spec| spec.signature = "body:sig".to_owned());
+    assert_eq!(inside, SchemeError::SignatureSigned);
+    let named = wrong(|spec| spec.signature = "header:x sig".to_owned());
+    assert!(matches!(named, SchemeError::Place { .. }), "{named}");
     let unsigned = |spec: &mut SchemeSpec| spec.timestamp = "header:x-time".to_owned();
     assert_eq!(wrong(unsigned), SchemeError::TimestampNotSigned);
     let mut fine = spec("header:x-sig");

@@ -240,6 +240,21 @@ fn what_does_not_sign_its_body_says_so() {
 }
 
 #[test]
+fn dropbox_sign_sends_a_form_of_parts() {
+    let hash = mac("hush", "1348177752signature_request_sent");
+    let json = format!(
+        r#"{{"event":{{"event_time":"1348177752","event_type":"signature_request_sent","event_hash":"{hash}"}}}}"#
+    );
+    let body = format!(
+        "--xyz\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n--xyz--\r\n"
+    );
+    let kind = "multipart/form-data; boundary=xyz";
+    let sent = || to("dropbox_sign").header("content-type", kind);
+    assert_eq!(sent().body(&body).label(), "ok");
+    assert_ne!(sent().body(body.replace("_sent", "_read")).label(), "ok");
+}
+
+#[test]
 fn batches_can_be_taken_apart() {
     let headers = Headers::default();
     let body =

@@ -140,6 +140,8 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::high("xero", "https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/")
         .signed(Signed::hmac256(&[Header("x-xero-signature")]).base64())
         .kind(Body("events.*.eventType"))
+        .asks(&[Question::NoEvents("events")])
+        .wants_silence()
         .note("Xero probes with wrong signatures and wants 401; replies have to be empty."),
     Provider::medium("quickbooks", "https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks")
         .signed(Signed::hmac256(&[Header("intuit-signature")]).base64())
