@@ -275,6 +275,34 @@ fn what_cannot_be_routed_is_buried_and_holds_up_nobody() {
 }
 
 #[test]
+fn a_subscription_that_cannot_be_read_holds_up_nobody() {
+    let gateway = Gateway::builder().durability("journal").var("SWEEP_AFTER_SECONDS", "2").start();
+    let broken = gateway.project();
+    let (to, other) = (Endpoint::ok(), Endpoint::ok());
+    let source = broken.open_source();
+    broken.route(&source, &to);
+    let damage =
+        "UPDATE subscriptions SET doc = json_set(doc, '$.updated_at', 1.5) WHERE project_id = ?1";
+    gateway.sql("DB", damage, &[json!(broken.uid)]);
+    for body in bodies(3) {
+        broken.ingest(&source, body.as_bytes()).expect(200);
+    }
+    let project = gateway.project();
+    let good = project.open_source();
+    project.route(&good, &other);
+    project.ingest(&good, b"{}").expect(200);
+    other.wait_for(1);
+    poll_until("the events are dead letters", || {
+        gateway.cron();
+        let letters = gateway.sql("EVENTS_0", "SELECT kind, reason FROM dead_letters", &[]);
+        let told = letters.iter().filter(|letter| {
+            letter["reason"].as_str().is_some_and(|reason| reason.contains("cannot be read"))
+        });
+        (told.count() == 3).then_some(())
+    });
+}
+
+#[test]
 fn a_change_that_the_edge_was_not_told_of_is_not_reported_as_made() {
     let story = Story::new(Gateway::builder().durability("queue").tapped());
     story.post("{\"n\":0}").expect(200);

@@ -102,6 +102,23 @@ fn an_owner_everybody_and_a_url_can_be_addressed() {
 }
 
 #[test]
+fn a_dynamic_event_with_other_event_types_changes_them() {
+    let project = outgoing();
+    let endpoint = Endpoint::answering(&[]);
+    let push = |types: Value, event_type: &str| {
+        let event = json!({"url": endpoint.url("/types"), "event_types": types, "event_type": event_type, "data": {}});
+        project.post("/events/dynamic", &event).expect(201);
+    };
+    push(json!(["a"]), "a");
+    push(json!(["a", "b"]), "b");
+    push(json!(["c"]), "c");
+    endpoint.wait_for(3);
+    let listed = project.get("/subscriptions").expect(200).data();
+    let types = &listed["content"][0]["filter_config"]["event_types"];
+    assert_eq!((listed["content"].as_array().map(Vec::len), types), (Some(1), &json!(["c"])));
+}
+
+#[test]
 fn an_idempotency_key_makes_one_event() {
     let project = outgoing();
     let server = Endpoint::answering(&[]);

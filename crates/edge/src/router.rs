@@ -170,13 +170,22 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
 /// with: stored, or buried because it cannot be.
 ///
 /// A transaction that fails is halved until the one at fault is alone. If the fault is in what it holds, or if it fails
-/// again after others have been stored, it is buried; if two in a row fail alone, it is the store, and all wait.
+/// again after others have been stored, it is buried. If two in a row fail alone, and the last of all does, too, it is
+/// the store, and all wait.
 async fn store_all(shard: u32, envelopes: &[Envelope], bindings: &Bindings) -> Vec<bool> {
     let mut done = Vec::with_capacity(envelopes.len());
     let mut suspects = Vec::new();
     let mut size = usize::MAX;
-    let mut failures_in_a_row = 0;
-    while done.len() < envelopes.len() && failures_in_a_row < 2 {
+    let (mut failures_in_a_row, mut works) = (0, false);
+    while done.len() < envelopes.len() {
+        if failures_in_a_row == 2 {
+            let last = envelopes.last().map(std::slice::from_ref).unwrap_or_default();
+            if store(shard, last, bindings).await.is_err() {
+                suspects.truncate(suspects.len().saturating_sub(2));
+                break;
+            }
+            (failures_in_a_row, works) = (0, true);
+        }
         let rest = envelopes.get(done.len()..).unwrap_or_default();
         let now = rest.get(..transaction_len(rest).min(size)).unwrap_or(rest);
         match (store(shard, now, bindings).await, now) {
@@ -206,7 +215,7 @@ async fn store_all(shard: u32, envelopes: &[Envelope], bindings: &Bindings) -> V
             }
         }
     }
-    let works = done.contains(&true);
+    works |= done.contains(&true);
     for suspect in suspects.into_iter().filter(|_| works) {
         let (Some(envelope), Some(done)) = (envelopes.get(suspect), done.get_mut(suspect)) else {
             continue;
@@ -226,6 +235,19 @@ async fn bury_event(envelope: &Envelope, reason: &str, bindings: &Bindings) -> b
     dead_letters::keep(&[letter], envelope.meta.shard, bindings).await.is_ok()
 }
 
+/// What is stored of a subscription, and cannot be read the next time either.
+const UNREADABLE: &str = "a subscription of the event is stored in a form that cannot be read";
+
+fn read_subscription(doc: &Doc) -> Result<Subscription> {
+    doc.read().map_err(|error| {
+        let why = match error {
+            worker::Error::SerdeJsonError(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        worker::Error::RustError(format!("{UNREADABLE}: {why}"))
+    })
+}
+
 /// Whether an error of the store is about what it was given, and will be the same the next time.
 fn is_poison(error: &str) -> bool {
     [
@@ -235,6 +257,7 @@ fn is_poison(error: &str) -> bool {
         "SQLITE_CONSTRAINT",
         "SQLITE_MISMATCH",
         "malformed JSON",
+        UNREADABLE,
     ]
     .iter()
     .any(|sign| error.contains(sign))
@@ -303,7 +326,8 @@ pub(crate) async fn directory(
     if !needs.projects.is_empty() {
         docs.extend(db.rows::<Doc>(&sql::subscriptions_of_projects(&needs.projects)).await?);
     }
-    let mut subscriptions: Vec<Subscription> = docs.iter().map(Doc::read).collect::<Result<_>>()?;
+    let mut subscriptions: Vec<Subscription> =
+        docs.iter().map(read_subscription).collect::<Result<_>>()?;
     subscriptions.sort_by(|a, b| a.uid.cmp(&b.uid));
     subscriptions.dedup_by(|a, b| a.uid == b.uid);
     directory.subscriptions = subscriptions;

@@ -194,7 +194,7 @@ pub fn capture_secret(source: &Source) -> Statement {
 /// Notes when a source answered its provider's question, whatever else is changed at the same time.
 pub fn note_crc(project_id: &str, id: &str, now_ms: u64) -> Statement {
     statement(
-        "UPDATE sources SET doc = json_set(doc, '$.crc_verified_at', ?3) WHERE project_id = ?1 AND id = ?2 \
+        "UPDATE sources SET doc = json_set(doc, '$.crc_verified_at', CAST(?3 AS INTEGER)) WHERE project_id = ?1 AND id = ?2 \
          RETURNING id, doc",
         [project_id.into(), id.into(), now_ms.into()],
     )

@@ -68,7 +68,7 @@ pub fn subscribe_dynamic(subscription: &Subscription) -> Vec<Statement> {
     let types = json!(subscription.event_types);
     vec![
         statement(
-            "UPDATE subscriptions SET doc = json_set(doc, '$.event_types', json(?4), '$.updated_at', ?5) \
+            "UPDATE subscriptions SET doc = json_set(doc, '$.event_types', json(?4), '$.updated_at', CAST(?5 AS INTEGER)) \
              WHERE project_id = ?1 AND endpoint_id = ?2 AND name = ?3 AND doc -> '$.event_types' <> json(?4)",
             [
                 subscription.project_id.as_str().into(),
