@@ -109,10 +109,13 @@ fn a_dynamic_event_with_other_event_types_changes_them() {
         let event = json!({"url": endpoint.url("/types"), "event_types": types, "event_type": event_type, "data": {}});
         project.post("/events/dynamic", &event).expect(201);
     };
-    push(json!(["a"]), "a");
-    push(json!(["a", "b"]), "b");
-    push(json!(["c"]), "c");
-    endpoint.wait_for(3);
+    // One after the other: an event goes to who takes its type at the time of its routing.
+    for (count, (types, event_type)) in
+        [(json!(["a"]), "a"), (json!(["a", "b"]), "b"), (json!(["c"]), "c")].into_iter().enumerate()
+    {
+        push(types, event_type);
+        endpoint.wait_for(count + 1);
+    }
     let listed = project.get("/subscriptions").expect(200).data();
     let types = &listed["content"][0]["filter_config"]["event_types"];
     assert_eq!((listed["content"].as_array().map(Vec::len), types), (Some(1), &json!(["c"])));
