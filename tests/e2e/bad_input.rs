@@ -236,7 +236,8 @@ fn percent_encoded(text: &str) -> String {
     })
 }
 
-fn kind(value: &Value) -> &'static str {
+/// The type of a value: `text`, `number`, `flag`, `list`, `object`, `null`.
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "flag",

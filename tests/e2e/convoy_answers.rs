@@ -3,22 +3,10 @@
 use inlet_tests::{Answer, Endpoint, Project, Reply, poll_until, uid};
 use serde_json::{Value, json};
 
+use crate::bad_input::kind;
 use crate::gateway;
 
-/// Whether a value is of one of these types: `text`, `number`, `flag`, `list`, `object`, `null`.
-fn is(value: &Value, types: &str) -> bool {
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "flag",
-        Value::Number(_) => "number",
-        Value::String(_) => "text",
-        Value::Array(_) => "list",
-        Value::Object(_) => "object",
-    };
-    types.split('|').any(|one| one == kind)
-}
-
-/// `fields` are lines of a type and the names of the fields that have it; a dot goes into an object, `[]` into a list.
+/// `fields` are lines of types as [`kind`] names them, with `|` between, and the names of the fields that have it; a dot goes into an object, `[]` into a list.
 #[track_caller]
 fn check(what: &str, shown: &Value, fields: &str) {
     for line in fields.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -27,7 +15,8 @@ fn check(what: &str, shown: &Value, fields: &str) {
             let pointer = format!("/{}", name.replace("[]", "/0").replace('.', "/"));
             let value = shown.pointer(&pointer);
             let value = value.unwrap_or_else(|| panic!("{what} has no {name}: {shown}"));
-            assert!(is(value, types), "{name} of {what} is no {types}: {value}");
+            let is_one = types.split('|').any(|one| one == kind(value));
+            assert!(is_one, "{name} of {what} is no {types}: {value}");
         }
     }
 }
