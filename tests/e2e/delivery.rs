@@ -75,6 +75,33 @@ fn stays_at(story: &Story<'_>, count: usize) {
 }
 
 #[test]
+fn no_retries_are_one_attempt() {
+    for (config, subscription) in [
+        (impatient(0), json!({})),
+        (
+            impatient(5),
+            json!({"retry_config": {"type": "linear", "duration": 1, "retry_count": 0}}),
+        ),
+    ] {
+        let endpoint = Endpoint::answering(&[Answer::status(500)]);
+        let project = gateway().project_with(config);
+        let source = project.open_source();
+        let to = project.endpoint(json!({"name": "a", "url": endpoint.url("/hook")}));
+        let mut body = json!({"name": "all", "source_id": source["uid"], "endpoint_id": to["uid"]});
+        if let Some(retry) = subscription.get("retry_config") {
+            body["retry_config"] = retry.clone();
+        }
+        project.subscription(body);
+        let answer = project.ingest(&source, br#"{"n":1}"#).expect(200).json();
+        let event_id = answer["event_id"].as_str().expect("an id").to_owned();
+        let story = Story { project, endpoint, event_id };
+        let delivery = story.wait_for("Failure");
+        assert_eq!(delivery["description"], "Retry limit exceeded");
+        stays_at(&story, 1);
+    }
+}
+
+#[test]
 fn an_event_is_delivered_once_when_all_goes_well() {
     in_both_modes(|gateway| {
         let story = Story::on(gateway, impatient(5), &[Answer::ok()], json!({}));

@@ -34,6 +34,7 @@ mod event_types;
 mod events;
 mod filters;
 mod harness;
+mod header_values;
 mod limits;
 mod meta_events;
 mod payloads;

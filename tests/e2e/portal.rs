@@ -101,7 +101,14 @@ fn portal_links_are_created_listed_changed_and_revoked() {
         (&json!("other"), &json!(0))
     );
 
-    let endpoints = || gateway().call("GET", "/portal-api/endpoints").bearer(token).send();
+    let opens = |token: &str| gateway().call("GET", "/portal-api/endpoints").bearer(token).send();
+    assert_eq!(opens(token).expect(401).message(), "authorization failed", "it was o1's");
+    let data = reply.data();
+    let token = data["token"].as_str().unwrap();
+    assert_eq!(opens(token).expect(200).data()["content"], json!([]), "o2 has none");
+    let same = json!({"name": "third", "owner_id": "o2", "can_manage_endpoint": true});
+    assert_eq!(project.put(&path, &same).expect(202).data()["token"], token);
+    let endpoints = || opens(token);
     endpoints().expect(200);
     let reply = project.put(&format!("{path}/revoke"), &json!({})).expect(200);
     assert_eq!(reply.message(), "Portal link revoked successfully");
@@ -211,9 +218,18 @@ fn an_owner_sees_their_own_by_both_paths_and_by_query() {
     b.event(json!({"n": 2}));
     let ids = |list: Vec<Value>| list.iter().map(uid).collect::<Vec<_>>();
     assert_eq!(ids(a.list("/endpoints")), [a.endpoint.as_str()]);
-    assert_eq!(ids(a.list("/endpoints?ownerId=b")), [""; 0]);
+    assert_eq!(ids(a.list("/endpoints?ownerId=a")), [a.endpoint.as_str()]);
     assert_eq!(ids(a.list("/events")), [event.as_str()]);
-    assert_eq!(ids(a.list("/events?ownerId=b")), [""; 0]);
+    assert_eq!(ids(a.list("/events?ownerId=a")), [event.as_str()]);
+    assert_eq!(ids(a.list("/eventdeliveries?ownerId=a")), [delivery.as_str()]);
+    for path in ["/endpoints", "/events", "/eventdeliveries", "/subscriptions"] {
+        a.get(&format!("{path}?ownerId=b")).expect(401);
+    }
+    let all = project.list("/eventdeliveries").len();
+    assert_eq!(all, 2, "the project sees both");
+    assert_eq!(ids(project.list("/eventdeliveries?ownerId=a")), [delivery.as_str()]);
+    let retried = "/eventdeliveries/countbatchretryevents?ownerId=nobody";
+    assert_eq!(project.get(retried).expect(200).data()["num"], 0);
     assert_eq!(ids(a.list("/events?query=n")), [event.as_str()]);
     assert_eq!(ids(a.list("/eventdeliveries")), [delivery.as_str()]);
     a.get("/event-types").expect(200);

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::admission::Gate;
+use crate::header::sendable;
 use crate::locate::{Location, Parts};
 use crate::pace::RateLimit;
 use crate::payload;
@@ -305,7 +306,7 @@ impl Compiled {
             self.source.mask_id.clone(),
             event_type,
             now_ms,
-            content_type.map(ToOwned::to_owned),
+            content_type.map(|value| sendable(value).into_owned()),
             headers,
             self.kept_query(query),
             claim,
@@ -483,7 +484,7 @@ impl Compiled {
             }
         };
         let kept = headers.iter().filter(|(name, _)| keep(name));
-        kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        kept.map(|(name, value)| (name.to_owned(), sendable(value).into_owned())).collect()
     }
 
     /// The query without what carries a signature or a secret: it goes on to endpoints.

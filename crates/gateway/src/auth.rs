@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::address;
 use crate::api::{ApiError, TEXT_MAX_CHARS, check_length};
 use crate::fields::{Fields, FromFields};
+use crate::header::{is_header_name, is_taken_header};
 use crate::ids::Fill;
 use crate::oauth::{Oauth2, Oauth2Input};
-use crate::project::{is_header_name, is_taken_header};
 use crate::vault::{Sealed, Vault, VaultError, is_hint};
 
 /// The authentication of an endpoint, as it is stored.

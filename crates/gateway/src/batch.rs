@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 
 use crate::admit::PRIVATE_HEADERS;
 use crate::api::ApiError;
+use crate::header::is_header_value;
 use crate::json;
 use crate::project::Project;
 use crate::pub_sub::Mapping;
-use crate::push::{KEY_MAX_CHARS, Kind, Origin, Push, To, is_header_value};
+use crate::push::{KEY_MAX_CHARS, Kind, Origin, Push, To};
 use crate::source::Source;
 use crate::time::rfc3339;
 use crate::transform::{headers_of, input_of};

@@ -13,6 +13,7 @@ use crate::breaker::Outcome;
 use crate::endpoint::{ContentType, Endpoint};
 use crate::event::StoredEvent;
 use crate::form;
+use crate::header::sendable;
 use crate::json;
 use crate::project::Config;
 use crate::retry::{PAUSE_MAX_S, Strategy};
@@ -194,6 +195,12 @@ impl Outgoing<'_> {
         for (name, value) in credential.into_iter().chain(self.event.headers()) {
             if !headers.iter().any(|(ours, _)| ours.eq_ignore_ascii_case(&name)) {
                 headers.push((name, value));
+            }
+        }
+        // Events of older versions, and ids that brokers make, were not looked at when they came in.
+        for (_, value) in &mut headers {
+            if let Cow::Owned(clean) = sendable(value) {
+                *value = clean;
             }
         }
         headers
@@ -725,6 +732,17 @@ mod tests {
         assert_eq!(case.header("x-github-event", 1), "mine");
         case.credential = Some(("webhook-id".into(), "mine".into()));
         assert_eq!(case.header("webhook-id", 1), "evt");
+    }
+
+    #[test]
+    fn what_no_header_may_hold_is_left_out_of_every_header() {
+        let mut case = Case::new("secret-secret", "https://example.com/");
+        case.event.headers = json!([["x-odd", "a\u{1}b\r\nc"]]).to_string();
+        case.event.content_type = Some("text/\u{0}plain".into());
+        case.event.idempotency_key = Some("broker:1\n2".into());
+        assert_eq!(case.header("x-odd", 1), "abc");
+        assert_eq!(case.header("content-type", 1), "text/plain");
+        assert_eq!(case.header("x-convoy-idempotency-key", 1), "broker:12");
     }
 
     #[test]

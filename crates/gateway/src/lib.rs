@@ -22,6 +22,7 @@ pub mod failures;
 pub mod fields;
 pub mod filter;
 pub mod form;
+pub mod header;
 pub mod ids;
 pub mod json;
 pub mod limit;

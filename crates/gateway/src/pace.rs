@@ -33,7 +33,7 @@ pub fn present_retry(retry: &Strategy) -> Value {
     })
 }
 
-/// `retry_config` as it is written: what is absent, empty or zero is the default's.
+/// `retry_config` as it is written: what is absent or empty is the default's.
 #[derive(Debug)]
 pub struct RetryInput {
     kind: Option<String>,
@@ -45,10 +45,10 @@ pub struct RetryInput {
 impl FromFields for RetryInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
         Ok(Self {
-            kind: fields.text("type")?.filter(|kind| !kind.is_empty()),
-            duration: fields.raw("duration"),
-            interval_seconds: fields.number("interval_seconds")?.filter(|seconds| *seconds != 0),
-            retry_count: fields.number("retry_count")?.filter(|count| *count != 0),
+            kind: fields.text("type")?,
+            duration: fields.raw("duration").filter(|text| text.as_str() != Some("")),
+            interval_seconds: fields.number("interval_seconds")?,
+            retry_count: fields.number("retry_count")?,
         })
     }
 }
@@ -56,9 +56,12 @@ impl FromFields for RetryInput {
 impl RetryInput {
     /// The strategy that is asked for; `None` when nothing is, and the project's decides.
     pub fn read(self) -> Result<Option<Strategy>, ApiError> {
+        if self.is_blank() {
+            return Ok(None);
+        }
         let mut faults = Faults::default();
         let duration = match self.duration.as_ref().map(seconds) {
-            None | Some(Some(0)) => None,
+            None => None,
             Some(Some(seconds)) => Some(seconds),
             Some(None) => {
                 faults.add(
@@ -68,15 +71,18 @@ impl RetryInput {
                 None
             }
         };
-        if duration.zip(self.interval_seconds).is_some_and(|(one, other)| one != other) {
+        // Two names for one number: clients whose language has no absence leave the other at 0.
+        let pauses: Vec<u64> = [duration, self.interval_seconds].into_iter().flatten().collect();
+        let mut given = pauses.iter().copied().filter(|seconds| *seconds != 0);
+        let pause = given.next().or(pauses.first().copied());
+        if given.next().is_some_and(|other| Some(other) != pause) {
             faults.add(
                 "retry_config.interval_seconds",
                 "another value than duration: give one of them",
             );
         }
-        let pause = duration.or(self.interval_seconds);
         let kind = match self.kind.as_deref() {
-            None => None,
+            None | Some("") => None,
             Some("linear") => Some(StrategyKind::Linear),
             Some("exponential") => Some(StrategyKind::Exponential),
             Some(_) => {
@@ -87,8 +93,8 @@ impl RetryInput {
                 None
             }
         };
-        if pause.is_some_and(|seconds| DAY_S < seconds) {
-            faults.add("retry_config.duration", format!("at most {DAY_S} seconds"));
+        if pause.is_some_and(|seconds| !(1..=DAY_S).contains(&seconds)) {
+            faults.add("retry_config.duration", format!("from 1 to {DAY_S} seconds"));
         }
         if self.retry_count.is_some_and(|count| RETRIES_MAX < count) {
             faults.add("retry_config.retry_count", format!("at most {RETRIES_MAX} attempts"));
@@ -104,6 +110,14 @@ impl RetryInput {
             duration: pause.unwrap_or(default.duration),
             retry_count: retry_count.unwrap_or(default.retry_count),
         }))
+    }
+
+    /// Whether it is what clients send that know no absence: every field of it there, empty or zero.
+    fn is_blank(&self) -> bool {
+        self.kind.as_deref() == Some("")
+            && self.duration.as_ref().and_then(seconds).unwrap_or(0) == 0
+            && self.interval_seconds.unwrap_or(0) == 0
+            && self.retry_count.unwrap_or(0) == 0
     }
 }
 
@@ -204,6 +218,10 @@ mod tests {
                 of(exponential, 90, 20),
             ),
             (r#"{"retry_count":1}"#, of(exponential, 10, 1)),
+            (r#"{"retry_count":0}"#, of(exponential, 10, 0)),
+            (r#"{"type":"linear","duration":5,"retry_count":0}"#, of(linear, 5, 0)),
+            (r#"{"type":"linear","duration":"5s","interval_seconds":0}"#, of(linear, 5, 20)),
+            (r#"{"type":"linear","duration":0,"interval_seconds":5}"#, of(linear, 5, 20)),
             (r#"{"interval_seconds":7}"#, of(exponential, 7, 20)),
         ] {
             assert_eq!(retry(body), expect, "{body}");
@@ -221,7 +239,13 @@ mod tests {
                 r#"{"duration":-1}"#,
                 "retry_config.duration:seconds as a number, or a text like 10s or 1m30s",
             ),
-            (r#"{"duration":"25h"}"#, "retry_config.duration:at most 86400 seconds"),
+            (r#"{"duration":"25h"}"#, "retry_config.duration:from 1 to 86400 seconds"),
+            (r#"{"duration":0}"#, "retry_config.duration:from 1 to 86400 seconds"),
+            (
+                r#"{"type":"linear","duration":"0s"}"#,
+                "retry_config.duration:from 1 to 86400 seconds",
+            ),
+            (r#"{"interval_seconds":0}"#, "retry_config.duration:from 1 to 86400 seconds"),
             (r#"{"retry_count":101}"#, "retry_config.retry_count:at most 100 attempts"),
             (
                 r#"{"duration":5,"interval_seconds":6}"#,

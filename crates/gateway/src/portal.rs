@@ -121,8 +121,8 @@ impl PortalLink {
         Ok((link, token))
     }
 
-    /// Applies an update: what is given replaces what is there. A token comes back when the way to authenticate is another
-    /// one now; those before it are then void.
+    /// Applies an update: what is given replaces what is there. A token comes back when the way to authenticate, or the owner
+    /// whose things it opens, is another one now; those before it are then void.
     pub fn update(
         &mut self,
         input: PortalLinkInput,
@@ -130,9 +130,9 @@ impl PortalLink {
         now_ms: u64,
         fill: Fill<'_>,
     ) -> Result<Option<NewToken>, ApiError> {
-        let before = self.auth_type;
+        let before = (self.auth_type, self.owner_id.clone());
         self.change(input, now_ms)?;
-        if self.auth_type == before {
+        if (self.auth_type, self.owner_id.as_str()) == (before.0, before.1.as_str()) {
             return Ok(None);
         }
         self.token = None;
@@ -328,6 +328,21 @@ mod tests {
         let update = parse(br#"{"auth_type":"static_token"}"#).unwrap();
         let token = link.update(update, &vault(), 1, &mut |b| b.fill(9)).unwrap().unwrap();
         assert_eq!(link.static_token(&vault()).unwrap(), Some(token.text));
+    }
+
+    #[test]
+    fn another_owner_gets_another_token() {
+        let (mut link, old) = create(r#"{"name":"a","owner_id":"o"}"#).unwrap();
+        let mut update = |body: &str| {
+            let input = parse(body.as_bytes()).unwrap();
+            let token = link.update(input, &vault(), 1, &mut |b| b.fill(9)).unwrap();
+            (token.map(|token| token.text), link.static_token(&vault()).unwrap())
+        };
+        for same in [r#"{"owner_id":" o "}"#, r#"{"can_manage_endpoint":true,"name":"b"}"#] {
+            assert_eq!(update(same), (None, Some(old.text.clone())), "{same}");
+        }
+        let (token, stored) = update(r#"{"owner_id":"other"}"#);
+        assert!(token.is_some() && token == stored && token != Some(old.text));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length};
 use crate::breaker::{BreakerConfig, BreakerInput};
 use crate::fields::{Fields, FromFields};
+use crate::header::{is_header_name, is_taken_header};
 use crate::ids::{self, Fill};
 use crate::meta_event::{Means, MetaEvents, MetaEventsInput};
 use crate::pace::{RateLimit, RateLimitInput};
@@ -406,7 +407,8 @@ impl Config {
         }
         let mut faults = Faults::default();
         match input.max_payload_read_size {
-            None | Some(0) => {}
+            None => {}
+            Some(0) => self.max_payload_read_size = DEFAULT_BODY_MAX_BYTES,
             Some(bytes) if bytes <= BODY_MAX_BYTES_LIMIT => self.max_payload_read_size = bytes,
             Some(_) => faults.add(
                 "config.max_payload_read_size",
@@ -484,13 +486,13 @@ impl Strategy {
             ),
         }
         match input.duration {
-            None | Some(0) => {}
+            None => {}
             Some(seconds @ 1..=86_400) => self.duration = seconds,
-            Some(_) => faults.add("config.strategy.duration", "at most 86400 seconds"),
+            Some(_) => faults.add("config.strategy.duration", "from 1 to 86400 seconds"),
         }
         match input.retry_count {
-            None | Some(0) => {}
-            Some(count @ 1..=100) => self.retry_count = u32::try_from(count).unwrap_or(100),
+            None => {}
+            Some(count @ 0..=100) => self.retry_count = u32::try_from(count).unwrap_or(100),
             Some(_) => faults.add("config.strategy.retry_count", "at most 100 attempts"),
         }
     }
@@ -537,35 +539,6 @@ impl SignatureConfig {
             self.versions = changed;
         }
     }
-}
-
-/// Whether deliveries use a header for something else, or HTTP itself does.
-pub(crate) fn is_taken_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let hop = [
-        "connection",
-        "content-length",
-        "content-type",
-        "content-encoding",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-    ];
-    hop.contains(&name.as_str())
-        || name.starts_with("webhook-")
-        || name.starts_with("inlet-")
-        || name.starts_with("cf-")
-}
-
-/// Whether `name` can be a header's name: a token of [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2).
-pub fn is_header_name(name: &str) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.len() <= 256 && name.bytes().all(token)
 }
 
 #[cfg(test)]
@@ -621,6 +594,38 @@ mod tests {
                 .unwrap_err()
                 .starts_with("config.search_policy is not supported yet")
         );
+    }
+
+    #[test]
+    fn a_zero_is_what_it_says_or_is_refused() {
+        let mut project = create(
+            r#"{"name":"a","type":"incoming","config":{"max_payload_read_size":50,
+                "strategy":{"type":"linear","duration":3,"retry_count":0}}}"#,
+        )
+        .unwrap();
+        let strategy = &project.config.strategy;
+        assert_eq!(strategy.retry_count, 0);
+        assert_eq!(strategy.next_pause_ms(1, None, 0), None, "the first attempt is the only one");
+        let mut update = |config: &str| {
+            let body = format!(r#"{{"config":{config}}}"#);
+            let input = parse(body.as_bytes()).unwrap();
+            project
+                .update(input, 1, &mut |b| b.fill(1))
+                .map(|()| project.config.clone())
+                .map_err(|error| error.message)
+        };
+        for duration in ["0", "86401"] {
+            assert_eq!(
+                update(&format!(r#"{{"strategy":{{"duration":{duration}}}}}"#)).unwrap_err(),
+                "config.strategy.duration:from 1 to 86400 seconds"
+            );
+        }
+        let changed =
+            update(r#"{"max_payload_read_size":0,"strategy":{"retry_count":4}}"#).unwrap();
+        assert_eq!(changed.max_payload_read_size, DEFAULT_BODY_MAX_BYTES, "0 is the default");
+        assert_eq!(changed.strategy.retry_count, 4);
+        assert_eq!(update(r#"{"strategy":{"retry_count":0}}"#).unwrap().strategy.retry_count, 0);
+        assert_eq!(update("{}").unwrap().strategy.retry_count, 0, "what is left out stays");
     }
 
     #[test]

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{ApiError, Faults, TEXT_MAX_CHARS, check_length, refuse_unsupported};
 use crate::fields::Fields;
+use crate::header::is_header_name;
 use crate::json;
-use crate::project::is_header_name;
 use crate::vault::{Sealed, VaultError, is_hint};
 use crate::wire::Target;
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::admit::HOP_HEADERS;
 use crate::api::{ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, first_value};
 use crate::fields::{Fields, FromFields};
+use crate::header::{is_header_name, is_header_value, sendable};
 use crate::project::Project;
 use crate::source::DEDUP_WINDOW_DEFAULT_S;
 use crate::wire::{Body, Claim, Envelope, Meta, Target};
@@ -318,8 +319,8 @@ impl Push {
         for (name, value) in origin.headers {
             let name = name.to_ascii_lowercase();
             let is_new = !headers.iter().take(own).any(|(have, _)| *have == name);
-            if is_new && may_be_sent(&name) && is_header_value(value) {
-                headers.push((name, value.clone()));
+            if is_new && may_be_sent(&name) {
+                headers.push((name, sendable(value).into_owned()));
             }
         }
         let mut meta = Meta::new(
@@ -374,16 +375,6 @@ fn headers(given: Map<String, Value>) -> Result<Vec<(String, String)>, ApiError>
 
 fn may_be_sent(lower_name: &str) -> bool {
     is_header_name(lower_name) && !HOP_HEADERS.contains(&lower_name) && lower_name != "content-type"
-}
-
-/// A token ([RFC 9110 §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)).
-fn is_header_name(name: &str) -> bool {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_token)
-}
-
-pub(crate) fn is_header_value(value: &str) -> bool {
-    value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
 }
 
 #[cfg(test)]
@@ -496,7 +487,8 @@ mod tests {
         let origin = Origin { headers: &given, ..Origin::default() };
         let push = Push::parse(Kind::Broadcast, body.as_bytes()).unwrap();
         let headers = push.envelope(&project(), origin, "id".into(), 0).unwrap().meta.headers;
-        let expect = [("x-a", "own"), ("x-b", "b")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let expect = [("x-a", "own"), ("x-b", "b"), ("x-c", "ab")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(headers, expect);
     }
 

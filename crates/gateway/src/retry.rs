@@ -23,7 +23,7 @@ pub struct Strategy {
     pub kind: StrategyKind,
     /// Seconds: every pause of a linear strategy, the first of an exponential one.
     pub duration: u64,
-    /// Attempts in all, the first included.
+    /// Attempts in all, the first included; 0 and 1 are the first alone.
     pub retry_count: u32,
 }
 
@@ -94,6 +94,12 @@ mod tests {
         let strategy = strategy(StrategyKind::Linear);
         assert_eq!(strategy.next_pause_ms(4, None, 0), Some(10_000));
         assert_eq!(strategy.next_pause_ms(5, Some(1000), 0), None);
+        for retry_count in [0, 1] {
+            assert_eq!(
+                Strategy { retry_count, ..strategy.clone() }.next_pause_ms(1, None, 0),
+                None
+            );
+        }
     }
 
     #[test]

@@ -62,8 +62,10 @@ impl Owner {
     ) -> Result<Admitted<'a>, ApiError> {
         use ProjectCall as C;
         for (name, id) in url::form_urlencoded::parse(query.as_bytes()) {
-            if matches!(name.as_ref(), "endpointId" | "endpointId[]") && !id.is_empty() {
-                self.own(&id)?;
+            match name.strip_suffix("[]").unwrap_or(&name) {
+                "endpointId" if !id.is_empty() => self.own(&id)?,
+                "ownerId" if !id.is_empty() && id != self.owner_id => return Err(unauthorized()),
+                _ => {}
             }
         }
         let settled = |body| Ok(Admitted { body, theirs: Theirs::Settled });
@@ -280,6 +282,13 @@ mod tests {
             ("GET", "/events?endpointId=mine", "", 200),
             ("GET", "/events?endpointId=other", "", 401),
             ("GET", "/eventdeliveries?endpointId[]=other", "", 401),
+            ("GET", "/endpoints?ownerId=o", "", 200),
+            ("GET", "/endpoints?ownerId=other", "", 401),
+            ("GET", "/events?ownerId=o", "", 200),
+            ("GET", "/events?ownerId=other", "", 401),
+            ("GET", "/events?ownerId=o&ownerId=other", "", 401),
+            ("GET", "/eventdeliveries?owner%49d=other", "", 401),
+            ("POST", "/eventdeliveries/batchretry?ownerId=other", "", 401),
             ("POST", "/events", mine, 200),
             ("POST", "/events", others, 401),
             ("POST", "/events", keyed, 403),

@@ -97,7 +97,7 @@ impl Search {
     }
 
     /// Reads the query of a list of deliveries: `eventId`, `subscriptionId`, `endpointId`, `status`, `eventType` (which may be
-    /// repeated), `idempotencyKey`, `brokerMessageId`, `startDate`, `endDate`, `sort` and the page.
+    /// repeated), `ownerId`, `idempotencyKey`, `brokerMessageId`, `startDate`, `endDate`, `sort` and the page.
     pub fn deliveries(query: &str) -> Result<Self, ApiError> {
         let mut search = Self::of(Kind::Deliveries, query)?;
         if let Some(event) = value(query, "eventId") {
@@ -109,6 +109,7 @@ impl Search {
         }
         search.any_of("t.subscription_id", &values(query, "subscriptionId")?);
         search.any_of("t.endpoint_id", &values(query, "endpointId")?);
+        search.owner = value(query, "ownerId");
         search.any_of("t.event_type", &event_types(query)?);
         let statuses = values(query, "status")?;
         let known = ["Scheduled", "Processing", "Discarded", "Failure", "Success", "Retry"];
@@ -181,9 +182,12 @@ impl Search {
         })
     }
 
-    /// Makes `ownerId` a condition: events that were for the owner, or went to one of its endpoints.
+    /// Makes `ownerId` a condition: events that were for the owner, and what went to one of its endpoints.
     pub fn of_owner(&mut self, endpoints: &[String]) {
         if let Some(owner) = self.owner.take() {
+            if self.kind == Kind::Deliveries {
+                return self.at_endpoints(endpoints);
+            }
             let target = json!(crate::wire::Target::Owner(owner)).to_string();
             let param = json!({"target": target, "endpoints": endpoints}).to_string();
             let sql = format!(

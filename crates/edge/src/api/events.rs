@@ -76,7 +76,8 @@ impl Caller<'_> {
     }
 
     pub(super) async fn list_deliveries(&self, project: &Project) -> Answered {
-        let search = self.scope.search(Kind::Deliveries, &self.query)?;
+        let mut search = self.scope.search(Kind::Deliveries, &self.query)?;
+        self.know_owner(project, &mut search).await?;
         let found: Found<Delivery> =
             self.search(project, &search, |delivery: &Delivery| delivery.id.as_str()).await?;
         let shown = self.shown_deliveries(project, &found.rows).await?;

@@ -217,14 +217,15 @@ impl Caller<'_> {
         Ok(Answer::ok(200, &text, Value::Null))
     }
 
-    fn retry_search(&self) -> Result<Search, Refusal> {
+    async fn retry_search(&self, project: &Project) -> Result<Search, Refusal> {
         let mut search = self.scope.search(Kind::Deliveries, &self.query)?;
+        self.know_owner(project, &mut search).await?;
         search.only(OVER);
         Ok(search)
     }
 
     pub(super) async fn retry_deliveries(&self, project: &Project) -> Answered {
-        let mut search = self.retry_search()?;
+        let mut search = self.retry_search(project).await?;
         search.page.direction = Direction::Next;
         search.page.per_page = AGAIN_TOGETHER;
         let events = self.bindings.events(project.shard)?;
@@ -251,7 +252,7 @@ impl Caller<'_> {
     }
 
     pub(super) async fn count_retry(&self, project: &Project) -> Answered {
-        let search = self.retry_search()?;
+        let search = self.retry_search(project).await?;
         let data = self.count(project, &search).await?;
         Ok(Answer::ok(200, "event deliveries count successful", data))
     }

@@ -105,6 +105,7 @@ fn of_deliveries() -> Vec<Parameter> {
             about: "Deliveries of these states.",
             schema: r#"{"type":"array","items":{"type":"string","enum":["Scheduled","Processing","Discarded","Failure","Success","Retry"]}}"#,
         },
+        parameter("ownerId", "Deliveries to the endpoints of this owner."),
         parameter("idempotencyKey", "Deliveries of the event with this key."),
         parameter("brokerMessageId", "Deliveries of the event that this message became."),
     ];

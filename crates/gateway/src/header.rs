@@ -1,0 +1,77 @@
+//! Names and values of headers: what may be asked for, and what may go out.
+
+use std::borrow::Cow;
+
+/// Whether `name` can be a header's name: a token of [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2).
+pub fn is_header_name(name: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.len() <= 256 && name.bytes().all(token)
+}
+
+/// Whether a value that somebody chooses can be sent as it is: visible ASCII, spaces and tabs.
+pub(crate) fn is_header_value(value: &str) -> bool {
+    value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
+}
+
+/// A value that came from outside as it can go out again. The characters that no header may hold are left out: receivers and
+/// the platform refuse a call for one of them, at every attempt.
+pub(crate) fn sendable(value: &str) -> Cow<'_, str> {
+    let is_illegal = |char: char| char != '\t' && char.is_ascii_control();
+    if value.contains(is_illegal) {
+        Cow::Owned(value.replace(is_illegal, ""))
+    } else {
+        Cow::Borrowed(value)
+    }
+}
+
+/// Whether deliveries use a header for something else, or HTTP itself does.
+pub(crate) fn is_taken_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let hop = [
+        "connection",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    ];
+    hop.contains(&name.as_str())
+        || name.starts_with("webhook-")
+        || name.starts_with("inlet-")
+        || name.starts_with("cf-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_goes_out_without_what_no_header_may_hold() {
+        for (value, expect) in [
+            ("", ""),
+            ("plain\ttext ~", "plain\ttext ~"),
+            ("a\r\nX-Evil: 1", "aX-Evil: 1"),
+            ("\0a\u{1}b\u{1b}[31m\u{7f}", "ab[31m"),
+            ("Jürgen 世 \u{85}", "Jürgen 世 \u{85}"),
+        ] {
+            assert_eq!(sendable(value), expect, "{value:?}");
+            assert!(matches!(sendable(expect), Cow::Borrowed(_)));
+        }
+    }
+
+    #[test]
+    fn a_chosen_value_is_visible_ascii() {
+        for value in ["", "a b\tc~"] {
+            assert!(is_header_value(value), "{value:?}");
+        }
+        for value in ["a\nb", "a\0", "a\u{7f}", "ü"] {
+            assert!(!is_header_value(value), "{value:?}");
+        }
+    }
+}
