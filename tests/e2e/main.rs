@@ -41,6 +41,7 @@ mod payloads;
 mod portal;
 mod projects;
 mod python;
+mod senders;
 mod signatures;
 mod source_lists;
 mod sources;

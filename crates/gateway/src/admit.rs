@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use inlet_verify::{
-    Handshake, Headers, Outcome, Pending, Policy, Refused, Request, Secret, UnixTime, Verified,
-    Verifier, acknowledge, confirmation, diagnose, extract, handshake,
+    Handshake, Headers, Outcome, Pending, Policy, Provider, Refused, Request, Secret, UnixTime,
+    Verified, Verifier, acknowledge, catalogue, confirmation, diagnose, extract, handshake,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use crate::reply::Reply;
 use crate::shape::{self, Shapes};
 use crate::source::{Kind, Source};
 use crate::time::rfc3339;
-use crate::trust::Mode;
+use crate::trust::{FailureResponse, Mode};
 use crate::vault::{Vault, VaultError};
 use crate::wire::{
     Body, Claim, ENVELOPE_MAX_BYTES, Envelope, INLINE_BODY_MAX_BYTES, Meta, Verification,
@@ -85,9 +85,13 @@ pub struct Compiled {
     shard: u32,
     project_limit: Option<RateLimit>,
     verifier: Verifier,
+    /// Who sends, whether or not it signs: its questions, names and manners.
+    provider: Option<&'static Provider>,
     policy: Policy,
     /// Of each secret of the verifier: its name, and when it ends.
     secrets: Vec<(String, Option<u64>)>,
+    /// What answers the questions of a provider that signs nothing.
+    tokens: Vec<Secret>,
     credential_headers: Vec<String>,
     credential_parameters: Vec<String>,
     event_type: Option<Location>,
@@ -126,6 +130,13 @@ impl Compiled {
         let Snapshot { source, body_max_bytes, shard, project_limit, schemas } = snapshot;
         let verifier = source.open_verifier(vault)?;
         let secrets = source.open_secrets(vault)?;
+        let provider = catalogue::find(&source.provider);
+        let tokens = match provider {
+            Some(row) if row.is_unsigned() => {
+                secrets.iter().map(|(secret, ..)| secret.clone()).collect()
+            }
+            _ => Vec::new(),
+        };
         let dedup = source.idempotency_keys.iter().map(|key| Location::parse_idempotency_key(key));
         Ok(Self {
             credential_headers: verifier.credential_headers(),
@@ -136,6 +147,8 @@ impl Compiled {
             dedup: dedup.filter_map(Result::ok).collect(),
             schemas: Shapes::new(schemas),
             gate: Gate::new(&source.admission),
+            provider,
+            tokens,
             source,
             body_max_bytes,
             shard,
@@ -175,16 +188,24 @@ impl Compiled {
         if self.source.kind != Kind::Http {
             return Err(Rejection::NotHttp);
         }
-        match (method, &self.verifier) {
+        match (method, self.provider) {
             ("POST", _) => {}
             // Providers put their questions by GET; whether this is one shows below.
-            ("GET" | "HEAD" | "OPTIONS", Verifier::Provider { .. }) => {}
-            _ => return Err(Rejection::Method { allow: "POST" }),
+            ("GET" | "HEAD" | "OPTIONS", Some(_)) => {}
+            _ => return Err(self.wrong_method()),
         }
         if content_length.is_some_and(|length| self.body_max_bytes < length) {
             return Err(self.too_large());
         }
         Ok(())
+    }
+
+    fn takes_get(&self) -> bool {
+        self.provider.is_some_and(|provider| provider.by_get)
+    }
+
+    fn wrong_method(&self) -> Rejection {
+        Rejection::Method { allow: if self.takes_get() { "GET, POST" } else { "POST" } }
     }
 
     pub fn too_large(&self) -> Rejection {
@@ -206,7 +227,11 @@ impl Compiled {
             body: arrival.body,
         };
         let now = UnixTime(now_ms / 1000);
-        if let Verifier::Provider { provider, secrets } = &self.verifier {
+        if let Some(provider) = self.provider {
+            let secrets = match &self.verifier {
+                Verifier::Provider { secrets, .. } => secrets,
+                _ => &self.tokens,
+            };
             match handshake(provider, secrets, &request, now) {
                 Some(Handshake::Reply { status, content_type, body, headers }) => {
                     let reply =
@@ -231,8 +256,8 @@ impl Compiled {
                 None => {}
             }
         }
-        if arrival.method != "POST" {
-            return Err(Rejection::Method { allow: "POST" });
+        if arrival.method != "POST" && !(arrival.method == "GET" && self.takes_get()) {
+            return Err(self.wrong_method());
         }
         match self.verifier.start(&request, now, &self.policy) {
             Outcome::Done(verdict) => self.believe(arrival, verdict, event_id, now_ms),
@@ -256,7 +281,7 @@ impl Compiled {
             body: arrival.body,
         };
         let is_believed = verification.as_ref().is_none_or(|made| made.reason.is_none());
-        if let Verifier::Provider { provider, .. } = &self.verifier
+        if let Some(provider) = self.provider
             && is_believed
             && let Some(url) = confirmation(provider, &request)
         {
@@ -348,13 +373,10 @@ impl Compiled {
             Err(cause) if cause.is_temporary() => Err(Rejection::NotCheckable { cause }),
             Err(cause) => {
                 let failure = self.source.verifier.trust.failure.as_ref();
-                let custom = failure.filter(|failure| !failure.body.is_empty()).map(|failure| {
-                    let content_type = match failure.content_type.as_str() {
-                        "" => "text/plain; charset=utf-8",
-                        given => given,
-                    };
-                    Box::new((content_type.to_owned(), failure.body.clone()))
-                });
+                let custom =
+                    failure.and_then(FailureResponse::given).map(|(body, content_type)| {
+                        Box::new((content_type.to_owned(), body.to_owned()))
+                    });
                 let silence = || Box::new(("text/plain".to_owned(), String::new()));
                 let custom = custom.or_else(|| self.wants_silence().then(silence));
                 Err(Rejection::Refused { status: self.failure_status(), cause, custom })
@@ -428,10 +450,7 @@ impl Compiled {
         if let Some(status) = chosen {
             return status;
         }
-        match &self.verifier {
-            Verifier::Provider { provider, .. } => provider.failure_status,
-            _ => 401,
-        }
+        self.provider.map_or(401, |provider| provider.failure_status)
     }
 
     /// The configured place; else the provider's; else the mask id, as Convoy has it.
@@ -440,12 +459,8 @@ impl Compiled {
             let written = &self.source.event_type_location;
             return location.find_event_type(parts, written).map_err(Rejection::EventType);
         }
-        let provided = match &self.verifier {
-            Verifier::Provider { provider, .. } => {
-                provider.event_type.as_ref().and_then(|place| extract(place, request))
-            }
-            _ => None,
-        };
+        let place = self.provider.and_then(|provider| provider.event_type.as_ref());
+        let provided = place.and_then(|place| extract(place, request));
         Ok(provided.unwrap_or_else(|| self.source.mask_id.clone()))
     }
 
@@ -453,8 +468,7 @@ impl Compiled {
     /// its length, so that `("ab","c")` and `("a","bc")` differ.
     fn dedup_key(&self, parts: &Parts<'_>, request: &Request<'_>) -> Option<String> {
         let values: Vec<String> = if self.dedup.is_empty() {
-            let Verifier::Provider { provider, .. } = &self.verifier else { return None };
-            vec![extract(provider.event_id.as_ref()?, request)?]
+            vec![extract(self.provider?.event_id.as_ref()?, request)?]
         } else {
             self.dedup.iter().map(|location| location.find(parts)).collect::<Option<_>>()?
         };
@@ -500,38 +514,31 @@ impl Compiled {
 
     /// Whether the sender wants no body in an answer.
     fn wants_silence(&self) -> bool {
-        matches!(&self.verifier, Verifier::Provider { provider, .. } if provider.silent)
+        self.provider.is_some_and(|provider| provider.silent)
     }
 
     fn accepted(&self, event_id: &str, data_len: usize, request: &Request<'_>) -> Reply {
-        let custom = &self.source.custom_response;
-        let wanted = match &self.verifier {
-            Verifier::Provider { provider, .. } => acknowledge(provider, request),
-            _ => None,
-        };
+        let custom = self.source.custom_response.given();
+        let wanted = self.provider.and_then(|provider| acknowledge(provider, request));
         let mut headers = vec![("inlet-event-id", event_id.to_owned())];
-        if custom.body.is_empty() && self.wants_silence() {
+        if custom.is_none() && self.wants_silence() {
             let content_type = "text/plain".to_owned();
             return Reply { status: 200, content_type, headers, body: Vec::new() };
         }
         if let Some(wanted) = &wanted {
             headers.extend(wanted.headers.iter().cloned());
         }
-        if let Some(wanted) =
-            wanted.filter(|wanted| custom.body.is_empty() && !wanted.body.is_empty())
-        {
+        if let Some(wanted) = wanted.filter(|wanted| custom.is_none() && !wanted.body.is_empty()) {
             let content_type = wanted.content_type.to_owned();
             return Reply { status: 200, content_type, headers, body: wanted.body };
         }
-        let (content_type, body) = if custom.body.is_empty() {
+        let (content_type, body) = if let Some((body, content_type)) = custom {
+            (content_type, body.to_owned().into_bytes())
+        } else {
             let body = json!({
                 "status": true, "message": "Event received", "data": data_len, "event_id": event_id,
             });
             ("application/json", body.to_string().into_bytes())
-        } else if custom.content_type.is_empty() {
-            ("text/plain; charset=utf-8", custom.body.clone().into_bytes())
-        } else {
-            (custom.content_type.as_str(), custom.body.clone().into_bytes())
         };
         Reply { status: 200, content_type: content_type.to_owned(), headers, body }
     }
@@ -544,282 +551,4 @@ pub fn needs_store(envelope: &Envelope) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::parse;
-
-    const GITHUB: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-
-    fn compiled(body: &str) -> Compiled {
-        let vault = Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
-        let source =
-            Source::create(parse(body.as_bytes()).unwrap(), "p", &vault, 0, &mut |b| b.fill(5))
-                .unwrap();
-        Compiled::new(
-            Snapshot {
-                source,
-                body_max_bytes: 50,
-                shard: 0,
-                project_limit: None,
-                schemas: BTreeMap::new(),
-            },
-            &vault,
-        )
-        .unwrap()
-    }
-
-    fn github() -> Compiled {
-        compiled(
-            r#"{"name":"a","type":"http","provider":"github","verifier":{"hmac":{"secret":"It's a Secret to Everybody"}}}"#,
-        )
-    }
-
-    fn admit(
-        source: &Compiled,
-        url: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> Result<(Envelope, Reply), Rejection> {
-        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let arrival = Arrival { method: "POST", url, headers: &headers, body: body.as_bytes() };
-        match source.admit(&arrival, "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(), 1_700_000_000_000)? {
-            Admitted::Event { meta, reply } => {
-                Ok((Envelope { meta: *meta, body: Body::Inline(body.into()) }, reply))
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn key(source: &Compiled, headers: &[(&str, &str)], body: &str) -> Option<String> {
-        admit(source, "https://x/ingest/m", headers, body)
-            .unwrap()
-            .0
-            .meta
-            .claim
-            .map(|claim| claim.key)
-    }
-
-    #[test]
-    fn githubs_own_example_is_an_event() {
-        let headers = [
-            ("X-Hub-Signature-256", GITHUB),
-            ("X-GitHub-Event", "push"),
-            ("X-GitHub-Delivery", "d-1"),
-            ("Host", "x"),
-        ];
-        let (envelope, reply) =
-            admit(&github(), "https://x/ingest/m?a=b", &headers, "Hello, World!").unwrap();
-        assert_eq!(envelope.body, Body::Inline(b"Hello, World!".to_vec()));
-        assert_eq!(
-            (envelope.meta.event_type.as_str(), envelope.meta.query.as_str()),
-            ("push", "a=b")
-        );
-        assert!(envelope.meta.claim.is_some());
-        let names: Vec<_> = envelope.meta.headers.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["x-github-event", "x-github-delivery"]);
-        let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
-        assert_eq!(body["message"], "Event received");
-        assert_eq!(body["data"], 13);
-        assert_eq!(
-            reply.headers,
-            [("inlet-event-id", body["event_id"].as_str().unwrap().to_owned())]
-        );
-    }
-
-    #[test]
-    fn xero_reads_no_body_in_any_answer() {
-        let xero = compiled(
-            r#"{"name":"a","type":"http","provider":"xero","verifier":{"hmac":{"secret":"abc"}}}"#,
-        );
-        let body = r#"{"events":[{"eventType":"CREATE"}]}"#;
-        let mac = inlet_verify::hmac(inlet_verify::Hash::Sha256, b"abc", &[body.as_bytes()]);
-        let mac = inlet_verify::Encoding::Base64.encode(&mac);
-        let send =
-            |mac: &str| admit(&xero, "https://x/ingest/m", &[("x-xero-signature", mac)], body);
-        let (_, accepted) = send(&mac).unwrap();
-        assert_eq!((accepted.status, accepted.body.as_slice()), (200, &[][..]));
-        assert_eq!(accepted.headers.len(), 1);
-        let refused = send("AAAA").unwrap_err().reply();
-        assert_eq!((refused.status, refused.body.as_slice()), (401, &[][..]));
-    }
-
-    #[test]
-    fn a_tolerance_without_a_time_is_refused() {
-        let source = |scheme: &str| {
-            let body = format!(
-                r#"{{"name":"a","type":"http","verifier":{{"type":"scheme","secrets":[{{"value":"abc"}}],"scheme":{scheme}}}}}"#
-            );
-            parse::<crate::source::SourceInput>(body.as_bytes()).map(|_| ())
-        };
-        assert!(source(r#"{"signature":"header:x-sig"}"#).is_ok());
-        assert!(source(r#"{"signature":"header:x-sig","tolerance_seconds":0}"#).is_ok());
-        let error = source(r#"{"signature":"header:x-sig","tolerance_seconds":300}"#).unwrap_err();
-        assert!(error.message.contains("`timestamp` does not say"), "{}", error.message);
-    }
-
-    #[test]
-    fn who_is_only_observed_claims_no_dedup_key() {
-        let observing = compiled(
-            r#"{"name":"a","type":"http","provider":"github","verifier":{"mode":"observe","hmac":{"secret":"It's a Secret to Everybody"}}}"#,
-        );
-        let headers =
-            |signature| [("X-Hub-Signature-256", signature), ("X-GitHub-Delivery", "d-1")];
-        assert!(key(&observing, &headers(GITHUB), "Hello, World!").is_some());
-        assert_eq!(key(&observing, &headers("sha256=00"), "Hello, World!"), None);
-    }
-
-    #[test]
-    fn a_secret_in_the_url_does_not_go_on_to_endpoints() {
-        let source = compiled(
-            r#"{"name":"a","type":"http","verifier":{"type":"scheme","secrets":[{"value":"abc"}],
-                "scheme":{"signature":"query:sig"}}}"#,
-        );
-        let mac = hex::encode(inlet_verify::hmac(inlet_verify::Hash::Sha256, b"abc", &[b"hi"]));
-        let url = format!("https://x/ingest/m?a=1&sig={mac}&b=2");
-        let (envelope, _) = admit(&source, &url, &[], "hi").unwrap();
-        assert_eq!(envelope.meta.query, "a=1&b=2");
-    }
-
-    #[test]
-    fn a_wrong_signature_is_refused_before_anything_else_is_looked_at() {
-        for signature in ["", "sha256=00", "sha256=zz", &GITHUB.replace('7', "8"), "sha1=757107ea"]
-        {
-            let rejection = admit(
-                &github(),
-                "https://x/",
-                &[("X-Hub-Signature-256", signature)],
-                "Hello, World!",
-            )
-            .unwrap_err();
-            assert_eq!(rejection.status().0, 401, "{signature}");
-            assert_eq!(rejection.to_string(), "Request verification failed");
-        }
-    }
-
-    #[test]
-    fn state_method_and_size_are_decided_before_the_body() {
-        let open = compiled(r#"{"name":"a","type":"http"}"#);
-        assert_eq!(open.before_body("POST", Some(50)), Ok(()));
-        assert_eq!(open.before_body("POST", Some(51)).unwrap_err().status().0, 413);
-        for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
-            assert_eq!(open.before_body(method, None).unwrap_err().status().0, 405, "{method}");
-        }
-        let rest = compiled(r#"{"name":"a","type":"rest_api"}"#);
-        assert_eq!(rest.before_body("POST", None), Err(Rejection::NotHttp));
-        let mut disabled = compiled(r#"{"name":"a","type":"http"}"#);
-        disabled.source.is_disabled = true;
-        assert_eq!(disabled.before_body("GET", None), Err(Rejection::Disabled));
-    }
-
-    #[test]
-    fn twitters_question_is_answered_and_makes_no_event() {
-        let twitter = compiled(
-            r#"{"name":"a","type":"http","provider":"twitter","verifier":{"hmac":{"secret":"Convoy"}}}"#,
-        );
-        let headers = Headers::default();
-        let arrival = Arrival {
-            method: "GET",
-            url: "https://x/ingest/m?crc_token=uzwcfYtzr9",
-            headers: &headers,
-            body: b"",
-        };
-        let Ok(Admitted::Handshake(reply)) = twitter.admit(&arrival, String::new(), 0) else {
-            panic!()
-        };
-        let expect = r#"{"response_token":"sha256=HXvxTdsfShG6k2zC9NVANwFquJBdOugRYHax2vNiiOo="}"#;
-        assert_eq!(String::from_utf8(reply.body).unwrap(), expect);
-        let plain = Arrival { url: "https://x/ingest/m", ..arrival };
-        assert_eq!(twitter.admit(&plain, String::new(), 0).unwrap_err().status().0, 405);
-    }
-
-    #[test]
-    fn a_dedup_key_needs_all_of_its_parts_and_keeps_them_apart() {
-        let source = compiled(
-            r#"{"name":"a","type":"http","idempotency_keys":["request.header.X-A","request.body.b"]}"#,
-        );
-        let of = |a: &str, b: &str| key(&source, &[("X-A", a)], &format!(r#"{{"b":"{b}"}}"#));
-        assert_eq!(of("ab", "c"), of("ab", "c"));
-        assert_ne!(of("ab", "c"), of("a", "bc"));
-        assert_eq!(key(&source, &[("X-A", "a")], r#"{"b":null}"#), None);
-        assert_eq!(key(&source, &[("X-A", "a")], "no json"), None);
-        assert_eq!(key(&source, &[], r#"{"b":"c"}"#), None);
-        assert!(
-            key(
-                &source,
-                &[("X-A", "a"), ("Content-Type", "application/x-www-form-urlencoded")],
-                "b=c"
-            )
-            .is_some()
-        );
-    }
-
-    #[test]
-    fn credentials_are_kept_from_endpoints_unless_they_are_listed() {
-        let body = r#"{"name":"a","type":"http","verifier":{"type":"api_key","api_key":{"header_name":"X-Key","header_value":"kkk"}}}"#;
-        let headers = [
-            ("X-Key", "kkk"),
-            ("Authorization", "Bearer x"),
-            ("Cookie", "a=b"),
-            ("X-Other", "1"),
-            ("Host", "h"),
-            ("CF-Ray", "r"),
-            ("X-Forwarded-For", "1.2.3.4"),
-        ];
-        let names = |source: &Compiled| -> Vec<String> {
-            let (envelope, _) = admit(source, "https://x/", &headers, "{}").unwrap();
-            envelope.meta.headers.into_iter().map(|(name, _)| name).collect()
-        };
-        let mut source = compiled(body);
-        assert_eq!(names(&source), ["x-other"]);
-        source.source.forward_headers = Some(vec!["x-key".into(), "host".into()]);
-        assert_eq!(names(&source), ["x-key"]);
-    }
-
-    #[test]
-    fn the_answer_can_be_the_operators_own() {
-        let with = |response: &str| {
-            let source =
-                compiled(&format!(r#"{{"name":"a","type":"http","custom_response":{response}}}"#));
-            admit(&source, "https://x/", &[], "").unwrap().1
-        };
-        let reply = with(r#"{"body":"[accepted]"}"#);
-        assert_eq!(
-            (reply.body.as_slice(), reply.content_type.as_str()),
-            (&b"[accepted]"[..], "text/plain; charset=utf-8")
-        );
-        let reply = with(r#"{"body":"<ok/>","content_type":"text/xml"}"#);
-        assert_eq!(
-            (reply.body.as_slice(), reply.content_type.as_str()),
-            (&b"<ok/>"[..], "text/xml")
-        );
-        let reply = with(r#"{"content_type":"text/xml"}"#);
-        assert!(String::from_utf8(reply.body).unwrap().contains(r#""data":2"#));
-        assert_eq!(reply.headers[0].0, "inlet-event-id");
-    }
-
-    #[test]
-    fn an_event_type_that_is_not_there_is_the_senders_fault() {
-        let source =
-            compiled(r#"{"name":"a","type":"http","event_type_location":"request.body.kind"}"#);
-        let (envelope, _) = admit(&source, "https://x/", &[], r#"{"kind":"push"}"#).unwrap();
-        assert_eq!(envelope.meta.event_type, "push");
-        let rejection = admit(&source, "https://x/", &[], "{}").unwrap_err();
-        assert_eq!(rejection.status().0, 400);
-        assert_eq!(rejection.to_string(), "event type not found in request body at kind");
-        let plain = compiled(r#"{"name":"a","type":"http"}"#);
-        let (envelope, _) = admit(&plain, "https://x/", &[], "{}").unwrap();
-        assert_eq!(envelope.meta.event_type, plain.source.mask_id);
-    }
-
-    #[test]
-    fn large_bodies_and_large_headers_send_the_body_to_r2() {
-        let with = |body: usize, header: usize| {
-            let mut envelope = crate::wire::tests::envelope(Body::Inline(vec![0; body]));
-            envelope.meta.headers = vec![("x".into(), "y".repeat(header))];
-            needs_store(&envelope)
-        };
-        assert!(!with(120_000, 0));
-        assert!(with(120_001, 0));
-        assert!(with(119_000, 10_000));
-    }
-}
+mod tests;

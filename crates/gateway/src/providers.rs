@@ -17,6 +17,11 @@ pub fn get(name: &str) -> Option<Value> {
     catalogue::find(&name.to_ascii_lowercase()).map(describe)
 }
 
+/// What protects the source of a provider that signs nothing.
+const INSTEAD: &str = "a verifier of your own, which has to be chosen: `basic_auth` (user and password in the URL that the \
+    provider is given), `api_key` (a header, where the provider lets you add one), `scheme` with the algorithm `token` \
+    (`?token=…` in the URL), or `noop`, which relies on the URL itself being secret; an `ip_allowlist` helps with all";
+
 fn describe(row: &Provider) -> Value {
     let confidence = match row.confidence {
         Confidence::High => "high",
@@ -34,6 +39,8 @@ fn describe(row: &Provider) -> Value {
         |place: &Option<inlet_verify::Location>| place.as_ref().map(inlet_verify::Place::in_words);
     let aliases: Vec<_> = catalogue::aliases(row).collect();
     let handshakes: Vec<_> = row.questions.iter().map(|question| question.in_words()).collect();
+    let methods: &[&str] = if row.by_get { &["POST", "GET"] } else { &["POST"] };
+    let instead = row.is_unsigned().then_some(INSTEAD);
     json!({
         "name": row.name, "aliases": aliases, "documentation": row.docs, "confidence": confidence, "mode": mode,
         "integrity": integrity, "algorithm": scheme.algorithm, "signature": scheme.places,
@@ -41,7 +48,8 @@ fn describe(row: &Provider) -> Value {
         "needs_secret": row.needs_secret(), "hands_over_secret": row.hands_over_secret(),
         "handshakes": handshakes, "has_handshake": !row.questions.is_empty(),
         "dedup_key": place(&row.event_id), "event_type": place(&row.event_type),
-        "failure_status": row.failure_status, "note": row.note,
+        "failure_status": row.failure_status, "note": row.note, "signs": !row.is_unsigned(), "protect_with": instead,
+        "methods": methods,
     })
 }
 
@@ -86,6 +94,21 @@ mod tests {
         ] {
             assert_eq!(get(name).unwrap()[field], want, "{name}");
         }
+    }
+
+    #[test]
+    fn who_signs_nothing_is_said_with_what_protects_instead() {
+        for (name, signs) in [("strava", false), ("bitpay", false), ("github", true)] {
+            let row = get(name).unwrap();
+            assert_eq!((&row["signs"], row["protect_with"].is_string()), (&json!(signs), !signs));
+        }
+        assert_eq!(get("twilio").unwrap()["methods"], json!(["POST", "GET"]));
+        assert_eq!(get("stripe").unwrap()["methods"], json!(["POST"]));
+        assert_eq!(
+            get("bitpay").unwrap()["mode"],
+            "enforce",
+            "the operator's own verifier is no hearsay"
+        );
     }
 
     #[test]

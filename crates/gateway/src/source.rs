@@ -17,6 +17,8 @@ use crate::transform::Functions;
 use crate::trust::{Mode, SECRETS_MAX, SecretInput, StoredSecret, Trust, TrustInput};
 use crate::vault::{Sealed, Vault, VaultError, is_hint};
 
+/// The type of a body that is given without one.
+pub(crate) const PLAIN: &str = "text/plain; charset=utf-8";
 /// The largest custom response, in bytes.
 pub const RESPONSE_MAX_BYTES: usize = 51_200;
 /// How long a dedup key stays claimed unless the source says otherwise: three days, as long as the
@@ -105,6 +107,9 @@ pub struct StoredApiKey {
 pub struct CustomResponse {
     pub body: String,
     pub content_type: String,
+    /// Whether an empty body was asked for. Else it means that there is none.
+    #[serde(default)]
+    pub is_empty: bool,
 }
 
 /// The body of `POST /sources` and `PUT /sources/{sourceID}`.
@@ -154,6 +159,17 @@ struct VerifierInput {
     basic_auth: Option<BasicAuthInput>,
     api_key: Option<ApiKeyInput>,
     trust: TrustInput,
+}
+
+impl VerifierInput {
+    /// Whether it says by what a request is believed.
+    fn is_chosen(&self) -> bool {
+        !self.kind.as_deref().unwrap_or_default().is_empty()
+            || self.hmac.is_some()
+            || self.basic_auth.is_some()
+            || self.api_key.is_some()
+            || self.trust.scheme.is_some()
+    }
 }
 
 impl FromFields for VerifierInput {
@@ -328,6 +344,9 @@ impl Source {
                 .and_then(|v| v.hmac.as_ref())
                 .and_then(|hmac| hmac.secret.as_deref());
             let further = input.verifier.as_ref().and_then(|v| v.trust.secrets.as_ref());
+            if is_new && row.is_unsigned() {
+                self.check_unsigned(&input)?;
+            }
             let has_secret = !secret.unwrap_or_default().is_empty()
                 || further.is_some_and(|all| !all.is_empty());
             if is_new && !has_secret && row.needs_secret() && !row.hands_over_secret() {
@@ -337,7 +356,11 @@ impl Source {
                 )));
             }
         }
-        check_tags(&input, provider.is_some())?;
+        let signs = provider.filter(|row| !row.is_unsigned());
+        if let (Some(_), Some(verifier)) = (signs, &input.verifier) {
+            self.check_provider_verifier(verifier)?;
+        }
+        check_tags(&input, signs.is_some())?;
         if kind == "pub_sub" {
             check_pub_sub(&input)?;
         } else if asks_for_something(input.pub_sub.as_ref()) {
@@ -365,7 +388,7 @@ impl Source {
         if let Some(verifier) = input.verifier {
             self.verifier = self.stored_verifier(verifier, vault, now_ms, &mut *fill)?;
         }
-        self.check_secrets(provider, vault)?;
+        self.check_secrets(signs, vault)?;
         if let Some(response) = input.custom_response {
             self.custom_response.change(response)?;
         }
@@ -418,17 +441,49 @@ impl Source {
         if self.provider.is_empty() {
             return Ok(None);
         }
-        let refuse =
-            |why: &str| Err(ApiError::bad_request(format!("provider:{} {why}", self.provider)));
-        let Some(provider) = catalogue::find(&self.provider) else {
-            return refuse("is not in the catalogue of providers");
+        let unknown = || {
+            let text = format!("provider:{} is not in the catalogue of providers", self.provider);
+            ApiError::bad_request(text)
         };
-        if provider.is_unsigned() {
-            return refuse(
-                "signs nothing: create a source without a provider, and with a verifier",
-            );
+        catalogue::find(&self.provider).map(Some).ok_or_else(unknown)
+    }
+
+    /// The row of a provider that signs: it says how a request is verified.
+    fn signing_row(&self) -> Option<&'static Provider> {
+        catalogue::find(&self.provider).filter(|row| !row.is_unsigned())
+    }
+
+    /// Who sends in the name of a provider that signs nothing cannot be told by its row: the operator has to
+    /// choose, and to say so where nobody is to be told apart.
+    fn check_unsigned(&self, input: &SourceInput) -> Result<(), ApiError> {
+        let chosen = input.verifier.as_ref().is_some_and(VerifierInput::is_chosen);
+        let text = || {
+            format!(
+                "verifier:{} signs nothing, so choose what protects the source: basic_auth, api_key, hmac or scheme \
+                 (with the algorithm token for a secret in the URL); or the type noop, which believes whoever knows the URL",
+                self.provider
+            )
+        };
+        if chosen { Ok(()) } else { Err(ApiError::bad_request(text())) }
+    }
+
+    /// What would have no effect, because the provider's row says how it signs.
+    fn check_provider_verifier(&self, input: &VerifierInput) -> Result<(), ApiError> {
+        let kind = input.kind.as_deref().unwrap_or_default();
+        for (field, given) in [
+            ("scheme", input.trust.scheme.is_some() || kind == "scheme"),
+            ("basic_auth", input.basic_auth.is_some() || kind == "basic_auth"),
+            ("api_key", input.api_key.is_some() || kind == "api_key"),
+        ] {
+            if given {
+                return Err(ApiError::bad_request(format!(
+                    "verifier.{field}:has no effect, because the provider {} has a scheme of its own; give its secret in \
+                     hmac.secret or secrets, or leave out the provider",
+                    self.provider
+                )));
+            }
         }
-        Ok(Some(provider))
+        Ok(())
     }
 
     fn stored_verifier(
@@ -501,7 +556,8 @@ impl Source {
                 })
             })
             .transpose()?;
-        if !self.provider.is_empty() {
+        let unsigned = catalogue::find(&self.provider).filter(|row| row.is_unsigned());
+        if !self.provider.is_empty() && unsigned.is_none() {
             let hmac = hmac.or_else(|| old.hmac.clone());
             return Ok(StoredVerifier {
                 kind: text(input.kind),
@@ -520,7 +576,8 @@ impl Source {
         if kind != "scheme" {
             trust.scheme = None;
         }
-        if !matches!(kind, "scheme" | "hmac") && !trust.secrets.is_empty() {
+        let for_questions = unsigned.is_some_and(Provider::asks_for_token);
+        if !matches!(kind, "scheme" | "hmac") && !for_questions && !trust.secrets.is_empty() {
             return Err(ApiError::bad_request(
                 "verifier.secrets:are for providers, hmac and schemes; send an empty list",
             ));
@@ -695,7 +752,7 @@ impl Source {
     /// The verifier with its secrets in clear, ready to be used.
     pub fn open_verifier(&self, vault: &Vault) -> Result<Verifier, VaultError> {
         let open = |field: &str, sealed: &Sealed| vault.open(sealed, &self.place(field));
-        if let Some(provider) = catalogue::find(&self.provider) {
+        if let Some(provider) = self.signing_row() {
             return Ok(Verifier::Provider { provider, secrets: bare(self.open_secrets(vault)?) });
         }
         if let Some(scheme) = self.verifier.trust.scheme() {
@@ -756,7 +813,7 @@ impl Source {
             "url": format!("{origin}/ingest/{}", self.mask_id), "type": self.kind, "provider": self.provider,
             "is_disabled": self.is_disabled,
             "verifier": verifier, "armed_until": self.armed_until.map(rfc3339),
-            "custom_response": self.custom_response, "provider_config": provider_config,
+            "custom_response": self.custom_response.present(), "provider_config": provider_config,
             "forward_headers": self.forward_headers.as_deref().unwrap_or_default(),
             "pub_sub": self.pub_sub.as_ref().map_or_else(|| json!(pub_sub::present_none()), PubSub::present),
             "idempotency_keys": self.idempotency_keys, "dedup_window_seconds": self.dedup_window_seconds,
@@ -796,10 +853,11 @@ fn check_pub_sub(input: &SourceInput) -> Result<(), ApiError> {
             || verifier.basic_auth.is_some()
             || verifier.api_key.is_some()
     });
-    let responds = input
-        .custom_response
-        .as_ref()
-        .is_some_and(|given| is_given(&given.body) || is_given(&given.content_type));
+    let responds = input.custom_response.as_ref().is_some_and(|given| {
+        given.body.is_some() && given.content_type.is_none()
+            || is_given(&given.body)
+            || is_given(&given.content_type)
+    });
     for (field, given, instead) in [
         ("provider", is_given(&input.provider), "messages come from a broker"),
         ("verifier", asks_who, "who may write to the broker is the broker's to say"),
@@ -828,11 +886,16 @@ fn asks_for_something(value: Option<&Value>) -> bool {
 }
 
 impl CustomResponse {
+    /// What is left out stays. A body and a content type that are both empty are what Convoy's clients send where there is
+    /// no response of one's own; an empty body by itself is one.
     fn change(&mut self, input: CustomResponseInput) -> Result<(), ApiError> {
         if let Some(body) = input.body {
             if RESPONSE_MAX_BYTES < body.len() {
                 return Err(ApiError::bad_request("source custom response too large"));
             }
+            let says_nothing =
+                input.content_type.as_deref().is_some_and(|text| text.trim().is_empty());
+            self.is_empty = body.is_empty() && !says_nothing;
             self.body = body;
         }
         if let Some(content_type) = input.content_type {
@@ -845,7 +908,22 @@ impl CustomResponse {
             }
             content_type.trim().clone_into(&mut self.content_type);
         }
+        if self.is_empty && self.content_type.is_empty() {
+            PLAIN.clone_into(&mut self.content_type);
+        }
         Ok(())
+    }
+
+    /// The body that replaces Inlet's own answer, and its type.
+    pub fn given(&self) -> Option<(&str, &str)> {
+        let content_type = if self.content_type.is_empty() { PLAIN } else { &self.content_type };
+        (self.is_empty || !self.body.is_empty()).then_some((&self.body, content_type))
+    }
+
+    /// As it can be sent back: `null` where a type is kept for a body that is not there.
+    fn present(&self) -> Value {
+        let is_absent = self.given().is_none() && !self.content_type.is_empty();
+        json!({"body": (!is_absent).then_some(&self.body), "content_type": self.content_type})
     }
 }
 
@@ -1234,7 +1312,15 @@ mod tests {
                     taken += 1;
                 }
                 Err(error) if row.is_unsigned() => {
-                    assert!(error.contains("signs nothing"), "{}: {error}", row.name);
+                    let is_of_hmac = error.contains("non zero value required");
+                    assert!(is_of_hmac, "{}: {error}", row.name);
+                    let open = format!(
+                        r#"{{"name":"a","type":"http","provider":"{}","verifier":{{"type":"noop"}}}}"#,
+                        row.name
+                    );
+                    assert_eq!(create(&open).unwrap().verifier.trust.mode, Mode::Enforce);
+                    let bare = format!(r#"{{"name":"a","type":"http","provider":"{}"}}"#, row.name);
+                    assert!(create(&bare).unwrap_err().contains("signs nothing, so choose"));
                 }
                 Err(error) => assert!(error.contains("has to be"), "{}: {error}", row.name),
             }
@@ -1242,6 +1328,69 @@ mod tests {
         assert!(240 < taken, "{taken} providers");
         let bare = create(r#"{"name":"a","type":"http","provider":"clio"}"#).unwrap();
         assert_eq!(bare.verifier.trust.mode, Mode::Observe, "also without a verifier");
+    }
+
+    #[test]
+    fn what_a_providers_scheme_leaves_without_effect_is_refused() {
+        let with = |verifier: &str| {
+            create(&format!(
+                r#"{{"name":"a","type":"http","provider":"github","verifier":{verifier}}}"#
+            ))
+        };
+        for (verifier, field) in [
+            (
+                r#"{"type":"scheme","scheme":{"signature":"header:x"},"secrets":[{"value":"abc"}]}"#,
+                "scheme",
+            ),
+            (r#"{"scheme":{"signature":"header:x"},"hmac":{"secret":"abc"}}"#, "scheme"),
+            (
+                r#"{"basic_auth":{"username":"u","password":"p"},"hmac":{"secret":"abc"}}"#,
+                "basic_auth",
+            ),
+            (r#"{"type":"api_key","hmac":{"secret":"abc"}}"#, "api_key"),
+        ] {
+            let error = with(verifier).unwrap_err();
+            assert!(
+                error.starts_with(&format!("verifier.{field}:has no effect")),
+                "{verifier}: {error}"
+            );
+        }
+        let mut source = with(r#"{"hmac":{"secret":"abc"}}"#).unwrap();
+        let shown = source.present("").to_string();
+        update(&mut source, &shown).unwrap();
+        let scheme = r#"{"name":"a","type":"http","verifier":{"scheme":{"signature":"header:x"}}}"#;
+        assert!(update(&mut source, scheme).is_err());
+    }
+
+    #[test]
+    fn an_empty_response_is_told_from_none() {
+        let of = |response: &str| {
+            create(&format!(r#"{{"name":"a","type":"http","custom_response":{response}}}"#))
+                .unwrap()
+        };
+        for (response, given) in [
+            (r#"{"body":""}"#, true),
+            (r#"{"body":"","content_type":"text/xml"}"#, true),
+            (r#"{"body":"","content_type":""}"#, false),
+            (r#"{"content_type":"text/xml"}"#, false),
+            ("{}", false),
+        ] {
+            let mut source = of(response);
+            assert_eq!(source.custom_response.given().is_some(), given, "{response}");
+            let stored = serde_json::to_string(&source).unwrap();
+            let read: Source = serde_json::from_str(&stored).unwrap();
+            assert_eq!(read.custom_response, source.custom_response, "{response}");
+            let (before, shown) = (source.custom_response.clone(), source.present("").to_string());
+            update(&mut source, &shown).unwrap();
+            assert_eq!(source.custom_response, before, "what {response} shows can be sent back");
+        }
+        let mut source = of(r#"{"body":""}"#);
+        update(
+            &mut source,
+            r#"{"name":"a","type":"http","custom_response":{"body":"","content_type":""}}"#,
+        )
+        .unwrap();
+        assert_eq!(source.custom_response.given(), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, NAME_MAX_CHARS, check_length};
 use crate::fields::{Fields, FromFields};
+use crate::source::PLAIN;
 use crate::time::{parse_rfc3339, rfc3339};
 use crate::vault::Sealed;
 
@@ -41,6 +42,22 @@ pub struct FailureResponse {
     pub status: Option<u16>,
     pub body: String,
     pub content_type: String,
+    /// Whether an empty body was asked for. Else it means that there is none.
+    #[serde(default)]
+    pub is_empty: bool,
+}
+
+impl FailureResponse {
+    /// The body that replaces Inlet's own answer, and its type.
+    pub fn given(&self) -> Option<(&str, &str)> {
+        let content_type = if self.content_type.is_empty() { PLAIN } else { &self.content_type };
+        (self.is_empty || !self.body.is_empty()).then_some((&self.body, content_type))
+    }
+
+    fn present(&self) -> Value {
+        let body = self.given().map(|(body, _)| body);
+        json!({"status": self.status, "body": body, "content_type": self.content_type})
+    }
 }
 
 /// As it is stored.
@@ -267,7 +284,10 @@ impl Trust {
             fields.insert("mode".into(), json!(self.mode));
             fields.insert("tolerance_seconds".into(), json!(self.tolerance_seconds));
             fields.insert("public_url".into(), json!(self.public_url));
-            fields.insert("failure_response".into(), json!(self.failure));
+            fields.insert(
+                "failure_response".into(),
+                json!(self.failure.as_ref().map(FailureResponse::present)),
+            );
             fields.insert("secrets".into(), json!(secrets));
             fields.insert("scheme".into(), json!(self.scheme));
         }
@@ -284,6 +304,7 @@ fn failure_response(input: FailureInput) -> Result<Option<FailureResponse>, ApiE
             ));
         }
     };
+    let is_empty = input.body.as_deref() == Some("");
     let body = input.body.unwrap_or_default();
     if FAILURE_BODY_MAX_BYTES < body.len() {
         return Err(ApiError::bad_request("verifier.failure_response.body:at most 4096 bytes"));
@@ -295,6 +316,6 @@ fn failure_response(input: FailureInput) -> Result<Option<FailureResponse>, ApiE
         ));
     }
     check_length("verifier.failure_response.content_type", &content_type, NAME_MAX_CHARS)?;
-    let nothing = status.is_none() && body.is_empty();
-    Ok((!nothing).then_some(FailureResponse { status, body, content_type }))
+    let nothing = status.is_none() && body.is_empty() && !is_empty;
+    Ok((!nothing).then_some(FailureResponse { status, body, content_type, is_empty }))
 }

@@ -17,7 +17,8 @@ pub enum Place<'a> {
     Body(&'a str),
     /// A query parameter of the URL.
     Query(&'a str),
-    /// A field of an `application/x-www-form-urlencoded` or `multipart/form-data` body.
+    /// A field of an `application/x-www-form-urlencoded` or `multipart/form-data` body; of a `GET`, whose
+    /// fields are in the URL, a query parameter.
     Form(&'a str),
     /// A value in the JSON that a form field holds: field, path.
     FormJson(&'a str, &'a str),
@@ -42,6 +43,7 @@ pub fn extract(place: &Place<'_>, request: &Request<'_>) -> Option<String> {
             (!found.is_empty()).then(|| found.join(","))?
         }
         Place::Query(name) => uri::query_value(request.url, name)?,
+        Place::Form(name) if request.method == "GET" => uri::query_value(request.url, name)?,
         Place::Form(name) => {
             multipart::fields(request).into_iter().find(|(have, _)| have == name)?.1
         }

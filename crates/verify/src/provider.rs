@@ -33,6 +33,8 @@ pub struct Provider {
     pub reply: &'static str,
     /// Whether the provider wants no body in any answer.
     pub silent: bool,
+    /// Whether events also come by `GET`, with their fields in the query, which the signature covers.
+    pub by_get: bool,
 }
 
 /// How well a row is supported.
@@ -49,8 +51,10 @@ pub enum Confidence {
 impl Provider {
     /// Whether a failed verification should be recorded rather than refused, until a live
     /// delivery has shown that the row is right.
+    ///
+    /// Where the provider signs nothing there is no verification of its own to be wrong.
     pub const fn observe(&self) -> bool {
-        matches!(self.confidence, Confidence::Low)
+        matches!(self.confidence, Confidence::Low) && !self.is_unsigned()
     }
 
     /// Whether the provider signs nothing, so that anybody could send in its name.
@@ -68,6 +72,22 @@ impl Provider {
     /// keys.
     pub fn needs_secret(&self) -> bool {
         self.check.needs_secret()
+    }
+
+    /// Whether a question of the provider holds a token that the operator has chosen.
+    pub fn asks_for_token(&self) -> bool {
+        let asks = |question: &Question| {
+            matches!(
+                question,
+                Question::Hub
+                    | Question::HubJson
+                    | Question::ChallengeCode
+                    | Question::Verify
+                    | Question::TokenAndChallenge
+                    | Question::AdobeSign
+            )
+        };
+        self.questions.iter().any(asks)
     }
 
     /// Whether the provider may hand over its secret in a first request: [`Handshake::Capture`](crate::Handshake).
@@ -97,6 +117,7 @@ impl Provider {
             questions: &[],
             reply: "",
             silent: false,
+            by_get: false,
         }
     }
 
@@ -177,6 +198,12 @@ impl Provider {
 
     pub(crate) const fn wants_silence(mut self) -> Self {
         self.silent = true;
+        self
+    }
+
+    /// Events come by `GET`, too.
+    pub(crate) const fn also_by_get(mut self) -> Self {
+        self.by_get = true;
         self
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     scheme::{
         Algorithm, KeyForm, KeySource, Part, Signed, Stamp, StampAt, Syntax, Unit, UrlForm, usable,
     },
+    verifier::token,
 };
 
 /// A scheme in words, as it stands in the configuration of a source. [`Scheme::parse`] says
@@ -22,7 +23,7 @@ pub struct SchemeSpec {
     /// What stands between several signatures or pairs. Empty: only one signature is expected.
     pub separators: String,
     /// `hmac-sha256` (or any other name of [`enum@Hash`]), `sha256` (a plain digest), `ed25519`,
-    /// `rsa-sha256`, `ecdsa-sha256`.
+    /// `rsa-sha256`, `ecdsa-sha256`; `token` where the secret itself stands there.
     pub algorithm: String,
     /// `hex`, `base64`, `base64url`, `base64hex`.
     pub encoding: String,
@@ -112,6 +113,10 @@ pub enum SchemeError {
     NothingSigned,
     #[error("the signature stands in what is signed, so no sender could make it")]
     SignatureSigned,
+    #[error(
+        "a token is compared as it stands, so `{field}` would have no effect; leave it out, or choose another `algorithm`"
+    )]
+    OnlyToken { field: &'static str },
     #[error("`{what}` refers to a pair of the signature header, and `pairs` is empty")]
     NoPairs { what: String },
 }
@@ -124,7 +129,8 @@ pub struct Scheme {
     pairs: Vec<String>,
     separators: String,
     encoding: Encoding,
-    algorithm: Algorithm,
+    /// `None`: the secret itself.
+    algorithm: Option<Algorithm>,
     key: KeyForm,
     template: Vec<Piece>,
     stamp: Option<(At, Unit, u64)>,
@@ -163,6 +169,9 @@ enum Piece {
 impl Scheme {
     /// Checks that `spec` makes sense and that what it describes would prove something.
     pub fn parse(spec: &SchemeSpec) -> Result<Self, SchemeError> {
+        if spec.algorithm.eq_ignore_ascii_case("token") {
+            return Self::token(spec);
+        }
         let algorithm = algorithm(&spec.algorithm)?;
         let public =
             matches!(algorithm, Algorithm::Ed25519 | Algorithm::Rsa(_) | Algorithm::Ecdsa(_));
@@ -176,7 +185,7 @@ impl Scheme {
                 word: spec.encoding.clone(),
                 allowed: "hex, base64, base64url, base64hex",
             })?,
-            algorithm,
+            algorithm: Some(algorithm),
             key: if public { KeyForm::Public } else { key(&spec.key)? },
             template: template(&spec.template)?,
             stamp: stamp(spec)?,
@@ -184,6 +193,36 @@ impl Scheme {
         };
         scheme.proves_something()?;
         Ok(scheme)
+    }
+
+    /// The secret itself, in one place.
+    fn token(spec: &SchemeSpec) -> Result<Self, SchemeError> {
+        let usual = SchemeSpec::default();
+        for (field, is_usual) in [
+            ("pairs", spec.pairs.is_empty()),
+            ("separators", spec.separators.is_empty()),
+            ("encoding", spec.encoding == usual.encoding),
+            ("key", spec.key == usual.key),
+            ("template", spec.template == usual.template),
+            ("timestamp", spec.timestamp.is_empty()),
+            ("integrity", spec.integrity == usual.integrity),
+        ] {
+            if !is_usual {
+                return Err(SchemeError::OnlyToken { field });
+            }
+        }
+        Ok(Self {
+            place: place("signature", &spec.signature)?,
+            prefix: spec.prefix.clone(),
+            pairs: Vec::new(),
+            separators: String::new(),
+            encoding: Encoding::Hex,
+            algorithm: None,
+            key: KeyForm::Text,
+            template: Vec::new(),
+            stamp: None,
+            partial: false,
+        })
     }
 
     fn proves_something(&self) -> Result<(), SchemeError> {
@@ -204,7 +243,7 @@ impl Scheme {
             (true, true) => return Err(SchemeError::BodySigned),
             _ => {}
         }
-        match (matches!(self.algorithm, Algorithm::Digest(_)), holds(&Piece::Secret)) {
+        match (matches!(self.algorithm, Some(Algorithm::Digest(_))), holds(&Piece::Secret)) {
             (true, false) => return Err(SchemeError::DigestWithoutSecret),
             (false, true) => return Err(SchemeError::SecretSigned),
             _ => {}
@@ -241,11 +280,15 @@ impl Scheme {
 
     /// Why `secret` cannot be a key of this scheme: the form that is expected.
     pub fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
-        usable(self.algorithm, self.key, secret)
+        self.algorithm.map_or(Ok(()), |algorithm| usable(algorithm, self.key, secret))
     }
 
     pub fn integrity(&self) -> Integrity {
-        if self.partial { Integrity::Partial } else { Integrity::Full }
+        match self.algorithm {
+            None => Integrity::None,
+            Some(_) if self.partial => Integrity::Partial,
+            Some(_) => Integrity::Full,
+        }
     }
 
     pub(crate) fn credential_header(&self) -> Option<String> {
@@ -263,6 +306,9 @@ impl Scheme {
     }
 
     pub(crate) fn start(&self, ask: Ask<'_>) -> Outcome {
+        let Some(algorithm) = self.algorithm else {
+            return Outcome::Done(token(&self.place.view(), &self.prefix, ask));
+        };
         let places = [self.place.view()];
         let pairs: Vec<&str> = self.pairs.iter().map(String::as_str).collect();
         let parts: Vec<Part<'_>> = self.template.iter().map(Piece::view).collect();
@@ -286,7 +332,7 @@ impl Scheme {
             places: &places,
             syntax,
             encoding: self.encoding,
-            algorithm: self.algorithm,
+            algorithm,
             key: self.key,
             keys: KeySource::Pasted,
             messages: &[&parts],
@@ -344,7 +390,7 @@ fn algorithm(word: &str) -> Result<Algorithm, SchemeError> {
     known.ok_or_else(|| SchemeError::Word {
         field: "algorithm",
         word: word.to_owned(),
-        allowed: "hmac-<hash>, <hash>, ed25519, rsa-sha1|256|384|512, ecdsa-sha1|256|384|512",
+        allowed: "hmac-<hash>, <hash>, token, ed25519, rsa-sha1|256|384|512, ecdsa-sha1|256|384|512",
     })
 }
 

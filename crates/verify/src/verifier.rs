@@ -255,7 +255,7 @@ fn headers_of(check: &Check<'_>, secrets: &[Secret]) -> Vec<String> {
 }
 
 /// The secret itself in one place, or in every item of a batch.
-fn token(place: &Place<'_>, prefix: &str, ask: Ask<'_>) -> Result<Verified, Refused> {
+pub(crate) fn token(place: &Place<'_>, prefix: &str, ask: Ask<'_>) -> Result<Verified, Refused> {
     if ask.secrets.is_empty() {
         return Err(Refused::NoSecret);
     }

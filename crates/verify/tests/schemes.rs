@@ -221,3 +221,29 @@ fn impossible_schemes_are_explained() {
     }
     assert!(wrong(unsigned).to_string().contains("renew an old request"));
 }
+
+#[test]
+fn a_token_is_compared_as_it_stands() {
+    let spec = SchemeSpec { algorithm: "token".into(), ..spec("query:sig") };
+    let at = |sig: &str| {
+        check_at(&spec, "s3cret", &[], &format!("https://example.com/?sig={sig}"), b"any", NOW)
+    };
+    assert_eq!((at("s3cret"), at("s3cre"), at("")), ("ok", "credential", "empty"));
+    let scheme = Scheme::parse(&spec).unwrap();
+    assert_eq!(scheme.integrity(), Integrity::None);
+    let bearer = SchemeSpec {
+        algorithm: "token".into(),
+        prefix: "Bearer ".into(),
+        ..self::spec("header:authorization")
+    };
+    assert_eq!(check(&bearer, "s3cret", &[("authorization", "Bearer s3cret")], b""), "ok");
+    for (field, vain) in [
+        ("template", SchemeSpec { template: "{url}".into(), ..spec.clone() }),
+        ("timestamp", SchemeSpec { timestamp: "header:x".into(), ..spec.clone() }),
+        ("pairs", SchemeSpec { pairs: vec!["v1".into()], ..spec.clone() }),
+        ("integrity", SchemeSpec { integrity: "partial".into(), ..spec.clone() }),
+    ] {
+        let error = Scheme::parse(&vain).unwrap_err();
+        assert!(error.to_string().contains(&format!("`{field}` would have no effect")), "{error}");
+    }
+}

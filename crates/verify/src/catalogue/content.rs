@@ -23,6 +23,7 @@ pub(super) static ROWS: &[Provider] = &[
             .over(&[&[Part::Custom(crate::custom::contentful)]])
             .stamp(time("x-contentful-timestamp"), Unit::Millis, 30),
     )
+    .also_by_get()
     .id(All(&[Body("sys.id"), Body("sys.revision")]))
     .kind(Header("x-contentful-topic"))
     .note("Method, path, chosen headers and body are signed; 30 s, as in Contentful's library."),

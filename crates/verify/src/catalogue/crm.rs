@@ -29,6 +29,7 @@ pub(super) static ROWS: &[Provider] = &[
         Signed::new(&[Header("x-hubspot-signature")], Algorithm::Digest(Hash::Sha256))
             .over(&[&[Part::Secret, Part::Method, Part::Url(UrlForm::Full), Part::Body]]),
     )
+    .also_by_get()
     .note("No HMAC: SHA-256 of the client secret, method, URL and body."),
     hubspot(
         "hubspot_v3",
@@ -40,6 +41,7 @@ pub(super) static ROWS: &[Provider] = &[
             ])
             .stamp(time("x-hubspot-request-timestamp"), Unit::Millis, 300),
     )
+    .also_by_get()
     .note("Some escapes of the URL are undone before it is signed."),
     Provider::medium("salesforce_om", "https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_om_outboundmessaging.htm")
         .replies(ACK)

@@ -58,6 +58,7 @@ pub(super) static ROWS: &[Provider] = &[
         .id(Body("update_id")),
     Provider::high("twilio", "https://www.twilio.com/docs/usage/webhooks/webhooks-security")
         .signed(TWILIO)
+        .also_by_get()
         .id(Header("i-twilio-idempotency-token"))
         .kind(First(&[Form("EventType"), Form("MessageStatus"), Form("CallStatus")]))
         .note("JSON bodies are bound by ?bodySHA256=. The port may or may not be signed."),
@@ -71,7 +72,8 @@ pub(super) static ROWS: &[Provider] = &[
                 &[Part::Url(UrlForm::Full), Part::Form],
                 &[Part::Url(UrlForm::WithPort), Part::Form],
             ]),
-        ),
+        )
+        .also_by_get(),
     Provider::high("plivo_v3", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
         .signed(
             Signed::hmac256(&[Header("x-plivo-signature-v3")])
@@ -79,6 +81,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .several("")
                 .over(&[&[Part::Custom(crate::custom::plivo)]]),
         )
+        .also_by_get()
         .id(First(&[Form("MessageUUID"), Form("CallUUID")])),
     Provider::high("plivo_v2", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
         .signed(
@@ -112,7 +115,8 @@ pub(super) static ROWS: &[Provider] = &[
                 &[JwtAlgorithm::Hs256, JwtAlgorithm::Hs384, JwtAlgorithm::Hs512],
                 MESSAGEBIRD,
             )
-        })),
+        }))
+        .also_by_get(),
     Provider::medium("telnyx", "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks")
         .signed(
             Signed::public(&[Header("telnyx-signature-ed25519")], Algorithm::Ed25519)

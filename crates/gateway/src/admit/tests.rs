@@ -1,0 +1,335 @@
+use super::*;
+use crate::api::parse;
+
+const GITHUB: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+fn compiled(body: &str) -> Compiled {
+    let vault = Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
+    let source =
+        Source::create(parse(body.as_bytes()).unwrap(), "p", &vault, 0, &mut |b| b.fill(5))
+            .unwrap();
+    Compiled::new(
+        Snapshot {
+            source,
+            body_max_bytes: 50,
+            shard: 0,
+            project_limit: None,
+            schemas: BTreeMap::new(),
+        },
+        &vault,
+    )
+    .unwrap()
+}
+
+fn github() -> Compiled {
+    compiled(
+        r#"{"name":"a","type":"http","provider":"github","verifier":{"hmac":{"secret":"It's a Secret to Everybody"}}}"#,
+    )
+}
+
+fn admit(
+    source: &Compiled,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<(Envelope, Reply), Rejection> {
+    let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let arrival = Arrival { method: "POST", url, headers: &headers, body: body.as_bytes() };
+    match source.admit(&arrival, "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(), 1_700_000_000_000)? {
+        Admitted::Event { meta, reply } => {
+            Ok((Envelope { meta: *meta, body: Body::Inline(body.into()) }, reply))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn key(source: &Compiled, headers: &[(&str, &str)], body: &str) -> Option<String> {
+    admit(source, "https://x/ingest/m", headers, body).unwrap().0.meta.claim.map(|claim| claim.key)
+}
+
+#[test]
+fn githubs_own_example_is_an_event() {
+    let headers = [
+        ("X-Hub-Signature-256", GITHUB),
+        ("X-GitHub-Event", "push"),
+        ("X-GitHub-Delivery", "d-1"),
+        ("Host", "x"),
+    ];
+    let (envelope, reply) =
+        admit(&github(), "https://x/ingest/m?a=b", &headers, "Hello, World!").unwrap();
+    assert_eq!(envelope.body, Body::Inline(b"Hello, World!".to_vec()));
+    assert_eq!((envelope.meta.event_type.as_str(), envelope.meta.query.as_str()), ("push", "a=b"));
+    assert!(envelope.meta.claim.is_some());
+    let names: Vec<_> = envelope.meta.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["x-github-event", "x-github-delivery"]);
+    let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(body["message"], "Event received");
+    assert_eq!(body["data"], 13);
+    assert_eq!(reply.headers, [("inlet-event-id", body["event_id"].as_str().unwrap().to_owned())]);
+}
+
+#[test]
+fn xero_reads_no_body_in_any_answer() {
+    let xero = compiled(
+        r#"{"name":"a","type":"http","provider":"xero","verifier":{"hmac":{"secret":"abc"}}}"#,
+    );
+    let body = r#"{"events":[{"eventType":"CREATE"}]}"#;
+    let mac = inlet_verify::hmac(inlet_verify::Hash::Sha256, b"abc", &[body.as_bytes()]);
+    let mac = inlet_verify::Encoding::Base64.encode(&mac);
+    let send = |mac: &str| admit(&xero, "https://x/ingest/m", &[("x-xero-signature", mac)], body);
+    let (_, accepted) = send(&mac).unwrap();
+    assert_eq!((accepted.status, accepted.body.as_slice()), (200, &[][..]));
+    assert_eq!(accepted.headers.len(), 1);
+    let refused = send("AAAA").unwrap_err().reply();
+    assert_eq!((refused.status, refused.body.as_slice()), (401, &[][..]));
+}
+
+#[test]
+fn a_tolerance_without_a_time_is_refused() {
+    let source = |scheme: &str| {
+        let body = format!(
+            r#"{{"name":"a","type":"http","verifier":{{"type":"scheme","secrets":[{{"value":"abc"}}],"scheme":{scheme}}}}}"#
+        );
+        parse::<crate::source::SourceInput>(body.as_bytes()).map(|_| ())
+    };
+    assert!(source(r#"{"signature":"header:x-sig"}"#).is_ok());
+    assert!(source(r#"{"signature":"header:x-sig","tolerance_seconds":0}"#).is_ok());
+    let error = source(r#"{"signature":"header:x-sig","tolerance_seconds":300}"#).unwrap_err();
+    assert!(error.message.contains("`timestamp` does not say"), "{}", error.message);
+}
+
+#[test]
+fn who_is_only_observed_claims_no_dedup_key() {
+    let observing = compiled(
+        r#"{"name":"a","type":"http","provider":"github","verifier":{"mode":"observe","hmac":{"secret":"It's a Secret to Everybody"}}}"#,
+    );
+    let headers = |signature| [("X-Hub-Signature-256", signature), ("X-GitHub-Delivery", "d-1")];
+    assert!(key(&observing, &headers(GITHUB), "Hello, World!").is_some());
+    assert_eq!(key(&observing, &headers("sha256=00"), "Hello, World!"), None);
+}
+
+#[test]
+fn a_secret_in_the_url_does_not_go_on_to_endpoints() {
+    let source = compiled(
+        r#"{"name":"a","type":"http","verifier":{"type":"scheme","secrets":[{"value":"abc"}],
+                "scheme":{"signature":"query:sig"}}}"#,
+    );
+    let mac = hex::encode(inlet_verify::hmac(inlet_verify::Hash::Sha256, b"abc", &[b"hi"]));
+    let url = format!("https://x/ingest/m?a=1&sig={mac}&b=2");
+    let (envelope, _) = admit(&source, &url, &[], "hi").unwrap();
+    assert_eq!(envelope.meta.query, "a=1&b=2");
+}
+
+#[test]
+fn a_wrong_signature_is_refused_before_anything_else_is_looked_at() {
+    for signature in ["", "sha256=00", "sha256=zz", &GITHUB.replace('7', "8"), "sha1=757107ea"] {
+        let rejection =
+            admit(&github(), "https://x/", &[("X-Hub-Signature-256", signature)], "Hello, World!")
+                .unwrap_err();
+        assert_eq!(rejection.status().0, 401, "{signature}");
+        assert_eq!(rejection.to_string(), "Request verification failed");
+    }
+}
+
+#[test]
+fn state_method_and_size_are_decided_before_the_body() {
+    let open = compiled(r#"{"name":"a","type":"http"}"#);
+    assert_eq!(open.before_body("POST", Some(50)), Ok(()));
+    assert_eq!(open.before_body("POST", Some(51)).unwrap_err().status().0, 413);
+    for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
+        assert_eq!(open.before_body(method, None).unwrap_err().status().0, 405, "{method}");
+    }
+    let rest = compiled(r#"{"name":"a","type":"rest_api"}"#);
+    assert_eq!(rest.before_body("POST", None), Err(Rejection::NotHttp));
+    let mut disabled = compiled(r#"{"name":"a","type":"http"}"#);
+    disabled.source.is_disabled = true;
+    assert_eq!(disabled.before_body("GET", None), Err(Rejection::Disabled));
+}
+
+#[test]
+fn twitters_question_is_answered_and_makes_no_event() {
+    let twitter = compiled(
+        r#"{"name":"a","type":"http","provider":"twitter","verifier":{"hmac":{"secret":"Convoy"}}}"#,
+    );
+    let headers = Headers::default();
+    let arrival = Arrival {
+        method: "GET",
+        url: "https://x/ingest/m?crc_token=uzwcfYtzr9",
+        headers: &headers,
+        body: b"",
+    };
+    let Ok(Admitted::Handshake(reply)) = twitter.admit(&arrival, String::new(), 0) else {
+        panic!()
+    };
+    let expect = r#"{"response_token":"sha256=HXvxTdsfShG6k2zC9NVANwFquJBdOugRYHax2vNiiOo="}"#;
+    assert_eq!(String::from_utf8(reply.body).unwrap(), expect);
+    let plain = Arrival { url: "https://x/ingest/m", ..arrival };
+    assert_eq!(twitter.admit(&plain, String::new(), 0).unwrap_err().status().0, 405);
+}
+
+#[test]
+fn a_dedup_key_needs_all_of_its_parts_and_keeps_them_apart() {
+    let source = compiled(
+        r#"{"name":"a","type":"http","idempotency_keys":["request.header.X-A","request.body.b"]}"#,
+    );
+    let of = |a: &str, b: &str| key(&source, &[("X-A", a)], &format!(r#"{{"b":"{b}"}}"#));
+    assert_eq!(of("ab", "c"), of("ab", "c"));
+    assert_ne!(of("ab", "c"), of("a", "bc"));
+    assert_eq!(key(&source, &[("X-A", "a")], r#"{"b":null}"#), None);
+    assert_eq!(key(&source, &[("X-A", "a")], "no json"), None);
+    assert_eq!(key(&source, &[], r#"{"b":"c"}"#), None);
+    assert!(
+        key(&source, &[("X-A", "a"), ("Content-Type", "application/x-www-form-urlencoded")], "b=c")
+            .is_some()
+    );
+}
+
+#[test]
+fn credentials_are_kept_from_endpoints_unless_they_are_listed() {
+    let body = r#"{"name":"a","type":"http","verifier":{"type":"api_key","api_key":{"header_name":"X-Key","header_value":"kkk"}}}"#;
+    let headers = [
+        ("X-Key", "kkk"),
+        ("Authorization", "Bearer x"),
+        ("Cookie", "a=b"),
+        ("X-Other", "1"),
+        ("Host", "h"),
+        ("CF-Ray", "r"),
+        ("X-Forwarded-For", "1.2.3.4"),
+    ];
+    let names = |source: &Compiled| -> Vec<String> {
+        let (envelope, _) = admit(source, "https://x/", &headers, "{}").unwrap();
+        envelope.meta.headers.into_iter().map(|(name, _)| name).collect()
+    };
+    let mut source = compiled(body);
+    assert_eq!(names(&source), ["x-other"]);
+    source.source.forward_headers = Some(vec!["x-key".into(), "host".into()]);
+    assert_eq!(names(&source), ["x-key"]);
+}
+
+#[test]
+fn the_answer_can_be_the_operators_own() {
+    let with = |response: &str| {
+        let source =
+            compiled(&format!(r#"{{"name":"a","type":"http","custom_response":{response}}}"#));
+        admit(&source, "https://x/", &[], "").unwrap().1
+    };
+    let reply = with(r#"{"body":"[accepted]"}"#);
+    assert_eq!(
+        (reply.body.as_slice(), reply.content_type.as_str()),
+        (&b"[accepted]"[..], "text/plain; charset=utf-8")
+    );
+    let reply = with(r#"{"body":"<ok/>","content_type":"text/xml"}"#);
+    assert_eq!((reply.body.as_slice(), reply.content_type.as_str()), (&b"<ok/>"[..], "text/xml"));
+    let reply = with(r#"{"content_type":"text/xml"}"#);
+    assert!(String::from_utf8(reply.body).unwrap().contains(r#""data":2"#));
+    assert_eq!(reply.headers[0].0, "inlet-event-id");
+}
+
+#[test]
+fn an_event_type_that_is_not_there_is_the_senders_fault() {
+    let source =
+        compiled(r#"{"name":"a","type":"http","event_type_location":"request.body.kind"}"#);
+    let (envelope, _) = admit(&source, "https://x/", &[], r#"{"kind":"push"}"#).unwrap();
+    assert_eq!(envelope.meta.event_type, "push");
+    let rejection = admit(&source, "https://x/", &[], "{}").unwrap_err();
+    assert_eq!(rejection.status().0, 400);
+    assert_eq!(rejection.to_string(), "event type not found in request body at kind");
+    let plain = compiled(r#"{"name":"a","type":"http"}"#);
+    let (envelope, _) = admit(&plain, "https://x/", &[], "{}").unwrap();
+    assert_eq!(envelope.meta.event_type, plain.source.mask_id);
+}
+
+#[test]
+fn large_bodies_and_large_headers_send_the_body_to_r2() {
+    let with = |body: usize, header: usize| {
+        let mut envelope = crate::wire::tests::envelope(Body::Inline(vec![0; body]));
+        envelope.meta.headers = vec![("x".into(), "y".repeat(header))];
+        needs_store(&envelope)
+    };
+    assert!(!with(120_000, 0));
+    assert!(with(120_001, 0));
+    assert!(with(119_000, 10_000));
+}
+
+/// A `GET` of `query`, with these headers.
+fn get(source: &Compiled, query: &str, headers: &[(&str, &str)]) -> Result<Admitted, Rejection> {
+    let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let url = format!("https://x/ingest/m?{query}");
+    let arrival = Arrival { method: "GET", url: &url, headers: &headers, body: b"" };
+    source.before_body("GET", None)?;
+    source.admit(&arrival, "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(), 1_700_000_000_000)
+}
+
+#[test]
+fn who_sends_by_get_and_signs_the_query_makes_events() {
+    let twilio = compiled(
+        r#"{"name":"a","type":"http","provider":"twilio","verifier":{"hmac":{"secret":"abc"}}}"#,
+    );
+    let query = "MessageSid=SM1&MessageStatus=sent";
+    let signed = format!("https://x/ingest/m?{query}");
+    let mac = inlet_verify::hmac(inlet_verify::Hash::Sha1, b"abc", &[signed.as_bytes()]);
+    let mac = inlet_verify::Encoding::Base64.encode(&mac);
+    let send = |query: &str, mac: &str| {
+        get(&twilio, query, &[("X-Twilio-Signature", mac), ("I-Twilio-Idempotency-Token", "t")])
+    };
+    let Ok(Admitted::Event { meta, .. }) = send(query, &mac) else { panic!() };
+    assert_eq!((meta.query.as_str(), meta.event_type.as_str()), (query, "sent"));
+    assert!(meta.claim.is_some());
+    assert_eq!(send("MessageSid=SM2", &mac).unwrap_err().status().0, 401);
+    assert_eq!(send(query, "").unwrap_err().status().0, 401);
+    let put = twilio.before_body("PUT", None).unwrap_err().reply();
+    assert_eq!((put.status, put.headers[0].1.as_str()), (405, "GET, POST"));
+    assert_eq!(get(&github(), query, &[]).unwrap_err().status().0, 405);
+}
+
+#[test]
+fn providers_that_sign_nothing_are_let_in_by_what_the_operator_chose() {
+    let strava = |verifier: &str| {
+        compiled(&format!(
+            r#"{{"name":"a","type":"http","provider":"strava","verifier":{verifier}}}"#
+        ))
+    };
+    let body = r#"{"object_id":1,"aspect_type":"create","event_time":2,"object_type":"ride"}"#;
+    let open = strava(r#"{"type":"noop","secrets":[{"value":"verify_token:ours"}]}"#);
+    let (envelope, _) = admit(&open, "https://x/ingest/m", &[], body).unwrap();
+    assert_eq!(envelope.meta.event_type, "ride:create");
+    assert!(envelope.meta.claim.is_some());
+    let asked = |token: &str| {
+        let query = format!("hub.mode=subscribe&hub.challenge=c&hub.verify_token={token}");
+        get(&open, &query, &[])
+    };
+    let Ok(Admitted::Handshake(reply)) = asked("ours") else { panic!() };
+    assert_eq!(reply.body, br#"{"hub.challenge":"c"}"#);
+    assert_eq!(asked("theirs").unwrap_err().status().0, 403);
+
+    let token = r#"{"type":"scheme","scheme":{"signature":"query:key","algorithm":"token"},
+        "secrets":[{"value":"in-the-url"}]}"#;
+    let closed = strava(token);
+    let (envelope, _) = admit(&closed, "https://x/ingest/m?key=in-the-url&a=b", &[], body).unwrap();
+    assert_eq!(
+        (envelope.meta.query.as_str(), envelope.meta.event_type.as_str()),
+        ("a=b", "ride:create")
+    );
+    for url in ["https://x/ingest/m", "https://x/ingest/m?key=other", "https://x/ingest/m?key="] {
+        assert_eq!(admit(&closed, url, &[], body).unwrap_err().status().0, 401, "{url}");
+    }
+}
+
+#[test]
+fn an_empty_answer_can_be_chosen() {
+    let silent = compiled(r#"{"name":"a","type":"http","custom_response":{"body":""}}"#);
+    let (_, reply) = admit(&silent, "https://x/", &[], "{}").unwrap();
+    assert_eq!((reply.status, reply.body.len(), reply.headers.len()), (200, 0, 1));
+    let failing = |response: &str| {
+        let source = compiled(&format!(
+            r#"{{"name":"a","type":"http","provider":"github","verifier":{{"hmac":{{"secret":"abc"}},"failure_response":{response}}}}}"#
+        ));
+        let shown = source.source.present("");
+        let reply = admit(&source, "https://x/", &[], "{}").unwrap_err().reply();
+        (reply.status, reply.body, shown["verifier"]["failure_response"].clone())
+    };
+    let (status, body, shown) = failing(r#"{"body":""}"#);
+    assert_eq!((status, body.len(), &shown["body"]), (401, 0, &json!("")));
+    let (status, body, shown) = failing(r#"{"status":403}"#);
+    assert_eq!((status, body.is_empty(), &shown["body"]), (403, false, &Value::Null));
+}

@@ -1,0 +1,87 @@
+//! Senders with manners of their own: those that sign nothing, send by GET, or read our answer.
+
+use inlet_tests::{Endpoint, base64, hmac_sha256, source_path};
+use serde_json::json;
+
+use crate::gateway;
+
+#[test]
+fn a_provider_that_signs_nothing_is_let_in_by_what_was_chosen_and_keeps_its_names_and_questions() {
+    let project = gateway().project();
+    let bare = json!({"name": "a", "type": "http", "provider": "strava"});
+    let refused = project.post("/sources", &bare).expect(400).message();
+    assert!(refused.contains("strava signs nothing, so choose"), "{refused}");
+    let row = gateway().get("/api/v1/providers/strava").expect(200).data();
+    assert_eq!(row["signs"], false);
+    assert!(row["protect_with"].as_str().unwrap().contains("api_key"), "{row}");
+
+    let source =
+        project.source(json!({"name": "a", "type": "http", "provider": "strava", "verifier": {
+        "type": "scheme", "scheme": {"signature": "query:key", "algorithm": "token"},
+        "secrets": [{"value": "in-the-url"}, {"value": "verify_token:ours"}]}}));
+    let path = source_path(&source);
+    let ask = |token: &str| {
+        let query = format!("hub.mode=subscribe&hub.challenge=c&hub.verify_token={token}");
+        gateway().get(&format!("{path}?{query}"))
+    };
+    assert_eq!(ask("ours").expect(200).json(), json!({"hub.challenge": "c"}));
+    ask("theirs").expect(403);
+    let body = r#"{"object_id":1,"aspect_type":"create","event_time":2,"object_type":"activity"}"#;
+    let send = |query: &str| gateway().call("POST", &format!("{path}{query}")).body(body).send();
+    send("").expect(401);
+    send("?key=other").expect(401);
+    let id = send("?key=in-the-url&a=b").expect(200).header("inlet-event-id").unwrap().to_owned();
+    let event = project.wait_for_event(&id);
+    assert_eq!(event["event_type"], "activity:create");
+    assert_eq!(event["url_query_params"], "a=b", "{event}");
+
+    let open = project.source(
+        json!({"name": "b", "type": "http", "provider": "zapier", "verifier": {"type": "noop"}}),
+    );
+    project.ingest(&open, b"{}").expect(200);
+}
+
+#[test]
+fn who_signs_the_query_may_send_by_get() {
+    let project = gateway().project();
+    let source = project.source(json!({"name": "a", "type": "http", "provider": "plivo_v3",
+        "verifier": {"hmac": {"secret": "a-secret-of-ours"}, "public_url": "https://hooks.example.com/p"}}));
+    let endpoint = Endpoint::ok();
+    project.route(&source, &endpoint);
+    let path = source_path(&source);
+    let query = "CallStatus=ringing&CallUUID=c-1";
+    let signed = format!("https://hooks.example.com/p?{query}.n-1");
+    let mac = base64(&hmac_sha256(b"a-secret-of-ours", signed.as_bytes()));
+    let send = |query: &str| {
+        let call = gateway().call("GET", &format!("{path}?{query}"));
+        call.header("X-Plivo-Signature-V3", mac.as_str())
+            .header("X-Plivo-Signature-V3-Nonce", "n-1")
+            .send()
+    };
+    send("CallStatus=answered&CallUUID=c-1").expect(401);
+    let id = send(query).expect(200).header("inlet-event-id").unwrap().to_owned();
+    assert_eq!(project.wait_for_event(&id)["url_query_params"], query);
+    assert_eq!(endpoint.wait_for_one().text(), "");
+    let refused = gateway().call("PUT", &path).send().expect(405);
+    assert_eq!(refused.header("allow"), Some("GET, POST"));
+    let post_only = project.github_source("a-secret-of-ours");
+    gateway().get(&source_path(&post_only)).expect(405);
+}
+
+#[test]
+fn an_empty_answer_is_an_answer() {
+    let project = gateway().project();
+    let source = project.source(json!({"name": "a", "type": "http", "provider": "github",
+        "custom_response": {"body": ""},
+        "verifier": {"mode": "enforce", "hmac": {"secret": "a-secret-of-ours"}, "failure_response": {"body": ""}}}));
+    let refused = project.ingest(&source, b"{}").expect(401);
+    assert_eq!(refused.text(), "");
+    let signature = inlet_tests::github_signature("a-secret-of-ours", b"{}");
+    let call = project.ingest_call(&source).header("X-Hub-Signature-256", signature).body("{}");
+    assert_eq!(call.send().expect(200).text(), "");
+    let path = format!("/sources/{}", source["uid"].as_str().unwrap());
+    let shown = project.get(&path).expect(200).data();
+    assert_eq!(shown["custom_response"]["body"], "");
+    project.call("PUT", &path).json(&shown).send().expect(202);
+    assert_eq!(project.ingest(&source, b"{}").expect(401).text(), "");
+}
