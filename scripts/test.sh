@@ -33,8 +33,8 @@ cat "$log.consumer" >>"$log"
 # What a broker's tests came to. A broker that REQUIRE_BROKERS names has to be there, and to have been tested.
 printf '\n%-10s %6s %6s\n' broker passed failed
 for name in rabbitmq kafka sqs pubsub; do
-  passed=$(grep -cE "^test ($name::|own::${name}_).*ok$" "$log" || true)
-  failed=$(grep -cE "^test ($name::|own::${name}_).*FAILED$" "$log" || true)
+  passed=$(grep -cE "^test ($name::|[a-z]+::${name}_).*ok$" "$log" || true)
+  failed=$(grep -cE "^test ($name::|[a-z]+::${name}_).*FAILED$" "$log" || true)
   if [ -f ".inlet/brokers/missing.$name" ]; then passed=skipped; fi
   printf '%-10s %6s %6s\n' "$name" "$passed" "$failed"
   case " ${REQUIRE_BROKERS:-} " in

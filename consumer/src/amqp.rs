@@ -9,13 +9,13 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-    BasicRejectOptions, QueueBindOptions, QueueDeclareOptions,
+    BasicRejectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Channel, Connection, ConnectionProperties, Consumer, Error, ErrorKind};
+use lapin::{Channel, Connection, ConnectionProperties, Consumer, Error, ErrorKind, ExchangeKind};
 use tokio::time::timeout;
 
 use crate::broker::{Broker, Fault, Message, Purpose, Settled, text_of};
@@ -23,6 +23,7 @@ use crate::source::{Amqp as Config, given, given_secret};
 
 const CONNECT: Duration = Duration::from_secs(15);
 const CLOSE: Duration = Duration::from_secs(3);
+const NAME_BYTES: usize = 255;
 /// How many deliveries are handed over at a time.
 const CHUNK: usize = 256;
 
@@ -169,7 +170,27 @@ impl Amqp {
     }
 }
 
+/// The client library panics on a name that the protocol has no room for.
+fn check_names(config: &Config) -> Result<(), Fault> {
+    let names = [
+        ("queue", Some(config.queue.as_str())),
+        ("vhost", given(config.vhost.as_ref())),
+        ("exchange", given(config.exchange.as_ref())),
+        ("routing_key", given(config.routing_key.as_ref())),
+    ];
+    for (name, value) in names {
+        let length = value.map_or(0, str::len);
+        if length > NAME_BYTES {
+            return Err(Fault(format!(
+                "amqp.{name} has {length} bytes; AMQP has {NAME_BYTES} at most"
+            )));
+        }
+    }
+    Ok(())
+}
+
 async fn connect(config: &Config, purpose: Purpose) -> Result<Amqp, Fault> {
+    check_names(config)?;
     let runtime = lapin::runtime::default_runtime().map_err(|error| words(&error))?;
     let properties = ConnectionProperties::default().with_connection_name("inlet-consumer".into());
     let connection =
@@ -193,6 +214,14 @@ async fn connect(config: &Config, purpose: Purpose) -> Result<Amqp, Fault> {
         Err(error) => return Err(words(&error)),
     }
     let exchange = given(config.exchange.as_ref());
+    if let (Some(exchange), Purpose::Check) = (exchange, purpose) {
+        let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+        let kind = ExchangeKind::default();
+        let asked = channel.exchange_declare(exchange.into(), kind, passive, FieldTable::default());
+        asked.await.map_err(|error| {
+            Fault(format!("the queue {queue} is to be bound to {exchange}: {}", words(&error)))
+        })?;
+    }
     if let (Some(exchange), Purpose::Work) = (exchange, purpose) {
         let key = given(config.routing_key.as_ref()).unwrap_or_default();
         let bound = channel.queue_bind(
@@ -353,6 +382,18 @@ mod tests {
             address(&config(serde_json::json!({"host": "h", "queue": "q", "schema": "amqps"})));
         assert_eq!((bare.vhost.as_str(), bare.authority.port), ("/", 5671));
         assert_eq!(bare.authority.userinfo.username, "guest");
+    }
+
+    #[test]
+    fn names_that_are_too_long_are_told() {
+        let long = "ö".repeat(128);
+        for name in ["queue", "vhost", "exchange", "routing_key"] {
+            let mut json = serde_json::json!({"host": "h", "queue": "q"});
+            json[name] = long.as_str().into();
+            let fault = check_names(&config(json)).unwrap_err();
+            assert!(fault.0.starts_with(&format!("amqp.{name} has 256 bytes")), "{fault}");
+        }
+        check_names(&config(serde_json::json!({"host": "h", "queue": "q".repeat(255)}))).unwrap();
     }
 
     #[test]

@@ -23,10 +23,19 @@ fn payload<R>(message: &Message<R>) -> &[u8] {
     }
 }
 
-/// What a message takes of a batch: its payload and, roughly, its headers.
+/// What a message takes of a batch: its payload and, roughly, its headers and key.
 pub(crate) fn size<R>(message: &Message<R>) -> usize {
+    payload(message).len() + aside(message)
+}
+
+/// What a message takes of memory.
+pub(crate) fn weight<R>(message: &Message<R>) -> usize {
+    message.payload.len() + aside(message)
+}
+
+fn aside<R>(message: &Message<R>) -> usize {
     let headers: usize = message.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    payload(message).len() + headers
+    headers + message.key.as_ref().map_or(0, String::len)
 }
 
 #[derive(Serialize)]

@@ -294,6 +294,10 @@ fn words(shared: &Shared, error: &KafkaError) -> Fault {
 }
 
 fn client_config(config: &Config, source: &str) -> Result<ClientConfig, Fault> {
+    // The client library panics on a NUL.
+    if config.topic_name.is_empty() || config.topic_name.contains('\0') {
+        return Err(Fault::new("kafka.topic_name is no name of a topic"));
+    }
     let mut client = ClientConfig::new();
     let group = given(config.consumer_group_id.as_ref())
         .map_or_else(|| format!("inlet-{source}"), str::to_owned);
@@ -454,7 +458,8 @@ impl Poller {
         let mut read = Message::new(receipt, message.payload().unwrap_or_default().to_vec());
         read.id = Some(format!("{}-{partition}-{offset}", message.topic()));
         read.key = message.key().map(text_of);
-        read.at = message.timestamp().to_millis();
+        // Publishers may write any number; one before 1970 is no time.
+        read.at = message.timestamp().to_millis().filter(|at| *at >= 0);
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
         read.headers = headers
             .map(|header| (header.key.to_owned(), text_of(header.value.unwrap_or_default())))

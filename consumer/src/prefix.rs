@@ -23,6 +23,11 @@ impl Prefixes {
     /// An offset is handed out; answers the epoch that it has to be settled with.
     pub(crate) fn take(&mut self, partition: i32, offset: i64) -> u64 {
         let next_epoch = self.epoch + 1;
+        // Offsets that begin anew are those of a topic that was made again.
+        let went_back = |entry: &Partition| offset < entry.next - 1;
+        if self.partitions.get(&partition).is_some_and(went_back) {
+            self.partitions.remove(&partition);
+        }
         let entry = self.partitions.entry(partition).or_insert_with(|| Partition {
             epoch: next_epoch,
             open: BTreeSet::new(),
@@ -102,6 +107,17 @@ mod tests {
         assert_eq!(prefixes.settle(0, 1, before), None);
         assert_eq!(prefixes.settle(0, 1, after), Some(2));
         assert_eq!(prefixes.settle(0, 99, after), None, "never taken");
+    }
+
+    #[test]
+    fn offsets_that_begin_anew_are_stored_anew() {
+        let mut prefixes = Prefixes::default();
+        let before = prefixes.take(0, 40);
+        prefixes.take(0, 41);
+        assert_eq!(prefixes.settle(0, 40, before), Some(41));
+        let after = prefixes.take(0, 0);
+        assert_eq!(prefixes.settle(0, 41, before), None);
+        assert_eq!(prefixes.settle(0, 0, after), Some(1));
     }
 
     #[test]

@@ -30,6 +30,8 @@ const MOST_WORKERS: usize = 64;
 /// A source that runs.
 struct Running {
     version: String,
+    /// The project's limit, as it was when the source was started.
+    max_message_bytes: usize,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -122,7 +124,10 @@ impl Owner {
             };
             let before = running.get(uid);
             // A worker ends by itself when the gateway wants nothing of the source; but it is listed.
-            let same = before.is_some_and(|one| one.version == *version && !one.task.is_finished());
+            let limit = list.max_message_bytes;
+            let same = before.is_some_and(|one| {
+                one.version == *version && one.max_message_bytes == limit && !one.task.is_finished()
+            });
             if same {
                 continue;
             }
@@ -131,8 +136,10 @@ impl Owner {
                 one.task
             });
             let stop = CancellationToken::new();
-            let task = self.start(listed, list.max_message_bytes, &stop, previous);
-            running.insert(uid.to_owned(), Running { version: version.clone(), stop, task });
+            let task = self.start(listed, limit, &stop, previous);
+            let version = version.clone();
+            let started = Running { version, max_message_bytes: limit, stop, task };
+            running.insert(uid.to_owned(), started);
         }
     }
 

@@ -179,7 +179,7 @@ async fn read<B: Broker>(
         for message in &mut taken {
             give_up_on_large(message, job.max_message_bytes);
         }
-        let kib = taken.iter().map(|message| message.payload.len() / 1024 + 1).sum::<usize>();
+        let kib = taken.iter().map(|message| batch::weight(message) / 1024 + 1).sum::<usize>();
         let share = u32::try_from(kib).unwrap_or(MEMORY_KIB).min(MEMORY_KIB);
         let share = tokio::select! {
             share = Arc::clone(&memory).acquire_many_owned(share) => share.ok().map(Arc::new),
@@ -210,6 +210,30 @@ fn give_up_on_large<R>(message: &mut Message<R>, limit: usize) {
         message.payload.truncate(DEAD_BYTES);
         message.payload.shrink_to_fit();
     }
+}
+
+/// The gateway refuses it, alone: it becomes a dead letter, and if that is refused, too, one that says less, so that it
+/// holds up nobody. False when there is nothing left to leave out.
+fn give_up_more<R>(message: &mut Message<R>, refusal: &str) -> bool {
+    let Some(reason) = &mut message.dead else {
+        message.dead = Some(format!("the gateway refuses it: {refusal}"));
+        return true;
+    };
+    let left_out = if !message.headers.is_empty() || message.key.is_some() || message.at.is_some() {
+        (message.headers, message.key, message.at) = (Vec::new(), None, None);
+        "headers, key and time"
+    } else if !message.payload.is_empty() {
+        message.payload = Vec::new();
+        "bytes"
+    } else if message.id.take().is_some() {
+        "id"
+    } else {
+        return false;
+    };
+    reason.push_str(&format!(
+        "; its {left_out} are left out, because of them it was refused: {refusal}"
+    ));
+    true
 }
 
 async fn release<B: Broker>(
@@ -299,12 +323,9 @@ impl<B: Broker> Sender<'_, B> {
                     parts.push_front(part);
                     continue;
                 }
-                Err(EdgeFault::Refused { message, .. })
-                    if part.first().is_some_and(|message| message.dead.is_none()) =>
+                Err(EdgeFault::Refused { ref message, .. })
+                    if part.first_mut().is_some_and(|one| give_up_more(one, message)) =>
                 {
-                    for one in &mut part {
-                        one.dead = Some(format!("the gateway refuses it: {message}"));
-                    }
                     parts.push_front(part);
                     continue;
                 }
@@ -457,6 +478,20 @@ mod tests {
         assert_eq!(large.payload.len(), DEAD_BYTES);
         let reason = large.dead.unwrap();
         assert!(reason.contains("131072 bytes") && reason.contains("at most 65536"), "{reason}");
+    }
+
+    #[test]
+    fn what_is_refused_says_less_until_it_is_taken() {
+        let mut one = message(3);
+        one.id = Some("t-0-1".to_owned());
+        one.headers = vec![("a".to_owned(), "1".to_owned())];
+        let mut tries = Vec::new();
+        while give_up_more(&mut one, "no") {
+            tries.push((one.headers.len(), one.payload.len(), one.id.is_some()));
+        }
+        assert_eq!(tries, [(1, 3, true), (0, 3, true), (0, 0, true), (0, 0, false)]);
+        let reason = one.dead.unwrap();
+        assert!(reason.starts_with("the gateway refuses it: no; its headers"), "{reason}");
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@
 mod cases;
 mod faults;
 mod filtered;
+mod odd;
 mod own;
 mod servers;
 mod world;

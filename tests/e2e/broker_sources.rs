@@ -177,6 +177,15 @@ fn what_cannot_be_read_from_is_refused_in_words() {
             "project_id:project id is required, subscription_id:subscription id is required",
         ),
         (amqp(json!({})), "host:non zero value required, queue:non zero value required"),
+        (
+            kafka(json!({"brokers": ["a:1"], "topic_name": "orders\u{0}"})),
+            "topic_name:a topic has up to 249 letters, digits, dots, underscores and hyphens",
+        ),
+        (amqp(json!({"host": "h", "queue": "ö".repeat(128)})), "queue:at most 255 bytes"),
+        (
+            amqp(json!({"host": "h", "queue": "q", "exchange": "ö".repeat(128)})),
+            "exchange:at most 255 bytes",
+        ),
         (amqp(json!({"host": "h", "queue": "q", "port": "x"})), "port:from 1 to 65535"),
         (amqp(json!({"host": "h", "queue": "q", "prefetch": 1001})), "prefetch:from 1 to 1000"),
         (

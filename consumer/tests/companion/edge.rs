@@ -50,6 +50,10 @@ pub(crate) struct Book {
     pub(crate) verdict: Option<Verdict>,
     /// Whether a whole batch is refused: the reason.
     pub(crate) refuses: Option<fn(&Item) -> bool>,
+    /// The same, for those that the companion gives up.
+    pub(crate) refuses_dead: Option<fn(&Item) -> bool>,
+    /// The project's limit of a message.
+    pub(crate) max_message_bytes: Option<usize>,
 }
 
 pub(crate) struct Edge {
@@ -77,6 +81,13 @@ impl Edge {
     pub(crate) fn sources(&self, sources: Value) {
         let mut book = self.book();
         book.sources = sources;
+        book.etag += 1;
+    }
+
+    /// The project takes messages up to this size from now on.
+    pub(crate) fn limit(&self, bytes: usize) {
+        let mut book = self.book();
+        book.max_message_bytes = Some(bytes);
         book.etag += 1;
     }
 
@@ -131,8 +142,7 @@ fn answer(book: &mut Book, request: &Received) -> Answer {
                 book.unchanged += 1;
                 return Answer::status(304).header("ETag", &etag);
             }
-            let list = json!({"poll_seconds": 1, "project_id": "p", "max_message_bytes": 1_500_000,
-                "sources": book.sources});
+            let list = json!({"poll_seconds": 1, "project_id": "p", "max_message_bytes": book.max_message_bytes.unwrap_or(1_500_000), "sources": book.sources});
             says(200, &list).header("ETag", &etag)
         }
         ("POST", "/consumer/v1/status") => {
@@ -188,7 +198,10 @@ fn batch(book: &mut Book, request: &Received) -> Answer {
         };
     }
     let refuses = book.refuses.unwrap_or(|_| false);
-    if items.iter().any(|item| item.dead().is_none() && refuses(item)) {
+    let refuses_dead = book.refuses_dead.unwrap_or(|_| false);
+    let is_refused =
+        |item: &Item| if item.dead().is_none() { refuses(item) } else { refuses_dead(item) };
+    if items.iter().any(is_refused) {
         return says(422, &json!({"status": false, "message": "one of them is not to be had"}));
     }
     let results: Vec<Value> = items.into_iter().map(|item| take(book, item)).collect();

@@ -64,6 +64,41 @@ fn a_batch_that_is_refused_is_halved_until_the_one_at_fault_is_alone() {
 }
 
 #[test]
+fn one_that_is_refused_as_a_dead_letter_too_says_less_and_holds_up_nobody() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    edge.book().refuses = Some(|item| item.text() == "{\"number\":1}");
+    edge.book().refuses_dead = Some(|item| !item.payload.is_empty());
+    topic.publish(0, &texts(0..3));
+    let _companion = Companion::start(&edge.url());
+    let mut expected = texts(0..3);
+    expected.remove(1);
+    assert_eq!(edge.wait_for(2), expected);
+    let dead = poll_until("the dead letter", || edge.book().dead.first().cloned());
+    assert_eq!((dead.id.as_str(), dead.payload.len()), ("orders-0-1", 0));
+    assert!(dead.dead().unwrap().contains("its bytes are left out"), "{dead:?}");
+    edge.wait_for_report("s", "it is settled", |source| source["lag"] == 0);
+}
+
+#[test]
+fn a_limit_that_is_raised_holds_at_once() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    edge.limit(1_000);
+    topic.publish(0, &["x".repeat(2_000), "a".into()]);
+    let _companion = Companion::start(&edge.url());
+    assert_eq!(edge.wait_for(1), ["a"]);
+    let polls = {
+        edge.limit(3_000);
+        edge.book().polls
+    };
+    poll_until("it has asked twice", || (edge.book().polls > polls + 1).then_some(()));
+    topic.publish(0, &["y".repeat(2_000)]);
+    assert_eq!(edge.wait_for(2)[1].len(), 2_000);
+    assert_eq!(edge.book().dead.len(), 1);
+}
+
+#[test]
 fn poison_is_given_up_after_its_attempts_and_holds_up_nobody() {
     let topic = Topic::new(1);
     let edge = edge_with(topic.source("s", "1"));

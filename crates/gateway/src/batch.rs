@@ -12,7 +12,7 @@ use crate::api::ApiError;
 use crate::header::is_header_value;
 use crate::json;
 use crate::project::Project;
-use crate::pub_sub::Mapping;
+use crate::pub_sub::{Broker, Mapping};
 use crate::push::{KEY_MAX_CHARS, Kind, Origin, Push, To};
 use crate::source::Source;
 use crate::time::rfc3339;
@@ -27,6 +27,8 @@ pub const PAYLOADS_MAX_BYTES: usize = 1_024 * 1_024;
 pub const HEAD_MAX_BYTES: usize = 4 * 1_024 * 1_024;
 /// The largest payload of a message that the companion gives up on.
 pub const DEAD_PAYLOAD_MAX_BYTES: usize = 64 * 1_024;
+/// Headers and key of a message that are kept with its dead letter, as JSON.
+const DETAIL_MAX_BYTES: usize = 256 * 1_024;
 /// What a batch is sent as.
 pub const CONTENT_TYPE: &str = "application/vnd.inlet.batch";
 /// The longest id of a message.
@@ -73,8 +75,9 @@ struct Item {
     headers: Vec<(String, String)>,
     #[serde(default)]
     key: Option<String>,
+    /// Brokers let publishers write what they like: before 1970 is no time of a message.
     #[serde(default)]
-    at: Option<u64>,
+    at: Option<i64>,
     #[serde(default)]
     dead: Option<String>,
 }
@@ -140,7 +143,7 @@ impl<'a> Batch<'a> {
                 id,
                 headers: item.headers,
                 key: item.key,
-                at: item.at,
+                at: item.at.and_then(|at| u64::try_from(at).ok()),
                 dead: item.dead,
                 payload: Cow::Borrowed(payload),
                 headers_replaced: false,
@@ -158,6 +161,17 @@ impl Message<'_> {
     fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// What it is known by when it comes again. Kafka's offsets begin anew in a topic that is deleted and made again, and in
+    /// another cluster; the time of a record does not.
+    pub fn identity(&self, source: &Source) -> Option<String> {
+        let id = self.id.clone()?;
+        let broker = source.pub_sub.as_ref().map(|pub_sub| pub_sub.broker);
+        match self.at {
+            Some(at) if broker == Some(Broker::Kafka) => Some(format!("{id}@{at}")),
+            _ => Some(id),
+        }
     }
 
     /// The event that the message means, or why it means none.
@@ -244,10 +258,12 @@ impl Message<'_> {
         now_ms: u64,
     ) -> Result<Envelope, String> {
         let headers = self.kept_headers(source);
+        let identity = self.identity(source);
         let origin = Origin {
             source_id: &source.uid,
             mask_id: &source.mask_id,
             broker_message_id: self.id.as_deref(),
+            identity: identity.as_deref(),
             headers: &headers,
             window_ms: Some(source.dedup_window_seconds.saturating_mul(1000)),
         };
@@ -278,9 +294,20 @@ impl Message<'_> {
         headers
     }
 
-    /// What is kept of a message beside its bytes, among the dead letters.
+    /// What is kept of a message beside its bytes, among the dead letters: as much as a row holds beside them, and a word on
+    /// whether that is all.
     pub fn detail(&self) -> Value {
-        json!({"headers": self.headers, "key": self.key, "at": self.at, "given_up": self.dead.is_some()})
+        let mut room = DETAIL_MAX_BYTES;
+        let mut fits = |value: &Value| {
+            let left = room.checked_sub(value.to_string().len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        let key = Some(json!(self.key)).filter(&mut fits);
+        let headers: Vec<Value> =
+            self.headers.iter().map(|header| json!(header)).filter(&mut fits).collect();
+        let is_cut = key.is_none() || headers.len() < self.headers.len();
+        json!({"headers": headers, "key": key, "at": self.at, "given_up": self.dead.is_some(), "is_cut": is_cut})
     }
 }
 
@@ -329,6 +356,39 @@ mod tests {
         assert_eq!(batch.messages[0].headers.len(), 2);
         assert_eq!(batch.messages[1].id, None, "no id is no key");
         assert_eq!(batch.messages[2].dead.as_deref(), Some("why"));
+    }
+
+    #[test]
+    fn a_time_before_1970_is_none() {
+        let head = r#"{"source_id":"s","messages":[{"length":0,"at":-5},{"length":0,"at":7}]}"#;
+        let body = framed(head, "");
+        let times: Vec<_> = Batch::read(&body).unwrap().messages.iter().map(|one| one.at).collect();
+        assert_eq!(times, [None, Some(7)]);
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_what_fits_of_headers_and_says_when_that_is_not_all() {
+        let header = |name: &str, length| (name.to_owned(), "\u{1}".repeat(length));
+        let mut message = Message {
+            id: None,
+            headers: vec![header("a", 10), header("b", 60_000), header("c", 10)],
+            key: Some("k".into()),
+            at: None,
+            dead: None,
+            payload: Cow::Borrowed(b""),
+            headers_replaced: false,
+        };
+        let detail = message.detail();
+        let names: Vec<&Value> =
+            detail["headers"].as_array().unwrap().iter().map(|one| &one[0]).collect();
+        assert_eq!((names, &detail["is_cut"]), (vec![&json!("a"), &json!("c")], &json!(true)));
+        assert!(detail.to_string().len() < DETAIL_MAX_BYTES);
+        message.headers.remove(1);
+        assert_eq!(message.detail()["is_cut"], false);
+        message.key = Some("k".repeat(DETAIL_MAX_BYTES));
+        let detail = message.detail();
+        assert_eq!((&detail["key"], &detail["is_cut"]), (&Value::Null, &json!(true)));
+        assert_eq!(detail["headers"].as_array().unwrap().len(), 2);
     }
 
     #[test]

@@ -58,11 +58,12 @@ pub struct DeadLetter {
 const REASON_MAX_CHARS: usize = 2_000;
 
 impl DeadLetter {
-    /// A message that is no event.
+    /// A message that is no event, known by its [`Message::identity`].
     pub fn of_message(
         message: &Message<'_>,
         project_id: &str,
         source_id: &str,
+        identity: Option<String>,
         reason: &str,
         id: String,
         now_ms: u64,
@@ -75,7 +76,7 @@ impl DeadLetter {
             project_id: project_id.to_owned(),
             source_id: source_id.to_owned(),
             event_id: None,
-            broker_message_id: message.id.clone(),
+            broker_message_id: identity,
             detail: Some(message.detail().to_string()),
             payload: message.payload.to_vec(),
         }
@@ -173,6 +174,9 @@ struct Detail {
     /// The companion gave up on it, and may not have sent all of it.
     #[serde(default)]
     given_up: bool,
+    /// There were more headers than a dead letter keeps.
+    #[serde(default)]
+    is_cut: bool,
 }
 
 impl Stored {
@@ -180,6 +184,13 @@ impl Stored {
     pub fn inline(&self) -> Vec<u8> {
         let text = Text { text: self.payload.as_str().into(), is_base64: self.is_base64 != 0 };
         text.to_bytes().unwrap_or_default()
+    }
+
+    /// The broker's name of the message; what is stored is its identity.
+    fn broker_id<'a>(&'a self, detail: &Detail) -> Option<&'a str> {
+        let identity = self.broker_message_id.as_deref()?;
+        let time = detail.at.map(|at| format!("@{at}"));
+        Some(time.and_then(|time| identity.strip_suffix(&time)).unwrap_or(identity))
     }
 
     fn detail(&self) -> Detail {
@@ -190,9 +201,11 @@ impl Stored {
     /// The message of a broker, as it came. The headers hold what it had: it is the message's own, so credentials are shown
     /// to nobody who could not read the broker.
     pub fn message<'a>(&self, payload: &'a [u8]) -> Message<'a> {
-        let Detail { headers, key, at, .. } = self.detail();
+        let detail = self.detail();
+        let id = self.broker_id(&detail).map(ToOwned::to_owned);
+        let Detail { headers, key, at, .. } = detail;
         Message {
-            id: self.broker_message_id.clone(),
+            id,
             headers,
             key,
             at,
@@ -202,10 +215,11 @@ impl Stored {
         }
     }
 
-    /// Whether the bytes may be the beginning of the message only.
+    /// Whether the bytes may be the beginning of the message only, or headers are missing.
     pub fn is_cut(&self) -> bool {
         let length = self.length.unwrap_or_default();
-        DEAD_PAYLOAD_MAX_BYTES as u64 <= length && self.detail().given_up
+        let detail = self.detail();
+        detail.is_cut || (DEAD_PAYLOAD_MAX_BYTES as u64 <= length && detail.given_up)
     }
 
     /// The dead letter in a list.
@@ -213,7 +227,7 @@ impl Stored {
         json!({
             "uid": self.id, "kind": self.kind, "reason": self.reason, "project_id": self.project_id,
             "source_id": self.source_id, "event_id": self.event_id, "endpoint_id": null,
-            "broker_message_id": self.broker_message_id.as_deref().unwrap_or_default(),
+            "broker_message_id": self.broker_id(&self.detail()).unwrap_or_default(),
             "length": self.length, "created_at": rfc3339(self.at),
         })
     }

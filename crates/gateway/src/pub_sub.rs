@@ -25,6 +25,8 @@ const WORKERS_MAX: u64 = 64;
 const PREFETCH_DEFAULT: u64 = 100;
 const PREFETCH_MAX: u64 = 1_000;
 const BROKERS_MAX: usize = 100;
+/// What the protocol has room for.
+const AMQP_NAME_MAX_BYTES: usize = 255;
 /// The longest certificate, key or service account.
 const DOCUMENT_MAX_CHARS: usize = 64 * 1024;
 /// The longest event type, as for events of the API.
@@ -361,6 +363,14 @@ impl Draft {
         }
         put(&mut self.config, "brokers", brokers.into());
         self.required(fields, "topic_name", "topic name is required")?;
+        if let Some(Value::String(topic)) = self.config.get("topic_name")
+            && !is_topic(topic)
+        {
+            self.faults.add(
+                "topic_name",
+                "a topic has up to 249 letters, digits, dots, underscores and hyphens",
+            );
+        }
         let group = text(fields, "consumer_group_id")?;
         let group = group.unwrap_or_else(|| format!("inlet-{source_id}"));
         put(&mut self.config, "consumer_group_id", group.into());
@@ -521,6 +531,13 @@ impl Draft {
         self.required(fields, "queue", "non zero value required")?;
         let vhost = fields.text("vhost")?.filter(|vhost| !vhost.is_empty());
         put(&mut self.config, "vhost", vhost.unwrap_or_else(|| "/".into()).into());
+        for name in ["queue", "vhost"] {
+            if let Some(Value::String(value)) = self.config.get(name)
+                && AMQP_NAME_MAX_BYTES < value.len()
+            {
+                self.faults.add(name, format!("at most {AMQP_NAME_MAX_BYTES} bytes"));
+            }
+        }
 
         // Two spellings of Convoy's, and ours.
         let bind = fields.raw("bindExchange");
@@ -543,7 +560,9 @@ impl Draft {
             [("exchange", exchange), ("routing_key", routing_key), ("dead_letter_exchange", dead)]
         {
             if let Some(value) = value {
-                check_length(name, &value, 255)?;
+                if AMQP_NAME_MAX_BYTES < value.len() {
+                    self.faults.add(name, format!("at most {AMQP_NAME_MAX_BYTES} bytes"));
+                }
                 put(&mut self.config, name, value.into());
             }
         }
@@ -628,6 +647,12 @@ fn is_host(text: &str) -> bool {
 fn is_host_and_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     is_host(host) && port.parse::<u16>().is_ok_and(|port| 0 < port)
+}
+
+/// As Kafka has them.
+fn is_topic(text: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=249).contains(&text.len()) && text.bytes().all(is_legal) && !matches!(text, "." | "..")
 }
 
 fn is_http_url(text: &str) -> bool {

@@ -63,9 +63,10 @@ pub struct Origin<'a> {
     /// Empty when it came by the API.
     pub source_id: &'a str,
     pub mask_id: &'a str,
-    /// The broker's own name of the message; a second one of the same source is a copy, unless the event has a key of its
-    /// own.
+    /// The broker's own name of the message.
     pub broker_message_id: Option<&'a str>,
+    /// What a second message of the same source is a copy by, unless the event has a key of its own.
+    pub identity: Option<&'a str>,
     /// Beside the event's own `custom_headers`, which win. Names that belong to one hop are left out.
     pub headers: &'a [(String, String)],
     /// How long the event's key stays claimed; `None`: as long as for events of the API.
@@ -309,7 +310,7 @@ impl Push {
             }
         };
         let window_ms = origin.window_ms.unwrap_or(DEDUP_WINDOW_DEFAULT_S * 1000);
-        let claim = match (self.idempotency_key, origin.broker_message_id) {
+        let claim = match (self.idempotency_key, origin.identity) {
             (Some(key), _) => Some(Claim { key, window_ms, scope: Some(project.uid.clone()) }),
             (None, Some(id)) => Some(Claim { key: format!("broker:{id}"), window_ms, scope: None }),
             (None, None) => None,
@@ -467,7 +468,7 @@ mod tests {
             let push = Push::parse(Kind::Broadcast, body.as_bytes()).unwrap();
             push.envelope(&project(), origin, "id".into(), 0).unwrap().meta.claim
         };
-        let broker = Origin { source_id: "s", broker_message_id: Some("m-1"), ..Origin::default() };
+        let broker = Origin { source_id: "s", identity: Some("m-1"), ..Origin::default() };
         let plain = r#"{"data":1,"event_type":"t"}"#;
         let keyed = r#"{"data":1,"event_type":"t","idempotency_key":"k"}"#;
         assert_eq!(claim(plain, Origin::default()), None);

@@ -310,6 +310,7 @@ impl Caller<'_> {
                         message,
                         &project.uid,
                         &source.uid,
+                        message.identity(source),
                         &reason,
                         id.clone(),
                         now,

@@ -118,7 +118,8 @@ impl Caller<'_> {
             return done(&event_id, false);
         }
         if letter.is_cut() {
-            let text = "the companion kept only the beginning of this message, so it cannot be replayed: publish it again";
+            let text =
+                "only a part of this message was kept, so it cannot be replayed: publish it again";
             return Err(ApiError::new(422, text).into());
         }
         let source: Source = self
