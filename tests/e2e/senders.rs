@@ -1,6 +1,6 @@
 //! Senders with manners of their own: those that sign nothing, send by GET, or read our answer.
 
-use inlet_tests::{Endpoint, base64, hmac_sha256, source_path};
+use inlet_tests::{Endpoint, Gateway, base64, hmac_sha256, source_path};
 use serde_json::json;
 
 use crate::gateway;
@@ -84,4 +84,53 @@ fn an_empty_answer_is_an_answer() {
     assert_eq!(shown["custom_response"]["body"], "");
     project.call("PUT", &path).json(&shown).send().expect(202);
     assert_eq!(project.ingest(&source, b"{}").expect(401).text(), "");
+}
+
+#[test]
+fn a_secret_that_is_handed_over_is_shown_to_be_told_to_the_provider() {
+    let project = gateway().project();
+    let source = project.source(json!({"name": "a", "type": "http", "provider": "notion"}));
+    let path = format!("/sources/{}", source["uid"].as_str().unwrap());
+    let shown = format!("{path}/handed-over");
+    project.get(&shown).expect(404);
+    project.post(&format!("{path}/arm"), &json!({})).expect(200);
+    let body = br#"{"verification_token":"secret_of_notion"}"#;
+    project.ingest(&source, body).expect(200);
+    assert_eq!(project.get(&shown).expect(200).data()["secret"], "secret_of_notion");
+    let read = project.get(&path).expect(200).data();
+    assert!(read["verifier"]["secrets"][0]["shown_until"].is_string(), "{read}");
+    assert!(!read.to_string().contains("secret_of_notion"), "{read}");
+    let stranger = gateway().project();
+    stranger.get(&shown).expect(404);
+    let signature = format!("sha256={}", hex::encode(hmac_sha256(b"secret_of_notion", b"{}")));
+    let call = project.ingest_call(&source).header("X-Notion-Signature", signature).body("{}");
+    call.send().expect(200);
+}
+
+#[test]
+fn keys_are_fetched_from_where_the_operator_says() {
+    let url = "https://keys.example.com/discord";
+    let key = "119c4d9c5e5d3ae173bfab934a058068abfc3d23a5bee3aaef705f1c0ac00f8d";
+    let gateway = Gateway::builder().outbound(url, key).start();
+    let project = gateway.project();
+    let with = |url: &str| {
+        json!({"name": "a", "type": "http", "provider": "discord",
+            "verifier": {"tolerance_seconds": 0, "secrets": [{"value": url, "label": "fetched"}]}})
+    };
+    let source = project.source(with(url));
+    let body = r#"{"type":1,"event":{"type":"APPLICATION_AUTHORIZED"}}"#;
+    let signature = "f46b48284d7b4f5de863b25aa522e8b4c4fd9593327e101ff09c90bc42bd517f\
+        136beac64c2c6f3c66c453091c488540b4a5917fe2632c54cf2e572957a3f504";
+    let send = |source: &serde_json::Value, body: &str| {
+        let call = project.ingest_call(source).header("X-Signature-Ed25519", signature);
+        call.header("X-Signature-Timestamp", "1700000000").body(body).send()
+    };
+    let taken = send(&source, body).expect(204);
+    let event = project.wait_for_event(taken.header("inlet-event-id").unwrap());
+    assert_eq!(event["verification"]["secret"], "fetched");
+    send(&source, r#"{"type":1,"event":{"type":"OTHER"}}"#).expect(401);
+    let nowhere = project.source(with("https://gone.example.com/discord"));
+    send(&nowhere, body).expect(503);
+    let refused = project.post("/sources", &with("https://10.0.0.1/discord")).expect(400);
+    assert!(refused.message().contains("names a URL from which no key is fetched"));
 }

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use inlet_verify::{
-    Handshake, Headers, Outcome, Pending, Policy, Provider, Refused, Request, Secret, UnixTime,
-    Verified, Verifier, acknowledge, catalogue, confirmation, diagnose, extract, handshake,
+    Acknowledgement, Handshake, Headers, Outcome, Pending, Policy, Provider, Refused, Request,
+    Secret, UnixTime, Verified, Verifier, acknowledge, catalogue, confirmation, diagnose, extract,
+    handshake,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -528,9 +529,10 @@ impl Compiled {
         if let Some(wanted) = &wanted {
             headers.extend(wanted.headers.iter().cloned());
         }
-        if let Some(wanted) = wanted.filter(|wanted| custom.is_none() && !wanted.body.is_empty()) {
-            let content_type = wanted.content_type.to_owned();
-            return Reply { status: 200, content_type, headers, body: wanted.body };
+        let is_whole = |wanted: &Acknowledgement| !wanted.body.is_empty() || wanted.status != 200;
+        if let Some(wanted) = wanted.filter(|wanted| custom.is_none() && is_whole(wanted)) {
+            let (status, content_type) = (wanted.status, wanted.content_type.to_owned());
+            return Reply { status, content_type, headers, body: wanted.body };
         }
         let (content_type, body) = if let Some((body, content_type)) = custom {
             (content_type, body.to_owned().into_bytes())

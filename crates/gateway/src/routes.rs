@@ -58,6 +58,7 @@ pub enum ProjectCall<'a> {
     UpdateSource(&'a str),
     DeleteSource(&'a str),
     ArmSource(&'a str),
+    HandedOver(&'a str),
     ListRejections(&'a str),
     CreateEndpoint,
     ListEndpoints,
@@ -248,6 +249,7 @@ routes! {
         GET => GetSource(source_id), PUT => UpdateSource(source_id), DELETE => DeleteSource(source_id)
     }
     ["sources", source_id, "arm"] { POST => ArmSource(source_id) }
+    ["sources", source_id, "handed-over"] { GET => HandedOver(source_id) }
     ["sources", source_id, "rejections"] { GET => ListRejections(source_id) }
 
     ["endpoints"] { GET => ListEndpoints, POST => CreateEndpoint }

@@ -1,9 +1,10 @@
 //! Sources: the configured senders. Input of the API → what is stored → what it means.
 
-use inlet_verify::{Encoding, Hash, Provider, Secret, Verifier, catalogue};
+use inlet_verify::{Encoding, Hash, Provider, Scheme, Secret, Verifier, catalogue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::address;
 use crate::admission::{Admission, AdmissionInput};
 use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length, refuse_unsupported};
 use crate::endpoint::is_weak;
@@ -245,6 +246,8 @@ impl FromFields for CustomResponseInput {
 /// How long a source is armed unless the call says otherwise, and at most.
 const ARMED_DEFAULT_S: u64 = 600;
 const ARMED_MAX_S: u64 = 3_600;
+/// How long a secret is shown that a provider handed over and wants to be told.
+const SHOWN_MS: u64 = 3_600_000;
 
 /// The body of `POST /sources/{sourceID}/arm`.
 #[derive(Debug)]
@@ -629,7 +632,14 @@ impl Source {
                     let value = vault
                         .seal(&value, &place, &mut *fill)
                         .map_err(|error| ApiError::new(500, error.to_string()))?;
-                    StoredSecret { uid, label, value, expires_at, created_at: now_ms }
+                    StoredSecret {
+                        uid,
+                        label,
+                        value,
+                        expires_at,
+                        created_at: now_ms,
+                        shown_until: None,
+                    }
                 }
             };
             secrets.push(secret);
@@ -652,6 +662,16 @@ impl Source {
                 (None, None) => Ok(()),
             };
             fits.map_err(|why| ApiError::bad_request(format!("secret:{name} {why}")))?;
+            let is_public = match (provider, &scheme) {
+                (Some(row), _) => row.takes_public_key(),
+                (None, scheme) => scheme.as_ref().is_some_and(Scheme::takes_public_key),
+            };
+            // Whether it may be fetched is asked again when it is.
+            let url = secret.key_url().filter(|_| is_public);
+            if let Some(Err(bad)) = url.map(|url| address::check(url, false)) {
+                let text = format!("secret:{name} names a URL from which no key is fetched: {bad}");
+                return Err(ApiError::bad_request(text));
+            }
         }
         Ok(())
     }
@@ -711,10 +731,36 @@ impl Source {
         let text = String::from_utf8_lossy(secret.expose());
         let value = vault.seal(&text, &self.place(&format!("secrets/{uid}")), fill)?;
         let label = "handed over by the provider".to_owned();
-        self.verifier.trust.secrets =
-            vec![StoredSecret { uid, label, value, expires_at: None, created_at: now_ms }];
+        let is_shown = catalogue::find(&self.provider).is_some_and(Provider::wants_secret_back);
+        let shown_until = is_shown.then_some(now_ms.saturating_add(SHOWN_MS));
+        self.verifier.trust.secrets = vec![StoredSecret {
+            uid,
+            label,
+            value,
+            expires_at: None,
+            created_at: now_ms,
+            shown_until,
+        }];
         (self.armed_until, self.updated_at) = (None, now_ms);
         Ok(true)
+    }
+
+    /// The secret that the provider handed over and wants to be told, for as long as it is shown.
+    pub fn handed_over(&self, vault: &Vault, now_ms: u64) -> Result<Value, ApiError> {
+        let mut secrets = self.verifier.trust.secrets.iter();
+        let shown = secrets.find(|secret| secret.shown_until.is_some_and(|until| now_ms < until));
+        let Some(stored) = shown else {
+            return Err(ApiError::not_found(
+                "no secret to show: a secret that the provider hands over is shown for an hour, where the provider wants to be told it",
+            ));
+        };
+        let secret = vault
+            .open(&stored.value, &self.place(&format!("secrets/{}", stored.uid)))
+            .map_err(|error| ApiError::new(500, error.to_string()))?;
+        Ok(json!({
+            "uid": stored.uid, "secret": String::from_utf8_lossy(secret.expose()),
+            "shown_until": stored.shown_until.map(rfc3339),
+        }))
     }
 
     /// An update that says nothing of the broker leaves it alone.
@@ -1469,6 +1515,47 @@ mod tests {
         assert!(capture(&mut source, 9));
         source.armed_until = Some(100);
         assert!(!capture(&mut source, 11), "there is one already");
+    }
+
+    #[test]
+    fn a_handed_over_secret_is_shown_for_an_hour_where_the_provider_wants_to_be_told() {
+        for (provider, is_shown) in [("notion", true), ("asana", false)] {
+            let body = format!(r#"{{"name":"a","type":"http","provider":"{provider}"}}"#);
+            let mut source = create(&body).unwrap();
+            assert_eq!(source.handed_over(&vault(), 0).unwrap_err().status, 404);
+            source.armed_until = Some(10);
+            let secret = Secret::new(*b"secret_handed_over").unwrap();
+            assert!(source.capture(&secret, &vault(), 5, &mut |b| b.fill(9)).unwrap());
+            let until = 5 + SHOWN_MS;
+            let shown = source.handed_over(&vault(), until - 1);
+            assert_eq!(shown.is_ok(), is_shown, "{provider}");
+            if let Ok(shown) = shown {
+                assert_eq!(shown["secret"], "secret_handed_over");
+            }
+            assert_eq!(source.handed_over(&vault(), until).unwrap_err().status, 404);
+            assert!(!source.present("").to_string().contains("secret_handed_over"));
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_key_set_is_a_key() {
+        let with = |provider: &str, url: &str| {
+            create(&format!(
+                r#"{{"name":"a","type":"http","provider":"{provider}","verifier":{{"hmac":{{"secret":"{url}"}}}}}}"#
+            ))
+        };
+        for provider in ["gong", "wix", "fusionauth", "zoho_desk", "discord"] {
+            assert!(with(provider, "https://keys.example.com/jwks.json").is_ok(), "{provider}");
+            let why = with(provider, "https://127.0.0.1/jwks.json").unwrap_err();
+            assert!(why.contains("names a URL from which no key is fetched"), "{provider}: {why}");
+            for bad in ["http://keys.example.com/jwks.json", "https://u:p@keys.example.com/"] {
+                assert!(
+                    with(provider, bad).unwrap_err().contains("has to be a public key"),
+                    "{bad}"
+                );
+            }
+        }
+        assert!(with("github", "https://127.0.0.1/").is_ok(), "this is an HMAC key");
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct StoredSecret {
     /// Unix milliseconds. From then on it proves nothing.
     pub expires_at: Option<u64>,
     pub created_at: u64,
+    /// Until when it is shown, Unix milliseconds: for a provider that hands over a secret and wants to be told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_until: Option<u64>,
 }
 
 /// What a sender reads when it is not believed.
@@ -277,6 +280,7 @@ impl Trust {
                 json!({
                     "uid": secret.uid, "label": secret.label, "value": secret.value.hint,
                     "expires_at": secret.expires_at.map(rfc3339), "created_at": rfc3339(secret.created_at),
+                    "shown_until": secret.shown_until.map(rfc3339),
                 })
             })
             .collect();

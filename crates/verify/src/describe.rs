@@ -2,6 +2,7 @@
 
 use crate::{
     Place, Provider, Question,
+    keys::Kind,
     scheme::{Algorithm, Check, JwtAlgorithm, JwtPlace, KeyForm, KeySource, Part, StampAt, Unit},
 };
 
@@ -242,7 +243,8 @@ fn describe(check: &Check<'_>) -> Description {
                 secret: if jwt.audience {
                     "the audience of the token, and the sender's address behind a space"
                 } else {
-                    secret(jwt.keys, KeyForm::Text)
+                    let shared = jwt.algorithms.iter().any(|known| Kind::of_jwt(*known).is_none());
+                    secret(jwt.keys, if shared { KeyForm::Text } else { KeyForm::Public })
                 },
                 ..Description::default()
             }
@@ -304,7 +306,7 @@ const fn secret(keys: KeySource, form: KeyForm) -> &'static str {
         }
         (KeySource::Pasted, KeyForm::Hex) => "the signing secret in hex",
         (KeySource::Pasted, KeyForm::Public) => {
-            "the provider's public key: PEM, base64 or hex of DER, or a JWK"
+            "the provider's public key: PEM, base64 or hex of DER, a JWK or a JWKS, or the https URL of one"
         }
         (KeySource::Pasted, KeyForm::Pair) => "the signing secret, or `public:private`",
         (KeySource::Pasted, _) => "the signing secret, as the provider shows it",

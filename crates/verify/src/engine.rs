@@ -14,7 +14,7 @@ use crate::{
     keys::Kind,
     place,
     scheme::{Algorithm, BodyHash, KeySource, Part, Signed, Stamp, StampAt, Syntax},
-    step::{Job, Macs, SignatureAlgorithm},
+    step::{Job, Macs, Search, SignatureAlgorithm},
     syntax::{self, Claims},
     time, uri,
 };
@@ -439,15 +439,17 @@ pub(crate) fn find_keys(job: Job, source: KeySource, ask: Ask<'_>) -> Result<Out
         return Ok(job.fetch(url.to_owned(), Some(body)));
     }
     let mut found = Vec::new();
+    let mut urls = VecDeque::new();
     for (index, secret) in ask.secrets.iter().enumerate() {
-        let text = secret.expose().trim_ascii();
-        if let Some(url) =
-            std::str::from_utf8(text).ok().filter(|text| uri::https_host(text).is_some())
-        {
-            return Ok(job.fetch(url.to_owned(), None));
+        if let Some(url) = keys::key_url(secret) {
+            urls.push_back((index, url.to_owned()));
+            continue;
         }
-        let keys = keys::public_keys(text, job.kind, job.key_id.as_deref());
+        let keys = keys::public_keys(secret.expose(), job.kind, job.key_id.as_deref());
         found.extend(keys.into_iter().map(|key| (Some(index), key)));
+    }
+    if !urls.is_empty() {
+        return Ok(Search { job, found, urls, of: None, failed: None }.next());
     }
     match source {
         KeySource::Published { url, .. } if ask.secrets.is_empty() => {

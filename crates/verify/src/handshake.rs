@@ -329,9 +329,10 @@ fn answer(question: Question, ask: Ask<'_>) -> Option<Handshake> {
         Question::HeaderToText(header) => echo(ask.post().then(|| ask.header(header))??),
         Question::Ping => {
             let kind = ask.member(&["type"])?;
-            // Interactions ask with 1, webhook events with 0, and 0 is no kind of event else.
+            // Interactions ask with 1, which is the kind of all webhook events; these ask with 0.
+            let is_event = json::find(ask.request.body, &["event"]).is_some();
             match kind.as_str() {
-                "1" if ask.signed() => Some(json_reply(r#"{"type":1}"#.to_owned())),
+                "1" if !is_event && ask.signed() => Some(json_reply(r#"{"type":1}"#.to_owned())),
                 "0" if ask.signed() => Some(reply(204, "text/plain", Vec::new())),
                 _ => None,
             }
@@ -474,6 +475,7 @@ fn no_secret() -> Option<Handshake> {
 /// How a believed and durable event is acknowledged, where the provider cares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledgement {
+    pub status: u16,
     pub content_type: &'static str,
     pub body: Vec<u8>,
     pub headers: Vec<(&'static str, String)>,
@@ -481,9 +483,13 @@ pub struct Acknowledgement {
 
 /// What `provider` expects in the reply to an event. `None`: any 2xx will do.
 pub fn acknowledge(provider: &Provider, request: &Request<'_>) -> Option<Acknowledgement> {
+    if provider.name == "discord" {
+        return Some(discord(request.body));
+    }
     let body = provider.reply.as_bytes().to_vec();
     let content_type = match body.first() {
         Some(b'<') => "text/xml",
+        Some(b'{') => "application/json",
         _ => "text/plain",
     };
     let mut headers = Vec::new();
@@ -492,7 +498,24 @@ pub fn acknowledge(provider: &Provider, request: &Request<'_>) -> Option<Acknowl
         headers.extend(client.map(|client| (ADOBE, client)));
     }
     let any = body.is_empty() && headers.is_empty();
-    (!any).then_some(Acknowledgement { content_type, body, headers })
+    (!any).then_some(Acknowledgement { status: 200, content_type, body, headers })
+}
+
+/// Discord wants no body for an event. Of an interaction it shows the answer, and a failure where there is none: what
+/// says that the answer follows depends on what happened.
+/// <https://docs.discord.com/developers/interactions/receiving-and-responding#interaction-response-object-interaction-callback-type>
+fn discord(body: &[u8]) -> Acknowledgement {
+    let is_event = json::find(body, &["event"]).is_some();
+    let kind = json::find(body, &["type"]).and_then(json::text).filter(|_| !is_event);
+    let answer = match kind.as_deref() {
+        Some("2" | "5") => r#"{"type":5}"#,
+        Some("3") => r#"{"type":6}"#,
+        Some("4") => r#"{"type":8,"data":{"choices":[]}}"#,
+        _ => "",
+    };
+    let (status, content_type) =
+        if answer.is_empty() { (204, "text/plain") } else { (200, "application/json") };
+    Acknowledgement { status, content_type, body: answer.into(), headers: Vec::new() }
 }
 
 /// The URL that a verified Amazon SNS subscription wants to be confirmed with a `GET`.

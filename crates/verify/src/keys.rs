@@ -7,6 +7,7 @@ use crate::{
     handshake::TOKEN_LABEL,
     json, nfkd,
     scheme::{Algorithm, JwtAlgorithm, KeyForm},
+    uri,
 };
 
 /// Public keys of one document beyond which the rest is not looked at.
@@ -50,6 +51,12 @@ pub(crate) fn base64_key(raw: &[u8]) -> Option<Vec<u8>> {
     let text = text.strip_prefix(b"v1,").unwrap_or(text);
     let bare = BASE64_PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix.as_bytes()));
     Encoding::Base64.decode(bare.unwrap_or(text))
+}
+
+/// The `https` URL of a document with keys, where the secret is one.
+pub(crate) fn key_url(secret: &Secret) -> Option<&str> {
+    let text = std::str::from_utf8(secret.expose().trim_ascii()).ok()?;
+    uri::https_host(text).map(|_| text)
 }
 
 /// The halves of `public:private`. A text without a colon is all private.

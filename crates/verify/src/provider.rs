@@ -98,6 +98,17 @@ impl Provider {
         self.questions.iter().any(hands_over)
     }
 
+    /// Whether a secret is a public key, or the URL of one.
+    pub fn takes_public_key(&self) -> bool {
+        self.check.takes_public_key()
+    }
+
+    /// Whether the operator has to tell the provider the secret that it handed over: by that it proves that the URL is
+    /// the operator's.
+    pub fn wants_secret_back(&self) -> bool {
+        self.questions.contains(&Question::VerificationToken)
+    }
+
     /// Why `secret` cannot be one of this provider's: the form that is expected.
     pub fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
         self.check.check_secret(secret)

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 
 use crate::{
     Encoding, Hash, Place, Request, Secret,
-    keys::{Kind, PUBLIC_PREFIX, mac_key, public_keys},
+    keys::{Kind, PUBLIC_PREFIX, key_url, mac_key, public_keys},
 };
 
-const NOT_PUBLIC: &str = "has to be a public key: PEM, base64 or hex of DER, or a JWK";
+const NOT_PUBLIC: &str =
+    "has to be a public key: PEM, base64 or hex of DER, a JWK or a JWKS, or the https URL of one";
 
 /// Why `secret` cannot be a key for `algorithm`.
 pub(crate) fn usable(
@@ -19,8 +20,7 @@ pub(crate) fn usable(
     secret: &Secret,
 ) -> Result<(), &'static str> {
     if let Some(kind) = Kind::of(algorithm) {
-        let none = public_keys(secret.expose(), kind, None).is_empty();
-        return if none { Err(NOT_PUBLIC) } else { Ok(()) };
+        return if may_hold_key(secret, kind) { Ok(()) } else { Err(NOT_PUBLIC) };
     }
     if matches!(algorithm, Algorithm::Digest(_)) {
         return Ok(());
@@ -36,6 +36,11 @@ pub(crate) fn usable(
         (Err("is not hex"), _) => Err("has to be hex"),
         (Err(why), _) => Err(why),
     }
+}
+
+/// Whether a secret is a public key, or says where one is.
+fn may_hold_key(secret: &Secret, kind: Kind) -> bool {
+    key_url(secret).is_some() || !public_keys(secret.expose(), kind, None).is_empty()
 }
 
 /// How a request proves itself.
@@ -110,8 +115,7 @@ impl Check<'_> {
             }
             Self::Jwt(jwt) => {
                 let fits = |algorithm: &JwtAlgorithm| {
-                    Kind::of_jwt(*algorithm)
-                        .is_none_or(|kind| !public_keys(secret.expose(), kind, None).is_empty())
+                    Kind::of_jwt(*algorithm).is_none_or(|kind| may_hold_key(secret, kind))
                 };
                 if jwt.algorithms.iter().any(fits) { Ok(()) } else { Err(NOT_PUBLIC) }
             }
@@ -132,6 +136,20 @@ impl Check<'_> {
             }
             Self::AdyenItems => usable(Algorithm::Hmac(Hash::Sha256), KeyForm::Hex, secret),
             Self::Token { .. } | Self::NamedHeader | Self::Basic | Self::Unsigned => Ok(()),
+        }
+    }
+
+    /// Whether a secret is a public key, or the URL of one.
+    pub(crate) fn takes_public_key(&self) -> bool {
+        match self {
+            Self::Signed(signed) => Kind::of(signed.algorithm).is_some(),
+            Self::Jwt(jwt) => {
+                let is_public = |known: &JwtAlgorithm| Kind::of_jwt(*known).is_some();
+                !jwt.audience && jwt.algorithms.iter().any(is_public)
+            }
+            Self::Either(one, other) => one.takes_public_key() || other.takes_public_key(),
+            Self::Case { cases, .. } => cases.iter().any(|(_, check)| check.takes_public_key()),
+            _ => false,
         }
     }
 

@@ -28,6 +28,11 @@ impl Secret {
         &self.bytes
     }
 
+    /// The `https` URL of a document with public keys, where that is what the operator pasted in place of a key.
+    pub fn key_url(&self) -> Option<&str> {
+        keys::key_url(self)
+    }
+
     /// A key for HMAC-SHA-256 of the form that was asked for first. `None` for another form, and
     /// for a secret that is no key.
     pub(crate) fn ready(&self, form: KeyForm) -> Option<&Ready> {

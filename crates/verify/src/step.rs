@@ -122,7 +122,7 @@ pub enum Answer {
 
 #[derive(Debug)]
 enum Rest {
-    Keys(Job),
+    Keys(Search),
     Checks { secret: Option<usize>, queue: VecDeque<Queued>, missed: Refused },
     Macs(Macs),
 }
@@ -184,12 +184,19 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn fetch(self, url: String, body: Option<String>) -> Outcome {
         let step = Step::NeedKey { url, body };
-        Outcome::Need(Box::new(Pending { step, rest: Rest::Keys(self) }))
+        let (found, urls) = (Vec::new(), VecDeque::new());
+        let search = Search { job: self, found, urls, of: None, failed: None };
+        Outcome::Need(Box::new(Pending { step, rest: Rest::Keys(search) }))
     }
 
     /// Tries every key on every signature.
     pub(crate) fn with_keys(self, found: Vec<(Option<usize>, PublicKey)>) -> Outcome {
         let missed = Refused::Signature { signatures: self.signatures.len(), secrets: found.len() };
+        self.try_all(found, missed)
+    }
+
+    /// As [`Job::with_keys`], `missed` being what is said where none fits.
+    fn try_all(self, found: Vec<(Option<usize>, PublicKey)>, missed: Refused) -> Outcome {
         let mut queue = VecDeque::new();
         let mut matching = None;
         for (of_key, key) in found {
@@ -219,6 +226,52 @@ impl Job {
     }
 }
 
+/// A job whose keys are elsewhere: in one document, or in those that the operator's secrets name.
+#[derive(Debug)]
+pub(crate) struct Search {
+    pub(crate) job: Job,
+    /// What is there already, each with its secret.
+    pub(crate) found: Vec<(Option<usize>, PublicKey)>,
+    /// Where else to look, each with its secret.
+    pub(crate) urls: VecDeque<(usize, String)>,
+    /// The secret whose document is under way.
+    pub(crate) of: Option<usize>,
+    /// What went wrong with a document.
+    pub(crate) failed: Option<Refused>,
+}
+
+impl Search {
+    /// Asks for the next document, or tries what is there.
+    pub(crate) fn next(mut self) -> Outcome {
+        if let Some((secret, url)) = self.urls.pop_front() {
+            self.of = Some(secret);
+            let step = Step::NeedKey { url, body: None };
+            return Outcome::Need(Box::new(Pending { step, rest: Rest::Keys(self) }));
+        }
+        match self.failed {
+            None => self.job.with_keys(self.found),
+            Some(failed) => self.job.try_all(self.found, failed),
+        }
+    }
+
+    fn take(mut self, document: &[u8]) -> Outcome {
+        let keys = keys::public_keys(document, self.job.kind, self.job.key_id.as_deref());
+        if keys.is_empty() {
+            return self.fail(Refused::NoKey);
+        }
+        self.found.extend(keys.into_iter().map(|key| (self.of, key)));
+        self.next()
+    }
+
+    /// Another secret may do. If none does, the sender is to come again where that can help.
+    fn fail(mut self, cause: Refused) -> Outcome {
+        if self.failed.as_ref().is_none_or(|failed| !failed.is_temporary()) {
+            self.failed = Some(cause);
+        }
+        self.next()
+    }
+}
+
 fn next(mut queue: VecDeque<Queued>, missed: Refused) -> Outcome {
     match queue.pop_front() {
         None => Outcome::Done(Err(missed)),
@@ -238,13 +291,8 @@ impl Pending {
     /// Goes on with what came of the step.
     pub fn resume(self, answer: Answer) -> Outcome {
         match (self.rest, answer) {
-            (Rest::Keys(job), Answer::Key(document)) => {
-                let keys = keys::public_keys(&document, job.kind, job.key_id.as_deref());
-                if keys.is_empty() {
-                    return Outcome::Done(Err(Refused::NoKey));
-                }
-                job.with_keys(keys.into_iter().map(|key| (None, key)).collect())
-            }
+            (Rest::Keys(search), Answer::Key(document)) => search.take(&document),
+            (Rest::Keys(search), Answer::Unavailable) => search.fail(Refused::Unavailable),
             (Rest::Checks { secret, .. }, Answer::Checked(true)) => {
                 Outcome::Done(Ok(Verified { secret_index: secret }))
             }

@@ -283,6 +283,11 @@ impl Scheme {
         self.algorithm.map_or(Ok(()), |algorithm| usable(algorithm, self.key, secret))
     }
 
+    /// Whether a secret is a public key, or the URL of one.
+    pub fn takes_public_key(&self) -> bool {
+        self.key == KeyForm::Public
+    }
+
     pub fn integrity(&self) -> Integrity {
         match self.algorithm {
             None => Integrity::None,

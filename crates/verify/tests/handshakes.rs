@@ -275,6 +275,38 @@ fn discord_pings_are_answered_only_when_signed() {
 }
 
 #[test]
+fn an_event_of_discord_is_no_ping() {
+    // Made with `vectors/make.py`'s key, `ED_KEY`.
+    let ask = |body: &str, signature: &str| {
+        to("discord")
+            .secret("119c4d9c5e5d3ae173bfab934a058068abfc3d23a5bee3aaef705f1c0ac00f8d")
+            .body(body)
+            .header("x-signature-timestamp", &NOW.to_string())
+            .header("x-signature-ed25519", signature)
+    };
+    for (body, signature, want) in [
+        (
+            r#"{"type":1}"#,
+            "3a9d40eedb058bb475d1bbff6ed05559f6c9d6b37360c624dede4c66507df65944e0d66dcb6fed528c6759761f20e301dc46576d7d745e007ae2426ec1c22c08",
+            text(200, r#"{"type":1}"#),
+        ),
+        (
+            r#"{"type":0}"#,
+            "6a3d161e232417f88279b69cf8d47da2969a0d905a1e5cd67cfc77380d69ec2f7d1640356895f183a20d6ed8ade48bb27bf7fab809a5c41cded93bf964c29300",
+            text(204, ""),
+        ),
+        (
+            r#"{"type":1,"event":{"type":"APPLICATION_AUTHORIZED"}}"#,
+            "f46b48284d7b4f5de863b25aa522e8b4c4fd9593327e101ff09c90bc42bd517f136beac64c2c6f3c66c453091c488540b4a5917fe2632c54cf2e572957a3f504",
+            None,
+        ),
+    ] {
+        assert_eq!(ask(body, signature).answer(), want, "{body}");
+        assert_eq!(ask(body, signature).label(), "ok", "{body}");
+    }
+}
+
+#[test]
 fn is_anybody_there() {
     for name in ["trello", "mailchimp", "mandrill", "intercom", "zoho_desk"] {
         assert_eq!(to(name).get("").answer(), text(200, ""), "{name}");

@@ -365,6 +365,7 @@ impl Caller<'_> {
             C::GetSource(id) => self.get_source(&project, id).await?,
             C::UpdateSource(id) => self.update_source(&project, id).await?,
             C::ListRejections(id) => self.list_rejections(&project, id).await?,
+            C::HandedOver(id) => self.handed_over(&project, id).await?,
             C::ArmSource(id) => self.arm_source(&project, id).await?,
             C::DeleteSource(id) => self.delete_source(&project, id).await?,
             C::CreateEndpoint => self.create_endpoint(&project).await?,

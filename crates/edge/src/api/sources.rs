@@ -129,6 +129,13 @@ impl Caller<'_> {
         Ok(Answer::ok(200, "Source deleted successfully", Value::Null))
     }
 
+    /// The secret that the provider handed over, where the operator has to tell it the provider.
+    pub(super) async fn handed_over(&self, project: &Project, id: &str) -> Answered {
+        let source = self.source(&project.uid, id).await?;
+        let shown = source.handed_over(&*self.bindings.vault()?, now_ms())?;
+        Ok(Answer::ok(200, "Secret fetched successfully", shown))
+    }
+
     /// Lets the source take the secret that its provider hands over in a first request, for a limited time.
     pub(super) async fn arm_source(&self, project: &Project, id: &str) -> Answered {
         let mut source = self.source(&project.uid, id).await?;

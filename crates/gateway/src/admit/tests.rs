@@ -333,3 +333,47 @@ fn an_empty_answer_can_be_chosen() {
     let (status, body, shown) = failing(r#"{"status":403}"#);
     assert_eq!((status, body.is_empty(), &shown["body"]), (403, false, &Value::Null));
 }
+
+#[test]
+fn who_reads_our_answer_gets_what_it_can_read_unless_the_operator_has_one() {
+    let answer = |source: &Compiled, body: &str| {
+        let (_, reply) = admit(source, "https://x/", &[], body).unwrap();
+        assert_eq!(reply.headers[0].0, "inlet-event-id");
+        (reply.status, reply.content_type, String::from_utf8(reply.body).unwrap())
+    };
+    let of = |status, kind: &str, body: &str| (status, kind.to_owned(), body.to_owned());
+    for (provider, want) in [
+        ("slack", of(200, "text/plain", "")),
+        ("twilio", of(200, "text/xml", "<Response/>")),
+        ("signalwire", of(200, "text/xml", "<Response/>")),
+        ("plivo_v3", of(200, "text/xml", "<Response/>")),
+        ("dropbox_sign", of(200, "text/plain", "Hello API Event Received")),
+        ("adyen", of(200, "text/plain", "[accepted]")),
+        (
+            "ms_teams_outgoing",
+            of(200, "application/json", r#"{"type":"message","text":"Received"}"#),
+        ),
+    ] {
+        let key = if provider == "adyen" { "3132" } else { "MTIz" };
+        let body = format!(
+            r#"{{"name":"a","type":"http","provider":"{provider}","verifier":{{"mode":"observe","secrets":[{{"value":"{key}"}}]}}}}"#
+        );
+        assert_eq!(answer(&compiled(&body), "{}"), want, "{provider}");
+        let own = body.replacen('{', r#"{"custom_response":{"body":"mine"},"#, 1);
+        assert_eq!(answer(&compiled(&own), "{}").2, "mine", "{provider}");
+    }
+    let discord = compiled(
+        r#"{"name":"a","type":"http","provider":"discord","verifier":{"mode":"observe",
+            "hmac":{"secret":"cd92d5c447c6ae1bfe280f01612670306150136297d5cde3010f53a7eac57937"}}}"#,
+    );
+    for (body, status, want) in [
+        (r#"{"type":1,"event":{"type":"APPLICATION_AUTHORIZED"}}"#, 204, ""),
+        (r#"{"type":2,"id":"1"}"#, 200, r#"{"type":5}"#),
+        (r#"{"type":3,"id":"1"}"#, 200, r#"{"type":6}"#),
+        (r#"{"type":4,"id":"1"}"#, 200, r#"{"type":8,"data":{"choices":[]}}"#),
+        (r#"{"type":5,"id":"1"}"#, 200, r#"{"type":5}"#),
+    ] {
+        let (had, _, text) = answer(&discord, body);
+        assert_eq!((had, text.as_str()), (status, want), "{body}");
+    }
+}

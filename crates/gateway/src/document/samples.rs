@@ -1,5 +1,6 @@
 //! What the presenters show: made by the functions that the handlers call, from bodies that the readers read.
 
+use inlet_verify::Secret;
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, Page, PageQuery, parse};
@@ -58,6 +59,7 @@ const X_BODY: &str = r#"{"name":"x","type":"http","provider":"twitter",
 pub(super) const ENDPOINT_BODY: &str = r#"{"name":"billing","url":"https://billing.example.com/hooks",
     "owner_id":"customer-7","description":"invoices","http_timeout":20,"advanced_signatures":true,
     "rate_limit":100,"rate_limit_duration":60}"#;
+const NOTION_BODY: &str = r#"{"name":"notion","type":"http","provider":"notion"}"#;
 pub(super) const SUBSCRIPTION_BODY: &str = r#"{"name":"github to billing","source_id":"01KB0J7EA0S0VRCE00EXAMP1E0",
     "endpoint_id":"01KB0J7EA0ENDP01NT0EXAMP1E","filter_config":{"event_types":["push"]},
     "delivery_mode":"at_least_once"}"#;
@@ -424,6 +426,13 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
                 meta_event::present(&event, None, Some(&waiting), &strategy),
                 meta_event::present(&event, None, None, &strategy),
             ]
+        }
+        "HandedOver" => {
+            let mut notion = source(NOTION_BODY);
+            made(notion.arm(made(parse::<ArmInput>(b"{}")), NOW));
+            let secret = Secret::new(*b"secret_EXAMPLE0handed0over").expect("a secret");
+            notion.capture(&secret, &vault(), NOW, &mut fill()).expect("it is armed");
+            vec![made(notion.handed_over(&vault(), NOW))]
         }
         "Rejection" => vec![json!({
             "at": crate::time::rfc3339(NOW), "status": 401, "label": "signature_wrong",

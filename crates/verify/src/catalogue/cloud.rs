@@ -62,6 +62,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .key(KeyForm::Base64)
                 .optional_stamp(StampAt::Place(Body("timestamp")), Unit::Rfc3339, 300),
         )
+        .replies(r#"{"type":"message","text":"Received"}"#)
         .id(Body("id"))
         .kind(Body("type")),
     Provider::medium("google_pubsub", "https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions")

@@ -40,6 +40,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(time("x-slack-request-timestamp"), Unit::Seconds, 300),
         )
         .asks(&[Question::UrlVerification])
+        .wants_silence()
         .id(First(&[Body("event_id"), Form("trigger_id")]))
         .kind(First(&[Body("event.type"), Body("type"), Form("command")])),
     Provider::high("discord", "https://discord.com/developers/docs/interactions/overview#setting-up-an-endpoint")
@@ -59,6 +60,7 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::high("twilio", "https://www.twilio.com/docs/usage/webhooks/webhooks-security")
         .signed(TWILIO)
         .also_by_get()
+        .replies("<Response/>")
         .id(Header("i-twilio-idempotency-token"))
         .kind(First(&[Form("EventType"), Form("MessageStatus"), Form("CallStatus")]))
         .note("JSON bodies are bound by ?bodySHA256=. The port may or may not be signed."),
@@ -73,7 +75,8 @@ pub(super) static ROWS: &[Provider] = &[
                 &[Part::Url(UrlForm::WithPort), Part::Form],
             ]),
         )
-        .also_by_get(),
+        .also_by_get()
+        .replies("<Response/>"),
     Provider::high("plivo_v3", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
         .signed(
             Signed::hmac256(&[Header("x-plivo-signature-v3")])
@@ -82,6 +85,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(&[&[Part::Custom(crate::custom::plivo)]]),
         )
         .also_by_get()
+        .replies("<Response/>")
         .id(First(&[Form("MessageUUID"), Form("CallUUID")])),
     Provider::high("plivo_v2", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
         .signed(
@@ -94,6 +98,7 @@ pub(super) static ROWS: &[Provider] = &[
                 ]]),
         )
         .partial()
+        .replies("<Response/>")
         .note("Only the URL is signed."),
     Provider::medium("vonage", "https://developer.vonage.com/en/getting-started/concepts/webhooks")
         .check(Check::Jwt(Jwt {

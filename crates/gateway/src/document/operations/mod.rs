@@ -217,6 +217,9 @@ fn sources() -> Vec<Operation> {
             .about("For a provider that hands over its secret in a first request: it is taken for some time, and only while there is none.")
             .reads::<ArmInput>(r#"{"seconds":600}"#)
             .shows(200, "Source armed successfully", One("Source")),
+        in_project("GET", "/sources/{sourceID}/handed-over", "getHandedOver", "Show the secret that was handed over")
+            .about("For a provider that wants to be told the secret that it handed over (Notion): for an hour after it came, and then 404.")
+            .shows(200, "Secret fetched successfully", One("HandedOver")),
         in_project("GET", "/sources/{sourceID}/rejections", "listRejections", "List refused requests")
             .about("At most one in five seconds is kept, with what explains it.")
             .shows(200, "Rejected requests fetched successfully", List("Rejection")),
