@@ -219,6 +219,18 @@ fn keys_are_fetched_and_subscriptions_confirmed_and_nothing_is_lost_when_the_key
     assert!(reply.header("retry-after").is_some());
     let stranger = text("notification").replace("sns.us-west-2.amazonaws.com", "sns.example.com");
     send(&stranger).expect(401);
+    // What is no certificate's address is refused, and not tried again.
+    send(&text("notification").replace("test.pem", "test.html")).expect(401);
+    let path = format!("/sources/{}", source["uid"].as_str().unwrap());
+    let pin = |topic: &str| {
+        let body =
+            json!({"name": "a", "type": "http", "provider_config": {"sns": {"topic_arn": topic}}});
+        project.call("PUT", &path).json(&body).send().expect(202);
+    };
+    pin("arn:aws:sns:us-west-2:123456789012:AnotherTopic");
+    send(text("notification")).expect(401);
+    pin("arn:aws:sns:us-west-2:123456789012:MyTopic");
+    send(text("notification")).expect(200);
 }
 
 #[test]

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use inlet_verify::{
-    Acknowledgement, Handshake, Headers, Outcome, Pending, Policy, Provider, Refused, Request,
-    Secret, UnixTime, Verified, Verifier, acknowledge, catalogue, confirmation, diagnose, extract,
-    handshake,
+    Acknowledgement, Handshake, Headers, Outcome, Pending, Place, Policy, Provider, Refused,
+    Request, Secret, UnixTime, Verified, Verifier, acknowledge, catalogue, confirmation, diagnose,
+    extract, handshake,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -201,6 +201,14 @@ impl Compiled {
         Ok(())
     }
 
+    /// What answers the provider's questions.
+    fn known(&self) -> &[Secret] {
+        match &self.verifier {
+            Verifier::Provider { secrets, .. } => secrets,
+            _ => &self.tokens,
+        }
+    }
+
     fn takes_get(&self) -> bool {
         self.provider.is_some_and(|provider| provider.by_get)
     }
@@ -229,11 +237,7 @@ impl Compiled {
         };
         let now = UnixTime(now_ms / 1000);
         if let Some(provider) = self.provider {
-            let secrets = match &self.verifier {
-                Verifier::Provider { secrets, .. } => secrets,
-                _ => &self.tokens,
-            };
-            match handshake(provider, secrets, &request, now) {
+            match handshake(provider, self.known(), &request, now) {
                 Some(Handshake::Reply { status, content_type, body, headers }) => {
                     let reply =
                         Reply { status, content_type: content_type.to_owned(), headers, body };
@@ -274,13 +278,14 @@ impl Compiled {
         event_id: String,
         now_ms: u64,
     ) -> Result<Admitted, Rejection> {
-        let verification = self.verdict(verdict, now_ms)?;
         let request = Request {
             method: arrival.method,
             url: arrival.url,
             headers: arrival.headers,
             body: arrival.body,
         };
+        let verdict = verdict.and_then(|verified| self.check_topic(&request).map(|()| verified));
+        let verification = self.verdict(verdict, now_ms)?;
         let is_believed = verification.as_ref().is_none_or(|made| made.reason.is_none());
         if let Some(provider) = self.provider
             && is_believed
@@ -343,6 +348,16 @@ impl Compiled {
             return Err(Rejection::HeadersTooLarge);
         }
         Ok(Admitted::Event { meta: Box::new(meta), reply })
+    }
+
+    /// Amazon signs for all topics alike, and anybody can have one.
+    fn check_topic(&self, request: &Request<'_>) -> Result<(), Refused> {
+        let pinned = &self.source.topic_arn;
+        let place = Place::Body("TopicArn");
+        if pinned.is_empty() || extract(&place, request).as_ref() == Some(pinned) {
+            return Ok(());
+        }
+        Err(Refused::Credential { what: place.to_string() })
     }
 
     /// What the event says about its verification, or why there is no event.
@@ -520,7 +535,8 @@ impl Compiled {
 
     fn accepted(&self, event_id: &str, data_len: usize, request: &Request<'_>) -> Reply {
         let custom = self.source.custom_response.given();
-        let wanted = self.provider.and_then(|provider| acknowledge(provider, request));
+        let wanted =
+            self.provider.and_then(|provider| acknowledge(provider, self.known(), request));
         let mut headers = vec![("inlet-event-id", event_id.to_owned())];
         if custom.is_none() && self.wants_silence() {
             let content_type = "text/plain".to_owned();

@@ -33,6 +33,7 @@ pub mod pace;
 pub mod payload;
 pub mod portal;
 pub mod project;
+pub mod provider_config;
 pub mod providers;
 pub mod pub_sub;
 pub mod push;

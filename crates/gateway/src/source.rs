@@ -12,6 +12,7 @@ use crate::fields::{Fields, FromFields};
 use crate::header::is_header_name;
 use crate::ids::{self, Fill};
 use crate::locate::Location;
+use crate::provider_config::{self, ProviderConfigInput};
 use crate::pub_sub::{self, Keeper, PubSub};
 use crate::time::rfc3339;
 use crate::transform::Functions;
@@ -44,6 +45,9 @@ pub struct Source {
     pub custom_response: CustomResponse,
     /// When a Twitter source answered its first CRC, Unix milliseconds.
     pub crc_verified_at: Option<u64>,
+    /// The only topic of Amazon SNS that is believed; empty: any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub topic_arn: String,
     /// Until when the source takes a secret that its provider hands over, Unix milliseconds.
     #[serde(default)]
     pub armed_until: Option<u64>,
@@ -130,6 +134,7 @@ pub struct SourceInput {
     header_function: Option<String>,
     admission: AdmissionInput,
     pub_sub: Option<Value>,
+    provider_config: Option<ProviderConfigInput>,
 }
 
 impl FromFields for SourceInput {
@@ -149,6 +154,7 @@ impl FromFields for SourceInput {
             header_function: fields.text("header_function")?,
             admission: AdmissionInput::take(&mut fields)?,
             pub_sub: fields.raw("pub_sub"),
+            provider_config: fields.object("provider_config")?,
         })
     }
 }
@@ -284,6 +290,7 @@ impl Source {
             verifier: StoredVerifier::default(),
             custom_response: CustomResponse::default(),
             crc_verified_at: None,
+            topic_arn: String::new(),
             armed_until: None,
             forward_headers: None,
             idempotency_keys: Vec::new(),
@@ -420,6 +427,11 @@ impl Source {
                 Location::parse_event_type(&location).map_err(ApiError::bad_request)?;
             }
             self.event_type_location = location;
+        }
+        if let Some(config) = input.provider_config
+            && let Some(topic) = config.topic(&self.provider)?
+        {
+            self.topic_arn = topic;
         }
         self.admission.change(input.admission)?;
         self.check_event_type_location(vault)?;
@@ -655,6 +667,13 @@ impl Source {
         }
         let secrets =
             self.open_secrets(vault).map_err(|error| ApiError::new(500, error.to_string()))?;
+        let only_tokens = !secrets.is_empty()
+            && secrets.iter().all(|(secret, ..)| secret.verify_token().is_some());
+        if only_tokens && provider.is_some_and(Provider::needs_secret) {
+            return Err(ApiError::bad_request(
+                "secret:a verify_token answers questions and proves nothing; give the signing secret, too",
+            ));
+        }
         for (secret, name, _) in secrets {
             let fits = match (provider, &scheme) {
                 (Some(row), _) => row.check_secret(&secret),
@@ -848,9 +867,11 @@ impl Source {
         let api_key = verifier.api_key.as_ref().map(
             |key| json!({"header_name": key.header_name, "header_value": key.header_value.hint}),
         );
-        let provider_config = self
-            .is_twitter()
-            .then(|| json!({"twitter": {"crc_verified_at": self.crc_verified_at.map(rfc3339)}}));
+        let provider_config = if self.is_twitter() {
+            Some(json!({"twitter": {"crc_verified_at": self.crc_verified_at.map(rfc3339)}}))
+        } else {
+            (self.provider == "aws_sns").then(|| provider_config::present(&self.topic_arn))
+        };
         let mut verifier =
             json!({"type": kind, "hmac": hmac, "basic_auth": basic_auth, "api_key": api_key});
         self.verifier.trust.present_into(&mut verifier);
@@ -1450,6 +1471,63 @@ mod tests {
         assert!(why("svix", "not base64!").contains("has to be base64"));
         assert!(why("discord", "abc").contains("has to be a public key"));
         assert!(why("adyen", "xyz").contains("has to be hex"));
+    }
+
+    #[test]
+    fn what_would_never_fit_is_refused_with_the_form_that_does() {
+        let with = |provider: &str, secrets: &[&str]| {
+            let secrets: Vec<_> = secrets.iter().map(|value| json!({"value": value})).collect();
+            let body = json!({"name": "a", "type": "http", "provider": provider, "verifier": {"secrets": secrets}});
+            create(&body.to_string())
+        };
+        for (provider, secrets, why) in [
+            ("braintree", &["private"][..], "has to be written `public:private`"),
+            ("braintree", &["public:"], "has to be written `public:private`"),
+            ("solidgate", &["private"], "has to be written `public:private`"),
+            ("telegram", &["with spaces"], "has to be 1 to 256 letters"),
+            ("meta", &["verify_token:ours"], "proves nothing; give the signing secret, too"),
+            ("meta", &["secret", "verify_token: "], "holds no token"),
+            ("github", &["secret", "verify_token:ours"], "this provider asks for none"),
+        ] {
+            let error = with(provider, secrets).unwrap_err();
+            assert!(error.contains(why), "{provider} {secrets:?}: {error}");
+        }
+        for (provider, secrets) in [
+            ("braintree", &["public:private"][..]),
+            ("telegram", &["A-z_09"]),
+            ("meta", &["secret", "verify_token:ours"]),
+            ("vercel", &["secret", "verify_token:ours"]),
+        ] {
+            assert!(with(provider, secrets).is_ok(), "{provider}");
+        }
+    }
+
+    #[test]
+    fn a_topic_is_pinned_where_there_are_topics() {
+        let with = |provider: &str, topic: &str| {
+            create(&format!(
+                r#"{{"name":"a","type":"http","provider":"{provider}","verifier":{{"hmac":{{"secret":"abc"}}}},
+                    "provider_config":{{"sns":{{"topic_arn":"{topic}"}}}}}}"#
+            ))
+        };
+        let mut source = with("aws_sns", "arn:aws:sns:eu-west-1:123456789012:orders").unwrap();
+        let shown = source.present("").to_string();
+        update(&mut source, &shown).unwrap();
+        assert_eq!(source.topic_arn, "arn:aws:sns:eu-west-1:123456789012:orders");
+        update(
+            &mut source,
+            r#"{"name":"a","type":"http","provider_config":{"sns":{"topic_arn":""}}}"#,
+        )
+        .unwrap();
+        assert_eq!(source.topic_arn, "");
+        for bad in ["orders", "arn:aws:sqs:eu-west-1:123456789012:orders", "arn:aws:sns:::orders"] {
+            assert!(with("aws_sns", bad).unwrap_err().contains("write it as arn:aws:sns"), "{bad}");
+        }
+        assert!(
+            with("github", "arn:aws:sns:a:b:c")
+                .unwrap_err()
+                .contains("is for sources of the provider aws_sns")
+        );
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use crate::{
     Place, Provider, Question,
     keys::Kind,
-    scheme::{Algorithm, Check, JwtAlgorithm, JwtPlace, KeyForm, KeySource, Part, StampAt, Unit},
+    scheme::{
+        Algorithm, CertificateAt, Check, JwtAlgorithm, JwtPlace, KeyForm, KeySource, Part, StampAt,
+        Unit,
+    },
 };
 
 /// A check in words.
@@ -123,6 +126,9 @@ impl Question {
             Self::Notice(name, value) => {
                 return format!("signed POST with header `{name}: {value}`, which is no event");
             }
+            Self::Known(name) => {
+                return format!("GET, answered with the verify token in header `{name}`");
+            }
             Self::NoEvents(name) => {
                 return format!("signed POST whose `{name}` are empty, answered with 200");
             }
@@ -141,6 +147,7 @@ fn header_of(place: &Place<'_>, found: &mut Vec<String>) {
         Place::All(places) | Place::First(places) => {
             places.iter().for_each(|place| header_of(place, found));
         }
+        Place::TokenClaim(name, _) => found.push(name.to_ascii_lowercase()),
         Place::Body(_) | Place::Query(_) | Place::Form(_) | Place::FormJson(..) => {}
     }
 }
@@ -156,14 +163,16 @@ fn headers_of(check: &Check<'_>, found: &mut Vec<String>) {
                     header_of(place, found);
                 }
             }
-            if let Some(StampAt::Place(place)) = signed.stamp.as_ref().map(|stamp| stamp.at) {
-                header_of(&place, found);
+            match signed.stamp.as_ref().map(|stamp| stamp.at) {
+                Some(StampAt::Place(place)) => header_of(&place, found),
+                Some(StampAt::Parameter { header, .. }) => found.push(header.to_owned()),
+                Some(StampAt::Field(_)) | None => {}
             }
             if let Some(hash) = &signed.body_hash {
                 header_of(&hash.place, found);
             }
             match &signed.keys {
-                KeySource::Certificate { place, .. }
+                KeySource::Certificate(CertificateAt { place, .. })
                 | KeySource::Published { key_id: Some(place), .. } => header_of(place, found),
                 _ => {}
             }
@@ -198,6 +207,7 @@ fn timestamp(check: &Check<'_>) -> Option<String> {
         StampAt::Place(place) => place.in_words(),
         StampAt::Field("0") => "the first value of the signature header".to_owned(),
         StampAt::Field(name) => format!("`{name}=` in the signature header"),
+        StampAt::Parameter { header, name } => format!("`{name}=` in header `{header}`"),
     };
     let unit = match stamp.unit {
         Unit::Seconds => "in seconds",
@@ -297,7 +307,7 @@ const fn secret(keys: KeySource, form: KeyForm) -> &'static str {
         (KeySource::Published { .. }, _) => {
             "none: the provider publishes its keys; or a public key to pin"
         }
-        (KeySource::Certificate { .. }, _) => {
+        (KeySource::Certificate(_), _) => {
             "none, or what the provider signs along (PayPal: the webhook id)"
         }
         (KeySource::Plaid, _) => "the API credentials, written `client_id:secret`",

@@ -13,8 +13,8 @@ use crate::{
     keys,
     keys::Kind,
     place,
-    scheme::{Algorithm, BodyHash, KeySource, Part, Signed, Stamp, StampAt, Syntax},
-    step::{Job, Macs, Search, SignatureAlgorithm},
+    scheme::{Algorithm, BodyHash, CertificateAt, KeySource, Part, Signed, Stamp, StampAt, Syntax},
+    step::{Job, Macs, Search, SignatureAlgorithm, Wanted},
     syntax::{self, Claims},
     time, uri,
 };
@@ -76,6 +76,7 @@ fn read_stamp<'r>(
     let text = match stamp.at {
         StampAt::Place(place) => place::one(&place, request),
         StampAt::Field(name) => claims.field(name).cloned(),
+        StampAt::Parameter { header, name } => parameter(header, name, request).map(Cow::Owned),
     };
     let text = match text {
         Err(Refused::Missing { .. }) if stamp.optional => return Ok(None),
@@ -86,6 +87,15 @@ fn read_stamp<'r>(
         why: "is not written as this provider writes it",
     })?;
     Ok(Some((text, millis)))
+}
+
+/// A parameter of a header: what stands behind `;name=`.
+fn parameter(header: &str, name: &str, request: &Request<'_>) -> Result<String, Refused> {
+    let text = place::one(&Place::Header(header), request)?;
+    let mut values =
+        text.split(';').filter_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+    let missing = || Refused::Missing { what: format!("parameter `{name}` of header `{header}`") };
+    values.next().map(str::to_owned).ok_or_else(missing)
 }
 
 fn check_age(
@@ -392,7 +402,7 @@ fn public(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<Ou
         let what = scheme.places.first().map_or_else(String::new, ToString::to_string);
         return Err(Refused::Malformed { what, why: "holds no signature that could be read" });
     }
-    let pasted = !matches!(scheme.keys, KeySource::Certificate { .. });
+    let pasted = !matches!(scheme.keys, KeySource::Certificate(_));
     let mut signed = Vec::new();
     if pasted {
         for message in messages(scheme, reading, None, ask.request)? {
@@ -422,11 +432,11 @@ fn public(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<Ou
 
 /// Keys from the secrets, or a step that fetches them.
 pub(crate) fn find_keys(job: Job, source: KeySource, ask: Ask<'_>) -> Result<Outcome, Refused> {
-    if let KeySource::Certificate { place, hosts } = source {
-        let url = place::one(&place, ask.request)?;
+    if let KeySource::Certificate(CertificateAt { place, hosts, path, subjects }) = source {
+        let url = place::one(place, ask.request)?;
         let host = uri::https_host(&url).filter(|host| trusted(host, hosts));
-        host.ok_or(Refused::Host)?;
-        return Ok(job.fetch(url.into_owned(), None));
+        host.filter(|_| leads_to_certificate(&url, *path)).ok_or(Refused::Host)?;
+        return Ok(job.fetch_certificate(url.into_owned(), Wanted { subjects, now: ask.now }));
     }
     if source == KeySource::Plaid {
         let secret = ask.secrets.first().ok_or(Refused::NoSecret)?;
@@ -449,7 +459,7 @@ pub(crate) fn find_keys(job: Job, source: KeySource, ask: Ask<'_>) -> Result<Out
         found.extend(keys.into_iter().map(|key| (Some(index), key)));
     }
     if !urls.is_empty() {
-        return Ok(Search { job, found, urls, of: None, failed: None }.next());
+        return Ok(Search { job, found, urls, of: None, failed: None, wanted: None }.next());
     }
     match source {
         KeySource::Published { url, .. } if ask.secrets.is_empty() => {
@@ -468,6 +478,15 @@ pub(crate) fn find_keys(job: Job, source: KeySource, ask: Ask<'_>) -> Result<Out
         }
         _ => Ok(job.with_keys(found)),
     }
+}
+
+/// Whether the path of an `https` URL is what the row says, around a name without anything odd in it.
+fn leads_to_certificate(url: &str, (before, after): (&str, &str)) -> bool {
+    let rest = url.strip_prefix("https://").unwrap_or_default();
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
+    let name = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    name.is_some_and(|name| !name.is_empty() && !name.contains("..") && name.bytes().all(plain))
 }
 
 /// Whether a pattern of the row fits the host. `*.` in front stands for one or more labels,

@@ -96,6 +96,8 @@ pub enum Question {
     ValidationEvent,
     /// `HEAD`, or `GET` without a body: is anybody there?
     Reachability,
+    /// `GET` without a body, or `HEAD`: answered with the verify token in this header, which every other answer carries, too.
+    Known(&'static str),
     /// A first request without credentials expects to be asked for them.
     AskForBasic,
     /// A header with this value marks a message that is no event.
@@ -353,6 +355,11 @@ fn answer(question: Question, ask: Ask<'_>) -> Option<Handshake> {
             let asks = method == "HEAD" || (method == "GET" && ask.request.body.is_empty());
             asks.then(|| reply(200, "text/plain", Vec::new()))
         }
+        Question::Known(header) => {
+            let asks = matches!(ask.request.method, "GET" | "HEAD") && ask.request.body.is_empty();
+            let token = asks.then(|| labelled(ask.secrets))??;
+            Some(with_headers(200, vec![(header, printable(&token)?)]))
+        }
         Question::AskForBasic => {
             let bare = ask.request.headers.get("authorization").is_none();
             let realm = r#"Basic realm="webhooks""#.to_owned();
@@ -372,6 +379,12 @@ fn answer(question: Question, ask: Ask<'_>) -> Option<Handshake> {
             test.then(|| reply(200, "text/plain", Vec::new()))
         }
     }
+}
+
+/// The first secret that is a verify token.
+fn labelled(secrets: &[Secret]) -> Option<String> {
+    let token = secrets.iter().find_map(Secret::verify_token)?;
+    Some(std::str::from_utf8(token).ok()?.to_owned())
 }
 
 const ADOBE: &str = "x-adobesign-clientid";
@@ -482,7 +495,11 @@ pub struct Acknowledgement {
 }
 
 /// What `provider` expects in the reply to an event. `None`: any 2xx will do.
-pub fn acknowledge(provider: &Provider, request: &Request<'_>) -> Option<Acknowledgement> {
+pub fn acknowledge(
+    provider: &Provider,
+    secrets: &[Secret],
+    request: &Request<'_>,
+) -> Option<Acknowledgement> {
     if provider.name == "discord" {
         return Some(discord(request.body));
     }
@@ -496,6 +513,13 @@ pub fn acknowledge(provider: &Provider, request: &Request<'_>) -> Option<Acknowl
     if provider.questions.contains(&Question::AdobeSign) {
         let client = request.headers.get(ADOBE).and_then(printable);
         headers.extend(client.map(|client| (ADOBE, client)));
+    }
+    for question in provider.questions {
+        if let Question::Known(header) = question {
+            headers.extend(
+                labelled(secrets).and_then(|text| printable(&text)).map(|text| (*header, text)),
+            );
+        }
     }
     let any = body.is_empty() && headers.is_empty();
     (!any).then_some(Acknowledgement { status: 200, content_type, body, headers })

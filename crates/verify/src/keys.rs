@@ -8,6 +8,7 @@ use crate::{
     json, nfkd,
     scheme::{Algorithm, JwtAlgorithm, KeyForm},
     uri,
+    x509::Certificate,
 };
 
 /// Public keys of one document beyond which the rest is not looked at.
@@ -154,26 +155,34 @@ fn in_json(raw: &[u8], kind: Kind, key_id: Option<&str>, depth: usize, keys: &mu
 }
 
 fn in_text(text: &str, kind: Kind, keys: &mut Vec<PublicKey>) {
-    const BEGIN: &str = "-----BEGIN ";
     if !text.contains(BEGIN) {
         keys.extend(bare(text.trim(), kind));
         return;
     }
-    for block in text.split(BEGIN).skip(1) {
-        let Some((label, rest)) = block.split_once("-----") else { continue };
-        let Some((inner, _)) = rest.split_once("-----END") else { continue };
-        // Keys pasted into one line often carry `\n` as two characters.
-        let inner = inner.replace("\\n", "");
-        let inner: String = inner.chars().filter(|char| !char.is_whitespace()).collect();
-        let Some(der) = Encoding::Base64.decode(inner.as_bytes()) else { continue };
+    for (label, der) in blocks(text) {
         let spki = match label {
             "PUBLIC KEY" => Some(der),
-            "CERTIFICATE" => certificate_key(&der),
+            // The certificate itself is not judged: where it came from has to be good enough.
+            "CERTIFICATE" => Certificate::read(&der).map(|read| read.key.to_vec()),
             "RSA PUBLIC KEY" => Some(rsa_spki(&der)),
             _ => None,
         };
         keys.extend(spki.and_then(|der| from_spki(&der, kind)));
     }
+}
+
+const BEGIN: &str = "-----BEGIN ";
+
+/// The blocks of a PEM document: label and DER.
+pub(crate) fn blocks(text: &str) -> impl Iterator<Item = (&str, Vec<u8>)> {
+    text.split(BEGIN).skip(1).filter_map(|block| {
+        let (label, rest) = block.split_once("-----")?;
+        let (inner, _) = rest.split_once("-----END")?;
+        // Keys pasted into one line often carry `\n` as two characters.
+        let inner = inner.replace("\\n", "");
+        let inner: String = inner.chars().filter(|char| !char.is_whitespace()).collect();
+        Some((label, Encoding::Base64.decode(inner.as_bytes())?))
+    })
 }
 
 /// A key without decoration.
@@ -220,7 +229,7 @@ const OID_P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const OID_ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
 
 /// Takes a `SubjectPublicKeyInfo` if it is of this kind.
-fn from_spki(spki: &[u8], kind: Kind) -> Option<PublicKey> {
+pub(crate) fn from_spki(spki: &[u8], kind: Kind) -> Option<PublicKey> {
     let (0x30, inner, _) = tlv(spki)? else { return None };
     let (0x30, algorithm, rest) = tlv(inner)? else { return None };
     let wanted: &[&[u8]] = match kind {
@@ -236,22 +245,6 @@ fn from_spki(spki: &[u8], kind: Kind) -> Option<PublicKey> {
         return Some(PublicKey::Ed25519(bits.strip_prefix(&[0])?.try_into().ok()?));
     }
     Some(PublicKey::Spki(spki.to_vec()))
-}
-
-/// The `SubjectPublicKeyInfo` of an X.509 certificate. The certificate itself is not judged:
-/// where it came from has to be good enough.
-fn certificate_key(certificate: &[u8]) -> Option<Vec<u8>> {
-    let (0x30, inner, _) = tlv(certificate)? else { return None };
-    let (0x30, mut fields, _) = tlv(inner)? else { return None };
-    if let Some((0xa0, _, rest)) = tlv(fields) {
-        fields = rest;
-    }
-    // Serial number, signature algorithm, issuer, validity, subject.
-    for _ in 0..5 {
-        fields = tlv(fields)?.2;
-    }
-    let rest = tlv(fields)?.2;
-    fields.get(..fields.len() - rest.len()).map(<[u8]>::to_vec)
 }
 
 fn rsa_spki(pkcs1: &[u8]) -> Vec<u8> {
@@ -279,7 +272,7 @@ pub(crate) fn ecdsa_raw(signature: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Tag, content and what follows of the first DER element.
-fn tlv(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(crate) fn tlv(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, rest) = input.split_first()?;
     let (first, rest) = rest.split_first()?;
     let (len, rest) = match first {

@@ -29,6 +29,7 @@ mod time;
 mod uri;
 mod user;
 mod verifier;
+mod x509;
 
 pub use describe::Description;
 pub use diagnose::{BodyForm, Finding, SecretForm, diagnose};
@@ -36,7 +37,7 @@ pub use encoding::Encoding;
 pub use handshake::{Acknowledgement, Handshake, Question, acknowledge, confirmation, handshake};
 pub use hash::{Hash, digest, hmac};
 pub use place::{Location, Place, extract, extract_each};
-pub use provider::{Confidence, Provider};
+pub use provider::{Confidence, Provider, SecretRule};
 pub use refused::Refused;
 pub use request::{Headers, Request, UnixTime};
 pub use scheme::Integrity;

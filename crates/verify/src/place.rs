@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use smallvec::SmallVec;
 
-use crate::{Refused, Request, json, multipart, uri};
+use crate::{Encoding, Refused, Request, json, multipart, uri};
 
 /// Where in a request a value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Place<'a> {
     Form(&'a str),
     /// A value in the JSON that a form field holds: field, path.
     FormJson(&'a str, &'a str),
+    /// A claim of the JSON Web Token in a header: header, claim. Whether the token is genuine is for the check to say.
+    TokenClaim(&'a str, &'a str),
     /// Headers whose names are this and a number.
     Numbered(&'a str),
     /// All of these, joined by `:`; nothing where one is absent.
@@ -51,6 +53,11 @@ pub fn extract(place: &Place<'_>, request: &Request<'_>) -> Option<String> {
             let json = extract(&Place::Form(field), request)?;
             let found = body(path, json.as_bytes());
             (!found.is_empty()).then(|| found.join(","))?
+        }
+        Place::TokenClaim(header, claim) => {
+            let token = request.headers.get(header)?.split_ascii_whitespace().last()?;
+            let payload = Encoding::Base64Url.decode(token.split('.').nth(1)?.as_bytes())?;
+            json::text(json::find_only(&payload, &[claim]).ok()?)?
         }
         Place::Numbered(_) => lines(place, request).into_iter().next()?.into_owned(),
         Place::All(places) => {
@@ -181,6 +188,7 @@ impl fmt::Display for Place<'_> {
             Place::Body(path) => write!(f, "`{path}` of the body"),
             Place::Query(name) => write!(f, "query parameter `{name}`"),
             Place::Form(name) => write!(f, "form field `{name}`"),
+            Place::TokenClaim(name, claim) => write!(f, "claim `{claim}` of header `{name}`"),
             Place::FormJson(name, path) => write!(f, "`{path}` in form field `{name}`"),
             Place::All(places) | Place::First(places) => match places.first() {
                 Some(first) => first.fmt(f),

@@ -33,9 +33,14 @@ pub struct Provider {
     pub reply: &'static str,
     /// Whether the provider wants no body in any answer.
     pub silent: bool,
+    /// What a secret has to look like beyond the check's own form, and the words for one that does not.
+    pub secret_form: Option<SecretRule>,
     /// Whether events also come by `GET`, with their fields in the query, which the signature covers.
     pub by_get: bool,
 }
+
+/// Whether a secret fits, and what to say of one that does not.
+pub type SecretRule = (fn(&[u8]) -> bool, &'static str);
 
 /// How well a row is supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +90,7 @@ impl Provider {
                     | Question::Verify
                     | Question::TokenAndChallenge
                     | Question::AdobeSign
+                    | Question::Known(_)
             )
         };
         self.questions.iter().any(asks)
@@ -111,7 +117,17 @@ impl Provider {
 
     /// Why `secret` cannot be one of this provider's: the form that is expected.
     pub fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
-        self.check.check_secret(secret)
+        if let Some(token) = secret.verify_token() {
+            return match token {
+                [] => Err("holds no token behind `verify_token:`"),
+                _ if self.asks_for_token() => Ok(()),
+                _ => Err("is a verify token, and this provider asks for none"),
+            };
+        }
+        match self.secret_form {
+            Some((fits, why)) if !fits(secret.expose()) => Err(why),
+            _ => self.check.check_secret(secret),
+        }
     }
 
     const fn new(name: &'static str, docs: &'static str, confidence: Confidence) -> Self {
@@ -128,6 +144,7 @@ impl Provider {
             questions: &[],
             reply: "",
             silent: false,
+            secret_form: None,
             by_get: false,
         }
     }
@@ -209,6 +226,11 @@ impl Provider {
 
     pub(crate) const fn wants_silence(mut self) -> Self {
         self.silent = true;
+        self
+    }
+
+    pub(crate) const fn secret_like(mut self, fits: fn(&[u8]) -> bool, why: &'static str) -> Self {
+        self.secret_form = Some((fits, why));
         self
     }
 

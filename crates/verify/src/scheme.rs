@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::{
     Encoding, Hash, Place, Request, Secret,
-    keys::{Kind, PUBLIC_PREFIX, key_url, mac_key, public_keys},
+    keys::{Kind, PUBLIC_PREFIX, key_url, mac_key, pair, public_keys},
 };
 
 const NOT_PUBLIC: &str =
@@ -72,7 +72,7 @@ impl Check<'_> {
     /// Whether the check needs anything of the operator's.
     pub(crate) fn needs_secret(&self) -> bool {
         let published = |keys: &KeySource| {
-            matches!(keys, KeySource::Published { .. } | KeySource::Certificate { .. })
+            matches!(keys, KeySource::Published { .. } | KeySource::Certificate(_))
         };
         match self {
             Self::Signed(signed) => {
@@ -93,14 +93,16 @@ impl Check<'_> {
 
     /// Why `secret` is of no use to the check.
     pub(crate) fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
-        if secret.expose().starts_with(crate::handshake::TOKEN_LABEL) {
-            return Ok(());
-        }
         let has_colon = secret.expose().contains(&b':');
         match self {
             Self::Signed(signed) if signed.holds_secret() => Ok(()),
+            Self::Signed(signed) if signed.needs_pair() => {
+                let (public, private) = pair(secret.expose());
+                let is_whole = !public.is_empty() && !private.is_empty();
+                if is_whole { Ok(()) } else { Err("has to be written `public:private`") }
+            }
             Self::Signed(signed) => match signed.keys {
-                KeySource::Certificate { .. } => Ok(()),
+                KeySource::Certificate(_) => Ok(()),
                 KeySource::Plaid if !has_colon => Err("has to be written `client_id:secret`"),
                 KeySource::Plaid => Ok(()),
                 _ => usable(signed.algorithm, signed.key, secret),
@@ -223,6 +225,14 @@ impl Signed<'_> {
     }
 }
 
+impl Signed<'_> {
+    /// Whether the scheme is nothing without the public half of the secret.
+    fn needs_pair(&self) -> bool {
+        let mut parts = self.messages.iter().flat_map(|parts| parts.iter());
+        matches!(self.syntax, Syntax::KeyedPairs) || parts.any(|part| matches!(part, Part::Public))
+    }
+}
+
 /// How the signature header is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax<'a> {
@@ -292,10 +302,23 @@ pub enum KeySource {
     Published { url: &'static str, key_id: Option<Place<'static>> },
     /// A certificate whose URL stands in the request. The host has to match: `*.` in front
     /// stands for any one or more labels, `sns.*.` for one.
-    Certificate { place: Place<'static>, hosts: &'static [&'static str] },
+    Certificate(&'static CertificateAt),
     /// Plaid: asked for by key id, with the credentials that are the secret
     /// (`client_id:secret`).
     Plaid,
+}
+
+/// Where a certificate may come from, and whose it has to be.
+#[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "written out by rows")]
+pub struct CertificateAt {
+    /// Where its URL stands.
+    pub place: Place<'static>,
+    pub hosts: &'static [&'static str],
+    /// What the path begins and ends with, around a plain name.
+    pub path: (&'static str, &'static str),
+    /// What its subject has to match, written like `hosts`.
+    pub subjects: &'static [&'static str],
 }
 
 /// A piece of what was signed.
@@ -377,6 +400,11 @@ pub enum StampAt<'a> {
     Place(Place<'a>),
     /// A pair of the signature header.
     Field(&'a str),
+    /// A parameter (`;name=`) of another header.
+    Parameter {
+        header: &'a str,
+        name: &'a str,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::OnceLock};
 
-use crate::{hash::Ready, keys, scheme::KeyForm};
+use crate::{handshake::TOKEN_LABEL, hash::Ready, keys, scheme::KeyForm};
 
 /// A shared secret, token or public key, as the operator pasted it.
 ///
@@ -26,6 +26,11 @@ impl Secret {
     /// The bytes themselves. Whoever calls this keeps them out of logs and replies.
     pub fn expose(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The token behind `verify_token:`, where the secret is only that: it answers questions and signs nothing.
+    pub fn verify_token(&self) -> Option<&[u8]> {
+        self.bytes.strip_prefix(TOKEN_LABEL).map(<[u8]>::trim_ascii)
     }
 
     /// The `https` URL of a document with public keys, where that is what the operator pasted in place of a key.

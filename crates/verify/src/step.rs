@@ -8,9 +8,10 @@ use std::{collections::VecDeque, fmt};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Hash, Refused, Verified, ed25519,
+    Hash, Refused, UnixTime, Verified, ed25519,
     encoding::Short,
     keys::{self, Kind, PublicKey},
+    x509,
 };
 
 /// Pairs of key and signature that are tried at most: each may cost the shell a call.
@@ -185,7 +186,15 @@ impl Job {
     pub(crate) fn fetch(self, url: String, body: Option<String>) -> Outcome {
         let step = Step::NeedKey { url, body };
         let (found, urls) = (Vec::new(), VecDeque::new());
-        let search = Search { job: self, found, urls, of: None, failed: None };
+        let search = Search { job: self, found, urls, of: None, failed: None, wanted: None };
+        Outcome::Need(Box::new(Pending { step, rest: Rest::Keys(search) }))
+    }
+
+    pub(crate) fn fetch_certificate(self, url: String, wanted: Wanted) -> Outcome {
+        let step = Step::NeedKey { url, body: None };
+        let (found, urls) = (Vec::new(), VecDeque::new());
+        let wanted = Some(wanted);
+        let search = Search { job: self, found, urls, of: None, failed: None, wanted };
         Outcome::Need(Box::new(Pending { step, rest: Rest::Keys(search) }))
     }
 
@@ -238,6 +247,15 @@ pub(crate) struct Search {
     pub(crate) of: Option<usize>,
     /// What went wrong with a document.
     pub(crate) failed: Option<Refused>,
+    /// For certificates: whose.
+    pub(crate) wanted: Option<Wanted>,
+}
+
+/// What a certificate has to say of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) subjects: &'static [&'static str],
+    pub(crate) now: UnixTime,
 }
 
 impl Search {
@@ -255,7 +273,10 @@ impl Search {
     }
 
     fn take(mut self, document: &[u8]) -> Outcome {
-        let keys = keys::public_keys(document, self.job.kind, self.job.key_id.as_deref());
+        let keys = match self.wanted {
+            Some(wanted) => x509::keys(document, self.job.kind, wanted),
+            None => keys::public_keys(document, self.job.kind, self.job.key_id.as_deref()),
+        };
         if keys.is_empty() {
             return self.fail(Refused::NoKey);
         }

@@ -307,28 +307,39 @@ fn paypal(url: &str) -> Outcome {
 #[test]
 fn keys_are_fetched_from_known_hosts_only() {
     for wrong in [
-        "https://evil.com/cert",
-        "https://api.paypal.com.evil.com/cert",
-        "https://evilpaypal.com/cert",
+        "https://evil.com/v1/notifications/certs/CERT-1",
+        "https://api.paypal.com.evil.com/v1/notifications/certs/CERT-1",
+        "https://evilpaypal.com/v1/notifications/certs/CERT-1",
         "https://.paypal.com/",
-        "http://api.paypal.com/cert",
+        "http://api.paypal.com/v1/notifications/certs/CERT-1",
+        "https://api.paypal.com/",
+        "https://api.paypal.com/cert",
+        "https://api.paypal.com/v1/notifications/certs/",
+        "https://api.paypal.com/v1/notifications/certs/../x",
+        "https://api.paypal.com/v1/notifications/certs/a?b",
         "https://api.paypal.com@evil.com/",
-        "https://api.paypal.com:8443/cert",
+        "https://api.paypal.com:8443/v1/notifications/certs/CERT-1",
         "https://api.paypal.com\\@evil.com/",
         "file:///etc/passwd",
         "",
     ] {
         assert!(matches!(paypal(wrong), Outcome::Done(Err(_))), "{wrong}");
     }
-    let Outcome::Need(pending) = paypal("https://api.paypal.com/cert") else { panic!() };
-    let url = "https://api.paypal.com/cert".to_owned();
+    let Outcome::Need(pending) = paypal("https://api.paypal.com/v1/notifications/certs/CERT-1")
+    else {
+        panic!()
+    };
+    let url = "https://api.paypal.com/v1/notifications/certs/CERT-1".to_owned();
     assert_eq!(*pending.step(), Step::NeedKey { url, body: None });
 }
 
 #[test]
 fn answers_of_the_shell() {
     let pending = || {
-        let Outcome::Need(pending) = paypal("https://api.paypal.com/cert") else { panic!() };
+        let Outcome::Need(pending) = paypal("https://api.paypal.com/v1/notifications/certs/CERT-1")
+        else {
+            panic!()
+        };
         pending
     };
     let refused = |answer| match pending().resume(answer) {
@@ -336,6 +347,9 @@ fn answers_of_the_shell() {
         outcome => panic!("{outcome:?}"),
     };
     assert!(refused(Answer::Unavailable).is_temporary());
+    // A key, but nobody's certificate; and a certificate of somebody else.
+    let pem = include_str!("../vectors/certificate.pem");
+    assert_eq!(refused(Answer::Key(pem.into())), Refused::NoKey);
     assert_eq!(refused(Answer::Key(b"<html>".to_vec())), Refused::NoKey);
     assert_eq!(refused(Answer::Key(Vec::new())), Refused::NoKey);
     assert_eq!(refused(Answer::Checked(true)), Refused::NeedsShell);

@@ -81,6 +81,7 @@ fn header_names_are_lower_case() {
             places.extend(scheme.places);
             places.extend(scheme.stamp.and_then(|stamp| match stamp.at {
                 StampAt::Place(place) => Some(place),
+                StampAt::Parameter { header, .. } => Some(Place::Header(header)),
                 StampAt::Field(_) => None,
             }));
             for part in scheme.messages.iter().copied().flatten() {

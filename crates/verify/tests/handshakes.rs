@@ -307,6 +307,18 @@ fn an_event_of_discord_is_no_ping() {
 }
 
 #[test]
+fn vercels_header_is_answered_with_the_token() {
+    let vercel = to("vercel").secrets(&["hush", "verify_token:theirs"]);
+    assert_eq!(vercel.get("").answer_header("x-vercel-verify").as_deref(), Some("theirs"));
+    assert_eq!(to("vercel").get("").answer(), None);
+    let secrets = [support::secret("hush"), support::secret("verify_token:theirs")];
+    let headers = Headers::default();
+    let request = Request { method: "POST", url: "https://x/", headers: &headers, body: b"{}" };
+    let reply = acknowledge(catalogue::find("vercel").unwrap(), &secrets, &request).unwrap();
+    assert_eq!(reply.headers, [("x-vercel-verify", "theirs".to_owned())]);
+}
+
+#[test]
 fn is_anybody_there() {
     for name in ["trello", "mailchimp", "mandrill", "intercom", "zoho_desk"] {
         assert_eq!(to(name).get("").answer(), text(200, ""), "{name}");
@@ -378,7 +390,8 @@ fn request<'a>(headers: &'a Headers, body: &'a [u8]) -> Request<'a> {
 #[test]
 fn acknowledgements() {
     let headers = support::headers(&[("x-adobesign-clientid", "client")]);
-    let reply = |name: &str| acknowledge(catalogue::find(name).unwrap(), &request(&headers, b""));
+    let reply =
+        |name: &str| acknowledge(catalogue::find(name).unwrap(), &[], &request(&headers, b""));
     assert_eq!(reply("adyen").unwrap().body, b"[accepted]");
     assert_eq!(reply("dropbox_sign").unwrap().body, b"Hello API Event Received");
     assert_eq!(reply("alipay").unwrap().body, b"success");

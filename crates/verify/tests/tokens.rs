@@ -9,7 +9,7 @@
 
 mod support;
 
-use inlet_verify::{Encoding, Hash, digest, hmac};
+use inlet_verify::{Encoding, Hash, Headers, Request, catalogue, digest, extract, hmac};
 use support::{NOW, URL, mac, to};
 
 fn token(claims: &str) -> String {
@@ -80,4 +80,21 @@ fn texts_that_are_no_token() {
     let (signed, _) = whole.rsplit_once('.').unwrap();
     assert_eq!(sent(&format!("{signed}.")), "signature");
     assert_eq!(sent(&format!("{signed}.{}", &mac("hush", signed)[..8])), "signature");
+}
+
+#[test]
+fn the_id_of_a_token_is_the_id_of_the_event() {
+    let id = |row: &str, header: &str, value: &str| {
+        let headers: Headers = [(header.to_owned(), value.to_owned())].into_iter().collect();
+        let request = Request { method: "GET", url: URL, headers: &headers, body: b"" };
+        extract(catalogue::find(row).unwrap().event_id.as_ref().unwrap(), &request)
+    };
+    let named = token(r#"{"jti":"id-1"}"#);
+    assert_eq!(id("messagebird", "messagebird-signature-jwt", &named).as_deref(), Some("id-1"));
+    assert_eq!(id("vonage", "authorization", &format!("Bearer {named}")).as_deref(), Some("id-1"));
+    for none in
+        [token("{}"), token(r#"{"jti":1,"jti":2}"#), "a.b.c".into(), "a".into(), String::new()]
+    {
+        assert_eq!(id("vonage", "authorization", &none), None, "{none}");
+    }
 }

@@ -10,6 +10,7 @@ Needs the `cryptography` package. The output is the same on every run.
 """
 
 import base64
+import datetime
 import hashlib
 import hmac
 import json
@@ -17,8 +18,10 @@ import pathlib
 import zlib
 from urllib.parse import urlencode
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
 
 T = 1700000000
 RFC = "2023-11-14T22:13:20Z"
@@ -600,7 +603,22 @@ claims = FRESH | {"iss": "https://accounts.google.com", "aud": "https://hooks.ex
 add("google_pubsub", {"Authorization": "Bearer " + jwt(claims, "RS256")}, secret="https://hooks.example.com/")
 claims = FRESH | {"request_body_sha256": sha(BODY)}
 add("plaid", {"Plaid-Verification": jwt(claims, "ES256")}, secret="client:secret")
-documents = {"paypal": RSA_PEM, "aws_sns": RSA_PEM, "google_pubsub": RSA_PEM}
+
+
+def certificate(name):
+    """A certificate for the RSA key. Who signed it is not looked at, and Ed25519 signs the same every time."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder(subject, subject, rsa.RSAPublicNumbers(E, N).public_key(), 1)
+    builder = builder.not_valid_before(datetime.datetime(2020, 1, 1)).not_valid_after(datetime.datetime(2120, 1, 1))
+    return builder.sign(ED_KEY, None).public_bytes(serialization.Encoding.PEM).decode()
+
+
+documents = {
+    "paypal": certificate("messageverificationcerts.paypal.com"),
+    "aws_sns": certificate("sns.amazonaws.com"),
+    "google_pubsub": RSA_PEM,
+}
+pathlib.Path(__file__).with_name("certificate.pem").write_text(documents["aws_sns"])
 x = EC_KEY.public_key().public_numbers()
 jwk = {"kty": "EC", "crv": "P-256", "x": b64url(x.x.to_bytes(32, "big")), "y": b64url(x.y.to_bytes(32, "big"))}
 documents["plaid"] = json.dumps({"key": jwk, "request_id": "r"})

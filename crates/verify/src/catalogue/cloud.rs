@@ -8,7 +8,12 @@ pub(crate) const SNS_HOSTS: &[&str] = &["sns.*.amazonaws.com", "sns.*.amazonaws.
 const fn sns(hash: Hash) -> Check<'static> {
     Check::Signed(
         Signed::public(&[Body("Signature")], Algorithm::Rsa(hash))
-            .keys(KeySource::Certificate { place: Body("SigningCertURL"), hosts: SNS_HOSTS })
+            .keys(KeySource::Certificate(&CertificateAt {
+                place: Body("SigningCertURL"),
+                hosts: SNS_HOSTS,
+                path: ("/", ".pem"),
+                subjects: &["*.amazonaws.com", "*.amazonaws.com.cn"],
+            }))
             .over(&[&[Part::Custom(crate::custom::sns)]])
             .stamp(StampAt::Place(Body("Timestamp")), Unit::Rfc3339, 3600),
     )
@@ -23,7 +28,7 @@ pub(super) static ROWS: &[Provider] = &[
         .partial()
         .id(First(&[Body("MessageId"), Header("x-amz-sns-message-id")]))
         .kind(First(&[Body("Type"), Header("x-amz-sns-message-type")]))
-        .note("Raw message delivery has no signature. SHA-1 unless the topic says version 2."),
+        .note("Amazon signs for all topics alike: name yours in provider_config.sns.topic_arn. Raw message delivery has no signature. SHA-1 unless the topic says version 2."),
     Provider::medium("aws_eventbridge_apidest", "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html")
         .check(Check::NamedHeader)
         .id(Body("id"))

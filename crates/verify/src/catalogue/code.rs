@@ -88,9 +88,10 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("notifications.0.trigger")),
     Provider::high("vercel", "https://vercel.com/docs/webhooks/webhooks-api")
         .signed(Signed::hmac1(&[Header("x-vercel-signature")]))
+        .asks(&[Question::Known("x-vercel-verify")])
         .id(Body("id"))
         .kind(Body("type"))
-        .note("SHA-1, in spite of what some libraries ship."),
+        .note("SHA-1, in spite of what some libraries ship. For log drains: verify_token:… with the value of x-vercel-verify."),
     Provider::high("netlify", "https://docs.netlify.com/site-deploys/notifications/#payload-signature")
         .check(Check::Jwt(Jwt {
             issuers: &["netlify"],

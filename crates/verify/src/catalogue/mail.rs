@@ -94,7 +94,12 @@ pub(super) static ROWS: &[Provider] = &[
         .signed(
             Signed::public(&[Header("signature")], Algorithm::Ed25519)
                 .syntax(Syntax::Dictionary)
-                .over(&[&[Part::Custom(crate::custom::content_digest)]]),
+                .over(&[&[Part::Custom(crate::custom::content_digest)]])
+                .stamp(
+                    StampAt::Parameter { header: "signature-input", name: "created" },
+                    Unit::Seconds,
+                    300,
+                ),
         )
         .kind(Body("*.event"))
         .note("RFC 9421 over the content digest. The secret is the public key of the key id."),

@@ -21,6 +21,12 @@ const MESSAGEBIRD: &[Claim<'static>] = &[
     Claim::BodyIfAny { name: "payload_hash", encoding: Encoding::Hex },
 ];
 
+/// <https://core.telegram.org/bots/api#setwebhook>
+fn is_telegram(secret: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+    (1..=256).contains(&secret.len()) && secret.iter().all(plain)
+}
+
 const META: &str = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started";
 
 const fn meta(provider: Provider) -> Provider {
@@ -56,6 +62,7 @@ pub(super) static ROWS: &[Provider] = &[
         .note("Discord probes with wrong signatures and wants 401."),
     Provider::medium("telegram", "https://core.telegram.org/bots/api#setwebhook")
         .token(Header("x-telegram-bot-api-secret-token"), "")
+        .secret_like(is_telegram, "has to be 1 to 256 letters, digits, underscores and hyphens")
         .id(Body("update_id")),
     Provider::high("twilio", "https://www.twilio.com/docs/usage/webhooks/webhooks-security")
         .signed(TWILIO)
@@ -110,6 +117,7 @@ pub(super) static ROWS: &[Provider] = &[
             )
         }))
         .partial()
+        .id(TokenClaim("authorization", "jti"))
         .note("The claim that binds the body may be absent."),
     Provider::high("messagebird", "https://developers.messagebird.com/api/#verifying-http-requests")
         .check(Check::Jwt(Jwt {
@@ -121,6 +129,7 @@ pub(super) static ROWS: &[Provider] = &[
                 MESSAGEBIRD,
             )
         }))
+        .id(TokenClaim("messagebird-signature-jwt", "jti"))
         .also_by_get(),
     Provider::medium("telnyx", "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks")
         .signed(

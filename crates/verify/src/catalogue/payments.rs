@@ -11,10 +11,12 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::high("paypal", "https://developer.paypal.com/api/rest/webhooks/rest/")
         .signed(
             Signed::public(&[Header("paypal-transmission-sig")], Algorithm::Rsa(Hash::Sha256))
-                .keys(KeySource::Certificate {
+                .keys(KeySource::Certificate(&CertificateAt {
                     place: Header("paypal-cert-url"),
                     hosts: &["*.paypal.com"],
-                })
+                    path: ("/v1/notifications/certs/", ""),
+                    subjects: &["*.paypal.com"],
+                }))
                 .over(&[&[
                     Part::At(Header("paypal-transmission-id")),
                     Part::Text("|"),

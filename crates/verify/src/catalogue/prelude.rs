@@ -2,11 +2,12 @@
 
 pub(super) use crate::{
     Encoding, Hash,
-    Place::{self, All, Body, First, Form, FormJson, Header, Numbered, Query},
+    Place::{self, All, Body, First, Form, FormJson, Header, Numbered, Query, TokenClaim},
     Provider,
     handshake::Question,
     scheme::{
-        Algorithm, Check, Claim, Jwt, JwtAlgorithm, JwtPlace, KeyForm, KeySource, Part, Signed,
+        Algorithm, CertificateAt, Check, Claim, Jwt, JwtAlgorithm, JwtPlace, KeyForm, KeySource,
+        Part, Signed,
         StampAt::{self, Field},
         Syntax, Unit, UrlForm,
     },
