@@ -1,0 +1,265 @@
+//! The body of a call about a source, and what is refused before anything else is looked at.
+
+use super::*;
+
+/// The body of `POST /sources` and `PUT /sources/{sourceID}`.
+#[derive(Debug, Default)]
+pub struct SourceInput {
+    pub(super) name: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) provider: Option<String>,
+    pub(super) is_disabled: Option<bool>,
+    pub(super) verifier: Option<VerifierInput>,
+    pub(super) custom_response: Option<CustomResponseInput>,
+    pub(super) forward_headers: Option<Vec<String>>,
+    pub(super) idempotency_keys: Option<Vec<String>>,
+    pub(super) dedup_window_seconds: Option<u64>,
+    pub(super) event_type_location: Option<String>,
+    pub(super) body_function: Option<String>,
+    pub(super) header_function: Option<String>,
+    pub(super) admission: AdmissionInput,
+    pub(super) pub_sub: Option<Value>,
+    pub(super) provider_config: Option<ProviderConfigInput>,
+}
+
+impl FromFields for SourceInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            name: fields.text("name")?,
+            kind: fields.text("type")?,
+            provider: fields.text("provider")?,
+            is_disabled: fields.flag("is_disabled")?,
+            verifier: fields.object("verifier")?,
+            custom_response: fields.object("custom_response")?,
+            forward_headers: fields.texts("forward_headers")?,
+            idempotency_keys: fields.texts("idempotency_keys")?,
+            dedup_window_seconds: fields.number("dedup_window_seconds")?,
+            event_type_location: fields.text("event_type_location")?,
+            body_function: fields.text("body_function")?,
+            header_function: fields.text("header_function")?,
+            admission: AdmissionInput::take(&mut fields)?,
+            pub_sub: fields.raw("pub_sub"),
+            provider_config: fields.object("provider_config")?,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct VerifierInput {
+    pub(super) kind: Option<String>,
+    pub(super) hmac: Option<HmacInput>,
+    pub(super) basic_auth: Option<BasicAuthInput>,
+    pub(super) api_key: Option<ApiKeyInput>,
+    pub(super) trust: TrustInput,
+}
+
+impl VerifierInput {
+    /// Whether it says by what a request is believed.
+    pub(super) fn is_chosen(&self) -> bool {
+        !self.kind.as_deref().unwrap_or_default().is_empty()
+            || self.hmac.is_some()
+            || self.basic_auth.is_some()
+            || self.api_key.is_some()
+            || self.trust.scheme.is_some()
+    }
+}
+
+impl FromFields for VerifierInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            kind: fields.text("type")?,
+            hmac: fields.object("hmac")?,
+            basic_auth: fields.object("basic_auth")?,
+            api_key: fields.object("api_key")?,
+            trust: TrustInput::take(&mut fields)?,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct HmacInput {
+    pub(super) header: Option<String>,
+    pub(super) hash: Option<String>,
+    pub(super) encoding: Option<String>,
+    pub(super) secret: Option<String>,
+}
+
+impl FromFields for HmacInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            header: fields.text("header")?,
+            hash: fields.text("hash")?,
+            encoding: fields.text("encoding")?,
+            secret: fields.text("secret")?,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct BasicAuthInput {
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+}
+
+impl FromFields for BasicAuthInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self { username: fields.text("username")?, password: fields.text("password")? })
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ApiKeyInput {
+    pub(super) header_name: Option<String>,
+    pub(super) header_value: Option<String>,
+}
+
+impl FromFields for ApiKeyInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            header_name: fields.text("header_name")?,
+            header_value: fields.text("header_value")?,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct CustomResponseInput {
+    pub(super) body: Option<String>,
+    pub(super) content_type: Option<String>,
+}
+
+impl FromFields for CustomResponseInput {
+    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        Ok(Self { body: fields.text("body")?, content_type: fields.text("content_type")? })
+    }
+}
+
+/// What belongs to requests has no effect on messages of a broker.
+pub(super) fn check_pub_sub(input: &SourceInput) -> Result<(), ApiError> {
+    let is_given = |text: &Option<String>| !text.as_deref().unwrap_or_default().is_empty();
+    let verifier = input.verifier.as_ref();
+    let asks_who = verifier.is_some_and(|verifier| {
+        !matches!(verifier.kind.as_deref(), None | Some("" | "noop"))
+            || verifier.hmac.is_some()
+            || verifier.basic_auth.is_some()
+            || verifier.api_key.is_some()
+    });
+    let responds = input.custom_response.as_ref().is_some_and(|given| {
+        given.body.is_some() && given.content_type.is_none()
+            || is_given(&given.body)
+            || is_given(&given.content_type)
+    });
+    for (field, given, instead) in [
+        ("provider", is_given(&input.provider), "messages come from a broker"),
+        ("verifier", asks_who, "who may write to the broker is the broker's to say"),
+        ("custom_response", responds, "nobody waits for an answer"),
+        (
+            "idempotency_keys",
+            input.idempotency_keys.as_ref().is_some_and(|keys| !keys.is_empty()),
+            "the key is the broker's id of the message, or the payload's idempotency_key",
+        ),
+        (
+            "event_type_location",
+            is_given(&input.event_type_location),
+            "the payload names its type, or else pub_sub.mapping does",
+        ),
+    ] {
+        if given {
+            let text = format!("{field} has no effect on a pub_sub source: {instead}");
+            return Err(ApiError::bad_request(text));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn asks_for_something(value: Option<&Value>) -> bool {
+    refuse_unsupported("", value).is_err()
+}
+
+pub(super) fn header_names(names: Vec<String>) -> Result<Vec<String>, ApiError> {
+    let names: Vec<String> =
+        names.into_iter().map(|name| name.trim().to_ascii_lowercase()).collect();
+    match names.iter().find(|name| !is_header_name(name)) {
+        Some(bad) => {
+            Err(ApiError::bad_request(format!("forward_headers:{bad:?} is not a header name")))
+        }
+        None => Ok(names),
+    }
+}
+
+/// Convoy's struct tags: nested objects are checked whenever they are there, whatever the type says.
+pub(super) fn check_tags(input: &SourceInput, is_provider: bool) -> Result<(), ApiError> {
+    let mut faults = Faults::default();
+    if input.name.as_deref().unwrap_or_default().trim().is_empty() {
+        faults.add("name", "please provide a source name");
+    }
+    match input.kind.as_deref().unwrap_or_default() {
+        "" => faults.add("type", "please provide a type"),
+        "http" | "rest_api" | "pub_sub" | "db_change_stream" => {}
+        _ => faults.add("type", "unsupported source type"),
+    }
+    let Some(verifier) = &input.verifier else { return faults.check() };
+    let kind = verifier.kind.as_deref().unwrap_or_default();
+    if !matches!(kind, "" | "noop" | "hmac" | "basic_auth" | "api_key" | "scheme") {
+        faults.add("type", "please provide a valid verifier type");
+    }
+    let mut require = |field: &str, value: &Option<String>| {
+        let missing = value.as_deref().unwrap_or_default().is_empty();
+        if missing {
+            faults.add(field, "non zero value required");
+        }
+        !missing
+    };
+    if let Some(hmac) = &verifier.hmac
+        && !is_provider
+    {
+        let has_encoding = require("encoding", &hmac.encoding);
+        let has_hash = require("hash", &hmac.hash);
+        let has_header = require("header", &hmac.header);
+        require("secret", &hmac.secret);
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        if has_encoding && !matches!(text(&hmac.encoding).as_str(), "hex" | "base64") {
+            faults.add("encoding", "please provide a valid encoding type");
+        }
+        if has_hash && Hash::from_name(&text(&hmac.hash)).is_none() {
+            faults.add("hash", format!("{} does not validate as supported_hash", text(&hmac.hash)));
+        }
+        if has_header && !is_header_name(text(&hmac.header).trim()) {
+            faults.add("header", "not a valid header name");
+        }
+    }
+    if let Some(basic) = &verifier.basic_auth {
+        let mut require = |field: &str, value: &Option<String>| {
+            if value.as_deref().unwrap_or_default().is_empty() {
+                faults.add(field, "non zero value required");
+            }
+        };
+        require("password", &basic.password);
+        require("username", &basic.username);
+        if basic.username.as_deref().unwrap_or_default().contains(':') {
+            faults.add("username", "a user name of basic auth has no colon");
+        }
+    }
+    if let Some(key) = &verifier.api_key {
+        let name = key.header_name.as_deref().unwrap_or_default();
+        if name.is_empty() {
+            faults.add("header_name", "non zero value required");
+        } else if !is_header_name(name.trim()) {
+            faults.add("header_name", "not a valid header name");
+        }
+        if key.header_value.as_deref().unwrap_or_default().is_empty() {
+            faults.add("header_value", "non zero value required");
+        }
+    }
+    faults.check()?;
+    if is_provider {
+        return Ok(());
+    }
+    let missing = match (kind, &verifier.hmac, &verifier.basic_auth, &verifier.api_key) {
+        ("hmac", None, ..) => "invalid verifier config for hmac",
+        ("basic_auth", _, None, _) => "invalid verifier config for basic auth",
+        ("api_key", _, _, None) => "invalid verifier config for api key",
+        _ => return Ok(()),
+    };
+    Err(ApiError::bad_request(missing))
+}

@@ -1,0 +1,506 @@
+use super::hand_over::SHOWN_MS;
+use super::*;
+use crate::api::parse;
+
+fn vault() -> Vault {
+    Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap()
+}
+
+fn create(body: &str) -> Result<Source, String> {
+    let input = parse(body.as_bytes()).map_err(|error| error.message)?;
+    Source::create(input, "p", &vault(), 0, &mut |b| b.fill(5)).map_err(|error| error.message)
+}
+
+fn update(source: &mut Source, body: &str) -> Result<(), String> {
+    let input = parse(body.as_bytes()).map_err(|error| error.message)?;
+    source.update(input, &vault(), 1, &mut |b| b.fill(6)).map_err(|error| error.message)
+}
+
+fn hmac(hash: &str, encoding: &str) -> String {
+    format!(
+        r#"{{"name":"a","type":"http","verifier":{{"type":"hmac","hmac":
+                {{"header":"X-Sig","hash":"{hash}","encoding":"{encoding}","secret":"convoy-secret"}}}}}}"#
+    )
+}
+
+#[test]
+fn a_source_that_cannot_be_is_refused_in_convoys_words() {
+    for (body, expect) in [
+        ("{}", "name:please provide a source name, type:please provide a type"),
+        (r#"{"type":"http"}"#, "name:please provide a source name"),
+        (r#"{"name":"a","type":"some-random-source-type"}"#, "type:unsupported source type"),
+        (
+            r#"{"name":"a","type":"http","verifier":{"type":"magic"}}"#,
+            "type:please provide a valid verifier type",
+        ),
+        (
+            r#"{"name":"a","type":"http","verifier":{"type":"hmac","hmac":{}}}"#,
+            "encoding:non zero value required, hash:non zero value required, header:non zero value required, secret:non zero value required",
+        ),
+        (
+            r#"{"name":"a","type":"http","verifier":{"type":"basic_auth","basic_auth":{}}}"#,
+            "password:non zero value required, username:non zero value required",
+        ),
+        (
+            r#"{"name":"a","type":"http","verifier":{"type":"api_key","api_key":{}}}"#,
+            "header_name:non zero value required, header_value:non zero value required",
+        ),
+        (
+            r#"{"name":"a","type":"http","verifier":{"type":"hmac"}}"#,
+            "invalid verifier config for hmac",
+        ),
+        (
+            r#"{"name":"a","type":"http","verifier":{"type":"basic_auth"}}"#,
+            "invalid verifier config for basic auth",
+        ),
+        (
+            r#"{"name":"a","type":"http","verifier":{"type":"api_key"}}"#,
+            "invalid verifier config for api key",
+        ),
+        (r#"{"provider":"github"}"#, "please provide a source name"),
+        (r#"{"provider":"github","name":"a","type":"abc"}"#, "please provide a valid source type"),
+        (
+            r#"{"provider":"github","name":"a","type":"http"}"#,
+            "hmac secret is required for github source",
+        ),
+        (
+            r#"{"provider":"no-such","name":"a","type":"http"}"#,
+            "provider:no-such is not in the catalogue of providers",
+        ),
+        (
+            r#"{"name":"a","type":"http","idempotency_keys":["id"]}"#,
+            "not enough parts set for idempotency key location with value: id",
+        ),
+        (
+            r#"{"name":"a","type":"http","event_type_location":"request.cookie.x"}"#,
+            "unsupported input format for event type location with value: request.cookie.x",
+        ),
+    ] {
+        assert_eq!(create(body).unwrap_err(), expect, "{body}");
+    }
+    assert_eq!(
+        create(&hmac("sha256", "hex")).unwrap_err(),
+        "hash:sha256 does not validate as supported_hash"
+    );
+    assert_eq!(
+        create(&hmac("SHA256", "utf8")).unwrap_err(),
+        "encoding:please provide a valid encoding type"
+    );
+    let large = format!(
+        r#"{{"name":"a","type":"http","custom_response":{{"body":"{}"}}}}"#,
+        "x".repeat(51_201)
+    );
+    assert_eq!(create(&large).unwrap_err(), "source custom response too large");
+}
+
+#[test]
+fn fields_without_an_effect_are_refused() {
+    for field in ["body_function", "header_function"] {
+        let body = format!(
+            r#"{{"name":"a","type":"http","{field}":"function transform(x) {{ return x }}"}}"#
+        );
+        assert!(
+            create(&body)
+                .unwrap_err()
+                .starts_with(&format!("{field}:is for sources of the type pub_sub"))
+        );
+    }
+    let body = r#"{"name":"a","type":"http","pub_sub":{"type":"kafka","workers":1}}"#;
+    assert!(create(body).unwrap_err().starts_with("pub_sub:is for sources of the type"));
+    let body = r#"{"name":"a","type":"pub_sub","idempotency_keys":["request.header.a"]}"#;
+    assert!(create(body).unwrap_err().starts_with("idempotency_keys has no effect"));
+    let body = r#"{"name":"a","type":"db_change_stream"}"#;
+    assert!(create(body).unwrap_err().starts_with("type:db_change_stream is not supported yet"));
+}
+
+#[test]
+fn only_the_signed_body_may_name_the_event_type_of_a_signed_source() {
+    let with = |location: &str| {
+        hmac("SHA256", "hex").replacen('{', &format!(r#"{{"event_type_location":"{location}","#), 1)
+    };
+    assert!(create(&with("request.body.type")).is_ok());
+    assert_eq!(create(&with("request.header.X-Type")).unwrap_err(), METADATA_LOCATION);
+    let provider = r#"{"name":"a","type":"http","provider":"github","verifier":{"hmac":{"secret":"abc"}},
+            "event_type_location":"request.query.type"}"#;
+    assert_eq!(create(provider).unwrap_err(), METADATA_LOCATION);
+    let noop = r#"{"name":"a","type":"http","event_type_location":"request.header.X-Type"}"#;
+    assert!(create(noop).is_ok());
+}
+
+#[test]
+fn all_twelve_hashes_in_both_encodings_make_a_verifier() {
+    for hash in [
+        "MD5",
+        "SHA1",
+        "SHA224",
+        "SHA256",
+        "SHA384",
+        "SHA512",
+        "SHA3_224",
+        "SHA3_256",
+        "SHA3_384",
+        "SHA3_512",
+        "SHA512_224",
+        "SHA512_256",
+    ] {
+        for encoding in ["hex", "base64"] {
+            let source = create(&hmac(hash, encoding)).unwrap();
+            assert!(
+                matches!(source.open_verifier(&vault()), Ok(Verifier::Hmac { .. })),
+                "{hash} {encoding}"
+            );
+        }
+    }
+}
+
+#[test]
+fn secrets_are_masked_and_a_mask_sent_back_leaves_them_alone() {
+    let mut source = create(&hmac("SHA256", "hex")).unwrap();
+    let shown = source.present("http://x");
+    assert_eq!(shown["verifier"]["hmac"]["secret"], "********cret");
+    assert!(!serde_json::to_string(&source).unwrap().contains("convoy-secret"));
+    let mut body = shown.clone();
+    body["name"] = "renamed".into();
+    update(&mut source, &body.to_string()).unwrap();
+    let Verifier::Hmac { secrets, .. } = source.open_verifier(&vault()).unwrap() else { panic!() };
+    assert_eq!(secrets[0].expose(), b"convoy-secret");
+    assert_eq!(source.name, "renamed");
+}
+
+#[test]
+fn a_secret_without_a_type_is_never_a_source_without_a_check() {
+    let untyped = hmac("SHA256", "hex").replace(r#""type":"hmac","hmac""#, r#""hmac""#);
+    let mut source = create(&untyped).unwrap();
+    assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Hmac { .. })));
+    assert_eq!(source.present("")["verifier"]["type"], "hmac");
+    for verifier in ["{}", r#"{"type":""}"#] {
+        update(&mut source, &format!(r#"{{"name":"a","type":"http","verifier":{verifier}}}"#))
+            .unwrap();
+        assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Hmac { .. })), "{verifier}");
+    }
+    for kind in ["noop", "api_key"] {
+        let mixed =
+            hmac("SHA256", "hex").replace(r#""type":"hmac""#, &format!(r#""type":"{kind}""#));
+        assert!(create(&mixed).is_err(), "{kind}");
+    }
+}
+
+#[test]
+fn a_text_that_only_looks_like_the_mask_is_refused() {
+    let mut source = create(&hmac("SHA256", "hex")).unwrap();
+    let other = hmac("SHA256", "hex").replace("convoy-secret", "********else");
+    assert!(
+        update(&mut source, &other).unwrap_err().starts_with("secret:this is the mask of a secret")
+    );
+}
+
+#[test]
+fn what_a_read_shows_can_be_sent_back() {
+    let mut source = create(&hmac("SHA256", "hex")).unwrap();
+    let shown = source.present("http://x").to_string();
+    update(&mut source, &shown).unwrap();
+    assert_eq!(source.forward_headers, None);
+    assert_eq!(source.dedup_window_seconds, DEDUP_WINDOW_DEFAULT_S);
+}
+
+#[test]
+fn a_mask_where_no_secret_is_stored_is_refused() {
+    let body = hmac("SHA256", "hex").replace("convoy-secret", "********cret");
+    assert_eq!(
+        create(&body).unwrap_err(),
+        "secret:this is the mask of a secret; send the secret itself"
+    );
+    for secret in ["0000", "   "] {
+        let body = hmac("SHA256", "hex").replace("convoy-secret", secret);
+        assert_eq!(create(&body).unwrap_err(), "secret:must not be blank or all zeros");
+    }
+}
+
+#[test]
+fn verifiers_can_be_exchanged_both_ways() {
+    let mut source = create(&hmac("SHA256", "hex")).unwrap();
+    update(&mut source, r#"{"name":"a","type":"http"}"#).unwrap();
+    assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Hmac { .. })));
+    update(&mut source, r#"{"name":"a","type":"http","verifier":{"type":"noop"}}"#).unwrap();
+    assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Noop)));
+    update(&mut source, &hmac("SHA512", "base64")).unwrap();
+    assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Hmac { .. })));
+    assert_eq!(
+        update(&mut source, "{}").unwrap_err(),
+        "name:please provide a source name, type:please provide a type"
+    );
+}
+
+#[test]
+fn every_provider_that_signs_makes_a_source_and_hearsay_is_only_observed() {
+    let mut taken = 0;
+    for row in catalogue::all() {
+        // A key that fits every form but a public one and those with a colon.
+        let secret = "0123456789abcdef0123456789abcdef";
+        let body = format!(
+            r#"{{"name":"a","type":"http","provider":"{}","verifier":{{"hmac":{{"secret":"{secret}"}}}}}}"#,
+            row.name
+        );
+        match create(&body) {
+            Ok(source) => {
+                let observes = source.verifier.trust.mode == Mode::Observe;
+                assert_eq!(observes, row.observe(), "{}", row.name);
+                taken += 1;
+            }
+            Err(error) if row.is_unsigned() => {
+                let is_of_hmac = error.contains("non zero value required");
+                assert!(is_of_hmac, "{}: {error}", row.name);
+                let open = format!(
+                    r#"{{"name":"a","type":"http","provider":"{}","verifier":{{"type":"noop"}}}}"#,
+                    row.name
+                );
+                assert_eq!(create(&open).unwrap().verifier.trust.mode, Mode::Enforce);
+                let bare = format!(r#"{{"name":"a","type":"http","provider":"{}"}}"#, row.name);
+                assert!(create(&bare).unwrap_err().contains("signs nothing, so choose"));
+            }
+            Err(error) => assert!(error.contains("has to be"), "{}: {error}", row.name),
+        }
+    }
+    assert!(240 < taken, "{taken} providers");
+    let bare = create(r#"{"name":"a","type":"http","provider":"clio"}"#).unwrap();
+    assert_eq!(bare.verifier.trust.mode, Mode::Observe, "also without a verifier");
+}
+
+#[test]
+fn what_a_providers_scheme_leaves_without_effect_is_refused() {
+    let with = |verifier: &str| {
+        create(&format!(
+            r#"{{"name":"a","type":"http","provider":"github","verifier":{verifier}}}"#
+        ))
+    };
+    for (verifier, field) in [
+        (
+            r#"{"type":"scheme","scheme":{"signature":"header:x"},"secrets":[{"value":"abc"}]}"#,
+            "scheme",
+        ),
+        (r#"{"scheme":{"signature":"header:x"},"hmac":{"secret":"abc"}}"#, "scheme"),
+        (r#"{"basic_auth":{"username":"u","password":"p"},"hmac":{"secret":"abc"}}"#, "basic_auth"),
+        (r#"{"type":"api_key","hmac":{"secret":"abc"}}"#, "api_key"),
+    ] {
+        let error = with(verifier).unwrap_err();
+        assert!(
+            error.starts_with(&format!("verifier.{field}:has no effect")),
+            "{verifier}: {error}"
+        );
+    }
+    let mut source = with(r#"{"hmac":{"secret":"abc"}}"#).unwrap();
+    let shown = source.present("").to_string();
+    update(&mut source, &shown).unwrap();
+    let scheme = r#"{"name":"a","type":"http","verifier":{"scheme":{"signature":"header:x"}}}"#;
+    assert!(update(&mut source, scheme).is_err());
+}
+
+#[test]
+fn an_empty_response_is_told_from_none() {
+    let of = |response: &str| {
+        create(&format!(r#"{{"name":"a","type":"http","custom_response":{response}}}"#)).unwrap()
+    };
+    for (response, given) in [
+        (r#"{"body":""}"#, true),
+        (r#"{"body":"","content_type":"text/xml"}"#, true),
+        (r#"{"body":"","content_type":""}"#, false),
+        (r#"{"content_type":"text/xml"}"#, false),
+        ("{}", false),
+    ] {
+        let mut source = of(response);
+        assert_eq!(source.custom_response.given().is_some(), given, "{response}");
+        let stored = serde_json::to_string(&source).unwrap();
+        let read: Source = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read.custom_response, source.custom_response, "{response}");
+        let (before, shown) = (source.custom_response.clone(), source.present("").to_string());
+        update(&mut source, &shown).unwrap();
+        assert_eq!(source.custom_response, before, "what {response} shows can be sent back");
+    }
+    let mut source = of(r#"{"body":""}"#);
+    update(
+        &mut source,
+        r#"{"name":"a","type":"http","custom_response":{"body":"","content_type":""}}"#,
+    )
+    .unwrap();
+    assert_eq!(source.custom_response.given(), None);
+}
+
+#[test]
+fn a_key_of_the_wrong_form_is_refused_with_the_form_that_is_expected() {
+    let why = |provider: &str, secret: &str| {
+        create(&format!(
+                r#"{{"name":"a","type":"http","provider":"{provider}","verifier":{{"hmac":{{"secret":"{secret}"}}}}}}"#
+            ))
+            .unwrap_err()
+    };
+    assert!(why("svix", "not base64!").contains("has to be base64"));
+    assert!(why("discord", "abc").contains("has to be a public key"));
+    assert!(why("adyen", "xyz").contains("has to be hex"));
+}
+
+#[test]
+fn what_would_never_fit_is_refused_with_the_form_that_does() {
+    let with = |provider: &str, secrets: &[&str]| {
+        let secrets: Vec<_> = secrets.iter().map(|value| json!({"value": value})).collect();
+        let body = json!({"name": "a", "type": "http", "provider": provider, "verifier": {"secrets": secrets}});
+        create(&body.to_string())
+    };
+    for (provider, secrets, why) in [
+        ("braintree", &["private"][..], "has to be written `public:private`"),
+        ("braintree", &["public:"], "has to be written `public:private`"),
+        ("solidgate", &["private"], "has to be written `public:private`"),
+        ("telegram", &["with spaces"], "has to be 1 to 256 letters"),
+        ("meta", &["verify_token:ours"], "proves nothing; give the signing secret, too"),
+        ("meta", &["secret", "verify_token: "], "holds no token"),
+        ("github", &["secret", "verify_token:ours"], "this provider asks for none"),
+    ] {
+        let error = with(provider, secrets).unwrap_err();
+        assert!(error.contains(why), "{provider} {secrets:?}: {error}");
+    }
+    for (provider, secrets) in [
+        ("braintree", &["public:private"][..]),
+        ("telegram", &["A-z_09"]),
+        ("meta", &["secret", "verify_token:ours"]),
+        ("vercel", &["secret", "verify_token:ours"]),
+    ] {
+        assert!(with(provider, secrets).is_ok(), "{provider}");
+    }
+}
+
+#[test]
+fn a_topic_is_pinned_where_there_are_topics() {
+    let with = |provider: &str, topic: &str| {
+        create(&format!(
+            r#"{{"name":"a","type":"http","provider":"{provider}","verifier":{{"hmac":{{"secret":"abc"}}}},
+                    "provider_config":{{"sns":{{"topic_arn":"{topic}"}}}}}}"#
+        ))
+    };
+    let mut source = with("aws_sns", "arn:aws:sns:eu-west-1:123456789012:orders").unwrap();
+    let shown = source.present("").to_string();
+    update(&mut source, &shown).unwrap();
+    assert_eq!(source.topic_arn, "arn:aws:sns:eu-west-1:123456789012:orders");
+    update(&mut source, r#"{"name":"a","type":"http","provider_config":{"sns":{"topic_arn":""}}}"#)
+        .unwrap();
+    assert_eq!(source.topic_arn, "");
+    for bad in ["orders", "arn:aws:sqs:eu-west-1:123456789012:orders", "arn:aws:sns:::orders"] {
+        assert!(with("aws_sns", bad).unwrap_err().contains("write it as arn:aws:sns"), "{bad}");
+    }
+    assert!(
+        with("github", "arn:aws:sns:a:b:c")
+            .unwrap_err()
+            .contains("is for sources of the provider aws_sns")
+    );
+}
+
+#[test]
+fn secrets_overlap_are_masked_and_are_kept_by_uid_or_mask() {
+    let with = |secrets: &str| {
+        format!(
+            r#"{{"name":"a","type":"http","provider":"github","verifier":{{"secrets":{secrets}}}}}"#
+        )
+    };
+    let mut source = create(&with(
+            r#"[{"value":"first-secret-1","label":"old","expires_at":"2026-12-01T00:00:00Z"},{"value":"second-secret"}]"#,
+        ))
+        .unwrap();
+    let names = |source: &Source| -> Vec<String> {
+        source.open_secrets(&vault()).unwrap().into_iter().map(|(_, name, _)| name).collect()
+    };
+    assert_eq!(names(&source)[1], "old", "those that last come first");
+    let shown = source.present("");
+    assert_eq!(shown["verifier"]["secrets"][0]["value"], "********et-1");
+    update(&mut source, &shown.to_string()).unwrap();
+    assert_eq!(source.open_secrets(&vault()).unwrap()[1].0.expose(), b"first-secret-1");
+    assert!(update(&mut source, &with(r#"[{"value":"********nono"}]"#)).is_err());
+    assert!(update(&mut source, &with(r#"[{"value":"x","expires_at":"soon"}]"#)).is_err());
+    let many = [r#"{"value":"abc"}"#; 11].join(",");
+    assert!(update(&mut source, &with(&format!("[{many}]"))).is_err());
+}
+
+#[test]
+fn a_scheme_of_ones_own_is_checked_when_it_is_saved() {
+    let with = |scheme: &str| {
+        format!(
+            r#"{{"name":"a","type":"http","verifier":{{"type":"scheme","scheme":{scheme},"secrets":[{{"value":"abc"}}]}}}}"#
+        )
+    };
+    let source = create(&with(r#"{"preset":"timestamped","header":"X-Sig"}"#)).unwrap();
+    assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Scheme { .. })));
+    for (scheme, expect) in [
+        (r#"{"signature":"header:x","template":"{header:x-ts}"}"#, "does not hold all of the body"),
+        (r#"{"signature":"header:x","timestamp":"header:x-ts"}"#, "checked but not signed"),
+        (r#"{"signature":"nowhere"}"#, "names no place"),
+        (r#"{"signature":"header:x","algorithm":"rot13"}"#, "is not one of"),
+        (r#"{"signature":"header:x","colour":"red"}"#, "scheme.colour:is not a field"),
+        (r#"{"preset":"other"}"#, "is not one of timestamped, convoy"),
+    ] {
+        let error = create(&with(scheme)).unwrap_err();
+        assert!(error.contains(expect), "{scheme}: {error}");
+    }
+}
+
+#[test]
+fn a_handed_over_secret_is_kept_only_while_the_source_is_armed_and_has_none() {
+    let secret = Secret::new(*b"handed-over-secret").unwrap();
+    let mut source = create(r#"{"name":"a","type":"http","provider":"asana"}"#).unwrap();
+    let capture = |source: &mut Source, now| {
+        source.capture(&secret, &vault(), now, &mut |b| b.fill(9)).unwrap()
+    };
+    assert!(!capture(&mut source, 1));
+    source.armed_until = Some(10);
+    assert!(!capture(&mut source, 10), "the time is over");
+    assert!(capture(&mut source, 9));
+    source.armed_until = Some(100);
+    assert!(!capture(&mut source, 11), "there is one already");
+}
+
+#[test]
+fn a_handed_over_secret_is_shown_for_an_hour_where_the_provider_wants_to_be_told() {
+    for (provider, is_shown) in [("notion", true), ("asana", false)] {
+        let body = format!(r#"{{"name":"a","type":"http","provider":"{provider}"}}"#);
+        let mut source = create(&body).unwrap();
+        assert_eq!(source.handed_over(&vault(), 0).unwrap_err().status, 404);
+        source.armed_until = Some(10);
+        let secret = Secret::new(*b"secret_handed_over").unwrap();
+        assert!(source.capture(&secret, &vault(), 5, &mut |b| b.fill(9)).unwrap());
+        let until = 5 + SHOWN_MS;
+        let shown = source.handed_over(&vault(), until - 1);
+        assert_eq!(shown.is_ok(), is_shown, "{provider}");
+        if let Ok(shown) = shown {
+            assert_eq!(shown["secret"], "secret_handed_over");
+        }
+        assert_eq!(source.handed_over(&vault(), until).unwrap_err().status, 404);
+        assert!(!source.present("").to_string().contains("secret_handed_over"));
+    }
+}
+
+#[test]
+fn the_address_of_a_key_set_is_a_key() {
+    let with = |provider: &str, url: &str| {
+        create(&format!(
+            r#"{{"name":"a","type":"http","provider":"{provider}","verifier":{{"hmac":{{"secret":"{url}"}}}}}}"#
+        ))
+    };
+    for provider in ["gong", "wix", "fusionauth", "zoho_desk", "discord"] {
+        assert!(with(provider, "https://keys.example.com/jwks.json").is_ok(), "{provider}");
+        let why = with(provider, "https://127.0.0.1/jwks.json").unwrap_err();
+        assert!(why.contains("names a URL from which no key is fetched"), "{provider}: {why}");
+        for bad in ["http://keys.example.com/jwks.json", "https://u:p@keys.example.com/"] {
+            assert!(with(provider, bad).unwrap_err().contains("has to be a public key"), "{bad}");
+        }
+    }
+    assert!(with("github", "https://127.0.0.1/").is_ok(), "this is an HMAC key");
+}
+
+#[test]
+fn a_provider_source_needs_only_a_secret_and_keeps_it() {
+    let body = r#"{"name":"a","type":"http","provider":"github","verifier":{"type":"hmac","hmac":{"secret":"abcdefghijkl"}}}"#;
+    let mut source = create(body).unwrap();
+    assert!(matches!(source.open_verifier(&vault()), Ok(Verifier::Provider { .. })));
+    update(&mut source, r#"{"name":"b","type":"http","verifier":{"type":"hmac"}}"#).unwrap();
+    let Verifier::Provider { secrets, .. } = source.open_verifier(&vault()).unwrap() else {
+        panic!()
+    };
+    assert_eq!(secrets[0].expose(), b"abcdefghijkl");
+    assert!(update(&mut source, r#"{"name":"b","type":"http","provider":"shopify"}"#).is_err());
+}
