@@ -35,6 +35,7 @@ mod events;
 mod filters;
 mod harness;
 mod header_values;
+mod hookstream;
 mod limits;
 mod meta_events;
 mod payloads;

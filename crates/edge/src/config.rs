@@ -41,9 +41,10 @@ thread_local! {
     static ABSENT: Known<()> = Known::default();
 }
 
-/// Whether a text can be the mask of a source at all; if not, no store has to be asked.
+/// Whether a text can be the mask of a source at all; if not, no store has to be asked. Hookstream's sources have their
+/// uid as mask.
 fn is_mask(text: &str) -> bool {
-    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    matches!(text.len(), 16 | 26) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn key(mask: &str) -> String {

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use inlet_gateway::admit::{Admitted, Arrival, Compiled, needs_store};
+use inlet_gateway::admit::{Admitted, Arrival, Compiled, Door, needs_store};
+use inlet_gateway::hookstream;
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::sql::{self, Journal};
@@ -27,22 +28,28 @@ use crate::{bell, chance, config, keys, limits, log};
 pub(crate) async fn ingest(
     request: &web_sys::Request,
     head: &Head,
-    mask: &str,
+    (door, mask): (Door, &str),
     bindings: &Bindings,
     context: &Context,
 ) -> Reply {
     let mut source_id = None;
-    match take_in(request, head, mask, &mut source_id, bindings, context).await {
+    match take_in(request, head, (door, mask), &mut source_id, bindings, context).await {
         Ok(reply) => reply,
         Err(rejection) => {
             let (status, label) = rejection.status();
-            let fields = json!({"source_id": source_id, "status": status, "label": label, "detail": rejection.detail()});
+            let request_id = (door == Door::Hookstream).then(crate::api::request_id);
+            let fields = json!({
+                "source_id": source_id, "status": status, "label": label, "detail": rejection.detail(), "request_id": request_id,
+            });
             if 500 <= status {
                 log::error("rejected", fields);
             } else {
                 log::info("rejected", fields);
             }
-            rejection.reply()
+            match &request_id {
+                Some(id) => hookstream::refuse(&rejection, id),
+                None => rejection.reply(),
+            }
         }
     }
 }
@@ -50,7 +57,7 @@ pub(crate) async fn ingest(
 async fn take_in(
     request: &web_sys::Request,
     head: &Head,
-    mask: &str,
+    (door, mask): (Door, &str),
     source_id: &mut Option<String>,
     bindings: &Bindings,
     context: &Context,
@@ -60,7 +67,7 @@ async fn take_in(
     let method = head.method();
     let headers = head.headers();
     let length = body::length_of(headers.get("content-length"));
-    source.before_body(method, length)?;
+    source.before_body(door, method, length)?;
     // Cloudflare sets it; elsewhere whoever is in front of the gateway has to, or the sender does as it likes.
     source.gate(|| headers.get("cf-connecting-ip").map(str::to_owned), chance::now_ms())?;
     for (who, limit) in source.limits() {
@@ -75,7 +82,7 @@ async fn take_in(
     })?;
     let url = public_url(head.url(), bindings);
     let now = chance::now_ms();
-    let arrival = Arrival { method, url: &url, headers: &headers, body: &body.bytes };
+    let arrival = Arrival { door, method, url: &url, headers: &headers, body: &body.bytes };
     let mut admitted = source.admit(&arrival, chance::uid(now), now);
     if let Ok(Admitted::Pending(pending)) = admitted {
         let mut settled = keys::settle(pending, &body, false, bindings).await;

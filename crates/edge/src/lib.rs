@@ -22,6 +22,7 @@ mod sweep;
 mod token;
 mod transform;
 
+use inlet_gateway::admit::Door;
 use inlet_gateway::routes::{Call, NoCall, call};
 use serde_json::json;
 use wasm_bindgen::JsValue;
@@ -38,7 +39,14 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
     let head = Head::of(&request);
     let reply = match call(head.method(), head.path()) {
         Ok(Call::Ingest { mask }) => {
-            ingest::ingest(&request, &head, mask, &bindings, &context).await
+            ingest::ingest(&request, &head, (Door::Ingest, mask), &bindings, &context).await
+        }
+        Ok(Call::HookstreamIngest { source }) => {
+            let door = (Door::Hookstream, source);
+            ingest::ingest(&request, &head, door, &bindings, &context).await
+        }
+        Ok(Call::Hookstream(call)) => {
+            api::serve_hookstream(Request::from(request), call, &bindings, &context).await
         }
         Ok(Call::ListProviders) => {
             api::providers(head.url().split_once('?').map_or("", |(_, query)| query), None)
@@ -54,8 +62,14 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
             api::serve_consumer(Request::from(request), call, &bindings, &context).await
         }
         Ok(call) => api::serve(Request::from(request), call, &bindings, &context).await,
-        Err(NoCall::Path) => api::no_call(None),
-        Err(NoCall::Method { allow }) => api::no_call(Some(allow)),
+        Err(no_call) => {
+            let allow = match no_call {
+                NoCall::Path => None,
+                NoCall::Method { allow } => Some(allow),
+            };
+            let is_hookstream = head.path().starts_with("/v1/");
+            if is_hookstream { api::no_hookstream_call(allow) } else { api::no_call(allow) }
+        }
     };
     sweep::opportunistic(&bindings, &context);
     glue::response(&reply)

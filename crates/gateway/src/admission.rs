@@ -39,6 +39,9 @@ pub struct Admission {
     /// Whether what does not fit is only noted.
     #[serde(default)]
     pub schema_warns: bool,
+    /// Whether the schema is only kept.
+    #[serde(default)]
+    pub is_schema_off: bool,
 }
 
 /// The fields of a source that say what it takes in.
@@ -108,10 +111,12 @@ impl Admission {
         }
         match input.json_schema_action.as_deref() {
             None | Some("") => {}
-            Some("reject") => self.schema_warns = false,
-            Some("warn") => self.schema_warns = true,
+            Some(action @ ("reject" | "warn")) => {
+                (self.schema_warns, self.is_schema_off) = (action == "warn", false);
+            }
+            Some("off") => self.is_schema_off = true,
             Some(_) => {
-                return Err(ApiError::bad_request("json_schema_action:reject or warn"));
+                return Err(ApiError::bad_request("json_schema_action:reject, warn or off"));
             }
         }
         Ok(())
@@ -120,7 +125,11 @@ impl Admission {
     /// Adds the limits to a source as the API shows it.
     pub fn present_into(&self, source: &mut Value) {
         let Some(fields) = source.as_object_mut() else { return };
-        let action = if self.schema_warns { "warn" } else { "reject" };
+        let action = match (self.is_schema_off, self.schema_warns) {
+            (true, _) => "off",
+            (false, true) => "warn",
+            (false, false) => "reject",
+        };
         for (name, value) in [
             ("ip_allowlist", json!(self.ip_allowlist)),
             ("ip_denylist", json!(self.ip_denylist)),
@@ -151,11 +160,12 @@ impl Gate {
     pub fn new(admission: &Admission) -> Self {
         let blocks =
             |list: &[String]| list.iter().filter_map(|text| Block::parse(text).ok()).collect();
+        let schema = admission.json_schema.as_ref().filter(|_| !admission.is_schema_off);
         Self {
             allowed: blocks(&admission.ip_allowlist),
             denied: blocks(&admission.ip_denylist),
             expires_at: admission.expires_at,
-            schema: admission.json_schema.as_ref().and_then(|schema| Schema::read(schema).ok()),
+            schema: schema.and_then(|schema| Schema::read(schema).ok()),
         }
     }
 
@@ -256,7 +266,7 @@ mod tests {
                 json!({"json_schema": {"type": "x"}}),
                 "invalid JSON schema: at /type: one of null, boolean, integer, number, string, array and object is expected",
             ),
-            (json!({"json_schema_action": "drop"}), "json_schema_action:reject or warn"),
+            (json!({"json_schema_action": "drop"}), "json_schema_action:reject, warn or off"),
             (
                 json!({"max_requests": -1}),
                 "body contains incorrect JSON type for field \"max_requests\"",

@@ -61,6 +61,8 @@ pub(crate) const HOP_HEADERS: &[&str] = &[
     "via",
     "x-real-ip",
 ];
+/// Says of an event that came by another method than POST by which: deliveries are all POSTs.
+const METHOD_HEADER: &str = "inlet-method";
 /// Headers that carry credentials of the sender: kept only when `forward_headers` names them.
 pub(crate) const PRIVATE_HEADERS: &[&str] = &["authorization", "cookie"];
 
@@ -101,9 +103,19 @@ pub struct Compiled {
     gate: Gate,
 }
 
+/// By which URL a request comes in: that says which methods are taken, and how answers look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// `/ingest/{mask_id}`
+    Ingest,
+    /// `/v1/ingest/{source_id}`
+    Hookstream,
+}
+
 /// A request, read.
 #[derive(Debug)]
 pub struct Arrival<'a> {
+    pub door: Door,
     pub method: &'a str,
     /// The public URL, with its query.
     pub url: &'a str,
@@ -182,18 +194,23 @@ impl Compiled {
     }
 
     /// What can be said before the body is read. `content_length` is the header, where there is one.
-    pub fn before_body(&self, method: &str, content_length: Option<u64>) -> Result<(), Rejection> {
+    pub fn before_body(
+        &self,
+        door: Door,
+        method: &str,
+        content_length: Option<u64>,
+    ) -> Result<(), Rejection> {
         if self.source.is_disabled {
-            return Err(Rejection::Disabled);
+            let is_paused = self.source.profile.is_paused;
+            return Err(if is_paused { Rejection::Paused } else { Rejection::Disabled });
         }
         if self.source.kind != Kind::Http {
             return Err(Rejection::NotHttp);
         }
         match (method, self.provider) {
-            ("POST", _) => {}
             // Providers put their questions by GET; whether this is one shows below.
             ("GET" | "HEAD" | "OPTIONS", Some(_)) => {}
-            _ => return Err(self.wrong_method()),
+            _ => self.check_method(door, method)?,
         }
         if content_length.is_some_and(|length| self.body_max_bytes < length) {
             return Err(self.too_large());
@@ -213,8 +230,17 @@ impl Compiled {
         self.provider.is_some_and(|provider| provider.by_get)
     }
 
-    fn wrong_method(&self) -> Rejection {
-        Rejection::Method { allow: if self.takes_get() { "GET, POST" } else { "POST" } }
+    /// Whether the method makes an event.
+    fn check_method(&self, door: Door, method: &str) -> Result<(), Rejection> {
+        let (allow, takes) = match door {
+            Door::Hookstream => (
+                "GET, POST, PUT, PATCH, DELETE",
+                matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE"),
+            ),
+            Door::Ingest if self.takes_get() => ("GET, POST", matches!(method, "GET" | "POST")),
+            Door::Ingest => ("POST", method == "POST"),
+        };
+        if takes { Ok(()) } else { Err(Rejection::Method { allow }) }
     }
 
     pub fn too_large(&self) -> Rejection {
@@ -261,9 +287,7 @@ impl Compiled {
                 None => {}
             }
         }
-        if arrival.method != "POST" && !(arrival.method == "GET" && self.takes_get()) {
-            return Err(self.wrong_method());
-        }
+        self.check_method(arrival.door, arrival.method)?;
         match self.verifier.start(&request, now, &self.policy) {
             Outcome::Done(verdict) => self.believe(arrival, verdict, event_id, now_ms),
             Outcome::Need(pending) => Ok(Admitted::Pending(pending)),
@@ -299,7 +323,8 @@ impl Compiled {
         let query = arrival.url.split_once('?').map(|(_, query)| query).unwrap_or_default();
         let needs_body = self.dedup.iter().chain(&self.event_type).any(Location::is_body);
         let value = if needs_body { payload::value(content_type, arrival.body) } else { None };
-        let parts = Parts { headers: arrival.headers, query, body: value.as_ref() };
+        let body = value.as_ref();
+        let parts = Parts { headers: arrival.headers, query, body, payload: arrival.body };
 
         let event_type = self.event_type(&parts, &request)?;
         let payload = || value.clone().or_else(|| payload::value(content_type, arrival.body));
@@ -310,14 +335,21 @@ impl Compiled {
         if !schema_faults.is_empty() && !self.source.admission.schema_warns {
             return Err(Rejection::Schema(schema_faults));
         }
-        // Who is only observed may not keep others from being taken in.
-        let key = if is_believed { self.dedup_key(&parts, &request) } else { None };
+        // Who is only observed may not keep others from being taken in, unless nobody could be told from others.
+        let key = if is_believed || self.can_believe_nobody() {
+            self.dedup_key(&parts, &request)
+        } else {
+            None
+        };
         let claim = key.map(|key| Claim {
             key,
             window_ms: self.source.dedup_window_seconds.saturating_mul(1000),
             scope: None,
         });
-        let headers = self.kept_headers(arrival.headers);
+        let mut headers = self.kept_headers(arrival.headers);
+        if arrival.door == Door::Hookstream && arrival.method != "POST" {
+            headers.push((METHOD_HEADER.to_owned(), arrival.method.to_owned()));
+        }
         if HEADERS_MAX_BYTES
             < headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum()
         {
@@ -328,7 +360,7 @@ impl Compiled {
             return Err(Rejection::EventType(text));
         }
         let data_len = payload::data(content_type, arrival.body).len();
-        let reply = self.accepted(&event_id, data_len, &request);
+        let reply = self.accepted(arrival.door, &event_id, data_len, &request);
         let mut meta = Meta::new(
             event_id,
             self.source.project_id.clone(),
@@ -483,6 +515,9 @@ impl Compiled {
     /// The configured parts, all of which must be there; else the provider's event id. Each part is framed by
     /// its length, so that `("ab","c")` and `("a","bc")` differ.
     fn dedup_key(&self, parts: &Parts<'_>, request: &Request<'_>) -> Option<String> {
+        if self.source.profile.is_dedup_disabled {
+            return None;
+        }
         let values: Vec<String> = if self.dedup.is_empty() {
             vec![extract(self.provider?.event_id.as_ref()?, request)?]
         } else {
@@ -494,6 +529,12 @@ impl Compiled {
             digest.update(value);
         }
         Some(hex::encode(digest.finalize()))
+    }
+
+    /// Whether there is nothing to check a signature with.
+    fn can_believe_nobody(&self) -> bool {
+        let signs = self.provider.is_some_and(|row| !row.is_unsigned() && row.needs_secret());
+        signs && self.secrets.is_empty()
     }
 
     /// The headers that stay with the event and go on to its endpoints.
@@ -533,7 +574,13 @@ impl Compiled {
         self.provider.is_some_and(|provider| provider.silent)
     }
 
-    fn accepted(&self, event_id: &str, data_len: usize, request: &Request<'_>) -> Reply {
+    fn accepted(
+        &self,
+        door: Door,
+        event_id: &str,
+        data_len: usize,
+        request: &Request<'_>,
+    ) -> Reply {
         let custom = self.source.custom_response.given();
         let wanted =
             self.provider.and_then(|provider| acknowledge(provider, self.known(), request));
@@ -553,9 +600,12 @@ impl Compiled {
         let (content_type, body) = if let Some((body, content_type)) = custom {
             (content_type, body.to_owned().into_bytes())
         } else {
-            let body = json!({
-                "status": true, "message": "Event received", "data": data_len, "event_id": event_id,
-            });
+            let body = match door {
+                Door::Ingest => json!({
+                    "status": true, "message": "Event received", "data": data_len, "event_id": event_id,
+                }),
+                Door::Hookstream => json!({"event_id": event_id, "source_id": self.source.uid}),
+            };
             ("application/json", body.to_string().into_bytes())
         };
         Reply { status: 200, content_type: content_type.to_owned(), headers, body }

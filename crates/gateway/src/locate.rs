@@ -1,6 +1,7 @@
 //! Locations: where in a request a value stands, as Convoy writes them (`request.body.data.id`).
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::payload;
 
@@ -13,7 +14,12 @@ pub enum Location {
     Body(String),
     /// A query parameter.
     Query(String),
+    /// The whole body, byte for byte.
+    PayloadHash,
 }
+
+/// An idempotency key: two requests with the same body are one event.
+pub const PAYLOAD_HASH: &str = "request.payload_hash";
 
 /// What a location is looked up in.
 #[derive(Debug)]
@@ -23,6 +29,8 @@ pub struct Parts<'a> {
     pub query: &'a str,
     /// The body as JSON; `None` when it is neither JSON nor a form.
     pub body: Option<&'a Value>,
+    /// Its bytes.
+    pub payload: &'a [u8],
 }
 
 impl Location {
@@ -32,6 +40,9 @@ impl Location {
             || format!("unsupported input format for idempotency key location with value: {text}");
         let few =
             || format!("not enough parts set for idempotency key location with value: {text}");
+        if text == PAYLOAD_HASH {
+            return Ok(Self::PayloadHash);
+        }
         let mut parts = text.splitn(3, '.');
         let (Some(root), Some(kind), Some(selector)) = (parts.next(), parts.next(), parts.next())
         else {
@@ -93,6 +104,8 @@ impl Location {
         let found = match self {
             Self::Header(name) => parts.headers.get(name).map(ToOwned::to_owned),
             Self::Query(name) => payload::query_value(parts.query, name),
+            Self::PayloadHash if parts.payload.is_empty() => None,
+            Self::PayloadHash => Some(hex::encode(Sha256::digest(parts.payload))),
             Self::Body(path) => {
                 let value = payload::at_path(parts.body?, path)?;
                 Some(payload::scalar(value).unwrap_or_else(|| value.to_string()))
@@ -186,7 +199,8 @@ mod tests {
         let headers =
             [("X-Gitlab-Event".to_owned(), "Push Hook".to_owned()), ("X-Empty".into(), " ".into())];
         let headers = headers.into_iter().collect();
-        let parts = Parts { headers: &headers, query: "event_type=push", body: Some(&body) };
+        let parts =
+            Parts { headers: &headers, query: "event_type=push", body: Some(&body), payload: b"" };
         for (location, expect) in [
             ("request.body.object_kind", Ok("push")),
             ("request.body.project.path_with_namespace", Ok("acme/backend")),

@@ -15,6 +15,8 @@ pub enum Rejection {
     UnknownSource,
     #[error("source is disabled")]
     Disabled,
+    #[error("source is paused")]
+    Paused,
     #[error("Source type needs to be HTTP")]
     NotHttp,
     #[error("method not allowed: this ingest URL takes {allow}")]
@@ -78,6 +80,7 @@ impl Rejection {
         match self {
             Self::UnknownSource => (404, "unknown_source"),
             Self::Disabled => (403, "disabled"),
+            Self::Paused => (403, "paused"),
             Self::NotHttp => (400, "not_http"),
             Self::Method { .. } => (405, "method"),
             Self::TooLarge { .. } => (413, "too_large"),

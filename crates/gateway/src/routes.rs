@@ -32,6 +32,22 @@ pub enum Call<'a> {
     },
     /// A companion calls, with its own key.
     Consumer(ConsumerCall),
+    /// The same as [`Call::Ingest`], by Hookstream's URL.
+    HookstreamIngest {
+        source: &'a str,
+    },
+    /// A call of Hookstream's API.
+    Hookstream(SourceCall<'a>),
+}
+
+/// A call on the sources of a project, which the key or `org_id` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceCall<'a> {
+    Create,
+    List,
+    Get(&'a str),
+    Change(&'a str),
+    Delete(&'a str),
 }
 
 /// A call of a companion.
@@ -231,6 +247,13 @@ routes! {
     ["consumer", "v1", "batches"] { POST => Consumer(ConsumerCall::Batch) }
     ["consumer", "v1", "status"] { POST => Consumer(ConsumerCall::Status) }
     ["portal"] { GET => PortalPage }
+    ["v1", "ingest", source_id] { any => HookstreamIngest { source: source_id } }
+    ["v1", "sources"] { GET => Hookstream(SourceCall::List), POST => Hookstream(SourceCall::Create) }
+    ["v1", "sources", source_id] {
+        GET => Hookstream(SourceCall::Get(source_id)),
+        PATCH => Hookstream(SourceCall::Change(source_id)),
+        DELETE => Hookstream(SourceCall::Delete(source_id))
+    }
     ["portal-api", "portal_link"] { GET => InPortal { call: ProjectCall::GetOwnPortalLink } }
 }
 

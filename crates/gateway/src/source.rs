@@ -12,6 +12,7 @@ use crate::fields::{Fields, FromFields};
 use crate::header::is_header_name;
 use crate::ids::{self, Fill};
 use crate::locate::Location;
+use crate::profile::{Profile, ProfileInput};
 use crate::provider_config::{self, ProviderConfigInput};
 use crate::pub_sub::{self, Keeper, PubSub};
 use crate::time::rfc3339;
@@ -73,6 +74,8 @@ pub struct Source {
     pub pub_sub: Option<PubSub>,
     #[serde(default)]
     pub functions: Functions,
+    #[serde(default)]
+    pub profile: Profile,
     pub created_at: u64,
     pub updated_at: u64,
 }
@@ -159,6 +162,7 @@ impl Source {
             admission: Admission::default(),
             pub_sub: None,
             functions: Functions::default(),
+            profile: Profile::default(),
             created_at: now_ms,
             updated_at: now_ms,
         };
@@ -264,6 +268,7 @@ impl Source {
         }
         if let Some(disabled) = input.is_disabled {
             self.is_disabled = disabled;
+            self.profile.is_paused &= disabled;
         }
         if let Some(names) = input.forward_headers {
             // An empty list is what a source without one shows.
@@ -294,6 +299,7 @@ impl Source {
             self.topic_arn = topic;
         }
         self.admission.change(input.admission)?;
+        self.profile.change(input.profile)?;
         self.check_event_type_location(vault)?;
         self.updated_at = now_ms;
         Ok(())
@@ -401,6 +407,7 @@ impl Source {
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
         });
         self.admission.present_into(&mut shown);
+        self.profile.present_into(&mut shown, self.is_disabled);
         shown
     }
 }

@@ -137,9 +137,11 @@ pub fn update_source(source: &Source, unique: bool) -> Statement {
     } else {
         ""
     };
+    let slug = unless_slug_taken("?7", source);
     statement(
         &format!(
-            "UPDATE sources SET name = ?3, type = ?4, doc = ?5 WHERE project_id = ?1 AND id = ?2{unless} RETURNING id, doc"
+            "UPDATE sources SET name = ?3, type = ?4, doc = ?5, provider = ?6 WHERE project_id = ?1 AND id = ?2{unless} AND {slug} \
+             RETURNING id, doc"
         ),
         [
             source.project_id.as_str().into(),
@@ -147,6 +149,8 @@ pub fn update_source(source: &Source, unique: bool) -> Statement {
             source.name.as_str().into(),
             json!(source.kind).as_str().unwrap_or_default().into(),
             doc(source),
+            source.provider.as_str().into(),
+            source.profile.slug.as_str().into(),
         ],
     )
 }
@@ -203,14 +207,15 @@ pub fn note_crc(project_id: &str, id: &str, now_ms: u64) -> Statement {
 /// A row comes back if it was inserted: where names have to be `unique` another may have its name.
 pub fn insert_source(source: &Source, unique: bool) -> Statement {
     let unless = if unique {
-        " WHERE NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND name = ?4)"
+        " AND NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND name = ?4)"
     } else {
         ""
     };
+    let slug = unless_slug_taken("?8", source);
     statement(
         &format!(
             "INSERT INTO sources (project_id, id, mask_id, name, type, provider, doc) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7{unless} RETURNING id, doc"
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE {slug}{unless} RETURNING id, doc"
         ),
         [
             source.project_id.as_str().into(),
@@ -220,7 +225,18 @@ pub fn insert_source(source: &Source, unique: bool) -> Statement {
             json!(source.kind).as_str().unwrap_or_default().into(),
             source.provider.as_str().into(),
             doc(source),
+            source.profile.slug.as_str().into(),
         ],
+    )
+}
+
+/// Other sources of the project are few, and only asked where there is a slug.
+fn unless_slug_taken(slug: &str, source: &Source) -> String {
+    if source.profile.slug.is_empty() {
+        return format!("{slug} = ''");
+    }
+    format!(
+        "NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND id <> ?2 AND doc ->> '$.profile.slug' = {slug})"
     )
 }
 

@@ -9,6 +9,7 @@ mod endpoints;
 mod event_types;
 mod events;
 mod filters;
+mod hookstream;
 mod keys;
 mod meta_events;
 mod portal;
@@ -21,6 +22,7 @@ mod transforms;
 
 pub(crate) use consumer::{forget as forget_consumers, serve as serve_consumer};
 pub(crate) use docs::{document, page};
+pub(crate) use hookstream::{no_hookstream_call, request_id, serve_hookstream};
 pub(crate) use sources::{capture, note_handshake};
 
 use std::rc::Rc;
@@ -48,8 +50,9 @@ use serde_json::{Value, json};
 use worker::{Context, Method, Request};
 
 use crate::bindings::Bindings;
-use crate::body::{self, Unread};
+use crate::body::{self, Share, Unread};
 use crate::chance::{fill, now_ms};
+use crate::glue::Body;
 use crate::known::{Isolate, Known, STALE_MAX_MS};
 use crate::store::Doc;
 use crate::{config, dispatch, log};
@@ -111,7 +114,15 @@ impl From<VaultError> for Refusal {
 
 impl Refusal {
     fn reply(self) -> Reply {
-        let (error, retry) = match self {
+        let (error, retry) = self.told();
+        let mut reply = reply(&error.answer());
+        reply.headers.extend(retry.map(|seconds| ("retry-after", seconds.to_string())));
+        reply
+    }
+
+    /// What the caller is told, and after how many seconds it may try again.
+    fn told(self) -> (ApiError, Option<u64>) {
+        match self {
             Self::Api(error) => (error, None),
             Self::Limited(seconds) => (ApiError::new(429, "exceeded rate limit"), Some(seconds)),
             Self::Store(error) => {
@@ -132,12 +143,7 @@ impl Refusal {
                     Some(10),
                 )
             }
-        };
-        let mut reply = reply(&error.answer());
-        if let Some(seconds) = retry {
-            reply.headers.push(("retry-after", seconds.to_string()));
         }
-        reply
     }
 }
 
@@ -201,31 +207,11 @@ async fn carry_out(
     context: &Context,
 ) -> Result<Reply, Refusal> {
     let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
-    let url = request.inner().url();
-    let (before_query, query) = url.split_once('?').unwrap_or((&url, ""));
-    let key = authenticate(&header("authorization"), query, is_push(&call), bindings).await?;
+    let (origin, query) = origin_and_query(request, bindings);
+    let key = authenticate(&header("authorization"), &query, is_push(&call), bindings).await?;
     let version = Version::of(&header("x-convoy-version"))?;
-    let content_type = header("content-type").trim().to_ascii_lowercase();
-    if !content_type.is_empty() && !content_type.starts_with("application/json") {
-        return Err(ApiError::new(415, "the body of an API call is application/json").into());
-    }
-    let origin = before_query.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-    let query = query.to_owned();
-    let origin = if bindings.settings.public_url.is_empty() {
-        origin
-    } else {
-        bindings.settings.public_url.clone()
-    };
-    let length = body::length(request);
-    let (body, _share) = body::read(request.inner(), length, body_max_bytes(&call, &key))
-        .await
-        .map_err(|unread| match unread {
-            Unread::TooLarge => ApiError::new(413, "request body too large"),
-            Unread::Busy => {
-                ApiError::new(503, "the gateway holds too many large bodies right now, try again")
-            }
-            Unread::Broken => ApiError::bad_request("the request body could not be read"),
-        })?;
+    check_content_type(&header("content-type"))?;
+    let (body, _share) = read_body(request, body_max_bytes(&call, &key)).await?;
     let scope = match &key {
         Key::Owner(_, owner) => Scope::Owner(owner.clone()),
         Key::Root | Key::Project(_) => Scope::Project,
@@ -259,6 +245,38 @@ async fn carry_out(
         (Call::InPortal { .. }, _) => Err(unauthorized().into()),
         _ => Err(ApiError::new(403, "this needs the ROOT_KEY").into()),
     }
+}
+
+/// Where the gateway is reached, without a final slash, and the query of a call.
+fn origin_and_query(request: &Request, bindings: &Bindings) -> (String, String) {
+    let url = request.inner().url();
+    let (before_query, query) = url.split_once('?').unwrap_or((&url, ""));
+    let public = &bindings.settings.public_url;
+    let origin = if public.is_empty() {
+        before_query.splitn(4, '/').take(3).collect::<Vec<_>>().join("/")
+    } else {
+        public.clone()
+    };
+    (origin, query.to_owned())
+}
+
+fn check_content_type(content_type: &str) -> Result<(), ApiError> {
+    let content_type = content_type.trim().to_ascii_lowercase();
+    if !content_type.is_empty() && !content_type.starts_with("application/json") {
+        return Err(ApiError::new(415, "the body of an API call is application/json"));
+    }
+    Ok(())
+}
+
+async fn read_body(request: &Request, limit_bytes: u64) -> Result<(Body, Share), ApiError> {
+    let read = body::read(request.inner(), body::length(request), limit_bytes).await;
+    read.map_err(|unread| match unread {
+        Unread::TooLarge => ApiError::new(413, "request body too large"),
+        Unread::Busy => {
+            ApiError::new(503, "the gateway holds too many large bodies right now, try again")
+        }
+        Unread::Broken => ApiError::bad_request("the request body could not be read"),
+    })
 }
 
 /// The largest body of a call. Events may be as large as their project takes them.

@@ -2,6 +2,7 @@
 
 use inlet_gateway::consumer::{Seen, status as consumer_status};
 use inlet_gateway::json;
+use inlet_gateway::profile::slug_taken;
 use inlet_gateway::source_count::{SourceCount, count_into};
 use inlet_gateway::time::rfc3339;
 use inlet_gateway::transform::Functions;
@@ -18,10 +19,6 @@ struct Observed {
     last_refused_at: Option<u64>,
 }
 
-fn taken() -> ApiError {
-    ApiError::bad_request("a source with this name already exists")
-}
-
 impl Caller<'_> {
     pub(super) async fn source(&self, project: &str, id: &str) -> Result<Source, Refusal> {
         self.doc(&sql::source(project, id), "source not found").await
@@ -32,13 +29,7 @@ impl Caller<'_> {
         let source =
             Source::create(api::parse(&self.body)?, &project.uid, &vault, now_ms(), &mut fill)?;
         self.check_functions(&source.functions, &Functions::default()).await?;
-        // Nobody knows its mask yet, so a copy that is not in KV is only read from D1 once.
-        let unique = project.config.unique_source_names;
-        let insert = sql::insert_source(&source, unique);
-        if self.bindings.db()?.row::<ListRow>(&insert).await?.is_none() {
-            return Err(taken().into());
-        }
-        config::publish(self.bindings, &source, project).await.unwrap_or_default();
+        self.insert_source(project, &source).await?;
         Ok(Answer::ok(201, "Source created successfully", source.present(&self.origin)))
     }
 
@@ -48,18 +39,48 @@ impl Caller<'_> {
         let before = source.functions.clone();
         source.update(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
         self.check_functions(&source.functions, &before).await?;
-        let unique = project.config.unique_source_names;
-        let updated: Option<ListRow> =
-            self.bindings.db()?.row(&sql::update_source(&source, unique)).await?;
-        if updated.is_none() && unique {
-            self.source(&project.uid, id).await?;
-            return Err(taken().into());
-        }
-        if updated.is_none() {
-            return Err(ApiError::not_found("source not found").into());
-        }
-        told(config::publish(self.bindings, &source, project).await)?;
+        self.replace_source(project, &source).await?;
         Ok(Answer::ok(202, "Source updated successfully", source.present(&self.origin)))
+    }
+
+    /// Stores a new source, unless it needs what another has.
+    pub(super) async fn insert_source(
+        &self,
+        project: &Project,
+        source: &Source,
+    ) -> Result<(), Refusal> {
+        let insert = sql::insert_source(source, project.config.unique_source_names);
+        if self.bindings.db()?.row::<ListRow>(&insert).await?.is_none() {
+            return Err(self.why_not(source).await);
+        }
+        // Nobody knows its mask yet, so a copy that is not in KV is only read from D1 once.
+        config::publish(self.bindings, source, project).await.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Stores a changed source, and makes it known.
+    pub(super) async fn replace_source(
+        &self,
+        project: &Project,
+        source: &Source,
+    ) -> Result<(), Refusal> {
+        let update = sql::update_source(source, project.config.unique_source_names);
+        if self.bindings.db()?.row::<ListRow>(&update).await?.is_none() {
+            self.source(&project.uid, &source.uid).await?;
+            return Err(self.why_not(source).await);
+        }
+        told(config::publish(self.bindings, source, project).await)
+    }
+
+    /// Which of the things that are unique another source has.
+    async fn why_not(&self, source: &Source) -> Refusal {
+        let slug = &source.profile.slug;
+        let other = sql::slug_taken(&source.project_id, &source.uid, slug);
+        match async { self.bindings.db()?.row::<ListId>(&other).await }.await {
+            Ok(Some(_)) if !slug.is_empty() => slug_taken(slug).into(),
+            Ok(_) => ApiError::bad_request("a source with this name already exists").into(),
+            Err(error) => error.into(),
+        }
     }
 
     pub(super) async fn list_sources(&self, project: &Project) -> Answered {
@@ -78,10 +99,18 @@ impl Caller<'_> {
     async fn count_into(&self, project: &Project, sources: &mut [Value]) -> Result<(), Refusal> {
         let ids: Vec<&str> =
             sources.iter().filter_map(|source| source.get("uid")?.as_str()).collect();
-        let counts = sql::source_counts(&project.uid, &ids);
-        let counts: Vec<SourceCount> = self.bindings.events(project.shard)?.rows(&counts).await?;
+        let counts = self.counts(project, &ids).await?;
         count_into(sources, &counts);
         Ok(())
+    }
+
+    pub(super) async fn counts(
+        &self,
+        project: &Project,
+        ids: &[&str],
+    ) -> Result<Vec<SourceCount>, Refusal> {
+        let counts = sql::source_counts(&project.uid, ids);
+        Ok(self.bindings.events(project.shard)?.rows(&counts).await?)
     }
 
     pub(super) async fn get_source(&self, project: &Project, id: &str) -> Answered {
@@ -119,6 +148,11 @@ impl Caller<'_> {
     }
 
     pub(super) async fn delete_source(&self, project: &Project, id: &str) -> Answered {
+        self.remove_source(project, id).await?;
+        Ok(Answer::ok(200, "Source deleted successfully", Value::Null))
+    }
+
+    pub(super) async fn remove_source(&self, project: &Project, id: &str) -> Result<(), Refusal> {
         let source = self.source(&project.uid, id).await?;
         // First, so that a call that fails can be repeated; and again, should a reader have put a copy back.
         told(config::withdraw(self.bindings, &source.mask_id).await)?;
@@ -126,7 +160,7 @@ impl Caller<'_> {
         config::withdraw(self.bindings, &source.mask_id).await.unwrap_or_default();
         let forget = sql::forget_source(&project.uid, &source.uid);
         self.bindings.events(project.shard)?.batch(&forget).await?;
-        Ok(Answer::ok(200, "Source deleted successfully", Value::Null))
+        Ok(())
     }
 
     /// The secret that the provider handed over, where the operator has to tell it the provider.

@@ -34,7 +34,13 @@ fn admit(
     body: &str,
 ) -> Result<(Envelope, Reply), Rejection> {
     let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let arrival = Arrival { method: "POST", url, headers: &headers, body: body.as_bytes() };
+    let arrival = Arrival {
+        door: Door::Ingest,
+        method: "POST",
+        url,
+        headers: &headers,
+        body: body.as_bytes(),
+    };
     match source.admit(&arrival, "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(), 1_700_000_000_000)? {
         Admitted::Event { meta, reply } => {
             Ok((Envelope { meta: *meta, body: Body::Inline(body.into()) }, reply))
@@ -134,16 +140,20 @@ fn a_wrong_signature_is_refused_before_anything_else_is_looked_at() {
 #[test]
 fn state_method_and_size_are_decided_before_the_body() {
     let open = compiled(r#"{"name":"a","type":"http"}"#);
-    assert_eq!(open.before_body("POST", Some(50)), Ok(()));
-    assert_eq!(open.before_body("POST", Some(51)).unwrap_err().status().0, 413);
+    assert_eq!(open.before_body(Door::Ingest, "POST", Some(50)), Ok(()));
+    assert_eq!(open.before_body(Door::Ingest, "POST", Some(51)).unwrap_err().status().0, 413);
     for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
-        assert_eq!(open.before_body(method, None).unwrap_err().status().0, 405, "{method}");
+        assert_eq!(
+            open.before_body(Door::Ingest, method, None).unwrap_err().status().0,
+            405,
+            "{method}"
+        );
     }
     let rest = compiled(r#"{"name":"a","type":"rest_api"}"#);
-    assert_eq!(rest.before_body("POST", None), Err(Rejection::NotHttp));
+    assert_eq!(rest.before_body(Door::Ingest, "POST", None), Err(Rejection::NotHttp));
     let mut disabled = compiled(r#"{"name":"a","type":"http"}"#);
     disabled.source.is_disabled = true;
-    assert_eq!(disabled.before_body("GET", None), Err(Rejection::Disabled));
+    assert_eq!(disabled.before_body(Door::Ingest, "GET", None), Err(Rejection::Disabled));
 }
 
 #[test]
@@ -153,6 +163,7 @@ fn twitters_question_is_answered_and_makes_no_event() {
     );
     let headers = Headers::default();
     let arrival = Arrival {
+        door: Door::Ingest,
         method: "GET",
         url: "https://x/ingest/m?crc_token=uzwcfYtzr9",
         headers: &headers,
@@ -255,8 +266,9 @@ fn large_bodies_and_large_headers_send_the_body_to_r2() {
 fn get(source: &Compiled, query: &str, headers: &[(&str, &str)]) -> Result<Admitted, Rejection> {
     let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let url = format!("https://x/ingest/m?{query}");
-    let arrival = Arrival { method: "GET", url: &url, headers: &headers, body: b"" };
-    source.before_body("GET", None)?;
+    let arrival =
+        Arrival { door: Door::Ingest, method: "GET", url: &url, headers: &headers, body: b"" };
+    source.before_body(Door::Ingest, "GET", None)?;
     source.admit(&arrival, "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(), 1_700_000_000_000)
 }
 
@@ -277,7 +289,7 @@ fn who_sends_by_get_and_signs_the_query_makes_events() {
     assert!(meta.claim.is_some());
     assert_eq!(send("MessageSid=SM2", &mac).unwrap_err().status().0, 401);
     assert_eq!(send(query, "").unwrap_err().status().0, 401);
-    let put = twilio.before_body("PUT", None).unwrap_err().reply();
+    let put = twilio.before_body(Door::Ingest, "PUT", None).unwrap_err().reply();
     assert_eq!((put.status, put.headers[0].1.as_str()), (405, "GET, POST"));
     assert_eq!(get(&github(), query, &[]).unwrap_err().status().0, 405);
 }

@@ -31,9 +31,11 @@ pub const FILE: &str = "crates/edge/assets/openapi.json";
 /// What writes it.
 pub const COMMAND: &str = "cargo run -q -p inlet-gateway --example openapi";
 
-const ABOUT: &str = "A webhook gateway at the edge. It speaks Convoy's API: calls, fields, envelope and messages. \
-    Every answer is `{\"status\", \"message\", \"data\"}`; a refusal has no `data`, and its message says what to change.\n\n\
-    In request bodies `null` is the same as a field that is left out, unknown fields are ignored, and so is what stands \
+const ABOUT: &str = "A webhook gateway at the edge. It speaks Convoy's API: calls, fields, envelope and messages; and below `/v1` \
+    Hookstream's, for sources: `{\"source\": …}`, and refusals `{\"error\", \"status\", \"request_id\"}`. \
+    Every answer of Convoy's is `{\"status\", \"message\", \"data\"}`; a refusal has no `data`, and its message says what to change.\n\n\
+    In request bodies `null` is the same as a field that is left out, unknown fields are ignored (below `/v1` they are \
+    refused), and so is what stands \
     after the first JSON value. Ids are ULIDs. Times are RFC 3339.";
 
 /// Who may make a call.
@@ -47,6 +49,8 @@ pub enum Access {
     Root,
     /// The key of a companion.
     Companion,
+    /// As [`Access::Project`], in Hookstream's dialect.
+    Hookstream,
 }
 
 /// What an answer holds.
@@ -452,6 +456,7 @@ impl Operation {
         }
         match self.access {
             Access::Open => described["security"] = json!([]),
+            Access::Hookstream => described["security"] = json!([{"apiKey": []}, {"key": []}]),
             Access::Companion => described["security"] = json!([{"companion": []}]),
             Access::Project | Access::Root => {}
         }
@@ -533,7 +538,12 @@ pub fn generate() -> Value {
         .collect();
     let shapes = operations.iter().flat_map(|operation| &operation.shows);
     let shapes: BTreeSet<&str> = shapes.filter_map(|shows| shows.data.shape()).collect();
-    for shape in shapes.into_iter().chain(["Pagination", "Refusal"]) {
+    for shape in shapes.into_iter().chain([
+        "Pagination",
+        "Refusal",
+        "HookstreamRefusal",
+        "HookstreamSourceShown",
+    ]) {
         schemas.insert(shape.to_owned(), schema::of_samples(shape, &samples::of(shape)));
     }
     let tags: Vec<Value> = words::TAGS
@@ -551,6 +561,8 @@ pub fn generate() -> Value {
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer",
                 "description": "The key of a project, as `POST /api/v1/projects` gave it, or `ROOT_KEY`."},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key",
+                    "description": "The same keys, where Hookstream's callers write them."},
                 "companion": {"type": "http", "scheme": "bearer", "description": "A consumer key."}},
             "parameters": parameters, "responses": responses, "schemas": schemas,
         },

@@ -13,6 +13,7 @@ use crate::deliver::{Answered, Attempt, Call, Delivery};
 use crate::endpoint::Endpoint;
 use crate::event::StoredEvent;
 use crate::event_type::EventType;
+use crate::hookstream;
 use crate::meta_event;
 use crate::portal::PortalLink;
 use crate::project::Project;
@@ -45,6 +46,9 @@ pub(super) const HMAC_BODY: &str = r#"{"name":"own service","type":"http","verif
     "header":"X-Signature","hash":"SHA256","encoding":"hex","secret":"a-long-secret-of-yours"}},
     "event_type_location":"request.body.type","idempotency_keys":["request.header.X-Request-Id"],
     "custom_response":{"body":"thanks","content_type":"text/plain"},"forward_headers":["X-Request-Id"]}"#;
+pub(super) const HOOKSTREAM_BODY: &str = r#"{"name":"orders","slug":"orders","description":"of the shop",
+    "verification_type":"hmac_sha256","verification_header":"X-Signature","verification_secret":"a-long-secret-of-yours",
+    "dedup_strategy":"header_field","dedup_field":"X-Request-Id","ip_allowlist":["192.0.2.0/24","2001:db8::/32"]}"#;
 const SCHEME_BODY: &str = r#"{"name":"scheme","type":"http","verifier":{"type":"scheme","mode":"observe",
     "tolerance_seconds":60,"public_url":"https://hooks.example.com","failure_response":{"status":403,"body":"no"},
     "secrets":[{"value":"a-long-secret-of-yours","label":"new","expires_at":"2027-01-01T00:00:00Z"}],
@@ -219,6 +223,24 @@ pub(super) fn events() -> Vec<Value> {
     ]
 }
 
+fn hookstream_sources() -> Vec<Value> {
+    let bare = r#"{"name":"github","slug":"github","template":"github","verification_secret":"a-long-secret-of-yours"}"#;
+    let full = r#"{"name":"full","slug":"full","verification_type":"hmac_sha256","verification_header":"X-Signature",
+        "verification_secret":"a-long-secret-of-yours","verification_config":{"encoding":"base64"},
+        "source_config":{"event_type_location":"request.body.type"},"ip_denylist":["192.0.2.7"],"request_limit":2000,
+        "expires_at":"2030-01-31T00:00:00Z","json_schema":{"type":"object"},"schema_action":"warn"}"#;
+    let made = |body: &str| {
+        let input = made(parse(body.as_bytes()));
+        let made = made(hookstream::create(input, PROJECT, &vault(), NOW, &mut fill()));
+        Source { uid: SOURCE.into(), mask_id: SOURCE.into(), ..made }
+    };
+    let count = SourceCount { source_id: SOURCE.into(), events: 12, last_event_at: NOW };
+    let mut all = vec![hookstream::present(&made(HOOKSTREAM_BODY), ORIGIN, &[count])];
+    let others = [made(bare), made(full), source(KAFKA_BODY), source(SCHEME_BODY)];
+    all.extend(others.iter().map(|other| hookstream::present(other, ORIGIN, &[])));
+    all
+}
+
 /// A message of a broker, and a delivery, as they are shown whole.
 fn dead_letters() -> Vec<Value> {
     let message = Message {
@@ -346,6 +368,11 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
             let mut page = json!(Page::new(&PageQuery::parse(""), Vec::new(), false));
             vec![page["pagination"].take()]
         }
+        "HookstreamRefusal" => {
+            let error = ApiError::bad_request("name: is required");
+            vec![hookstream::refusal(&error, "req_01kb0j7ea0requ3st0examp1e0").body]
+        }
+        "HookstreamSourceShown" => hookstream_sources(),
         "Refusal" => vec![ApiError::bad_request("name:please provide a valid name").answer().body],
         "Project" => vec![project(PROJECT_BODY).present()],
         "CreatedProject" => {

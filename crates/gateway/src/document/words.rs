@@ -4,6 +4,10 @@
 pub(super) const TAGS: &[(&str, &str)] = &[
     ("Projects", "Tenants. Each has a key of its own."),
     ("Sources", "The configured senders, and whether they are believed."),
+    (
+        "Hookstream",
+        "The same sources in Hookstream's dialect. The key is `X-API-Key`, or a bearer; `org_id` and `env_id` are the project.",
+    ),
     ("Endpoints", "The receivers."),
     ("Subscriptions", "Which events of which source go to which endpoint."),
     ("Event types", "The names of what happens, and what the payloads of each look like."),

@@ -19,6 +19,7 @@ pub struct SourceInput {
     pub(super) header_function: Option<String>,
     pub(super) admission: AdmissionInput,
     pub(super) pub_sub: Option<Value>,
+    pub(super) profile: ProfileInput,
     pub(super) provider_config: Option<ProviderConfigInput>,
 }
 
@@ -39,6 +40,7 @@ impl FromFields for SourceInput {
             header_function: fields.text("header_function")?,
             admission: AdmissionInput::take(&mut fields)?,
             pub_sub: fields.raw("pub_sub"),
+            profile: ProfileInput::take(&mut fields)?,
             provider_config: fields.object("provider_config")?,
         })
     }

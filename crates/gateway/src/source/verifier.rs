@@ -4,7 +4,7 @@ use super::*;
 
 impl Source {
     /// The row of a provider that signs: it says how a request is verified.
-    pub(super) fn signing_row(&self) -> Option<&'static Provider> {
+    pub(crate) fn signing_row(&self) -> Option<&'static Provider> {
         catalogue::find(&self.provider).filter(|row| !row.is_unsigned())
     }
 

@@ -19,6 +19,14 @@ pub fn count_events(rows: Value) -> Statement {
     )
 }
 
+/// Whether another source of the project has this slug: then a row.
+pub fn slug_taken(project_id: &str, id: &str, slug: &str) -> Statement {
+    statement(
+        "SELECT id FROM sources WHERE project_id = ?1 AND id <> ?2 AND doc ->> '$.profile.slug' = ?3 LIMIT 1",
+        [project_id.into(), id.into(), slug.into()],
+    )
+}
+
 /// How much each of these sources has brought: `source_id`, `events`, `last_event_at`.
 pub fn source_counts(project_id: &str, sources: &[&str]) -> Statement {
     statement(

@@ -3,6 +3,7 @@
 mod brokers;
 mod event_types;
 mod filters;
+mod hookstream;
 mod keys;
 mod portal;
 
@@ -141,6 +142,7 @@ pub fn all() -> Vec<Operation> {
     all.extend(tagged("Projects", projects()));
     all.extend(tagged("Projects", keys::keys()));
     all.extend(tagged("Sources", sources()));
+    all.extend(tagged("Hookstream", hookstream::hookstream()));
     all.extend(tagged("Endpoints", endpoints()));
     all.extend(tagged("Subscriptions", subscriptions()));
     all.extend(tagged("Subscriptions", filters::filters()));
@@ -153,6 +155,7 @@ pub fn all() -> Vec<Operation> {
     all.extend(tagged("Portal", portal::portal()));
     all.extend(tagged("Providers", providers()));
     all.extend(tagged("Gateway", gateway()));
+    all.extend(tagged("Gateway", hookstream::ingest()));
     all
 }
 
@@ -197,6 +200,7 @@ fn sources() -> Vec<Operation> {
             .reads::<SourceInput>(samples::GITHUB_BODY)
             .or("own", samples::HMAC_BODY)
             .required(&["name", "type"])
+            .fails(409, "Another source of the project has the slug.")
             .shows(201, "Source created successfully", One("Source")),
         event_types::trial(
             "/sources/test_function",
@@ -209,6 +213,7 @@ fn sources() -> Vec<Operation> {
             .about("`name` and `type` are always replaced, the rest where it is given. A change is seen everywhere within 100 seconds.")
             .reads::<SourceInput>(r#"{"name":"github","type":"http","is_disabled":true}"#)
             .required(&["name", "type"])
+            .fails(409, "Another source of the project has the slug.")
             .shows(202, "Source updated successfully", One("Source")),
         in_project("DELETE", "/sources/{sourceID}", "deleteSource", "Delete a source")
             .about("Its subscriptions go with it.")

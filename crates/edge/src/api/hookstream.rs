@@ -1,0 +1,153 @@
+//! Hookstream's dialect: `/v1/sources`.
+
+use inlet_gateway::hookstream::{self, HookstreamSource};
+use inlet_gateway::routes::SourceCall;
+use inlet_gateway::source_count::SourceCount;
+
+use super::*;
+use crate::chance;
+
+/// A fresh `req_…`, by which the log finds what an answer was about.
+pub(crate) fn request_id() -> String {
+    format!("req_{}", chance::uid(now_ms()).to_ascii_lowercase())
+}
+
+/// Carries out a call of Hookstream's API.
+pub(crate) async fn serve_hookstream(
+    mut request: Request,
+    call: SourceCall<'_>,
+    bindings: &Bindings,
+    context: &Context,
+) -> Reply {
+    match carry_out(&mut request, call, bindings, context).await {
+        Ok(answer) => reply(&answer),
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+fn refuse(refusal: Refusal) -> Reply {
+    let (error, retry) = refusal.told();
+    let id = request_id();
+    log::info("refused", json!({"request_id": id, "status": error.status}));
+    let mut reply = reply(&hookstream::refusal(&error, &id));
+    reply.headers.extend(retry.map(|seconds| ("retry-after", seconds.to_string())));
+    reply
+}
+
+/// No such call below `/v1`.
+pub(crate) fn no_hookstream_call(allow: Option<&'static str>) -> Reply {
+    let error = match allow {
+        None => ApiError::not_found("not found: there is no such call"),
+        Some(allow) => ApiError::new(405, format!("method not allowed: this path takes {allow}")),
+    };
+    let mut reply = refuse(Refusal::Api(error));
+    reply.headers.extend(allow.map(|allow| ("allow", allow.to_owned())));
+    reply
+}
+
+async fn carry_out(
+    request: &mut Request,
+    call: SourceCall<'_>,
+    bindings: &Bindings,
+    context: &Context,
+) -> Answered {
+    let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
+    let key = header("x-api-key");
+    let key = key.trim();
+    let authorization =
+        if key.is_empty() { header("authorization") } else { format!("Bearer {key}") };
+    // No token of a portal link is taken from a URL here.
+    let key = authenticate(&authorization, "", false, bindings).await?;
+    check_content_type(&header("content-type"))?;
+    let (origin, query) = origin_and_query(request, bindings);
+    let (body, _share) = read_body(request, BODY_MAX_BYTES).await?;
+    let input: Option<HookstreamSource> = match call {
+        SourceCall::Create | SourceCall::Change(_) => Some(api::parse(&body.bytes)?),
+        SourceCall::List | SourceCall::Get(_) | SourceCall::Delete(_) => None,
+    };
+    let caller = Caller {
+        bindings,
+        context,
+        query,
+        origin,
+        version: Version::V20251124,
+        body: Vec::new(),
+        scope: Scope::Project,
+    };
+    let named = hookstream::named_projects(&caller.query, input.as_ref());
+    let project: Project = match key {
+        Key::Root => {
+            let id = hookstream::one_project(named)?;
+            caller.doc(&sql::project(&id), "project not found").await?
+        }
+        Key::Project(own) => {
+            hookstream::check_projects(named, &own.uid)?;
+            Rc::unwrap_or_clone(own)
+        }
+        Key::Owner(..) => {
+            return Err(ApiError::new(403, "the token of a portal link opens no sources").into());
+        }
+    };
+    match (call, input) {
+        (SourceCall::Create, Some(input)) => caller.create_hookstream(&project, input).await,
+        (SourceCall::Change(id), Some(input)) => {
+            caller.change_hookstream(&project, id, input).await
+        }
+        (SourceCall::Get(id), _) => {
+            let source = caller.source(&project.uid, id).await?;
+            caller.show_source(&project, &source, 200).await
+        }
+        (SourceCall::Delete(id), _) => {
+            caller.remove_source(&project, id).await?;
+            Ok(Answer { status: 200, body: json!({"deleted": true, "id": id}) })
+        }
+        _ => caller.list_hookstream(&project).await,
+    }
+}
+
+impl Caller<'_> {
+    async fn create_hookstream(&self, project: &Project, input: HookstreamSource) -> Answered {
+        let vault = self.bindings.vault()?;
+        let source = hookstream::create(input, &project.uid, &vault, now_ms(), &mut fill)?;
+        self.insert_source(project, &source).await?;
+        self.show_source(project, &source, 201).await
+    }
+
+    async fn change_hookstream(
+        &self,
+        project: &Project,
+        id: &str,
+        input: HookstreamSource,
+    ) -> Answered {
+        let vault = self.bindings.vault()?;
+        let mut source = self.source(&project.uid, id).await?;
+        hookstream::change(&mut source, input, &vault, now_ms(), &mut fill)?;
+        self.replace_source(project, &source).await?;
+        self.show_source(project, &source, 200).await
+    }
+
+    async fn list_hookstream(&self, project: &Project) -> Answered {
+        let page = hookstream::page(&self.query)?;
+        let (rows, _) = sql::list(List::Sources, &project.uid, &[], None, &page);
+        let rows: Vec<ListRow> = self.bindings.db()?.rows(&rows).await?;
+        let mut sources: Vec<Source> = Vec::with_capacity(rows.len());
+        for row in rows {
+            sources.push(json::read(&row.doc)?);
+        }
+        let next = sources.get(page.per_page).map(|source| source.uid.clone());
+        sources.truncate(page.per_page);
+        let ids: Vec<&str> = sources.iter().map(|source| source.uid.as_str()).collect();
+        let counts = self.counts(project, &ids).await?;
+        let present = |source: &Source| hookstream::present(source, &self.origin, &counts);
+        let shown: Vec<Value> = sources.iter().map(present).collect();
+        let has_more = next.is_some();
+        let body = json!({"sources": shown, "cursor": next, "has_more": has_more});
+        Ok(Answer { status: 200, body })
+    }
+
+    async fn show_source(&self, project: &Project, source: &Source, status: u16) -> Answered {
+        let counts: Vec<SourceCount> = self.counts(project, &[&source.uid]).await?;
+        let shown = hookstream::present(source, &self.origin, &counts);
+        Ok(Answer { status, body: json!({"source": shown}) })
+    }
+}
