@@ -32,6 +32,7 @@ mod endpoint_tokens;
 mod endpoints;
 mod event_types;
 mod events;
+mod exact_search;
 mod filters;
 mod harness;
 mod header_values;

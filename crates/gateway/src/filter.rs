@@ -13,6 +13,7 @@ use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Number, Value};
 
 use crate::api::ApiError;
+use crate::number;
 
 /// Objects and lists within one another.
 const DEPTH_MAX: usize = 10;
@@ -261,7 +262,13 @@ impl Compiler {
         }
         let built = RegexBuilder::new(pattern).size_limit(REGEX_MAX_BYTES).build();
         built.map_err(|error| {
-            refuse(at, format!("not a regular expression that can be run: {error}"))
+            let mut text = format!("not a regular expression that can be run: {error}");
+            if text.contains("Unicode") {
+                text.push_str(
+                    ": classes and (?i) know ASCII only; write the letters that are meant, like [a-zäöüß]",
+                );
+            }
+            refuse(at, text)
         })
     }
 
@@ -428,7 +435,7 @@ fn is_in(value: &Value, wanted: &[Value]) -> bool {
 /// Equality of JSON, where `5` and `5.0` are one number.
 fn is_same(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => compare_numbers(a, b) == Some(Ordering::Equal),
+        (Value::Number(a), Value::Number(b)) => number::compare(a, b).is_eq(),
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
         }
@@ -443,34 +450,13 @@ fn is_same(a: &Value, b: &Value) -> bool {
 /// one.
 fn compare(value: &Value, than: &Value, reads_text: bool) -> Option<Ordering> {
     match (value, than) {
-        (Value::Number(a), Value::Number(b)) => compare_numbers(a, b),
+        (Value::Number(a), Value::Number(b)) => Some(number::compare(a, b)),
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
         (Value::String(a), Value::Number(b)) if reads_text => {
-            compare_numbers(&a.trim().parse::<Number>().ok()?, b)
+            Some(number::compare(&a.trim().parse::<Number>().ok()?, b))
         }
         _ => None,
     }
-}
-
-/// Exact, also where an integer is more than a float can hold.
-fn compare_numbers(a: &Number, b: &Number) -> Option<Ordering> {
-    match (a.as_i128(), b.as_i128()) {
-        (Some(a), Some(b)) => Some(a.cmp(&b)),
-        (Some(a), None) => compare_with_float(a, b.as_f64()?),
-        (None, Some(b)) => compare_with_float(b, a.as_f64()?).map(Ordering::reverse),
-        (None, None) => a.as_f64()?.partial_cmp(&b.as_f64()?),
-    }
-}
-
-fn compare_with_float(integer: i128, float: f64) -> Option<Ordering> {
-    // Integers of JSON have 64 bits here, and this is well past them.
-    const FAR: f64 = 1e30;
-    if FAR < float.abs() {
-        return 0.0.partial_cmp(&float);
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and far below 2^127")]
-    let whole = float.trunc() as i128;
-    Some(integer.cmp(&whole).then(0.0.partial_cmp(&float.fract())?))
 }
 
 #[cfg(test)]
@@ -494,6 +480,47 @@ mod tests {
     #[track_caller]
     fn refused(filter: Value, expect: &str) {
         assert_eq!(compile(Part::Body, &filter).unwrap_err(), expect, "{filter}");
+    }
+
+    #[test]
+    fn classes_and_case_of_regular_expressions_are_ascii() {
+        for (text, pattern, expect) in [
+            ("ABC", "(?i)^abc$", true),
+            ("MÜNCHEN", "(?i)^münchen$", false),
+            ("MÜNCHEN", "(?i)^m[üÜ]nchen$", true),
+            ("für", r"^\w+$", false),
+            ("für", r"^[\wü]+$", true),
+            ("٣", r"^\d$", false),
+            ("a\u{a0}b", r"a\sb", false),
+            ("日本", "^.{2}$", true),
+            ("日本", "^[一-龯]+$", true),
+        ] {
+            check(json!({"a": text}), json!({"a": {"$regex": pattern}}), expect);
+        }
+    }
+
+    #[test]
+    fn numbers_are_compared_at_any_size() {
+        let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        for (payload, filter, expect) in [
+            (r#"{"n":18446744073709551617}"#, r#"{"n":18446744073709551617}"#, true),
+            (r#"{"n":18446744073709551617}"#, r#"{"n":18446744073709551616}"#, false),
+            (r#"{"n":18446744073709551617}"#, r#"{"n":{"$gt":18446744073709551616}}"#, true),
+            (r#"{"n":18446744073709551616}"#, r#"{"n":{"$gt":18446744073709551616}}"#, false),
+            (r#"{"n":18446744073709551616}"#, r#"{"n":{"$gte":18446744073709551616.0}}"#, true),
+            (r#"{"n":18446744073709551617}"#, r#"{"n":{"$in":[1,18446744073709551616]}}"#, false),
+            (r#"{"n":18446744073709551617}"#, r#"{"n":{"$nin":[1,18446744073709551616]}}"#, true),
+            (r#"{"n":0.1}"#, r#"{"n":{"$lt":0.10000000000000001}}"#, true),
+            (r#"{"n":9007199254740993.5}"#, r#"{"n":{"$eq":9007199254740993}}"#, false),
+            (r#"{"n":1e400}"#, r#"{"n":{"$gt":1e399}}"#, true),
+            (r#"{"n":[18446744073709551617]}"#, r#"{"n":18446744073709551617}"#, true),
+        ] {
+            check(parse(payload), parse(filter), expect);
+        }
+        let header =
+            compile(Part::Headers, &parse(r#"{"x":{"$gt":18446744073709551616}}"#)).unwrap();
+        assert!(header.matches(&json!({"x": "18446744073709551617"})));
+        assert!(!header.matches(&json!({"x": "18446744073709551616"})));
     }
 
     #[test]
@@ -746,6 +773,14 @@ mod tests {
             let error = regex(pattern).unwrap_err();
             assert!(error.starts_with("body.a.$regex:not a regular expression"), "{error}");
         }
+        for pattern in [r"\p{L}+", r"\pL", r"\P{Greek}"] {
+            let error = regex(pattern).unwrap_err();
+            assert!(
+                error
+                    .ends_with("know ASCII only; write the letters that are meant, like [a-zäöüß]"),
+                "{error}"
+            );
+        }
         assert_eq!(regex(&"a".repeat(501)).unwrap_err(), "body.a.$regex:at most 500 characters");
         let regexes: Map<String, Value> =
             (0..21).map(|n| (format!("k{n}"), json!({"$regex": "a"}))).collect();
@@ -814,16 +849,6 @@ mod tests {
                     }
                 }
             }
-        }
-
-        #[test]
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a float that is whole")]
-        fn numbers_are_ordered_as_they_are(a: i64, b: i64) {
-            let expect = a.cmp(&b);
-            prop_assert_eq!(compare_numbers(&a.into(), &b.into()), Some(expect));
-            let float = Number::from_f64(a as f64).unwrap();
-            let other = compare_numbers(&b.into(), &float);
-            prop_assert_eq!(other, Some(i128::from(b).cmp(&(a as f64 as i128))));
         }
     }
 }

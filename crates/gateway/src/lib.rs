@@ -29,6 +29,8 @@ pub mod json;
 pub mod limit;
 pub mod locate;
 pub mod meta_event;
+mod needle;
+mod number;
 pub mod oauth;
 pub mod pace;
 pub mod payload;

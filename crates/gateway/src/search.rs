@@ -3,11 +3,13 @@
 //! Ids begin with the time of their event, so a list by time is a range of the key. A filter that no key serves looks at
 //! [`SCAN_ROWS`] rows for one page at most; when they did not fill it, its cursor goes on where they ended.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::api::{ApiError, Direction, PageQuery, Pagination};
 use crate::dead_letter::{KINDS, Wanted};
 use crate::ids;
+use crate::needle;
+use crate::number;
 use crate::payload::query_value;
 use crate::time::parse_rfc3339;
 
@@ -82,9 +84,7 @@ impl Search {
             if text.trim_start().starts_with('{') {
                 search.conditions.push(body_condition(&text)?);
             } else {
-                let sql = "(instr(lower(t.body), lower({})) > 0 OR instr(lower(t.event_type), lower({})) > 0 \
-                    OR t.idempotency_key = {} OR t.id = upper({}))";
-                search.push(sql, text);
+                search.conditions.push(text_condition(&text));
             }
             search.reads_bodies = true;
         }
@@ -340,44 +340,83 @@ fn is_cursor(text: &str) -> bool {
     text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// An object that the payload has to hold: each of its fields, at its place, with just that value.
+/// What a person looks for: in the payload and the event type, or all of a key or an id.
+fn text_condition(text: &str) -> Condition {
+    let (body, kind) =
+        (needle::sql("t.body", text, true), needle::sql("t.event_type", text, false));
+    let is_in = "{} ->> '$.folded') > 0";
+    let sql = format!(
+        "(t.is_base64 = 0 AND (instr({body}, {is_in} OR instr(lower(t.body), {{}} ->> '$.lower') > 0) \
+         OR instr({kind}, {is_in} OR t.idempotency_key = {{}} ->> '$.text' OR t.id = upper({{}} ->> '$.text'))"
+    );
+    let (folded, lower) = (needle::folded(text), text.to_ascii_lowercase());
+    Condition::new(sql, json!({"text": text, "folded": folded, "lower": lower}).to_string())
+}
+
+/// An object that the payload has to hold: each of its fields, at its place, with just that value. Numbers are compared as they
+/// are written, but for what can be written in several ways.
 fn body_condition(text: &str) -> Result<Condition, ApiError> {
     let wrong = || ApiError::bad_request("body must be a nonempty JSON object");
     let Ok(Value::Object(object)) = serde_json::from_str::<Value>(text) else {
         return Err(wrong());
     };
-    let mut leaves = Vec::new();
-    collect(&object, "$", &mut leaves)?;
-    if leaves.is_empty() {
+    if object.is_empty() {
         return Err(wrong());
+    }
+    let mut leaves = Vec::new();
+    for (name, value) in &object {
+        collect_field("$", name, value, &mut leaves)?;
     }
     if BODY_FIELDS_MAX < leaves.len() {
         return Err(ApiError::bad_request(format!("body:at most {BODY_FIELDS_MAX} fields")));
     }
-    let param = json!({"paths": leaves, "filter": Value::Object(object)}).to_string();
-    let sql = "CASE WHEN t.is_base64 = 0 AND json_valid(t.body) THEN NOT EXISTS (SELECT 1 FROM json_each({}, '$.paths') AS p \
-         WHERE json_type(t.body, p.value) IS NOT json_type({} -> '$.filter', p.value) \
-         OR json_extract(t.body, p.value) IS NOT json_extract({} -> '$.filter', p.value)) ELSE 0 END";
-    Ok(Condition::new(sql, param))
+    let number = number::SQL.replace("{}", "(t.body -> (p.value ->> 0))");
+    let sql = format!(
+        "CASE WHEN t.is_base64 = 0 AND json_valid(t.body) THEN NOT EXISTS (SELECT 1 FROM json_each({{}}) AS p \
+         WHERE CASE WHEN p.value ->> 1 = 'number' THEN CASE WHEN json_type(t.body, p.value ->> 0) IN ('integer', 'real') \
+         THEN {number} IS NOT p.value ->> 2 ELSE 1 END \
+         WHEN json_type(t.body, p.value ->> 0) IS NOT p.value ->> 1 THEN 1 \
+         WHEN p.value ->> 1 = 'array' THEN json_array_length(t.body, p.value ->> 0) IS NOT p.value ->> 2 \
+         ELSE json_extract(t.body, p.value ->> 0) IS NOT p.value ->> 2 END) ELSE 0 END"
+    );
+    Ok(Condition::new(sql, Value::Array(leaves).to_string()))
 }
 
-/// The paths of all that is no object, in SQLite's way to write them.
-fn collect(
-    object: &Map<String, Value>,
+fn collect_field(
     at: &str,
-    leaves: &mut Vec<String>,
+    name: &str,
+    value: &Value,
+    leaves: &mut Vec<Value>,
 ) -> Result<(), ApiError> {
-    for (name, value) in object {
-        if name.contains(['"', '\\']) || name.chars().any(char::is_control) {
-            let text = "body:a field's name has no quotes, backslashes or control characters";
-            return Err(ApiError::bad_request(text));
-        }
-        let path = format!("{at}.\"{name}\"");
-        match value {
-            Value::Object(inner) if !inner.is_empty() => collect(inner, &path, leaves)?,
-            _ => leaves.push(path),
-        }
+    if name.contains(['"', '\\']) || name.chars().any(char::is_control) {
+        let text = "body:a field's name has no quotes, backslashes or control characters";
+        return Err(ApiError::bad_request(text));
     }
+    collect(format!("{at}.\"{name}\""), value, leaves)
+}
+
+/// Path (in `SQLite`'s way to write it), type and value of all that is to be compared.
+fn collect(path: String, value: &Value, leaves: &mut Vec<Value>) -> Result<(), ApiError> {
+    let leaf = match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            return fields
+                .iter()
+                .try_for_each(|(name, value)| collect_field(&path, name, value, leaves));
+        }
+        Value::Object(_) => json!([path, "object", "{}"]),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect(format!("{path}[{index}]"), item, leaves)?;
+            }
+            json!([path, "array", items.len()])
+        }
+        Value::Number(number) => json!([path, "number", number::canonical(number)]),
+        Value::String(text) => json!([path, "text", text]),
+        Value::Bool(true) => json!([path, "true", 1]),
+        Value::Bool(false) => json!([path, "false", 0]),
+        Value::Null => json!([path, "null", null]),
+    };
+    leaves.push(leaf);
     Ok(())
 }
 
@@ -422,5 +461,71 @@ mod tests {
         assert_eq!(search.scan_rows(), None);
         assert_eq!(Search::events("query=a").unwrap().scan_rows(), Some(SCAN_BODIES));
         assert_eq!(Search::events("sourceId=a").unwrap().scan_rows(), Some(SCAN_ROWS));
+    }
+
+    /// Whether an event with this body is found.
+    fn finds(query: &str, body: &str) -> bool {
+        let search = Search::events(query).unwrap();
+        let condition = search.conditions.first().unwrap();
+        let sql = format!(
+            "SELECT {} FROM (SELECT ?2 AS body, 0 AS is_base64, 'Ünit.test' AS event_type, 'key' AS idempotency_key, 'ID' AS id) AS t",
+            condition.sql.replace("{}", "?1")
+        );
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        db.query_row(&sql, [condition.param.as_str(), body], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn fields_of_a_payload_are_compared_exactly() {
+        for (body, wanted, expect) in [
+            (r#"{"n":9007199254740993}"#, r#"{"n":9007199254740993}"#, true),
+            (r#"{"n":9007199254740993}"#, r#"{"n":9007199254740992}"#, false),
+            (r#"{"n":9223372036854775808}"#, r#"{"n":9223372036854775808}"#, true),
+            (r#"{"n":9223372036854775809}"#, r#"{"n":9223372036854775808}"#, false),
+            (r#"{"n":18446744073709551617}"#, r#"{"n":18446744073709551616}"#, false),
+            (r#"{"n":18446744073709551616}"#, r#"{"n":1.8446744073709551616e19}"#, true),
+            (r#"{"n":0.1}"#, r#"{"n":0.10000000000000001}"#, false),
+            (r#"{"n":12.50}"#, r#"{"n":12.5}"#, true),
+            (r#"{"n":5.0}"#, r#"{"n":5}"#, true),
+            (r#"{"n":-5E2}"#, r#"{"n":-500}"#, true),
+            (r#"{"n":"5"}"#, r#"{"n":5}"#, false),
+            (r#"{"n":5}"#, r#"{"n":"5"}"#, false),
+            (r#"{"n":null}"#, r#"{"n":0}"#, false),
+            ("{}", r#"{"n":0}"#, false),
+            ("{}", r#"{"n":null}"#, false),
+            (r#"{"n":null}"#, r#"{"n":null}"#, true),
+            (r#"{"n":true}"#, r#"{"n":1}"#, false),
+            (r#"{"n":true}"#, r#"{"n":true}"#, true),
+            (r#"{"n":false}"#, r#"{"n":true}"#, false),
+            (r#"{"n":"J\u00fcrgen \"x\""}"#, r#"{"n":"Jürgen \"x\""}"#, true),
+            (r#"{"a":{"b":[1,{"c":"\/"},2.0]},"x":1}"#, r#"{"a":{"b":[1,{"c":"/"},2]}}"#, true),
+            (r#"{"a":[1,2,3]}"#, r#"{"a":[1,2]}"#, false),
+            (r#"{"a":[1,18446744073709551617]}"#, r#"{"a":[1,18446744073709551616]}"#, false),
+            (r#"{"a":[]}"#, r#"{"a":[]}"#, true),
+            (r#"{"a":{}}"#, r#"{"a":{}}"#, true),
+            (r#"{"a":{"b":1}}"#, r#"{"a":{}}"#, false),
+            ("no json", r#"{"a":{}}"#, false),
+        ] {
+            assert_eq!(finds(&format!("body={wanted}"), body), expect, "{wanted} in {body}");
+            assert_eq!(finds(&format!("query={wanted}"), body), expect, "{wanted} in {body}");
+        }
+    }
+
+    #[test]
+    fn text_is_found_as_a_person_types_it() {
+        for (body, text, expect) in [
+            (r#"{"name":"J\u00fcrgen"}"#, "JÜRGEN", true),
+            (r#"{"url":"a\/b"}"#, "a/b", true),
+            (r#"{"url":"a\/b"}"#, "a\\/b", true),
+            (r#"{"name":"J\u00fcrgen"}"#, "\\u00FC", true),
+            ("{}", "ünit", true),
+            ("{}", "key", true),
+            ("{}", "id", true),
+            ("{}", "ke", false),
+            (r#"{"name":"Jurgen"}"#, "ü", true),
+            (r#"{"name":"Jurgen"}"#, "jü", false),
+        ] {
+            assert_eq!(finds(&format!("query={text}"), body), expect, "{text} in {body}");
+        }
     }
 }

@@ -33,6 +33,7 @@ use crate::api::{Direction, PageQuery};
 use crate::deliver::INTERRUPTED;
 use crate::endpoint::Endpoint;
 use crate::event_type::EventType;
+use crate::needle;
 use crate::project::Project;
 use crate::source::Source;
 use crate::subscription::Subscription;
@@ -374,8 +375,9 @@ pub fn list(
         condition.push_str(&format!(" AND {column} = ?{}", params.len()));
     }
     if let Some(search) = search {
-        params.push(search.into());
-        condition.push_str(&format!(" AND instr(lower(name), lower(?{})) > 0", params.len()));
+        params.push(needle::folded(search).into());
+        let name = needle::sql("name", search, false);
+        condition.push_str(&format!(" AND instr({name}, ?{}) > 0", params.len()));
     }
     let before_it = if page.ascending { "<" } else { ">" };
     let (before, before_params) = (condition.clone(), params.clone());

@@ -6,6 +6,7 @@ use regex_lite::Regex;
 use serde_json::{Map, Number, Value};
 
 use super::{Check, Fault, Id, Schema, escaped};
+use crate::number;
 
 /// Steps of one check, and how deep it goes.
 const STEPS_MAX: u32 = 200_000;
@@ -277,16 +278,13 @@ impl Run<'_> {
 }
 
 fn less(a: &Number, b: &Number) -> bool {
-    match (a.as_i128(), b.as_i128()) {
-        (Some(a), Some(b)) => a < b,
-        _ => a.as_f64() < b.as_f64(),
-    }
+    number::compare(a, b).is_lt()
 }
 
 /// Equality as JSON Schema has it: `1` and `1.0` are one number.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => !less(a, b) && !less(b, a),
+        (Value::Number(a), Value::Number(b)) => number::compare(a, b).is_eq(),
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
         }
@@ -300,11 +298,7 @@ fn equal(a: &Value, b: &Value) -> bool {
 /// A text that equal values share, and others do not.
 fn canonical(value: &Value) -> String {
     match value {
-        Value::Number(number) => match (number.as_i128(), number.as_f64()) {
-            (Some(whole), _) => whole.to_string(),
-            (None, Some(float)) => float.to_string(),
-            (None, None) => number.to_string(),
-        },
+        Value::Number(number) => number::canonical(number),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(canonical).collect();
             format!("[{}]", items.join(","))

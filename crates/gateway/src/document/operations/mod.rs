@@ -83,13 +83,14 @@ fn of_payloads() -> [Parameter; 3] {
     [
         parameter(
             "query",
-            "Text that the payload or the event type holds, or all of an idempotency key or uid; at most 256 \
-             characters. A JSON object is the same as `body`.",
+            "Text that the payload or the event type holds, in any case and however its JSON writes it (`\\u00fc`, `\\/`), or all of an \
+             idempotency key or uid; at most 256 characters, of which 20 different ones may be no ASCII. A JSON object is the same as `body`. \
+             Payloads of more than 120,000 bytes are not searched.",
         ),
         parameter("q", "The same."),
         parameter(
             "body",
-            "A JSON object: fields that the payload has to hold, with just these values.",
+            "A JSON object: fields that the payload has to hold, with just these values. Numbers are exact, and `5` is `5.0`.",
         ),
     ]
 }
