@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, Fault, Message, Purpose, Settled};
 use crate::edge::words;
+use crate::log;
 use crate::source::{Google as Config, given, given_secret};
 
 const SCOPE: &str = "https://www.googleapis.com/auth/pubsub";
@@ -29,6 +30,8 @@ const LEASE_SECONDS: u32 = 30;
 const RENEW_AFTER: Duration = Duration::from_secs(4);
 /// A pull that comes back at once with nothing is not repeated at once.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How often settling is tried again while Pub/Sub is busy. What is not settled comes again, and is a copy then.
+const TRIES: u32 = 3;
 
 pub(crate) struct Google {
     http: Client,
@@ -117,18 +120,13 @@ impl Broker for Google {
     async fn settle(&self, settled: Vec<Settled<String>>) -> Result<(), Fault> {
         let ids: Vec<String> = settled.into_iter().map(|one| one.receipt).collect();
         self.forget(&ids);
-        for chunk in ids.chunks(AT_A_TIME) {
-            let body = json!({"ackIds": chunk});
-            self.call(Method::POST, ":acknowledge", Some(body), CALL).await?;
-        }
+        self.tell(":acknowledge", &ids, None).await?;
         Ok(())
     }
 
     async fn release(&self, receipts: Vec<String>) {
         self.forget(&receipts);
-        for chunk in receipts.chunks(AT_A_TIME) {
-            self.lease(chunk, 0).await.ok();
-        }
+        self.tell(":modifyAckDeadline", &receipts, Some(0)).await.ok();
     }
 
     async fn keep(&self) -> Result<(), Fault> {
@@ -137,13 +135,13 @@ impl Broker for Google {
             let due = leases.iter().filter(|(_, since)| since.elapsed() >= RENEW_AFTER);
             due.map(|(id, _)| id.clone()).collect()
         };
-        for chunk in due.chunks(AT_A_TIME) {
-            self.lease(chunk, LEASE_SECONDS).await?;
-            let mut leases = self.leases();
-            for id in chunk {
-                if let Some(since) = leases.get_mut(id) {
-                    *since = Instant::now();
-                }
+        let lost = self.tell(":modifyAckDeadline", &due, Some(LEASE_SECONDS)).await?;
+        // Not ours any more: it comes again.
+        self.forget(&lost);
+        let mut leases = self.leases();
+        for id in &due {
+            if let Some(since) = leases.get_mut(id) {
+                *since = Instant::now();
             }
         }
         Ok(())
@@ -160,6 +158,12 @@ struct Refusal {
     status: Option<u16>,
     late: bool,
     text: String,
+}
+
+impl Refusal {
+    fn is_busy(&self) -> bool {
+        self.status.is_none_or(|status| status == 429 || status >= 500)
+    }
 }
 
 impl From<Refusal> for Fault {
@@ -183,10 +187,45 @@ impl Google {
         }
     }
 
-    async fn lease(&self, ids: &[String], seconds: u32) -> Result<(), Fault> {
-        let body = json!({"ackIds": ids, "ackDeadlineSeconds": seconds});
-        self.call(Method::POST, ":modifyAckDeadline", Some(body), CALL).await?;
-        Ok(())
+    /// Says something about these, and answers those that Pub/Sub knows no more: an id that is too old spoils the others
+    /// that are sent with it. What is busy is asked again, a few times.
+    async fn tell(
+        &self,
+        verb: &str,
+        ids: &[String],
+        seconds: Option<u32>,
+    ) -> Result<Vec<String>, Fault> {
+        let mut parts: Vec<&[String]> = ids.chunks(AT_A_TIME).rev().collect();
+        let mut unknown = Vec::new();
+        let mut tries = 0;
+        while let Some(part) = parts.pop() {
+            let mut body = json!({"ackIds": part});
+            if let (Some(seconds), Value::Object(body)) = (seconds, &mut body) {
+                body.insert("ackDeadlineSeconds".to_owned(), seconds.into());
+            }
+            match self.call(Method::POST, verb, Some(body), CALL).await {
+                Ok(_) => {}
+                Err(refusal) if refusal.status == Some(400) => {
+                    match part.split_at(part.len() / 2) {
+                        ([], _) => unknown.extend_from_slice(part),
+                        (first, second) => parts.extend([second, first]),
+                    }
+                }
+                Err(refusal) if refusal.is_busy() && tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(PAUSE * tries).await;
+                    parts.push(part);
+                }
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+        if !unknown.is_empty() {
+            log::debug(
+                "pubsub",
+                json!({"text": "Pub/Sub knows these no more; they come again", "messages": unknown.len()}),
+            );
+        }
+        Ok(unknown)
     }
 
     async fn call(

@@ -107,6 +107,8 @@ fn kafka_tombstones_and_repeated_headers_arrive() {
     assert_eq!(headers.matches("x-many").count(), 2, "{headers}");
     let tombstone = received.iter().find(|one| one.body.is_empty()).expect("the tombstone");
     assert_eq!(tombstone.header("x-inlet-tombstone"), Some("true"));
+    let value = received.iter().find(|one| !one.body.is_empty()).expect("the value");
+    assert_eq!(value.header("x-many"), Some("1, 2"));
 }
 
 #[test]

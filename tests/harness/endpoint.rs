@@ -16,6 +16,7 @@ pub struct Answer {
     body: Vec<u8>,
     delay: Duration,
     hang_up: bool,
+    half: bool,
 }
 
 impl Answer {
@@ -26,6 +27,7 @@ impl Answer {
             body: b"ok".to_vec(),
             delay: Duration::ZERO,
             hang_up: false,
+            half: false,
         }
     }
 
@@ -40,6 +42,13 @@ impl Answer {
     /// Closes the connection without a word.
     pub fn hang_up() -> Self {
         Self { hang_up: true, ..Self::ok() }
+    }
+
+    /// Breaks off in the middle of its body.
+    #[must_use]
+    pub fn half(mut self) -> Self {
+        self.half = true;
+        self
     }
 
     #[must_use]
@@ -224,6 +233,10 @@ fn serve(stream: TcpStream, book: &Mutex<Book>, stopped: &AtomicBool) -> Option<
             break;
         }
         write_answer(&stream, &answer).ok()?;
+        if answer.half {
+            stream.shutdown(Shutdown::Both).ok();
+            break;
+        }
     }
     Some(())
 }
@@ -240,7 +253,8 @@ fn write_answer(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     head.push_str("\r\n");
     let mut bytes = head.into_bytes();
     if !bodiless {
-        bytes.extend_from_slice(&answer.body);
+        let sent = if answer.half { answer.body.len() / 2 } else { answer.body.len() };
+        bytes.extend_from_slice(&answer.body[..sent]);
     }
     stream.write_all(&bytes)
 }

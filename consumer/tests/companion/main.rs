@@ -12,6 +12,7 @@
 mod edge;
 mod faults;
 mod flow;
+mod google;
 mod process;
 
 use rdkafka::ClientConfig;

@@ -191,10 +191,20 @@ impl Outgoing<'_> {
         if let Some(replay) = &self.delivery.replay {
             headers.push(("inlet-replay".into(), replay.clone()));
         }
-        let credential = self.credential.cloned();
-        for (name, value) in credential.into_iter().chain(self.event.headers()) {
-            if !headers.iter().any(|(ours, _)| ours.eq_ignore_ascii_case(&name)) {
-                headers.push((name, value));
+        headers.extend(
+            self.credential.cloned().filter(|(name, _)| place_of(&headers, name).is_none()),
+        );
+        let ours = headers.len();
+        for (name, value) in self.event.headers() {
+            match place_of(&headers, &name) {
+                None => headers.push((name, value)),
+                // A name that repeats in the event, as a broker may have it: one header with all of its values.
+                Some(place) => {
+                    if let Some((_, before)) = headers.get_mut(place).filter(|_| ours <= place) {
+                        before.push_str(", ");
+                        before.push_str(&value);
+                    }
+                }
             }
         }
         // Events of older versions, and ids that brokers make, were not looked at when they came in.
@@ -495,6 +505,10 @@ pub fn is_sensitive(name: &str) -> bool {
         .any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
+fn place_of(headers: &[(String, String)], name: &str) -> Option<usize> {
+    headers.iter().position(|(have, _)| have.eq_ignore_ascii_case(name))
+}
+
 fn masked(headers: &[(String, String)], credential: Option<&str>) -> Vec<(String, String)> {
     let is_secret = |name: &str| {
         is_sensitive(name) || credential.is_some_and(|secret| name.eq_ignore_ascii_case(secret))
@@ -707,6 +721,17 @@ mod tests {
         let call = case.call(false, 1).unwrap();
         assert_eq!(call.url, "https://example.com/hooks?own=1&a=b");
         assert_eq!(case.header("x-github-event", 1), "push");
+        assert_eq!(case.header("webhook-id", 1), "evt");
+    }
+
+    #[test]
+    fn a_header_that_repeats_goes_out_once_with_all_of_its_values() {
+        let mut case = Case::new("secret-secret", "https://example.com");
+        case.event.headers = r#"[["x-h","1"],["webhook-id","forged"],["X-H","2"]]"#.into();
+        let headers = case.call(false, 1).unwrap().headers;
+        let found: Vec<_> =
+            headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("x-h")).collect();
+        assert_eq!(found, [&("x-h".to_owned(), "1, 2".to_owned())]);
         assert_eq!(case.header("webhook-id", 1), "evt");
     }
 

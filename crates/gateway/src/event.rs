@@ -119,7 +119,11 @@ impl StoredEvent {
             .map_or_else(|| Value::from(&*raw.text).to_string(), |json| json.get().to_owned());
         let mut headers = Map::new();
         for (name, value) in self.headers() {
-            headers.insert(canonical(&name), json!([value]));
+            // Brokers have names that repeat.
+            let values = headers.entry(canonical(&name)).or_insert_with(|| json!([]));
+            if let Value::Array(values) = values {
+                values.push(value.into());
+            }
         }
         if !self.mask_id.is_empty() {
             headers.insert("X-Convoy-Source-Id".into(), json!([self.mask_id]));
@@ -207,6 +211,13 @@ pub(crate) mod tests {
         );
         assert!(serde_json::from_str::<Value>(&shown).is_ok());
         assert!(shown.contains(r#""X-Github-Event":["push"]"#));
+    }
+
+    #[test]
+    fn a_header_that_repeats_is_shown_with_all_of_its_values() {
+        let mut event = stored(None);
+        event.headers = r#"[["x-h","1"],["x-i","2"],["X-H","3"]]"#.into();
+        assert!(event.present(b"1", None).contains(r#""X-H":["1","3"]"#));
     }
 
     #[test]
