@@ -238,7 +238,8 @@ fn pubsub_messages_that_come_twice_are_one_event_and_both_are_settled() {
     let _companion = Companion::start(&edge.url());
     assert_eq!(edge.wait_for(5), texts(0..5));
     poll_until("both settled", || (pubsub.book().settled.len() == 10).then_some(()));
-    assert_eq!((edge.book().accepted.len(), edge.book().duplicates), (5, 5));
+    let book = edge.book();
+    assert_eq!((book.accepted.len(), book.duplicates), (5, 5));
 }
 
 #[test]
