@@ -106,7 +106,7 @@ get() { node -e 'fetch(process.argv[1]).then(r=>process.exit(r.ok?0:1),()=>proce
 # A CA and a certificate for 127.0.0.1, for both brokers that speak TLS; and one for a client.
 certificates() {
   local dir="$HOME_DIR/tls"
-  [ -f "$dir/client.pem" ] && return
+  [ -f "$dir/stranger.pem" ] && return
   mkdir -p "$dir"
   (
     cd "$dir"
@@ -117,6 +117,8 @@ certificates() {
       openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile $name.ext -out $name.pem
     done
     cat server.key server.pem ca.pem >server-all.pem
+    # Somebody whom no broker knows, and who knows none.
+    openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj '/CN=stranger' -keyout stranger.key -out stranger.pem
   ) >/dev/null 2>&1
 }
 
@@ -151,7 +153,7 @@ ssl_options.cacertfile = $HOME_DIR/tls/ca.pem
 ssl_options.certfile = $HOME_DIR/tls/server.pem
 ssl_options.keyfile = $HOME_DIR/tls/server.key
 ssl_options.verify = verify_peer
-ssl_options.fail_if_no_peer_cert = false
+ssl_options.fail_if_no_peer_cert = true
 log.console = false
 vm_memory_high_watermark.absolute = 512MB
 disk_free_limit.absolute = 100MB
@@ -257,6 +259,22 @@ start_sqs() (
 
 stop_sqs() { end "$HOME_DIR/sqs/pid" 5; }
 
+# A second one, which believes nobody but two users: `reader` may do everything with queues, `nobody` nothing. moto lets as many
+# calls through unseen as it takes to make them.
+start_sqs_auth() (
+  local dir="$HOME_DIR/sqs-auth"
+  moto_ready || return 0
+  mkdir -p "$dir"
+  printf 'PORT=%s\n' "$(free_ports 1)" >"$dir/ports"
+  ports sqs-auth
+  INITIAL_NO_AUTH_ACTION_COUNT=5 nohup "$TOOLS_HOME/moto/bin/moto_server" -H 127.0.0.1 -p "$PORT" >>"$dir/log" 2>&1 </dev/null &
+  printf '%s\n' "$!" >"$dir/pid"
+  wait_for 30 "$dir/pid" get "http://127.0.0.1:$PORT/moto-api/" || { say "moto with users did not start; see $dir/log"; return 0; }
+  node "$ROOT/scripts/brokers/sqs-users.mjs" "http://127.0.0.1:$PORT" >"$dir/env"
+)
+
+stop_sqs_auth() { end "$HOME_DIR/sqs-auth/pid" 5; }
+
 start_pubsub() (
   local dir="$HOME_DIR/pubsub" jar
   jar=$(emulator_jar)
@@ -280,6 +298,7 @@ write_env() (
       ports kafka && printf 'INLET_TEST_KAFKA=127.0.0.1:%s\nINLET_TEST_KAFKA_SASL=127.0.0.1:%s\nINLET_TEST_KAFKA_SASL_TLS=127.0.0.1:%s\nINLET_TEST_KAFKA_MTLS=127.0.0.1:%s\n' "$PLAIN" "$SASL" "$SASLS" "$SSL"
     fi
     if alive "$HOME_DIR/sqs/pid"; then ports sqs && printf 'INLET_TEST_SQS=http://127.0.0.1:%s\n' "$PORT"; fi
+    if alive "$HOME_DIR/sqs-auth/pid"; then cat "$HOME_DIR/sqs-auth/env"; fi
     if alive "$HOME_DIR/pubsub/pid"; then ports pubsub && printf 'INLET_TEST_PUBSUB=127.0.0.1:%s\n' "$PORT"; fi
     local name
     for name in "${ALL[@]}"; do
@@ -290,7 +309,7 @@ write_env() (
 
 down() {
   local name
-  for name in "${ALL[@]}"; do "stop_$name" & done
+  for name in "${ALL[@]}" sqs_auth; do "stop_$name" & done
   wait
   rm -rf "$HOME_DIR"
 }
@@ -300,7 +319,7 @@ up() {
   mkdir -p "$HOME_DIR"
   certificates
   local name pids=()
-  for name in "${ALL[@]}"; do
+  for name in "${ALL[@]}" sqs_auth; do
     "start_$name" &
     pids+=($!)
   done

@@ -196,7 +196,7 @@ async fn connect(config: &Config, purpose: Purpose) -> Result<Amqp, Fault> {
     let connection =
         Connection::connect_uri_with_config(address(config), properties, tls(config)?, runtime)
             .await
-            .map_err(|error| words(&error))?;
+            .map_err(|error| unconnected(config, &error))?;
     let open = || async { connection.create_channel().await.map_err(|error| words(&error)) };
     let (questions, mut channel) = (open().await?, open().await?);
     let queue = &config.queue;
@@ -310,6 +310,23 @@ fn is_missing(error: &Error) -> bool {
             matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
         }
         _ => false,
+    }
+}
+
+/// A broker that does not believe a certificate may close the connection before its reason is read.
+fn unconnected(config: &Config, error: &Error) -> Fault {
+    let Fault(text) = words(error);
+    let encrypted = config.schema.as_deref() == Some("amqps");
+    let shows = config.tls.as_ref().is_some_and(|tls| given(tls.client_cert.as_ref()).is_some());
+    match error.kind() {
+        ErrorKind::IOError(error)
+            if encrypted && error.kind() == std::io::ErrorKind::ConnectionReset =>
+        {
+            let why =
+                if shows { "refuse amqp.tls.client_cert" } else { "ask for a client certificate" };
+            Fault(format!("{text}; the broker may {why}"))
+        }
+        _ => Fault(text),
     }
 }
 

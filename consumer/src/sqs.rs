@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::config::{Credentials, Region};
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
@@ -249,14 +250,13 @@ fn is_fifo(url: &str) -> bool {
     url.strip_suffix(".fifo").is_some()
 }
 
-fn is_denied<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+fn is_denied<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     error.code().is_some_and(|code| code.contains("AccessDenied"))
 }
 
-fn words<E, R>(queue: &str, error: &SdkError<E, R>) -> Fault
+fn words<E>(queue: &str, error: &SdkError<E, HttpResponse>) -> Fault
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
 {
     match (error.code(), error.message()) {
         (Some(code), _)
@@ -268,10 +268,23 @@ where
             Fault(format!("{queue}: {code}: {}", message.unwrap_or("no message")))
         }
         (None, _) => {
-            let text: String = DisplayErrorContext(error).to_string().chars().take(300).collect();
+            // What stands between, and servers that are not Amazon's, may refuse in XML.
+            let body = error.raw_response().and_then(|answer| answer.body().bytes());
+            let text = body.map(String::from_utf8_lossy).and_then(|body| refusal(&body));
+            let text = text.unwrap_or_else(|| DisplayErrorContext(error).to_string());
+            let text: String = text.chars().take(300).collect();
             Fault(format!("{queue}: {text}"))
         }
     }
+}
+
+/// The code and the message of an error in XML.
+fn refusal(xml: &str) -> Option<String> {
+    let of = |name: &str| {
+        let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once("</")?.0.trim())
+    };
+    Some(format!("{}: {}", of("Code")?, of("Message").unwrap_or("no message")))
 }
 
 fn read(raw: Raw) -> Option<Message<String>> {
@@ -299,6 +312,15 @@ fn header(value: MessageAttributeValue) -> String {
 mod tests {
     use super::*;
     use aws_sdk_sqs::primitives::Blob;
+
+    #[test]
+    fn a_refusal_in_xml_is_read() {
+        let xml = "<ErrorResponse><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code>
+            <Message>The request signature does not match.</Message></Error></ErrorResponse>";
+        let expect = "SignatureDoesNotMatch: The request signature does not match.";
+        assert_eq!(refusal(xml).as_deref(), Some(expect));
+        assert_eq!(refusal("<html>no</html>"), None);
+    }
 
     #[test]
     fn a_message_is_read_with_its_attributes_of_every_kind() {

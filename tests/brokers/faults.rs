@@ -158,7 +158,7 @@ pub(crate) fn wrong_credentials_are_told<S: Server>(server: S) {
     let world = World::new(server);
     match server.wrong_credentials(&world.place) {
         Some(wrong) => {
-            is_told(&world, &wrong, &["access_refused", "authentication", "login was refused"]);
+            is_told(&world, &wrong, &["access_refused", "authentication", "invalidclienttokenid"]);
         }
         None => skipped::<S>("wrong credentials, because it believes everybody"),
     }

@@ -17,6 +17,7 @@ mod filtered;
 mod odd;
 mod own;
 mod servers;
+mod trust;
 mod world;
 
 use servers::{Kafka, PubSub, RabbitMq, Sqs};

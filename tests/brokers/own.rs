@@ -11,12 +11,12 @@ use crate::servers::{Kafka, Place, RabbitMq, Record, Server, Sqs, unique, variab
 use crate::world::{World, is_there, script, skipped, uid};
 
 /// The source with another `pub_sub`.
-fn change<S: Server>(world: &World<'_, S>, pub_sub: &Value) {
+pub(crate) fn change<S: Server>(world: &World<'_, S>, pub_sub: &Value) {
     let body = json!({"name": S::NAME, "type": "pub_sub", "pub_sub": pub_sub});
     world.project.put(&format!("/sources/{}", uid(&world.source)), &body).expect(202);
 }
 
-fn pem(name: &str) -> String {
+pub(crate) fn pem(name: &str) -> String {
     let folder = variable("INLET_TEST_TLS").expect("certificates");
     std::fs::read_to_string(std::path::Path::new(&folder).join(name)).unwrap()
 }
@@ -196,7 +196,8 @@ fn rabbitmq_takes_any_character_revocation_and_tls() {
     let queue = unique();
     let (_, port) = tls.rsplit_once(':').unwrap();
     let more = json!({"vhost": vhost, "auth": {"user": user, "password": password}, "schema": "amqps",
-        "port": port.parse::<u16>().unwrap(), "tls": {"ca_cert": pem("ca.pem")}});
+        "port": port.parse::<u16>().unwrap(), "tls": {"ca_cert": pem("ca.pem"),
+        "client_cert": pem("client.pem"), "client_key": pem("client.key")}});
     change(&world, &RabbitMq::config(&queue, more));
     let _companion = world.companion();
     world.status("that it is connected", |status| status["state"] == "connected");

@@ -339,9 +339,11 @@ impl Server for Sqs {
         }
     }
 
-    /// moto believes everybody.
-    fn wrong_credentials(self, _: &Place) -> Option<Value> {
-        None
+    /// Those of the moto that has users.
+    fn wrong_credentials(self, place: &Place) -> Option<Value> {
+        let mut pub_sub = place.pub_sub.clone();
+        pub_sub["sqs"]["endpoint"] = json!(variable("INLET_TEST_SQS_AUTH")?);
+        Some(pub_sub)
     }
 
     fn unreachable(self, place: &Place) -> Value {
