@@ -64,6 +64,8 @@ fn keys_open_their_own_project_by_either_header() {
     get(call(&project, "GET", &at)).expect(200);
     refused(get(project.gateway.call("GET", &at)), 401, "Authentication");
     refused(get(project.gateway.call("GET", &at).header("X-API-Key", "no")), 401, "authorization");
+    let empty = project.gateway.call("GET", &at).bearer(&project.key).header("X-API-Key", "");
+    refused(get(empty), 401, "Authentication");
     refused(get(call(&other, "GET", &at)), 404, "source not found");
     let query = format!("{at}?org_id={}", other.uid);
     refused(get(call(&project, "GET", &query)), 403, "another project");

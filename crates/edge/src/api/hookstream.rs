@@ -52,10 +52,11 @@ async fn carry_out(
     context: &Context,
 ) -> Answered {
     let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
-    let key = header("x-api-key");
-    let key = key.trim();
-    let authorization =
-        if key.is_empty() { header("authorization") } else { format!("Bearer {key}") };
+    // A header that is there counts, also when nothing is in it.
+    let authorization = match request.headers().get("x-api-key").ok().flatten() {
+        Some(key) => format!("Bearer {}", key.trim()),
+        None => header("authorization"),
+    };
     // No token of a portal link is taken from a URL here.
     let key = authenticate(&authorization, "", false, bindings).await?;
     check_content_type(&header("content-type"))?;
