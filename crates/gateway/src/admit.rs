@@ -507,8 +507,7 @@ impl Compiled {
             let written = &self.source.event_type_location;
             return location.find_event_type(parts, written).map_err(Rejection::EventType);
         }
-        let place = self.provider.and_then(|provider| provider.event_type.as_ref());
-        let provided = place.and_then(|place| extract(place, request));
+        let provided = self.provider.and_then(|provider| provider.event_type(request));
         Ok(provided.unwrap_or_else(|| self.source.mask_id.clone()))
     }
 
@@ -519,7 +518,7 @@ impl Compiled {
             return None;
         }
         let values: Vec<String> = if self.dedup.is_empty() {
-            vec![extract(self.provider?.event_id.as_ref()?, request)?]
+            self.provider?.event_parts(request)?
         } else {
             self.dedup.iter().map(|location| location.find(parts)).collect::<Option<_>>()?
         };

@@ -37,6 +37,8 @@ fn describe(row: &Provider) -> Value {
     let scheme = row.describe();
     let place =
         |place: &Option<inlet_verify::Location>| place.as_ref().map(inlet_verify::Place::in_words);
+    let reason = |text: &'static str| Some(text).filter(|text| !text.is_empty());
+    let event_type = row.event_type.as_ref().map(inlet_verify::Place::as_type_in_words);
     let aliases: Vec<_> = catalogue::aliases(row).collect();
     let handshakes: Vec<_> = row.questions.iter().map(|question| question.in_words()).collect();
     let methods: &[&str] = if row.by_get { &["POST", "GET"] } else { &["POST"] };
@@ -47,7 +49,8 @@ fn describe(row: &Provider) -> Value {
         "headers": scheme.headers, "timestamp": scheme.timestamp, "tolerance_seconds": scheme.tolerance_seconds, "secret": scheme.secret,
         "needs_secret": row.needs_secret(), "hands_over_secret": row.hands_over_secret(),
         "handshakes": handshakes, "has_handshake": !row.questions.is_empty(),
-        "dedup_key": place(&row.event_id), "event_type": place(&row.event_type),
+        "dedup_key": place(&row.event_id), "no_dedup_key": reason(row.no_event_id),
+        "event_type": event_type, "no_event_type": reason(row.no_event_type),
         "failure_status": row.failure_status, "note": row.note, "signs": !row.is_unsigned(), "protect_with": instead,
         "methods": methods,
     })

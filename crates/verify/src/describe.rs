@@ -1,7 +1,7 @@
 //! What a row says about itself, in words.
 
 use crate::{
-    Place, Provider, Question,
+    MULTIPLE, Place, Provider, Question,
     keys::Kind,
     scheme::{
         Algorithm, CertificateAt, Check, JwtAlgorithm, JwtPlace, KeyForm, KeySource, Part, StampAt,
@@ -49,6 +49,23 @@ impl Place<'_> {
             Self::First(places) => joined(places, ", or else "),
             Self::Numbered(name) => format!("headers `{name}1`, `{name}2`, …"),
             _ => self.to_string(),
+        }
+    }
+
+    /// As [`Place::in_words`], for the type of an event.
+    pub fn as_type_in_words(&self) -> String {
+        let words = self.in_words();
+        if self.names_items() {
+            format!("{words}; `{MULTIPLE}` where the items of a request differ")
+        } else {
+            words
+        }
+    }
+
+    fn names_items(&self) -> bool {
+        match self {
+            Self::All(places) | Self::First(places) => places.iter().any(Self::names_items),
+            _ => self.is_list() && !matches!(self, Self::FormXml(..)),
         }
     }
 }
@@ -147,8 +164,9 @@ fn header_of(place: &Place<'_>, found: &mut Vec<String>) {
         Place::All(places) | Place::First(places) => {
             places.iter().for_each(|place| header_of(place, found));
         }
-        Place::TokenClaim(name, _) => found.push(name.to_ascii_lowercase()),
-        Place::Body(_) | Place::Query(_) | Place::Form(_) | Place::FormJson(..) => {}
+        Place::Link(_) => found.push("link".to_owned()),
+        Place::Claim(JwtPlace::Header(name, _), _) => found.push(name.to_ascii_lowercase()),
+        _ => {}
     }
 }
 

@@ -62,7 +62,7 @@ fn malformed(what: &str, why: &'static str) -> Refused {
 }
 
 fn begin(scheme: &Jwt<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
-    let text = text(scheme, ask.request)?;
+    let text = text(scheme.place, ask.request)?;
     let token = Token::read(&text).ok_or_else(|| malformed("the token", "is no JWT"))?;
     let header = |name: &str| json::find_only(&token.header, &[name]).ok().and_then(json::text);
     let named = header("alg").ok_or_else(|| malformed("the token", "names no algorithm"))?;
@@ -93,8 +93,13 @@ fn begin(scheme: &Jwt<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
     find_keys(job, scheme.keys, Ask { secrets, ..ask })
 }
 
-fn text(scheme: &Jwt<'_>, request: &Request<'_>) -> Result<String, Refused> {
-    match scheme.place {
+/// The claims of a token that was believed.
+pub(crate) fn claims(place: JwtPlace<'_>, request: &Request<'_>) -> Option<Vec<u8>> {
+    Token::read(&text(place, request).ok()?).map(|token| token.payload)
+}
+
+fn text(place: JwtPlace<'_>, request: &Request<'_>) -> Result<String, Refused> {
+    match place {
         JwtPlace::Header(name, prefix) => {
             let value = place::one(&Place::Header(name), request)?;
             let (head, tail) = value.split_at_checked(prefix.len()).unwrap_or(("", &value));

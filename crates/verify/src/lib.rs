@@ -14,6 +14,7 @@ mod json;
 mod jwt;
 mod keys;
 mod multipart;
+mod naming;
 #[cfg(feature = "native-crypto")]
 pub mod native;
 mod nfkd;
@@ -30,13 +31,15 @@ mod uri;
 mod user;
 mod verifier;
 mod x509;
+mod xml;
 
 pub use describe::Description;
 pub use diagnose::{BodyForm, Finding, SecretForm, diagnose};
 pub use encoding::Encoding;
 pub use handshake::{Acknowledgement, Handshake, Question, acknowledge, confirmation, handshake};
 pub use hash::{Hash, digest, hmac};
-pub use place::{Location, Place, extract, extract_each};
+pub use naming::{MULTIPLE, event_parts, event_type};
+pub use place::{Keys, Location, Place, extract, extract_each};
 pub use provider::{Confidence, Provider, SecretRule};
 pub use refused::Refused;
 pub use request::{Headers, Request, UnixTime};

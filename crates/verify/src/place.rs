@@ -4,7 +4,9 @@ use std::{borrow::Cow, fmt};
 
 use smallvec::SmallVec;
 
-use crate::{Encoding, Refused, Request, json, multipart, uri};
+use crate::{
+    Encoding, Hash, Refused, Request, digest, json, jwt, multipart, scheme::JwtPlace, uri, xml,
+};
 
 /// Where in a request a value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +15,8 @@ pub enum Place<'a> {
     /// A header, by its lower-case name.
     Header(&'a str),
     /// A value in a JSON body: keys and array indices with dots between them. `*` stands for
-    /// every item of an array. A key that holds dots itself cannot be named.
+    /// every item of an array. With a slash in front, slashes stand between them: so a key that
+    /// holds dots is named. Where a text holds JSON, the path goes on in it.
     Body(&'a str),
     /// A query parameter of the URL.
     Query(&'a str),
@@ -22,14 +25,36 @@ pub enum Place<'a> {
     Form(&'a str),
     /// A value in the JSON that a form field holds: field, path.
     FormJson(&'a str, &'a str),
-    /// A claim of the JSON Web Token in a header: header, claim. Whether the token is genuine is for the check to say.
-    TokenClaim(&'a str, &'a str),
+    /// A claim of a token, by its path: where the token stands, path.
+    Claim(&'a JwtPlace<'a>, &'a str),
+    /// The text of every element of this name in an XML body: names as they are written, slashes
+    /// between them; `@name` at the end is an attribute.
+    Xml(&'a str),
+    /// The same in XML that a form field holds in base64: field, path.
+    FormXml(&'a str, &'a str),
+    /// A key of an object in a JSON body: path of the object, which key. For senders that say by
+    /// the name of a member what it is.
+    Key(&'a str, &'a Keys<'a>),
+    /// The target of a `Link` header with this relation (RFC 8288).
+    Link(&'a str),
+    /// The whole body, as its SHA-256 in hex.
+    Whole,
     /// Headers whose names are this and a number.
     Numbered(&'a str),
     /// All of these, joined by `:`; nothing where one is absent.
     All(&'a [Place<'a>]),
     /// The first of these that is present.
     First(&'a [Place<'a>]),
+}
+
+/// Which key of an object is meant: the first of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keys<'a> {
+    /// Any but these.
+    Besides(&'a [&'a str]),
+    /// One that ends so.
+    Ending(&'a [&'a str]),
 }
 
 /// A [`Place`] that a row of the catalogue names.
@@ -40,25 +65,12 @@ pub type Location = Place<'static>;
 pub fn extract(place: &Place<'_>, request: &Request<'_>) -> Option<String> {
     let found = match place {
         Place::Header(name) => request.headers.get(name)?.trim().to_owned(),
-        Place::Body(path) => {
-            let found = body(path, request.body);
-            (!found.is_empty()).then(|| found.join(","))?
-        }
         Place::Query(name) => uri::query_value(request.url, name)?,
-        Place::Form(name) if request.method == "GET" => uri::query_value(request.url, name)?,
-        Place::Form(name) => {
-            multipart::fields(request).into_iter().find(|(have, _)| have == name)?.1
-        }
-        Place::FormJson(field, path) => {
-            let json = extract(&Place::Form(field), request)?;
-            let found = body(path, json.as_bytes());
-            (!found.is_empty()).then(|| found.join(","))?
-        }
-        Place::TokenClaim(header, claim) => {
-            let token = request.headers.get(header)?.split_ascii_whitespace().last()?;
-            let payload = Encoding::Base64Url.decode(token.split('.').nth(1)?.as_bytes())?;
-            json::text(json::find_only(&payload, &[claim]).ok()?)?
-        }
+        Place::Form(name) => form_field(name, request)?,
+        Place::Link(relation) => link(relation, request)?,
+        // Nothing is no name: all of it is the same.
+        Place::Whole if request.body.is_empty() => return None,
+        Place::Whole => Encoding::Hex.encode(&digest(Hash::Sha256, &[request.body])),
         Place::Numbered(_) => lines(place, request).into_iter().next()?.into_owned(),
         Place::All(places) => {
             let parts: Option<Vec<_>> =
@@ -66,8 +78,92 @@ pub fn extract(place: &Place<'_>, request: &Request<'_>) -> Option<String> {
             parts?.join(":")
         }
         Place::First(places) => places.iter().find_map(|place| extract(place, request))?,
+        Place::Body(_)
+        | Place::FormJson(..)
+        | Place::Claim(..)
+        | Place::Xml(_)
+        | Place::FormXml(..)
+        | Place::Key(..) => {
+            let found = found(place, request).texts;
+            (!found.is_empty()).then(|| found.join(","))?
+        }
     };
     (!found.is_empty()).then_some(found)
+}
+
+/// The texts at a place that may stand for several.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) texts: Vec<String>,
+    /// Whether an item had none.
+    pub(crate) gaps: bool,
+}
+
+impl Place<'_> {
+    /// Whether the place stands for as many texts as there are items.
+    pub(crate) fn is_list(&self) -> bool {
+        match self {
+            Self::Body(path)
+            | Self::FormJson(_, path)
+            | Self::Claim(_, path)
+            | Self::Key(path, _) => path.contains('*'),
+            Self::Xml(_) | Self::FormXml(..) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What stands at a place inside of JSON or XML.
+pub(crate) fn found(place: &Place<'_>, request: &Request<'_>) -> Found {
+    let read = || match place {
+        Place::Body(path) => Some(values(path, request.body)),
+        Place::FormJson(field, path) => Some(values(path, form_field(field, request)?.as_bytes())),
+        Place::Claim(token, path) => Some(values(path, &jwt::claims(**token, request)?)),
+        Place::Xml(path) => Some(xml::texts(std::str::from_utf8(request.body).ok()?, path)),
+        Place::FormXml(field, path) => {
+            let packed = form_field(field, request)?;
+            // Braintree breaks the lines of its payload.
+            let packed: String = packed.split_ascii_whitespace().collect();
+            let text = Encoding::Base64.decode(packed.as_bytes())?;
+            Some(xml::texts(std::str::from_utf8(&text).ok()?, path))
+        }
+        Place::Key(path, keys) => Some(walk(path, request.body, &mut |object| key(object, **keys))),
+        _ => None,
+    };
+    read().unwrap_or_default()
+}
+
+fn form_field(name: &str, request: &Request<'_>) -> Option<String> {
+    if request.method == "GET" {
+        return uri::query_value(request.url, name);
+    }
+    Some(multipart::fields(request).into_iter().find(|(have, _)| have == name)?.1)
+}
+
+fn key(object: &[u8], keys: Keys<'_>) -> Option<String> {
+    let names = json::members(object)?.into_iter().filter_map(|(key, _)| json::text(key));
+    let meant = |name: &String| match keys {
+        Keys::Besides(others) => !others.contains(&name.as_str()),
+        Keys::Ending(ends) => ends.iter().any(|end| name.ends_with(end)),
+    };
+    let mut names = names;
+    names.find(meant)
+}
+
+/// `<target>; rel="self"`, several with commas between them.
+fn link(relation: &str, request: &Request<'_>) -> Option<String> {
+    let lines = request.headers.get_all("link");
+    let mut targets = lines.flat_map(|line| line.split('<').skip(1)).filter_map(|link| {
+        let (target, parameters) = link.split_once('>')?;
+        let is = |parameter: &str| {
+            let (name, value) = parameter.split_once('=')?;
+            let value = value.trim().trim_end_matches(',').trim().trim_matches('"');
+            let named = name.trim().eq_ignore_ascii_case("rel");
+            (named && value.split(' ').any(|one| one.eq_ignore_ascii_case(relation))).then_some(())
+        };
+        parameters.split(';').find_map(is).map(|()| target)
+    });
+    targets.next().map(str::to_owned)
 }
 
 /// As [`extract`], one entry for each item that a `*` in a body path stands for.
@@ -76,7 +172,7 @@ pub fn extract(place: &Place<'_>, request: &Request<'_>) -> Option<String> {
 /// is told apart.
 pub fn extract_each(place: &Place<'_>, request: &Request<'_>) -> Vec<String> {
     match place {
-        Place::Body(path) => body(path, request.body),
+        _ if place.is_list() => found(place, request).texts,
         _ => extract(place, request).into_iter().collect(),
     }
 }
@@ -116,13 +212,13 @@ pub(crate) fn lines<'r>(place: &Place<'_>, request: &Request<'r>) -> Lines<'r> {
             let found = places.iter().map(|place| lines(place, request));
             found.into_iter().find(|lines| !lines.is_empty()).unwrap_or_default()
         }
-        Place::Query(name) => values(uri::pairs(uri::query(request.url).as_bytes()), name),
-        Place::Form(name) => values(multipart::fields(request), name),
+        Place::Query(name) => named(uri::pairs(uri::query(request.url).as_bytes()), name),
+        Place::Form(name) => named(multipart::fields(request), name),
         _ => extract(place, request).map(Cow::Owned).into_iter().collect(),
     }
 }
 
-fn values<'r>(pairs: Vec<(String, String)>, name: &str) -> Lines<'r> {
+fn named<'r>(pairs: Vec<(String, String)>, name: &str) -> Lines<'r> {
     let named = pairs.into_iter().filter(|(have, _)| have == name);
     named.map(|(_, value)| Cow::Owned(value)).collect()
 }
@@ -188,8 +284,14 @@ impl fmt::Display for Place<'_> {
             Place::Body(path) => write!(f, "`{path}` of the body"),
             Place::Query(name) => write!(f, "query parameter `{name}`"),
             Place::Form(name) => write!(f, "form field `{name}`"),
-            Place::TokenClaim(name, claim) => write!(f, "claim `{claim}` of header `{name}`"),
             Place::FormJson(name, path) => write!(f, "`{path}` in form field `{name}`"),
+            Place::Claim(_, path) => write!(f, "claim `{path}` of the token"),
+            Place::Xml(path) => write!(f, "element `{path}` of the body"),
+            Place::FormXml(name, path) => write!(f, "element `{path}` in form field `{name}`"),
+            Place::Key("", keys) => write!(f, "the key of the body {keys}"),
+            Place::Key(path, keys) => write!(f, "the key of `{path}` of the body {keys}"),
+            Place::Link(relation) => write!(f, "the `Link` of relation `{relation}`"),
+            Place::Whole => f.write_str("a digest of the body"),
             Place::All(places) | Place::First(places) => match places.first() {
                 Some(first) => first.fmt(f),
                 None => f.write_str("nothing"),
@@ -198,17 +300,63 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-fn body(path: &str, json: &[u8]) -> Vec<String> {
-    let Some(root) = json::find(json, &[]) else { return Vec::new() };
-    let mut here = vec![root];
-    for step in path.split('.').filter(|step| !step.is_empty()) {
-        here = if step == "*" {
-            here.into_iter().filter_map(json::items).flatten().collect()
-        } else {
-            here.into_iter().filter_map(|raw| json::find(raw, &[step])).collect()
+impl fmt::Display for Keys<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = |names: &[&str]| {
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
         };
+        match self {
+            Keys::Besides(names) => write!(f, "that is none of {}", listed(names)),
+            Keys::Ending(names) => write!(f, "that ends in {}", listed(names)),
+        }
     }
-    here.into_iter().filter_map(json::text).filter(|text| !text.is_empty()).collect()
+}
+
+/// The texts at a path.
+fn values(path: &str, json: &[u8]) -> Found {
+    walk(path, json, &mut |raw| json::text(raw).filter(|text| !text.is_empty()))
+}
+
+/// What `read` says to the values at a path.
+fn walk(path: &str, json: &[u8], read: &mut dyn FnMut(&[u8]) -> Option<String>) -> Found {
+    let separator = if path.starts_with('/') { '/' } else { '.' };
+    let steps: Vec<&str> = path.split(separator).filter(|step| !step.is_empty()).collect();
+    let mut found = Found::default();
+    match json::find(json, &[]) {
+        Some(root) => descend(root, &steps, read, &mut found),
+        None => found.gaps = true,
+    }
+    found
+}
+
+fn descend(
+    raw: &[u8],
+    steps: &[&str],
+    read: &mut dyn FnMut(&[u8]) -> Option<String>,
+    found: &mut Found,
+) {
+    let Some((step, rest)) = steps.split_first() else {
+        match read(raw) {
+            Some(text) => found.texts.push(text),
+            None => found.gaps = true,
+        }
+        return;
+    };
+    // Some senders put JSON into a text of their JSON.
+    if let Some(inner) = json::text(raw).filter(|text| text.starts_with(['{', '['])) {
+        return descend(inner.as_bytes(), steps, read, found);
+    }
+    if *step == "*" {
+        match json::items(raw) {
+            Some(items) => items.into_iter().for_each(|item| descend(item, rest, read, found)),
+            None => found.gaps = true,
+        }
+        return;
+    }
+    match json::find(raw, &[step]) {
+        Some(value) => descend(value, rest, read, found),
+        None => found.gaps = true,
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! A kind of sender, as data.
 
 use crate::{
-    Location, Secret,
+    Location, Request, Secret,
     handshake::Question,
+    naming,
     scheme::{Check, Integrity},
 };
 
@@ -19,7 +20,11 @@ pub struct Provider {
     /// What the provider calls this event; the default key for dropping duplicates. `None`: it
     /// has no name, or none that is the same on every retry.
     pub event_id: Option<Location>,
+    /// Why there is no `event_id`. Empty where there is one.
+    pub no_event_id: &'static str,
     pub event_type: Option<Location>,
+    /// Why there is no `event_type`. Empty where there is one.
+    pub no_event_type: &'static str,
     pub check: Check<'static>,
     /// What a believed request proves about its body.
     pub integrity: Integrity,
@@ -115,6 +120,17 @@ impl Provider {
         self.questions.contains(&Question::VerificationToken)
     }
 
+    /// What tells the event of a believed request from every other of its source:
+    /// [`event_parts`](crate::event_parts).
+    pub fn event_parts(&self, request: &Request<'_>) -> Option<Vec<String>> {
+        naming::event_parts(self.event_id.as_ref()?, request)
+    }
+
+    /// The type of the event of a believed request: [`event_type`](crate::event_type).
+    pub fn event_type(&self, request: &Request<'_>) -> Option<String> {
+        naming::event_type(self.event_type.as_ref()?, request)
+    }
+
     /// Why `secret` cannot be one of this provider's: the form that is expected.
     pub fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
         if let Some(token) = secret.verify_token() {
@@ -136,7 +152,9 @@ impl Provider {
             docs,
             failure_status: 401,
             event_id: None,
+            no_event_id: "",
             event_type: None,
+            no_event_type: "",
             check: Check::Unsigned,
             integrity: Integrity::None,
             confidence,
@@ -201,6 +219,17 @@ impl Provider {
 
     pub(crate) const fn kind(mut self, place: Location) -> Self {
         self.event_type = Some(place);
+        self
+    }
+
+    /// For events that cannot be told from a second try of another.
+    pub(crate) const fn no_id(mut self, why: &'static str) -> Self {
+        self.no_event_id = why;
+        self
+    }
+
+    pub(crate) const fn no_kind(mut self, why: &'static str) -> Self {
+        self.no_event_type = why;
         self
     }
 

@@ -443,7 +443,7 @@ pub struct Jwt<'a> {
     pub max_age: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JwtPlace<'a> {
     /// Behind the prefix, if there is one: some senders omit `Bearer `.
     Header(&'a str, &'a str),

@@ -73,6 +73,17 @@ fn every_row_links_to_its_source() {
     }
 }
 
+/// A new row has to say what an event is called, or why it has no name.
+#[test]
+fn every_row_names_its_events_or_says_why_not() {
+    let said = |place: Option<Place<'_>>, why: &str| place.is_some() == why.is_empty();
+    let silent = |row: &&&Provider| {
+        !said(row.event_id, row.no_event_id) || !said(row.event_type, row.no_event_type)
+    };
+    let silent: Vec<_> = catalogue::all().iter().filter(silent).map(|row| row.name).collect();
+    assert!(silent.is_empty(), "no dedup key or no event type, and no reason: {silent:?}");
+}
+
 #[test]
 fn header_names_are_lower_case() {
     for row in catalogue::all() {

@@ -258,12 +258,12 @@ fn dropbox_sign_sends_a_form_of_parts() {
 fn batches_can_be_taken_apart() {
     let headers = Headers::default();
     let body =
-        br#"[{"eventId":1,"subscriptionId":9},{"eventId":9007199254740993,"subscriptionId":9}]"#;
+        br#"[{"eventId":1,"subscriptionId":9,"occurredAt":5},{"eventId":9007199254740993,"subscriptionId":9,"occurredAt":6}]"#;
     let request = Request { method: "POST", url: "https://example.com/", headers: &headers, body };
     assert_eq!(extract_each(&Place::Body("*.eventId"), &request), ["1", "9007199254740993"]);
     let hubspot = catalogue::find("hubspot_v3").unwrap();
-    let id = extract(&hubspot.event_id.unwrap(), &request).unwrap();
-    assert_eq!(id, "1,9007199254740993:9,9");
+    let parts = hubspot.event_parts(&request).unwrap();
+    assert_eq!(parts, ["2", "1", "9007199254740993", "2", "9", "9", "2", "5", "6"]);
 }
 
 #[test]
@@ -301,12 +301,19 @@ fn no_transport_header_names_an_event() {
 }
 
 #[test]
-fn shopify_prefers_the_event_to_the_delivery() {
-    let headers = support::headers(&[("x-shopify-webhook-id", "w"), ("X-Shopify-Event-Id", "e")]);
-    let request =
-        Request { method: "POST", url: "https://example.com/", headers: &headers, body: b"" };
+fn shopify_sends_one_event_under_several_topics() {
     let shopify = catalogue::find("shopify").unwrap();
-    assert_eq!(extract(&shopify.event_id.unwrap(), &request).as_deref(), Some("e"));
+    let parts = |topic| {
+        let headers = support::headers(&[
+            ("X-Shopify-Topic", topic),
+            ("x-shopify-webhook-id", "w"),
+            ("X-Shopify-Event-Id", "e"),
+        ]);
+        let (url, body) = ("https://example.com/", &b""[..]);
+        shopify.event_parts(&Request { method: "POST", url, headers: &headers, body }).unwrap()
+    };
+    assert_eq!(parts("orders/paid"), ["0", "orders/paid", "e"]);
+    assert_ne!(parts("orders/paid"), parts("orders/updated"));
 }
 
 #[test]

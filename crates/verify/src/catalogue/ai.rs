@@ -12,7 +12,7 @@ pub(super) static ROWS: &[Provider] = &[
         Unit::Seconds,
         1800,
     ))
-    .id(Body("data.conversation_id"))
+    .id(All(&[Body("type"), Body("data.conversation_id")]))
     .kind(Body("type")),
     Provider::medium("vapi", "https://docs.vapi.ai/server-url/server-authentication")
         .check(Check::Either(
@@ -20,7 +20,7 @@ pub(super) static ROWS: &[Provider] = &[
             &Check::Token { place: Header("x-vapi-secret"), prefix: "" },
         ))
         .unproven()
-        .id(All(&[Body("message.call.id"), Body("message.type")]))
+        .id(All(&[Body("message.call.id"), Body("message.type"), Body("message.timestamp")]))
         .kind(Body("message.type"))
         .note("Either a signature or the secret itself."),
     Provider::medium("retell", "https://docs.retellai.com/features/secure-webhook")
@@ -31,7 +31,7 @@ pub(super) static ROWS: &[Provider] = &[
                 300,
             ),
         )
-        .id(All(&[Body("call.call_id"), Body("event")]))
+        .id(All(&[Body("call.call_id"), Body("event"), Whole]))
         .kind(Body("event"))
         .note("The key is the API key. v is the time, d the signature."),
     Provider::medium("fal_ai", "https://docs.fal.ai/model-endpoints/webhooks")
@@ -57,7 +57,7 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("status")),
     Provider::medium("firecrawl", "https://docs.firecrawl.dev/webhooks/security")
         .signed(Signed::hmac256(&[Header("x-firecrawl-signature")]).prefix("sha256="))
-        .id(All(&[Body("id"), Body("type")]))
+        .id(All(&[Body("id"), Body("type"), Whole]))
         .kind(Body("type")),
     Provider::low("exa", "https://docs.exa.ai/websets/api/webhooks")
         .signed(Signed::hmac256(&[Header("x-exa-signature")]))
@@ -74,6 +74,7 @@ pub(super) static ROWS: &[Provider] = &[
     )
     .token(Header("dg-token"), "")
     .id(Body("metadata.request_id"))
+    .no_kind("Every request is a transcript.")
     .note("The secret is the id of the API key that was used."),
     Provider::medium(
         "nango",
@@ -86,6 +87,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(&[&[Part::Secret, Part::Body]]),
         ),
     ))
+    .id(All(&[Body("modifiedAfter"), Whole]))
     .kind(Body("type"))
     .note("The old header is a plain SHA-256 of secret and body."),
 ];

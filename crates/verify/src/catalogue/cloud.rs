@@ -38,7 +38,7 @@ pub(super) static ROWS: &[Provider] = &[
         .token(Query("code"), "")
         .asks(&[Question::EventGrid, Question::CloudEvents])
         .id(First(&[Body("*.id"), Body("id")]))
-        .kind(First(&[Body("*.eventType"), Body("type")]))
+        .kind(First(&[Body("*.eventType"), Body("*.type"), Body("type")]))
         .note("The secret is the value of ?code= in the endpoint's URL."),
     Provider::medium("cloudevents_http", "https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md")
         .check(Check::Either(
@@ -47,15 +47,19 @@ pub(super) static ROWS: &[Provider] = &[
         ))
         .unproven()
         .asks(&[Question::CloudEvents])
-        .id(First(&[Header("ce-id"), Body("id")]))
-        .kind(First(&[Header("ce-type"), Body("type")])),
+        .id(First(&[All(&[Header("ce-source"), Header("ce-id")]), All(&[Body("source"), Body("id")]), All(&[Body("*.source"), Body("*.id")])]))
+        .kind(First(&[Header("ce-type"), Body("type"), Body("*.type")])),
     Provider::medium("ms_graph", "https://learn.microsoft.com/en-us/graph/change-notifications-delivery-webhooks")
         .token(Body("value.*.clientState"), "")
         .asks(&[Question::ValidationToken])
-        .id(All(&[
-            Body("value.*.subscriptionId"),
-            Body("value.*.resourceData.id"),
-            Body("value.*.changeType"),
+        .id(First(&[
+            Body("value.*.id"),
+            All(&[
+                Body("value.*.subscriptionId"),
+                Body("value.*.resourceData.id"),
+                Body("value.*.changeType"),
+                Body("/value/*/resourceData/@odata.etag"),
+            ]),
         ]))
         .kind(First(&[Body("value.*.changeType"), Body("value.*.lifecycleEvent")]))
         .note("Every item has to carry the client state."),
@@ -95,7 +99,8 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Header("x-goog-resource-state")),
     Provider::medium("cloudflare_notifications", "https://developers.cloudflare.com/notifications/get-started/configure-webhooks/")
         .token(Header("cf-webhook-auth"), "")
-        .kind(Body("alert_type")),
+        .id(All(&[Body("ts"), Whole]))
+.kind(Body("alert_type")),
     Provider::medium("cloudflare_stream", "https://developers.cloudflare.com/stream/manage-video-library/using-webhooks/")
         .signed(
             Signed::hmac256(&[Header("webhook-signature")])
@@ -112,8 +117,8 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("data.events.*.eventType")),
     Provider::medium("auth0", "https://auth0.com/docs/customize/log-streams/custom-log-streams")
         .token(Header("authorization"), "Bearer ")
-        .id(Body("*.log_id"))
-        .kind(Body("*.data.type")),
+        .id(First(&[Body("*.log_id"), Body("logs.*.log_id")]))
+        .kind(First(&[Body("*.data.type"), Body("logs.*.data.type")])),
     Provider::high("workos", "https://workos.com/docs/events/data-syncing/webhooks")
         .signed(paired(&[Header("workos-signature")], &["v1"]).stamp(Field("t"), Unit::Millis, 180))
         .id(Body("id"))
@@ -133,6 +138,6 @@ pub(super) static ROWS: &[Provider] = &[
         .note("The secret is a public key or the https URL of the tenant's JWKS."),
     Provider::medium("meraki", "https://developer.cisco.com/meraki/webhooks/")
         .token(Body("sharedSecret"), "")
-        .id(Body("alertId"))
+        .id(All(&[Body("alertId"), Body("alertTypeId"), Body("occurredAt")]))
         .kind(Body("alertTypeId")),
 ];

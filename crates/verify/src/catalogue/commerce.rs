@@ -5,21 +5,36 @@ use super::prelude::*;
 pub(super) static ROWS: &[Provider] = &[
     Provider::high("shopify", "https://shopify.dev/docs/apps/build/webhooks/subscribe/https")
         .signed(Signed::hmac256(&[Header("x-shopify-hmac-sha256")]).base64())
-        .id(First(&[Header("x-shopify-event-id"), Header("x-shopify-webhook-id")]))
+        .id(First(&[
+            All(&[Header("x-shopify-topic"), Header("x-shopify-event-id")]),
+            Header("x-shopify-webhook-id"),
+        ]))
         .kind(Header("x-shopify-topic"))
-        .note("The event id is the same for every app and topic, the webhook id for every retry."),
+        .note("The event id is the same for every topic that one change belongs to."),
     Provider::high("woocommerce", "https://woocommerce.com/document/webhooks/")
         .signed(Signed::hmac256(&[Header("x-wc-webhook-signature")]).base64())
         .asks(&[Question::TestForm("webhook_id")])
-        .id(Header("x-wc-webhook-delivery-id"))
+        .id(All(&[Header("x-wc-webhook-topic"), Body("date_modified_gmt"), Whole]))
         .kind(Header("x-wc-webhook-topic"))
         .note("The delivery id is new on every retry."),
     Provider::medium("wix", "https://dev.wix.com/docs/rest/articles/getting-started/webhooks")
         .check(Check::Jwt(jwt(JwtPlace::Body, &[JwtAlgorithm::Rs256], &[])))
+        .id(First(&[
+            Place::Claim(&JwtPlace::Body, "data.eventId"),
+            All(&[
+                Place::Claim(&JwtPlace::Body, "data.data.entityFqdn"),
+                Place::Claim(&JwtPlace::Body, "data.data.id"),
+            ]),
+        ]))
+        .kind(Place::Claim(&JwtPlace::Body, "data.eventType"))
         .note("The body is the token; the secret is the app's public key."),
     Provider::medium("commercelayer", "https://docs.commercelayer.io/core/callbacks-security")
         .signed(Signed::hmac256(&[Header("x-commercelayer-signature")]).base64())
-        .id(Body("data.id"))
+        .id(All(&[
+            Header("x-commercelayer-topic"),
+            Body("data.id"),
+            Body("data.attributes.updated_at"),
+        ]))
         .kind(Header("x-commercelayer-topic")),
     Provider::high(
         "ebay",
@@ -47,6 +62,14 @@ pub(super) static ROWS: &[Provider] = &[
     .kind(Body("event")),
     Provider::medium("shippo", "https://docs.goshippo.com/docs/tracking/webhooksecurity/")
         .signed(paired(&[Header("shippo-auth-signature")], &["v1"]))
+        .id(All(&[
+            First(&[
+                Body("data.object_updated"),
+                Body("data.tracking_status.object_id"),
+                Body("data.tracking_status.status_date"),
+            ]),
+            Whole,
+        ]))
         .kind(Body("event")),
     Provider::high("easypost", "https://docs.easypost.com/guides/webhooks-guide")
         .signed(
@@ -72,10 +95,11 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("event_type.id")),
     Provider::medium("patreon", "https://docs.patreon.com/#webhooks")
         .signed(Signed::new(&[Header("x-patreon-signature")], Algorithm::Hmac(Hash::Md5)))
+        .no_id("Two changes of a member may send the same body.")
         .kind(Header("x-patreon-event"))
         .note("HMAC-MD5."),
     Provider::medium("gumroad", "https://gumroad.com/ping")
-        .id(Form("sale_id"))
+        .id(All(&[Form("resource_name"), Form("sale_id")]))
         .kind(Form("resource_name"))
         .note("Unsigned: keep the URL secret, check seller_id, fetch the sale."),
     Provider::medium("fourthwall", "https://docs.fourthwall.com/webhooks/")
@@ -100,5 +124,6 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("event")),
     Provider::low("nuvemshop", "https://tiendanube.github.io/api-documentation/resources/webhook")
         .signed(Signed::hmac256(&[Header("x-linkedstore-hmac-sha256")]))
+        .no_id("Two changes of a product send the same body.")
         .kind(Body("event")),
 ];

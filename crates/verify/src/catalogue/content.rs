@@ -24,7 +24,12 @@ pub(super) static ROWS: &[Provider] = &[
             .stamp(time("x-contentful-timestamp"), Unit::Millis, 30),
     )
     .also_by_get()
-    .id(All(&[Body("sys.id"), Body("sys.revision")]))
+    .id(All(&[
+        Header("x-contentful-topic"),
+        Body("sys.id"),
+        First(&[Body("sys.updatedAt"), Body("sys.deletedAt")]),
+        Whole,
+    ]))
     .kind(Header("x-contentful-topic"))
     .note("Method, path, chosen headers and body are signed; 30 s, as in Contentful's library."),
     Provider::high("hygraph", "https://hygraph.com/docs/api-reference/basics/webhooks")
@@ -43,10 +48,12 @@ pub(super) static ROWS: &[Provider] = &[
                 ]])
                 .stamp(Field("t"), Unit::Either, 300),
         )
+        .id(All(&[Body("data.updatedAt"), Whole]))
         .kind(Body("operation"))
         .note("The body is signed as a string inside of a JSON object."),
     Provider::medium("storyblok", "https://www.storyblok.com/docs/concepts/webhooks")
         .signed(Signed::hmac1(&[Header("webhook-signature")]))
+        .no_id("A story that is published twice sends the same body twice.")
         .kind(Body("action")),
     Provider::high("webflow", "https://developers.webflow.com/data/docs/working-with-webhooks")
         .signed(Signed::hmac256(&[Header("x-webflow-signature")]).over(TIME_COLON_BODY).stamp(
@@ -54,6 +61,15 @@ pub(super) static ROWS: &[Provider] = &[
             Unit::Millis,
             300,
         ))
+        .id(All(&[
+            First(&[
+                Body("payload.lastUpdated"),
+                Body("payload.submittedAt"),
+                Body("payload.publishedOn"),
+                Body("payload.lastPublished"),
+            ]),
+            Whole,
+        ]))
         .kind(Body("triggerType")),
     Provider::medium("ghost", "https://ghost.org/docs/webhooks/")
         .signed(
@@ -62,6 +78,20 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(&[&[Part::Body, Part::Stamp], &[Part::Body]])
                 .stamp(Field("t"), Unit::Millis, 300),
         )
+        .id(All(&[
+            First(&[
+                Body("post.current.updated_at"),
+                Body("page.current.updated_at"),
+                Body("member.current.updated_at"),
+                Body("tag.current.updated_at"),
+                Body("post.previous.updated_at"),
+                Body("page.previous.updated_at"),
+                Body("member.previous.updated_at"),
+                Body("tag.previous.updated_at"),
+            ]),
+            Whole,
+        ]))
+        .no_kind("Every type has a URL of its own in Ghost: make a source for each.")
         .note("Older versions do not sign the time."),
     Provider::medium("discourse", "https://meta.discourse.org/t/setting-up-webhooks/49045")
         .signed(Signed::hmac256(&[Header("x-discourse-event-signature")]).prefix("sha256="))
@@ -81,14 +111,16 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("type")),
     Provider::high("pusher", "https://pusher.com/docs/channels/server_api/webhooks/")
         .signed(Signed::hmac256(&[Header("x-pusher-signature")]).key(KeyForm::Pair))
+        .id(All(&[Body("time_ms"), Whole]))
         .kind(Body("events.*.name"))
         .note("The secret may be written key:secret, the key being that of X-Pusher-Key."),
     Provider::medium("pusher_beams", "https://pusher.com/docs/beams/concepts/webhooks/")
         .signed(Signed::hmac1(&[Header("webhook-signature")]))
+        .id(Body("metadata.event_id"))
         .kind(Header("webhook-event-type")),
     Provider::high("ably", "https://ably.com/docs/platform/integrations/webhooks")
         .signed(Signed::hmac256(&[Header("x-ably-signature")]).base64().key(KeyForm::Pair))
-        .id(Body("items.*.webhookId"))
+        .id(All(&[Body("items.*.timestamp"), Whole]))
         .kind(First(&[Body("items.*.name"), Body("source")]))
         .note("The key is what follows the colon of the API key."),
     Provider::high("revenuecat", "https://www.revenuecat.com/docs/integrations/webhooks")
@@ -114,6 +146,7 @@ pub(super) static ROWS: &[Provider] = &[
             300,
         ),
     )
+    .no_id("Two changes of an asset send the same body.")
     .kind(Body("type"))
     .note("Sources disagree on hex or base64."),
 ];

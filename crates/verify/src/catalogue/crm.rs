@@ -13,7 +13,7 @@ const ZENDESK: Signed<'static> = Signed::hmac256(&[Header("x-zendesk-webhook-sig
 const fn hubspot(name: &'static str, scheme: Signed<'static>) -> Provider {
     Provider::high(name, HUBSPOT)
         .signed(scheme)
-        .id(All(&[Body("*.eventId"), Body("*.subscriptionId")]))
+        .id(All(&[Body("*.eventId"), Body("*.subscriptionId"), Body("*.occurredAt")]))
         .kind(Body("*.subscriptionType"))
 }
 
@@ -45,10 +45,12 @@ pub(super) static ROWS: &[Provider] = &[
     .note("Some escapes of the URL are undone before it is signed."),
     Provider::medium("salesforce_om", "https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_om_outboundmessaging.htm")
         .replies(ACK)
-        .note("SOAP, unsigned: rely on mutual TLS or address ranges."),
+        .id(Xml("Notification/Id"))
+.kind(Xml("Notification/sObject/@xsi:type"))
+.note("SOAP, unsigned: rely on mutual TLS or address ranges."),
     Provider::high("pipedrive", "https://pipedrive.readme.io/docs/guide-for-webhooks-v2")
         .check(Check::Basic)
-        .id(Body("meta.id"))
+        .id(All(&[Body("meta.entity"), Body("meta.id")]))
         .kind(All(&[Body("meta.action"), Body("meta.entity")])),
     Provider::high("attio", "https://docs.attio.com/rest-api/guides/webhooks")
         .signed(Signed::hmac256(&[Header("attio-signature")]))
@@ -70,23 +72,26 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("topic")),
     Provider::high("zendesk", "https://developer.zendesk.com/documentation/webhooks/verifying/")
         .signed(ZENDESK)
-        .id(First(&[Body("id"), Header("x-zendesk-webhook-invocation-id")]))
+        .id(First(&[Header("x-zendesk-webhook-invocation-id"), Body("id")]))
         .kind(Body("type"))
         .note("The secret looks like base64 and is used as it stands."),
     Provider::medium("zoho_desk", "https://desk.zoho.com/support/WebhookDocument.do")
         .check(Check::Jwt(jwt(JwtPlace::Header("x-zdesk-jwt", ""), &[JwtAlgorithm::Rs256], &[])))
         .partial()
         .asks(&[Question::Reachability])
-        .kind(Body("*.eventType"))
+        .id(All(&[Body("*.eventTime"), Whole]))
+.kind(Body("*.eventType"))
         .note("The secret is the https URL of the JWKS of the data centre. The body is not signed."),
     Provider::medium("zoho_mail", "https://www.zoho.com/mail/help/dev-platform/webhook.html")
         .signed(Signed::hmac256(&[Header("x-hook-signature")]).base64())
         .asks(&[Question::HookSecret])
         .id(Body("messageId"))
-        .note("The first request brings the secret."),
+        .no_kind("Every request is a message.")
+.note("The first request brings the secret."),
     Provider::low("zoho_crm", "https://www.zoho.com/crm/developer/docs/api/v8/notifications/overview.html")
         .token(Body("token"), "")
-        .kind(Body("operation")),
+        .id(All(&[Body("server_time"), Whole]))
+.kind(Body("operation")),
     Provider::medium("front", "https://dev.frontapp.com/docs/application-webhooks")
         .signed(
             Signed::hmac256(&[Header("x-front-signature")])
@@ -95,11 +100,12 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(time("x-front-request-timestamp"), Unit::Millis, 300),
         )
         .asks(&[Question::HeaderToText("x-front-challenge")])
-        .id(Body("id"))
+        .id(First(&[Body("id"), All(&[Body("type"), Body("payload.id")])]))
         .kind(Body("type")),
     Provider::medium("helpscout", "https://developer.helpscout.com/webhooks/")
         .signed(Signed::hmac1(&[Header("x-helpscout-signature")]).base64())
-        .kind(Header("x-helpscout-event")),
+        .id(All(&[Header("x-helpscout-event"), First(&[Body("userUpdatedAt"), Body("updatedAt")]), Whole]))
+.kind(Header("x-helpscout-event")),
     Provider::medium("crisp", "https://docs.crisp.chat/guides/web-hooks/signing-hooks/")
         .signed(
             Signed::hmac256(&[Header("x-crisp-signature")])
@@ -112,11 +118,12 @@ pub(super) static ROWS: &[Provider] = &[
                 ]])
                 .stamp(time("x-crisp-request-timestamp"), Unit::Either, 300),
         )
-        .id(Body("data.fingerprint"))
+        .id(All(&[Body("event"), Body("timestamp"), Whole]))
         .kind(Body("event")),
     Provider::medium("freshchat", "https://developers.freshchat.com/api/#webhooks")
         .signed(Signed::public(&[Header("x-freshchat-signature")], Algorithm::Rsa(Hash::Sha256)))
-        .kind(Body("action"))
+        .id(All(&[Body("action_time"), Whole]))
+.kind(Body("action"))
         .note("The secret is the account's public key."),
     Provider::medium("chatwoot", "https://www.chatwoot.com/hc/user-guide/articles/1677693021-how-to-use-webhooks")
         .signed(
@@ -125,11 +132,11 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(TIME_DOT_BODY)
                 .stamp(time("x-chatwoot-timestamp"), Unit::Either, 300),
         )
-        .id(Body("id"))
+        .id(All(&[Body("event"), Body("id"), Whole]))
         .kind(Body("event")),
     Provider::low("clearbit", "https://dashboard.clearbit.com/docs#webhooks")
         .signed(Signed::hmac1(&[Header("x-request-signature")]).prefix("sha1="))
-        .id(Body("id"))
+        .id(All(&[Body("type"), Body("id"), Whole]))
         .kind(Body("type")),
 ];
 

@@ -31,15 +31,20 @@ pub(super) static ROWS: &[Provider] = &[
         .id(Header("x-outpost-event-id"))
         .kind(Header("x-outpost-topic"))
         .note("The key is the whole secret, whsec_ included."),
-    Provider::high("hookstream_forwarded", "https://docs.hookstream.io/outbound-signing").signed(
-        Signed::hmac256(&[Header("x-hookstream-signature")])
-            .prefix("sha256=")
-            .over(&[&[Part::Stamp, Part::Text("."), Part::Body], &[Part::Body]])
-            .optional_stamp(time("x-hookstream-timestamp"), Unit::Seconds, 300),
-    ),
+    Provider::high("hookstream_forwarded", "https://docs.hookstream.io/outbound-signing")
+        .signed(
+            Signed::hmac256(&[Header("x-hookstream-signature")])
+                .prefix("sha256=")
+                .over(&[&[Part::Stamp, Part::Text("."), Part::Body], &[Part::Body]])
+                .optional_stamp(time("x-hookstream-timestamp"), Unit::Seconds, 300),
+        )
+        .no_id("Inlet knows of no id in what it forwards.")
+        .no_kind("Inlet knows of no type in what it forwards."),
     Provider::medium(
         "zapier",
         "https://help.zapier.com/hc/en-us/articles/8496326446989-Send-webhooks-in-Zaps",
     )
+    .no_id("The operator writes the body.")
+    .no_kind("The operator writes the body.")
     .note("Unsigned unless the Zap adds a header: then check that as an API key."),
 ];

@@ -27,12 +27,12 @@ pub(super) static ROWS: &[Provider] = &[
                 ]),
         )
         .partial()
-        .id(Body("event-data.id"))
-        .kind(Body("event-data.event"))
+        .id(First(&[Body("event-data.id"), Form("token")]))
+        .kind(First(&[Body("event-data.event"), Form("event")]))
         .note("The event is not signed, only a time and a token; retries carry the same two."),
     Provider::high("postmark", "https://postmarkapp.com/developer/webhooks/webhooks-overview")
         .check(Check::Basic)
-        .id(All(&[Body("MessageID"), Body("RecordType")]))
+        .id(First(&[All(&[Body("RecordType"), First(&[Body("DeliveredAt"), Body("BouncedAt"), Body("ReceivedAt"), Body("ChangedAt")]), Whole]), All(&[Body("MessageID"), Body("Date")])]))
         .kind(Body("RecordType")),
     Provider::high("mandrill", "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/")
         .signed(
@@ -41,12 +41,12 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(&[&[Part::Url(UrlForm::Full), Part::Form]]),
         )
         .asks(&[Question::Reachability])
-        .id(FormJson("mandrill_events", "*._id"))
+        .id(All(&[FormJson("mandrill_events", "*.ts"), Form("mandrill_events")]))
         .kind(FormJson("mandrill_events", "*.event")),
     Provider::high("mailchimp", "https://mailchimp.com/developer/marketing/guides/sync-audience-data-webhooks/")
         .token(Query("secret"), "")
         .asks(&[Question::Reachability])
-        .id(All(&[Form("fired_at"), Form("data[id]")]))
+        .id(All(&[Form("fired_at"), Whole]))
         .kind(Form("type"))
         .note("Unsigned: the secret is ?secret= in the URL."),
     Provider::high("customerio", "https://docs.customer.io/journeys/webhooks/#securely-verify-requests")
@@ -67,7 +67,7 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("data.*.topic")),
     Provider::medium("brevo", "https://developers.brevo.com/docs/how-to-use-webhooks")
         .token(Header("authorization"), "Bearer ")
-        .id(All(&[Body("message-id"), Body("event")]))
+        .id(All(&[Body("event"), First(&[Body("ts_epoch"), Body("ts_event"), Body("ts")]), Whole]))
         .kind(Body("event"))
         .note("Unsigned; comes from 1.179.112.0/20 and 172.246.240.0/20."),
     Provider::medium("mailersend", "https://developers.mailersend.com/api/v1/webhooks.html")
@@ -79,7 +79,8 @@ pub(super) static ROWS: &[Provider] = &[
             paired(&[Header("courier-signature")], &["signature"])
                 .stamp(Field("t"), Unit::Millis, 300),
         )
-        .kind(Body("type")),
+        .id(All(&[Body("type"), Body("data.id"), Whole]))
+.kind(Body("type")),
     Provider::low("knock", "https://docs.knock.app/developer-tools/outbound-webhooks/overview")
         .signed(paired(&[Header("x-knock-signature")], &["s"]).base64())
         .id(Body("id"))
@@ -89,7 +90,9 @@ pub(super) static ROWS: &[Provider] = &[
             Signed::hmac256(&[Header("x-ua-signature")])
                 .over(TIME_COLON_BODY)
                 .stamp(time("x-ua-timestamp"), Unit::Seconds, 300),
-        ),
+        )
+.no_id("Its bodies are not known to us.")
+.no_kind("Its bodies are not known to us."),
     Provider::medium("mailchannels", "https://docs.mailchannels.net/email-api/webhook-verification/")
         .signed(
             Signed::public(&[Header("signature")], Algorithm::Ed25519)
@@ -101,7 +104,8 @@ pub(super) static ROWS: &[Provider] = &[
                     300,
                 ),
         )
-        .kind(Body("*.event"))
+        .id(All(&[Body("*.timestamp"), Whole]))
+.kind(Body("*.event"))
         .note("RFC 9421 over the content digest. The secret is the public key of the key id."),
     Provider::high("nylas", "https://developer.nylas.com/docs/v3/notifications/")
         .signed(Signed::hmac256(&[Header("x-nylas-signature")]))

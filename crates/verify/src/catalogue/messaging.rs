@@ -29,11 +29,23 @@ fn is_telegram(secret: &[u8]) -> bool {
 
 const META: &str = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started";
 
+/// A second try repeats the time, and so does what else happened in that second.
+const META_ID: Location = All(&[Body("entry.*.id"), Body("entry.*.time"), Whole]);
+const META_KIND: Location = First(&[
+    All(&[Body("object"), Body("entry.*.changes.*.field")]),
+    All(&[
+        Body("object"),
+        Key("entry.*.messaging.*", &Keys::Besides(&["recipient", "sender", "timestamp"])),
+    ]),
+    Body("object"),
+]);
+
 const fn meta(provider: Provider) -> Provider {
     provider
         .signed(Signed::hmac256(&[Header("x-hub-signature-256")]).prefix("sha256="))
         .asks(&[Question::Hub])
-        .kind(Body("object"))
+        .id(META_ID)
+        .kind(META_KIND)
         .note("Secrets: the app secret, and verify_token:… for the subscription. Bodies arrive \\uXXXX-escaped.")
 }
 
@@ -47,8 +59,8 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .asks(&[Question::UrlVerification])
         .wants_silence()
-        .id(First(&[Body("event_id"), Form("trigger_id")]))
-        .kind(First(&[Body("event.type"), Body("type"), Form("command")])),
+        .id(First(&[Body("event_id"), Form("trigger_id"), FormJson("payload", "trigger_id")]))
+        .kind(First(&[Body("event.type"), Body("type"), Form("command"), FormJson("payload", "type")])),
     Provider::high("discord", "https://discord.com/developers/docs/interactions/overview#setting-up-an-endpoint")
         .signed(
             Signed::public(&[Header("x-signature-ed25519")], Algorithm::Ed25519)
@@ -57,19 +69,20 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(time("x-signature-timestamp"), Unit::Seconds, 300),
         )
         .asks(&[Question::Ping])
-        .id(Body("id"))
+        .id(First(&[Body("id"), All(&[Body("event.type"), Body("event.timestamp"), Whole])]))
         .kind(First(&[Body("event.type"), Body("type")]))
         .note("Discord probes with wrong signatures and wants 401."),
     Provider::medium("telegram", "https://core.telegram.org/bots/api#setwebhook")
         .token(Header("x-telegram-bot-api-secret-token"), "")
         .secret_like(is_telegram, "has to be 1 to 256 letters, digits, underscores and hyphens")
-        .id(Body("update_id")),
+        .id(Body("update_id"))
+.kind(Key("", &Keys::Besides(&["update_id"]))),
     Provider::high("twilio", "https://www.twilio.com/docs/usage/webhooks/webhooks-security")
         .signed(TWILIO)
         .also_by_get()
         .replies("<Response/>")
         .id(Header("i-twilio-idempotency-token"))
-        .kind(First(&[Form("EventType"), Form("MessageStatus"), Form("CallStatus")]))
+        .kind(First(&[Form("EventType"), Form("MessageStatus"), Form("SmsStatus"), Form("StatusCallbackEvent"), Form("RecordingStatus"), Form("CallStatus")]))
         .note("JSON bodies are bound by ?bodySHA256=. The port may or may not be signed."),
     Provider::high("twilio_json", "https://www.twilio.com/docs/usage/webhooks/webhooks-security")
         .signed(TWILIO)
@@ -83,7 +96,9 @@ pub(super) static ROWS: &[Provider] = &[
             ]),
         )
         .also_by_get()
-        .replies("<Response/>"),
+        .replies("<Response/>")
+.id(All(&[Form("MessageSid"), Form("MessageStatus")]))
+.kind(First(&[Form("EventType"), Form("MessageStatus"), Form("SmsStatus"), Form("StatusCallbackEvent"), Form("RecordingStatus"), Form("CallStatus")])),
     Provider::high("plivo_v3", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
         .signed(
             Signed::hmac256(&[Header("x-plivo-signature-v3")])
@@ -93,7 +108,8 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .also_by_get()
         .replies("<Response/>")
-        .id(First(&[Form("MessageUUID"), Form("CallUUID")])),
+        .id(All(&[Form("MessageUUID"), First(&[Form("Status"), Form("Type")])]))
+.kind(First(&[Form("Status"), Form("Event"), Form("CallStatus"), Form("Type")])),
     Provider::high("plivo_v2", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
         .signed(
             Signed::hmac256(&[Header("x-plivo-signature-v2")])
@@ -106,7 +122,9 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .partial()
         .replies("<Response/>")
-        .note("Only the URL is signed."),
+        .id(All(&[Form("MessageUUID"), First(&[Form("Status"), Form("Type")])]))
+.kind(First(&[Form("Status"), Form("Event"), Form("CallStatus"), Form("Type")]))
+.note("Only the URL is signed."),
     Provider::medium("vonage", "https://developer.vonage.com/en/getting-started/concepts/webhooks")
         .check(Check::Jwt(Jwt {
             max_age: 300,
@@ -117,8 +135,9 @@ pub(super) static ROWS: &[Provider] = &[
             )
         }))
         .partial()
-        .id(TokenClaim("authorization", "jti"))
-        .note("The claim that binds the body may be absent."),
+        .id(Place::Claim(&JwtPlace::Header("authorization", "Bearer "), "jti"))
+.kind(First(&[Body("status"), Body("message_type"), Body("type")]))
+.note("The claim that binds the body may be absent."),
     Provider::high("messagebird", "https://developers.messagebird.com/api/#verifying-http-requests")
         .check(Check::Jwt(Jwt {
             issuers: &["MessageBird"],
@@ -129,8 +148,9 @@ pub(super) static ROWS: &[Provider] = &[
                 MESSAGEBIRD,
             )
         }))
-        .id(TokenClaim("messagebird-signature-jwt", "jti"))
-        .also_by_get(),
+        .also_by_get()
+.id(Place::Claim(&JwtPlace::Header("messagebird-signature-jwt", ""), "jti"))
+.kind(First(&[Body("type"), Body("status"), Query("status")])),
     Provider::medium("telnyx", "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks")
         .signed(
             Signed::public(&[Header("telnyx-signature-ed25519")], Algorithm::Ed25519)
@@ -151,11 +171,14 @@ pub(super) static ROWS: &[Provider] = &[
                     Part::Stamp,
                 ]])
                 .stamp(time("x-sinch-webhook-signature-timestamp"), Unit::Seconds, 300),
-        ),
+        )
+.id(All(&[Body("accepted_time"), Whole]))
+.kind(Key("", &Keys::Besides(&["accepted_time", "app_id", "correlation_id", "event_time", "message_metadata", "project_id"]))),
     Provider::medium("bandwidth", "https://dev.bandwidth.com/docs/messaging/webhooks/")
         .check(Check::Basic)
         .asks(&[Question::AskForBasic])
-        .kind(Body("*.type"))
+        .id(All(&[Body("*.time"), Whole]))
+.kind(First(&[Body("*.type"), Body("eventType")]))
         .note("The first request comes without credentials and has to be answered with 401."),
     Provider::high("line", "https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/")
         .signed(Signed::hmac256(&[Header("x-line-signature")]).base64())
@@ -163,18 +186,17 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("events.*.type")),
     Provider::medium("viber", "https://developers.viber.com/docs/api/rest-bot-api/#callbacks")
         .signed(Signed::hmac256(&[Header("x-viber-content-signature")]))
-        .id(Body("message_token"))
+        .id(All(&[Body("event"), Body("message_token"), Body("timestamp")]))
         .kind(Body("event")),
     meta(Provider::high("meta", META)),
-    meta(Provider::high("whatsapp", META))
-        .id(First(&[
-            Body("entry.*.changes.*.value.messages.*.id"),
-            All(&[
-                Body("entry.*.changes.*.value.statuses.*.id"),
-                Body("entry.*.changes.*.value.statuses.*.status"),
-            ]),
-        ]))
-        .kind(Body("entry.*.changes.*.field")),
+    meta(Provider::high("whatsapp", META)).id(First(&[
+        Body("entry.*.changes.*.value.messages.*.id"),
+        All(&[
+            Body("entry.*.changes.*.value.statuses.*.id"),
+            Body("entry.*.changes.*.value.statuses.*.status"),
+        ]),
+        META_ID,
+    ])),
     meta(Provider::medium("instagram", META)),
     Provider::high("zoom", "https://developers.zoom.us/docs/api/webhooks/#verify-webhook-events")
         .signed(
@@ -184,18 +206,20 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(time("x-zm-request-timestamp"), Unit::Seconds, 300),
         )
         .asks(&[Question::UrlValidation])
-        .id(All(&[Body("event"), Body("event_ts"), Body("payload.object.uuid")]))
+        .id(All(&[Body("event"), Body("event_ts"), Whole]))
         .kind(Body("event")),
     Provider::high("webex", "https://developer.webex.com/docs/api/guides/webhooks")
         .signed(Signed::hmac1(&[Header("x-spark-signature")]))
-        .id(All(&[Body("id"), Body("data.id")]))
+        .id(All(&[Body("id"), Body("resource"), Body("event"), Body("data.id"), First(&[Body("data.updated"), Body("data.lastActivity"), Body("data.created")])]))
         .kind(All(&[Body("resource"), Body("event")])),
     Provider::high("x", "https://docs.x.com/x-api/webhooks/introduction")
         .signed(
             Signed::hmac256(&[Header("x-twitter-webhooks-signature")]).base64().prefix("sha256="),
         )
         .asks(&[Question::CrcToken])
-        .note("Formerly Twitter. The endpoint is asked for an HMAC every hour."),
+        .id(Whole)
+.kind(Key("", &Keys::Ending(&["_events", "user_event"])))
+.note("Formerly Twitter. The endpoint is asked for an HMAC every hour."),
     Provider::high("tiktok", "https://developers.tiktok.com/doc/webhooks-verification")
         .signed(paired(&[Header("tiktok-signature")], &["s"]))
         .id(All(&[Body("event"), Body("user_openid"), Body("create_time")]))
@@ -206,7 +230,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(&[&[Part::Text("hmacsha256="), Part::Body]]),
         )
         .asks(&[Question::ChallengeHmac])
-        .id(Body("notificationId"))
+        .id(First(&[Body("notifications.*.notificationId"), Body("notificationId")]))
         .kind(Body("type"))
         .note("The prefix is signed along with the body."),
     Provider::high("twitch", "https://dev.twitch.tv/docs/eventsub/handling-webhook-events/")
@@ -243,7 +267,9 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("youtube", "https://developers.google.com/youtube/v3/guides/push_notifications")
         .signed(Signed::hmac1(&[Header("x-hub-signature")]).prefix("sha1="))
         .asks(&[Question::HubOpen])
-        .note("Atom XML. Signed only where a hub.secret was given."),
+        .id(All(&[Xml("entry/yt:videoId"), Xml("entry/updated")]))
+.no_kind("New and changed videos look alike.")
+.note("Atom XML. Signed only where a hub.secret was given."),
     Provider::high("websub", "https://www.w3.org/TR/websub/#signing-content")
         .signed(Signed::hmac256(&[Header("x-hub-signature")]).syntax(Syntax::NamedHash(&[
             Hash::Sha1,
@@ -252,16 +278,19 @@ pub(super) static ROWS: &[Provider] = &[
             Hash::Sha512,
         ])))
         .asks(&[Question::HubOpen])
-        .note("The hub chooses the hash. A wrong signature may also be answered with 2xx and ignored."),
+        .id(Whole)
+.kind(Link("self"))
+.note("The hub chooses the hash. A wrong signature may also be answered with 2xx and ignored."),
     Provider::medium("strava", "https://developers.strava.com/docs/webhooks/")
         .asks(&[Question::HubJson])
-        .id(All(&[Body("object_id"), Body("aspect_type"), Body("event_time")]))
+        .id(All(&[Body("object_type"), Body("object_id"), Body("aspect_type"), Body("event_time")]))
         .kind(All(&[Body("object_type"), Body("aspect_type")]))
         .note("Unsigned. The secret is the verify token of the subscription."),
     Provider::medium("fitbit", "https://dev.fitbit.com/build/reference/web-api/developer-guide/using-subscriptions/")
         .signed(Signed::hmac1(&[Header("x-fitbit-signature")]).base64().key(KeyForm::Ampersand))
         .asks(&[Question::Verify])
-        .kind(Body("*.collectionType"))
+        .no_id("Two changes on one day send the same body.")
+.kind(Body("*.collectionType"))
         .note("The key is the client secret and an ampersand. verify_token:… for the subscription."),
     Provider::low("oura", "https://cloud.ouraring.com/v2/docs#tag/Webhook-Subscription-Routes")
         .signed(
@@ -270,7 +299,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .optional_stamp(time("x-oura-timestamp"), Unit::Either, 300),
         )
         .asks(&[Question::TokenAndChallenge])
-        .id(All(&[Body("object_id"), Body("event_time")]))
+        .id(All(&[Body("data_type"), Body("event_type"), Body("object_id"), Body("event_time")]))
         .kind(Body("event_type"))
         .note("Sources disagree on whether the timestamp is signed."),
     Provider::medium("livekit", "https://docs.livekit.io/home/server/webhooks/")
@@ -303,10 +332,13 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("event")),
     Provider::medium("aircall", "https://developer.aircall.io/api-references/#webhooks")
         .token(Body("token"), "")
-        .kind(Body("event")),
+        .id(All(&[Body("timestamp"), Whole]))
+.kind(Body("event")),
     Provider::low("dialpad", "https://developers.dialpad.com/docs/webhooks")
         .check(Check::Jwt(jwt(JwtPlace::Body, &[JwtAlgorithm::Hs256], &[])))
-        .note("The body is the token."),
+        .id(All(&[Place::Claim(&JwtPlace::Body, "call_id"), Place::Claim(&JwtPlace::Body, "state"), Place::Claim(&JwtPlace::Body, "event_timestamp")]))
+.kind(Place::Claim(&JwtPlace::Body, "state"))
+.note("The body is the token."),
     Provider::medium("gong", "https://help.gong.io/docs/create-a-webhook-rule")
         .check(Check::Jwt(jwt(
             JwtPlace::Header("authorization", "Bearer "),
@@ -316,12 +348,14 @@ pub(super) static ROWS: &[Provider] = &[
                 Claim::Body { name: "body_sha256", encoding: Encoding::Hex, required: true },
             ],
         )))
-        .id(Body("callData.metaData.id")),
+        .id(Body("callData.metaData.id"))
+.no_kind("A rule of Gong sends calls, and nothing says which rule it was."),
     Provider::medium("podium", "https://docs.podium.com/docs/webhooks")
         .signed(
             Signed::hmac256(&[Header("podium-signature")])
                 .over(TIME_DOT_BODY)
                 .stamp(time("podium-timestamp"), Unit::Millis, 300),
         )
-        .kind(Body("metadata.event_type")),
+        .id(Body("metadata.event_uid"))
+.kind(Body("metadata.event_type")),
 ];

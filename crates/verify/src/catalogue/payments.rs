@@ -83,14 +83,15 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("type")),
     Provider::medium("mono", "https://docs.mono.co/docs/webhooks")
         .token(Header("mono-webhook-secret"), "")
-        .kind(Body("event")),
+        .no_id("A second notice of the same kind about an account has the same body.")
+.kind(Body("event")),
     Provider::medium("monnify", "https://developers.monnify.com/docs/webhooks")
         .signed(Signed::hmac512(&[Header("monnify-signature")]))
-        .id(Body("eventData.transactionReference"))
+        .id(All(&[Body("eventType"), Body("eventData.transactionReference")]))
         .kind(Body("eventType")),
     Provider::medium("squad", "https://docs.squadco.com/Webhook")
         .signed(Signed::hmac512(&[Header("x-squad-encrypted-body")]))
-        .id(Body("TransactionRef"))
+        .id(All(&[Body("Event"), Body("TransactionRef")]))
         .kind(Body("Event"))
         .note("Upper-case hex."),
     Provider::medium("korapay", "https://developers.korapay.com/docs/webhooks")
@@ -98,7 +99,7 @@ pub(super) static ROWS: &[Provider] = &[
             Signed::hmac256(&[Header("x-korapay-signature")]).over(&[&[Part::Raw("data")]]),
         )
         .partial()
-        .id(Body("data.reference"))
+        .id(All(&[Body("event"), Body("data.reference")]))
         .kind(Body("event"))
         .note("Only the value of `data` is signed, as it is written in the body; not `event`."),
     Provider::high("razorpay", "https://razorpay.com/docs/webhooks/validate-test/")
@@ -121,17 +122,15 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("type"))
         .note("During a rotation the header comes twice, for 24 hours."),
     Provider::high("mollie_classic", "https://docs.mollie.com/reference/webhooks")
-        .id(Form("id"))
-        .note("Unsigned: the form names a resource that has to be fetched."),
+        .no_id("The form names a resource, and every change of it sends the same form.")
+.no_kind("The form says which resource changed, not how.")
+.note("Unsigned: the form names a resource that has to be fetched."),
     Provider::high(
         "adyen",
         "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures/",
     )
     .check(Check::AdyenItems)
-    .id(All(&[
-        Body("notificationItems.*.NotificationRequestItem.pspReference"),
-        Body("notificationItems.*.NotificationRequestItem.eventCode"),
-    ]))
+    .id(All(&[Body("notificationItems.*.NotificationRequestItem.pspReference"), Body("notificationItems.*.NotificationRequestItem.eventCode"), Body("notificationItems.*.NotificationRequestItem.success")]))
     .kind(Body("notificationItems.*.NotificationRequestItem.eventCode"))
     .replies("[accepted]")
     .note("Every item carries its own signature, over eight of its fields."),
@@ -140,7 +139,7 @@ pub(super) static ROWS: &[Provider] = &[
         "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures/",
     )
     .signed(Signed::hmac256(&[Header("hmacsignature")]).base64().key(KeyForm::Hex))
-    .id(All(&[Body("data.id"), Body("type")]))
+    .id(All(&[Body("type"), Body("data.id"), First(&[Body("data.sequenceNumber"), Body("timestamp")])]))
     .kind(Body("type")),
     Provider::high("braintree", "https://developer.paypal.com/braintree/docs/guides/webhooks/parse")
         .signed(
@@ -153,12 +152,14 @@ pub(super) static ROWS: &[Provider] = &[
                 ]),
         )
         .asks(&[Question::Braintree])
-        .note("The secret is written public_key:private_key. Some payloads are signed with a newline."),
+        .id(Form("bt_payload"))
+.kind(FormXml("bt_payload", "notification/kind"))
+.note("The secret is written public_key:private_key. Some payloads are signed with a newline."),
     Provider::high("gocardless", "https://developer.gocardless.com/api-reference/#appendix-webhooks")
         .signed(Signed::hmac256(&[Header("webhook-signature")]))
         .fails_with(498)
         .id(First(&[Body("meta.webhook_id"), Body("events.*.id")]))
-        .kind(Body("events.*.action")),
+        .kind(All(&[Body("events.*.resource_type"), Body("events.*.action")])),
     Provider::medium("plaid", "https://plaid.com/docs/api/webhooks/webhook-verification/")
         .check(Check::Jwt(Jwt {
             keys: KeySource::Plaid,
@@ -173,8 +174,8 @@ pub(super) static ROWS: &[Provider] = &[
                 }],
             )
         }))
-        .id(All(&[Body("item_id"), Body("webhook_type"), Body("webhook_code")]))
-        .kind(All(&[Body("webhook_type"), Body("webhook_code")]))
+        .no_id("The same notice, `SYNC_UPDATES_AVAILABLE` above all, comes for every change of an item.")
+.kind(All(&[Body("webhook_type"), Body("webhook_code")]))
         .note("The secret is written client_id:secret; keys are asked for by id with it."),
     Provider::high("coinbase_commerce", "https://docs.cdp.coinbase.com/commerce/docs/webhooks-security")
         .signed(Signed::hmac256(&[Header("x-cc-webhook-signature")]))
@@ -220,8 +221,8 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(Field("ts"), Unit::Either, 0),
         )
         .partial()
-        .id(First(&[Body("id"), Query("data.id")]))
-        .kind(First(&[Body("action"), Body("type")]))
+        .id(Body("id"))
+        .kind(First(&[All(&[Body("type"), Body("action")]), Body("type"), Query("type"), Query("topic")]))
         .note("The body is not signed: fetch the resource. The id is signed in lower case by some."),
     Provider::high("authorize_net", "https://developer.authorize.net/api/reference/features/webhooks.html")
         .signed(Signed::hmac512(&[Header("x-anet-signature")]).prefix("sha512=").key(KeyForm::Hex))
@@ -234,7 +235,8 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(TIME_DOT_BODY)
                 .stamp(Field("t"), Unit::Seconds, 300),
         )
-        .kind(First(&[Body("event"), Form("event")])),
+        .id(All(&[First(&[Body("event_timestamp"), Form("event_timestamp")]), Whole]))
+.kind(First(&[Body("event"), Form("event")])),
     Provider::high("dwolla", "https://developers.dwolla.com/docs/working-with-webhooks")
         .signed(Signed::hmac256(&[Header("x-request-signature-sha-256")]))
         .id(Body("id"))
@@ -246,7 +248,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(TIME_DOT_BODY)
                 .stamp(Field("0"), Unit::Either, 300),
         )
-        .id(Body("id"))
+        .id(All(&[Body("object_type"), Body("event_type"), Body("id"), Body("event_time")]))
         .kind(All(&[Body("object_type"), Body("event_type")]))
         .note("The timestamp is in milliseconds in the documentation, in seconds elsewhere."),
     Provider::high("chargebee", "https://www.chargebee.com/docs/2.0/webhook_settings.html")
@@ -262,11 +264,20 @@ pub(super) static ROWS: &[Provider] = &[
             Signed::new(&[Header("x-recharge-hmac-sha256")], Algorithm::Digest(Hash::Sha256))
                 .over(&[&[Part::Secret, Part::Body]]),
         )
-        .kind(Header("x-recharge-topic"))
+        .id(All(&[
+                Header("x-recharge-topic"),
+                First(&[
+                    Body("charge.updated_at"), Body("subscription.updated_at"), Body("order.updated_at"),
+                    Body("customer.updated_at"), Body("address.updated_at"), Body("onetime.updated_at"),
+                ]),
+                Whole,
+            ]))
+.kind(Header("x-recharge-topic"))
         .note("No HMAC in spite of the header's name: SHA-256 of secret and body."),
     Provider::high("lemonsqueezy", "https://docs.lemonsqueezy.com/help/webhooks/signing-requests")
         .signed(Signed::hmac256(&[Header("x-signature")]))
-        .kind(First(&[Header("x-event-name"), Body("meta.event_name")])),
+        .id(All(&[Body("meta.event_name"), Body("data.attributes.updated_at"), Whole]))
+.kind(First(&[Header("x-event-name"), Body("meta.event_name")])),
     Provider::high("fastspring", "https://developer.fastspring.com/reference/message-security")
         .signed(Signed::hmac256(&[Header("x-fs-signature")]).base64())
         .id(Body("events.*.id"))
@@ -288,7 +299,8 @@ pub(super) static ROWS: &[Provider] = &[
             Signed::hmac256(&[Header("x-signature-primary"), Header("x-signature-secondary")])
                 .base64(),
         )
-        .kind(Body("eventType"))
+        .id(All(&[Body("date"), Whole]))
+.kind(Body("eventType"))
         .note("During a rotation the old secret signs the second header."),
     Provider::medium("fintoc", "https://docs.fintoc.com/docs/webhooks-walkthrough")
         .signed(paired(&[Header("fintoc-signature")], &["v1"]))
@@ -316,7 +328,7 @@ pub(super) static ROWS: &[Provider] = &[
             ]]),
         )
         .partial()
-        .id(All(&[Body("transaction_id"), Body("transaction_status")]))
+        .id(All(&[Body("transaction_id"), Body("transaction_status"), Body("status_code"), First(&[Body("refund_amount"), Body("gross_amount")])]))
         .kind(Body("transaction_status"))
         .note("Three fields are signed, the transaction's status is not one of them."),
     Provider::medium("paymongo", "https://developers.paymongo.com/docs/creating-webhook")
@@ -352,7 +364,7 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .replies("success")
         .id(Form("notify_id"))
-        .kind(Form("trade_status"))
+        .kind(First(&[Form("trade_status"), Form("notify_type"), Form("msg_method")]))
         .note("The secret is Alipay's public key."),
     Provider::medium("wechat_pay", "https://pay.weixin.qq.com/doc/v3/merchant/4012365342")
         .signed(
@@ -371,7 +383,7 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("event_type"))
         .note("The secret is the platform certificate. `resource` arrives encrypted."),
     Provider::low("bitpay", "https://developer.bitpay.com/docs/webhooks")
-        .id(All(&[Body("id"), Body("status")]))
+        .id(First(&[All(&[Body("event.name"), Body("data.id"), Body("data.status")]), All(&[Body("id"), Body("status")])]))
         .kind(Body("event.name"))
         .note("Unsigned: fetch the invoice."),
     Provider::low("nmi", "https://docs.nmi.com/docs/webhooks")

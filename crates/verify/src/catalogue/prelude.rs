@@ -1,8 +1,11 @@
 //! What many rows share.
 
 pub(super) use crate::{
-    Encoding, Hash,
-    Place::{self, All, Body, First, Form, FormJson, Header, Numbered, Query, TokenClaim},
+    Encoding, Hash, Keys, Location,
+    Place::{
+        self, All, Body, First, Form, FormJson, FormXml, Header, Key, Link, Numbered, Query, Whole,
+        Xml,
+    },
     Provider,
     handshake::Question,
     scheme::{
