@@ -118,7 +118,12 @@ pub(crate) fn found(place: &Place<'_>, request: &Request<'_>) -> Found {
     let read = || match place {
         Place::Body(path) => Some(values(path, request.body)),
         Place::FormJson(field, path) => Some(values(path, form_field(field, request)?.as_bytes())),
-        Place::Claim(token, path) => Some(values(path, &jwt::claims(**token, request)?)),
+        Place::Claim(token, path) => {
+            let claims = jwt::claims(**token, request)?;
+            // A claim that is there twice says nothing.
+            json::find_only(&claims, &[path.split('.').next()?]).ok()?;
+            Some(values(path, &claims))
+        }
         Place::Xml(path) => Some(xml::texts(std::str::from_utf8(request.body).ok()?, path)),
         Place::FormXml(field, path) => {
             let packed = form_field(field, request)?;
