@@ -347,6 +347,7 @@ fn headers_with_line_breaks_are_refused_wherever_they_would_be_sent() {
     for (what, fields) in [
         ("custom_response", json!({"custom_response": {"body": "a", "content_type": evil}})),
         ("forward_headers", json!({"forward_headers": [evil]})),
+        ("all of forward_headers", json!({"forward_headers": ["*"]})),
         (
             "failure_response",
             json!({"verifier": {"type": "noop", "failure_response": {"body": "a", "content_type": evil}}}),

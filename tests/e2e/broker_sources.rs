@@ -566,7 +566,8 @@ fn a_batch_is_durable_by_the_other_way_when_one_is_refused_and_not_taken_when_bo
     for (mode, first, second) in
         [("journal", "EVENTS_0", "INGEST_0"), ("queue", "INGEST_0", "EVENTS_0")]
     {
-        let gateway = Gateway::builder().durability(mode).tapped().start();
+        let builder = Gateway::builder().durability(mode).var("LOCAL_QUEUE", "false");
+        let gateway = builder.tapped().start();
         let project = gateway.project();
         let companion = project.companion();
         let source = project.source(kafka());

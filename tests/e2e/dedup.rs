@@ -27,6 +27,36 @@ fn id_of(reply: &Reply) -> String {
 }
 
 #[test]
+fn numbers_and_bodies_are_told_apart_as_they_are_written() {
+    let project = gateway().project();
+    let endpoint = Endpoint::ok();
+    let source = project.open_source_with(json!({
+        "idempotency_keys": ["request.body.id"], "event_type_location": "request.body.type",
+    }));
+    project.route(&source, &endpoint);
+    let bodies = [
+        r#"{"id": 18446744073709551616, "type": 18446744073709551617}"#,
+        r#"{"id": 18446744073709551617, "type": 1e2}"#,
+        r#"{"id": 0.12345678901234567890, "type": "a"}"#,
+        r#"{"id": 0.12345678901234567891, "type": "a"}"#,
+        r#"{"id": 1, "type": "a", "cut": "\ud83d"}"#,
+        r#"{"id": 2, "type": "a", "huge": 1e400}"#,
+    ];
+    for body in bodies.iter().chain(&bodies) {
+        project.ingest(&source, body.as_bytes()).expect(200);
+    }
+    endpoint.wait_for(bodies.len());
+    poll_until("each event once", || (project.stored_events().len() == bodies.len()).then_some(()));
+    let types: BTreeSet<String> = project
+        .stored_events()
+        .iter()
+        .map(|event| event["event_type"].as_str().expect("a type").to_owned())
+        .collect();
+    let expect = ["18446744073709551617", "1e2", "a"].map(str::to_owned);
+    assert_eq!(types, expect.into());
+}
+
+#[test]
 fn a_thousand_concurrent_copies_make_one_event() {
     const THREADS: usize = 20;
     in_both_modes(|gateway| {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use inlet_tests::{Builder, Endpoint, Gateway, Project, Reply, poll_until, poll_until_within};
+use inlet_tests::{
+    Builder, Endpoint, Gateway, Project, Received, Reply, poll_until, poll_until_within,
+};
 use serde_json::{Value, json};
 
 /// A gateway of its own with a project, an open source, and an endpoint that it goes to.
@@ -45,7 +47,7 @@ impl Story {
         let arrived = poll_until_within(Duration::from_secs(150), || {
             self.gateway.cron();
             let received: BTreeSet<String> =
-                self.endpoint.received().iter().map(inlet_tests::Received::text).collect();
+                self.endpoint.received().iter().map(Received::text).collect();
             missing = bodies.iter().filter(|body| !received.contains(*body)).collect();
             missing.is_empty().then_some(())
         });
@@ -109,6 +111,20 @@ fn what_the_journal_took_over_survives_a_kill() {
     story.gateway.kill9();
     story.gateway.restart();
     story.wait_for_bodies(&bodies);
+}
+
+#[test]
+fn a_queue_in_memory_is_no_place_to_fall_back_to() {
+    let story = Story::new(Gateway::builder().durability("journal").tapped());
+    story.gateway.refuse("EVENTS_0", Some("INSERT INTO journal"));
+    let reply = story.post("{}").expect(503);
+    assert!(reply.header("retry-after").is_some());
+    let pushed = json!({"event_type": "t", "data": {}});
+    story.project().post("/events/broadcast", &pushed).expect(503);
+    story.gateway.allow("EVENTS_0");
+    story.post("{\"n\":1}").expect(200);
+    story.wait_for_bodies(&[bodies(2)[1].clone()]);
+    assert_eq!(story.endpoint.received().len(), 1);
 }
 
 #[test]
@@ -340,4 +356,91 @@ fn one_event_that_cannot_be_stored_is_buried_alone() {
     let buried = story.gateway.sql("EVENTS_0", "SELECT kind, reason FROM dead_letters", &[]);
     assert!(!buried.is_empty());
     assert!(buried.iter().all(|letter| letter["kind"] == "event"), "{buried:?}");
+}
+
+#[test]
+fn events_that_cannot_be_stored_do_not_hold_up_those_behind_them_and_an_outage_buries_none() {
+    let gateway = Gateway::builder().durability("journal").start();
+    let project = gateway.outgoing(json!({}));
+    let server = Endpoint::ok();
+    let endpoint =
+        project.endpoint(json!({"name": "e", "url": server.url("/hook")}))["uid"].clone();
+    project.subscription(json!({"name": "all", "endpoint_id": endpoint}));
+    let trigger = |condition: &str| {
+        // No fault that is known to be the event's: it could be the store's as well.
+        let sql = format!(
+            "CREATE TRIGGER fault BEFORE INSERT ON events {condition} BEGIN SELECT abs(-9223372036854775807 - 1); END"
+        );
+        gateway.sql("EVENTS_0", &sql, &[]);
+    };
+    let push = |names: &[&str]| {
+        let event =
+            |n: &&str| json!({"endpoint_id": endpoint, "event_type": "t", "data": {"n": n}});
+        let events: Vec<Value> = names.iter().map(event).collect();
+        project.post("/events/batch", &json!(events)).expect(201);
+    };
+    let arrived = |names: &[&str]| {
+        poll_until("the events", || {
+            gateway.cron();
+            let texts: Vec<String> = server.received().iter().map(Received::text).collect();
+            let has = |name: &&str| texts.contains(&json!({"n": name}).to_string());
+            names.iter().all(has).then_some(())
+        });
+    };
+
+    trigger("");
+    push(&["a", "b", "c"]);
+    poll_until("the router tried", || {
+        gateway.cron();
+        gateway.log().iter().any(|line| line.contains("not_routed")).then_some(())
+    });
+    assert_eq!(gateway.get("/healthz/events").expect(200).data()["shards"][0]["state"], "ok");
+    gateway.sql("EVENTS_0", "DROP TRIGGER fault", &[]);
+    arrived(&["a", "b", "c"]);
+    assert!(project.list("/dead-letters").is_empty(), "an outage is no fault of the events");
+
+    trigger("WHEN NEW.body LIKE '%bad%'");
+    push(&["bad 1", "bad 2", "bad 3", "good"]);
+    arrived(&["good"]);
+    let letters = poll_until("the dead letters", || {
+        let letters = project.list("/dead-letters");
+        (letters.len() == 3).then_some(letters)
+    });
+    assert!(letters.iter().all(|letter| letter["kind"] == "event"), "{letters:?}");
+}
+
+#[test]
+fn an_alarm_can_be_set_on_what_waits_and_on_a_shard_that_cannot_be_read() {
+    // Nobody drains the journal.
+    let gateway = Gateway::builder().durability("journal").sink("inlet-ingest-0").tapped().start();
+    let project = gateway.project();
+    let source = project.open_source();
+    let health = || gateway.get("/healthz/events");
+    let state = |status: u16, state: &str| {
+        poll_until(state, || {
+            let reply = health();
+            let is_so = reply.status == status && reply.data()["shards"][0]["state"] == state;
+            is_so.then(|| reply.data()["shards"][0].clone())
+        })
+    };
+    assert_eq!(state(200, "ok")["events_wait_ms"], 0);
+    let journals = ["journal_0", "journal_1"];
+    poll_until("a row that waits", || {
+        project.ingest(&source, b"{}").expect(200);
+        let count = |table| gateway.sql("EVENTS_0", &format!("SELECT seq FROM {table}"), &[]).len();
+        (0 < journals.into_iter().map(count).sum::<usize>()).then_some(())
+    });
+    for table in journals {
+        let sql = format!(r#"UPDATE {table} SET meta = replace(meta, '"at":17', '"at":16')"#);
+        gateway.sql("EVENTS_0", &sql, &[]);
+    }
+    let waiting = state(503, "waiting");
+    assert!(waiting["events_wait_ms"].as_u64().is_some_and(|ms| 120_000 < ms), "{waiting}");
+    gateway.refuse("EVENTS_0", None);
+    assert_eq!(state(503, "unreadable")["events_wait_ms"], Value::Null);
+    gateway.allow("EVENTS_0");
+    for table in journals {
+        gateway.sql("EVENTS_0", &format!("DELETE FROM {table}"), &[]);
+    }
+    state(200, "ok");
 }

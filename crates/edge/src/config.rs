@@ -18,7 +18,7 @@ use serde_json::json;
 use worker::{Delay, Result};
 
 use crate::bindings::Bindings;
-use crate::known::{Isolate, Known, STALE_MAX_MS};
+use crate::known::{Isolate, Known};
 use crate::store::Doc;
 use crate::{chance, log};
 
@@ -66,25 +66,27 @@ pub(crate) async fn source(
     if ABSENT.get(mask, now, ABSENT_FRESH_MS).is_some() {
         return Err(Rejection::UnknownSource);
     }
-    let snapshot = match read(bindings, mask).await {
-        Ok(Some(snapshot)) => snapshot,
-        Ok(None) => {
-            SOURCES.remove(mask);
-            ABSENT.put(mask, Rc::new(()), now);
-            return Err(Rejection::UnknownSource);
-        }
-        Err(error) => {
-            log::error("config_unreadable", json!({"error": error.to_string()}));
-            return SOURCES.get(mask, now, STALE_MAX_MS).ok_or(Rejection::NoConfig);
-        }
-    };
+    let source = SOURCES.get_or_read(mask, now, FRESH_MS, compiled(bindings, mask)).await?;
+    source.ok_or_else(|| {
+        ABSENT.put(mask, Rc::new(()), now);
+        Rejection::UnknownSource
+    })
+}
+
+async fn compiled(
+    bindings: &Bindings,
+    mask: &str,
+) -> std::result::Result<Option<Compiled>, Rejection> {
+    let snapshot = read(bindings, mask).await.map_err(|error| {
+        log::error("config_unreadable", json!({"error": error.to_string()}));
+        Rejection::NoConfig
+    })?;
+    let Some(snapshot) = snapshot else { return Ok(None) };
     let compiled = bindings.vault().and_then(|vault| Compiled::new(snapshot, &vault));
-    let source = Rc::new(compiled.map_err(|error| {
+    compiled.map(Some).map_err(|error| {
         log::error("config_unusable", json!({"error": error.to_string()}));
         Rejection::NoKey
-    })?);
-    SOURCES.put(mask, Rc::clone(&source), now);
-    Ok(source)
+    })
 }
 
 async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {

@@ -139,7 +139,7 @@ async fn dispatch_to_endpoint(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let store = bindings.events(bell.shard)?;
     let attempted = deliveries.iter().map(|delivery| async {
         let event = stored.get(&delivery.event_id);
-        let done = attempt(delivery, event, to.as_ref(), &identity, lease_until, bindings).await?;
+        let done = attempt(delivery, event, to.as_ref(), &identity, lease_until, bindings).await;
         // At once: what is not written down is called again, and another call of this bell may take a minute yet.
         match record(&store, delivery, done, lease_until, to.as_ref(), bindings).await {
             Ok(settled) => Some(settled),
@@ -299,7 +299,7 @@ impl Done {
     }
 }
 
-/// Makes one attempt. `None` when our own stores failed: the lease runs out, and the delivery is taken up again.
+/// Makes one attempt.
 async fn attempt(
     delivery: &Delivery,
     event: Option<&StoredEvent>,
@@ -307,9 +307,11 @@ async fn attempt(
     identity: &Identity,
     lease_ends: u64,
     bindings: &Bindings,
-) -> Option<Done> {
-    let ended = |why: Undeliverable| {
-        Some(Done { settled: why.settled(chance::now_ms()), attempt: None, is_endpoints: false })
+) -> Done {
+    let ended = |why: Undeliverable| Done {
+        settled: why.settled(chance::now_ms()),
+        attempt: None,
+        is_endpoints: false,
     };
     let Some(to) = to else { return ended(Undeliverable::EndpointGone) };
     let (endpoint, project) = (&to.endpoint, &to.project);
@@ -324,10 +326,12 @@ async fn attempt(
                 "body_unreadable",
                 json!({"event_id": event.id, "error": error.to_string()}),
             );
-            return None;
+            return ended(Undeliverable::NotMade("the event's body"));
         }
     };
-    let Made { body, event, fault } = made(event, body, delivery, to).await?;
+    let Some(Made { body, event, fault }) = made(event, body, delivery, to).await else {
+        return ended(Undeliverable::NotMade("the engine of functions"));
+    };
     let body = match body_for(endpoint, &body) {
         Ok(body) => body,
         Err(why) => return ended(why),
@@ -340,7 +344,7 @@ async fn attempt(
                     "secrets_unreadable",
                     json!({"endpoint_id": endpoint.uid, "error": error.to_string()}),
                 );
-                return None;
+                return ended(Undeliverable::NotMade("the endpoint's secrets"));
             }
         };
     let mut other = None;
@@ -403,7 +407,7 @@ async fn attempt(
     } else {
         log::info("attempt_failed", fields());
     }
-    Some(Done { settled, attempt: Some(record), is_endpoints: fault.is_none() })
+    Done { settled, attempt: Some(record), is_endpoints: fault.is_none() }
 }
 
 /// What is delivered, as the subscription's function makes it.

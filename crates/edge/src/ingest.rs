@@ -217,7 +217,7 @@ const QUEUE: &str = "queue";
 /// death of every process; a large body is in R2 before anything points at it.
 async fn make_durable(envelope: Envelope, bindings: &Bindings) -> Result<&'static str, Rejection> {
     let envelope = store_body(envelope, bindings).await?;
-    for way in order(bindings) {
+    for &way in order(bindings) {
         let written = if way == QUEUE {
             send(bindings, &envelope).await
         } else {
@@ -286,7 +286,7 @@ pub(crate) async fn make_all_durable(
             Err(rejection) => done.push(Err(rejection)),
         }
     }
-    for way in order(bindings) {
+    for &way in order(bindings) {
         let written = if way == QUEUE {
             send_all(&waiting, bindings).await
         } else {
@@ -364,10 +364,12 @@ async fn append_row(
     bindings.insert(shard, sql, meta, &body.text, body.is_base64).await
 }
 
-fn order(bindings: &Bindings) -> [&'static str; 2] {
-    match bindings.settings.durability {
-        Durability::Queue => [QUEUE, JOURNAL],
-        Durability::Journal => [JOURNAL, QUEUE],
+/// The ways to durability, the better first. A local queue lives in memory: it is none.
+fn order(bindings: &Bindings) -> &'static [&'static str] {
+    match (bindings.settings.durability, bindings.settings.local_queue) {
+        (Durability::Queue, _) => &[QUEUE, JOURNAL],
+        (Durability::Journal, false) => &[JOURNAL, QUEUE],
+        (Durability::Journal, true) => &[JOURNAL],
     }
 }
 

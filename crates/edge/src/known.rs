@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::Future;
 use std::rc::Rc;
 use std::thread::LocalKey;
 
 /// How long what was read is served when the stores do not answer.
-pub(crate) const STALE_MAX_MS: u64 = 600_000;
+const STALE_MAX_MS: u64 = 600_000;
 const ENTRIES_MAX: usize = 2_000;
 
 /// Values by key, each with the time when it was read.
@@ -26,6 +27,32 @@ pub(crate) trait Isolate<T> {
     fn put(&'static self, key: &str, value: Rc<T>, now: u64);
     fn remove(&'static self, key: &str);
     fn clear(&'static self);
+
+    /// What was read less than `fresh_ms` ago, or else what is read now. While it cannot be read, what was read in the last
+    /// ten minutes still holds.
+    async fn get_or_read<E>(
+        &'static self,
+        key: &str,
+        now: u64,
+        fresh_ms: u64,
+        read: impl Future<Output = Result<Option<T>, E>>,
+    ) -> Result<Option<Rc<T>>, E> {
+        if let Some(fresh) = self.get(key, now, fresh_ms) {
+            return Ok(Some(fresh));
+        }
+        match read.await {
+            Ok(Some(value)) => {
+                let value = Rc::new(value);
+                self.put(key, Rc::clone(&value), now);
+                Ok(Some(value))
+            }
+            Ok(None) => {
+                self.remove(key);
+                Ok(None)
+            }
+            Err(error) => self.get(key, now, STALE_MAX_MS).map(Some).ok_or(error),
+        }
+    }
 }
 
 impl<T> Isolate<T> for LocalKey<Known<T>> {

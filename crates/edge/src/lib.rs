@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+mod backlog;
 mod bell;
 mod bindings;
 mod body;
@@ -53,6 +54,7 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
         }
         Ok(Call::GetProvider { name }) => api::providers("", Some(name)),
         Ok(Call::Health) => api::health(&bindings),
+        Ok(Call::HealthOfEvents) => api::health_of_events(&bindings).await,
         Ok(Call::Document) => api::document(&Request::from(request)),
         Ok(Call::Docs) => api::page(&Request::from(request)),
         Ok(Call::PortalPage) => {

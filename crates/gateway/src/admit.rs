@@ -322,12 +322,16 @@ impl Compiled {
         let content_type = arrival.headers.get("content-type");
         let query = arrival.url.split_once('?').map(|(_, query)| query).unwrap_or_default();
         let needs_body = self.dedup.iter().chain(&self.event_type).any(Location::is_body);
-        let value = if needs_body { payload::value(content_type, arrival.body) } else { None };
-        let body = value.as_ref();
-        let parts = Parts { headers: arrival.headers, query, body, payload: arrival.body };
+        let body = needs_body.then(|| payload::json(content_type, arrival.body));
+        let parts = Parts {
+            headers: arrival.headers,
+            query,
+            body: body.as_deref(),
+            payload: arrival.body,
+        };
 
         let event_type = self.event_type(&parts, &request)?;
-        let payload = || value.clone().or_else(|| payload::value(content_type, arrival.body));
+        let payload = || payload::value(content_type, arrival.body);
         let mut schema_faults = self.schemas.faults(&event_type, payload);
         if let Some(schema) = &self.gate.schema {
             schema_faults.extend(shape::faults(schema, payload()));

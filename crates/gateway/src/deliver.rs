@@ -96,9 +96,15 @@ pub enum Undeliverable {
     /// It was to be called at most once, and nobody knows whether it was.
     #[error("the only attempt was interrupted, and may have reached the endpoint")]
     Interrupted,
+    /// What it is made from cannot be read right now, which is our affair: nobody was called, so no attempt is spent.
+    #[error("{0} could not be had, so nobody was called: tried again")]
+    NotMade(&'static str),
     #[error("{0}")]
     Address(address::BadUrl),
 }
+
+/// Milliseconds until a delivery is looked at again that could not be made.
+const NOT_MADE_PAUSE_MS: u64 = 30_000;
 
 impl Undeliverable {
     /// Convoy's status for it: discarded when the endpoint's owner chose so, a failure when it is a fault.
@@ -107,6 +113,7 @@ impl Undeliverable {
             Self::EndpointGone => (Status::Discarded, None),
             // At once: whoever takes it up then sees that the endpoint is not active, and holds it back.
             Self::EndpointNotActive(_) => (Status::Retry, Some(now_ms)),
+            Self::NotMade(_) => (Status::Retry, Some(now_ms.saturating_add(NOT_MADE_PAUSE_MS))),
             Self::BodyGone | Self::Interrupted | Self::Address(_) | Self::NoForm => {
                 (Status::Failure, None)
             }

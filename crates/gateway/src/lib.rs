@@ -6,6 +6,7 @@ pub mod admit;
 pub mod api;
 pub mod api_key;
 pub mod auth;
+pub mod backlog;
 pub mod batch;
 pub mod breaker;
 pub mod cidr;

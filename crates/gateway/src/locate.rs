@@ -1,8 +1,9 @@
 //! Locations: where in a request a value stands, as Convoy writes them (`request.body.data.id`).
 
-use serde_json::Value;
+use inlet_verify::json;
 use sha2::{Digest, Sha256};
 
+use crate::header::is_header_name;
 use crate::payload;
 
 /// Where a value stands in a request.
@@ -27,8 +28,8 @@ pub struct Parts<'a> {
     pub headers: &'a inlet_verify::Headers,
     /// The query string, without `?`.
     pub query: &'a str,
-    /// The body as JSON; `None` when it is neither JSON nor a form.
-    pub body: Option<&'a Value>,
+    /// The body as the text of JSON, or something else, in which nothing is found.
+    pub body: Option<&'a [u8]>,
     /// Its bytes.
     pub payload: &'a [u8],
 }
@@ -51,10 +52,11 @@ impl Location {
         if selector.is_empty() {
             return Err(few());
         }
-        if !matches!(root, "request" | "req") {
+        if !matches!(root, "request" | "req") || selector.trim() != selector {
             return Err(unsupported());
         }
         match kind {
+            "Header" | "header" if !is_header_name(selector) => Err(unsupported()),
             "Header" | "header" => Ok(Self::Header(selector.to_ascii_lowercase())),
             "Body" | "body" => Ok(Self::Body(selector.to_owned())),
             "QueryParam" | "query" => Ok(Self::Query(selector.to_owned())),
@@ -78,7 +80,9 @@ impl Location {
             return Err(unsupported());
         }
         let location = match kind.to_ascii_lowercase().as_str() {
-            "header" => Self::Header(selector.to_ascii_lowercase()),
+            "header" if is_header_name(selector) || selector.is_empty() => {
+                Self::Header(selector.to_ascii_lowercase())
+            }
             "body" => Self::Body(selector.to_owned()),
             "query" | "queryparam" => Self::Query(selector.to_owned()),
             _ => return Err(unsupported()),
@@ -99,25 +103,26 @@ impl Location {
         matches!(self, Self::Body(_))
     }
 
-    /// The value as text. What is absent, `null` or empty is `None`; an object or array is its JSON.
+    /// The value as text, numbers as they are written. What is absent, `null` or empty is `None`; an object or array is its
+    /// JSON, without spaces between.
     pub fn find(&self, parts: &Parts<'_>) -> Option<String> {
         let found = match self {
             Self::Header(name) => parts.headers.get(name).map(ToOwned::to_owned),
             Self::Query(name) => payload::query_value(parts.query, name),
             Self::PayloadHash if parts.payload.is_empty() => None,
             Self::PayloadHash => Some(hex::encode(Sha256::digest(parts.payload))),
-            Self::Body(path) => {
-                let value = payload::at_path(parts.body?, path)?;
-                Some(payload::scalar(value).unwrap_or_else(|| value.to_string()))
-            }
+            Self::Body(path) => match raw(parts, path)? {
+                nested @ [b'{' | b'[', ..] => String::from_utf8(json::respaced(nested, "")).ok(),
+                scalar => json::text(scalar),
+            },
         };
         found.filter(|text| !text.is_empty())
     }
 
     /// The event type at this location, trimmed. The error is the text that the sender reads.
     pub fn find_event_type(&self, parts: &Parts<'_>, written: &str) -> Result<String, String> {
-        if let (Self::Body(path), Some(body)) = (self, parts.body)
-            && let Some(Value::Object(_) | Value::Array(_)) = payload::at_path(body, path)
+        if let Self::Body(path) = self
+            && matches!(raw(parts, path), Some([b'{' | b'[', ..]))
         {
             return Err(format!("event type at request.body.{path} must be a scalar value"));
         }
@@ -127,6 +132,12 @@ impl Location {
             _ => format!("event type not found in request at {written}"),
         })
     }
+}
+
+/// The text of the value at a dotted path into the body; a number steps into an array.
+fn raw<'a>(parts: &Parts<'a>, path: &str) -> Option<&'a [u8]> {
+    let steps: Vec<&str> = path.split('.').collect();
+    json::find(parts.body?, &steps)
 }
 
 #[cfg(test)]
@@ -156,6 +167,7 @@ mod tests {
             ("request. body.object_kind", "unsupported input format"),
             ("request.body. object_kind", "unsupported input format"),
             ("payload.body.object_kind", "unsupported input format"),
+            ("request.header.x type", "unsupported input format"),
             ("request.cookie.event_type", "unsupported input format"),
         ] {
             let error = Location::parse_event_type(text).unwrap_err();
@@ -183,6 +195,8 @@ mod tests {
             ("id", "not enough parts set"),
             ("response.body.id", "unsupported input format"),
             ("request.cookie.id", "unsupported input format"),
+            ("request.header.x id", "unsupported input format"),
+            ("request.body. id", "unsupported input format"),
             ("request.HEADER.id", "unsupported input format"),
         ] {
             assert!(
@@ -193,19 +207,60 @@ mod tests {
     }
 
     #[test]
+    fn values_are_told_apart_as_they_are_written() {
+        let headers = Vec::<(String, String)>::new().into_iter().collect();
+        let find = |body: &str, path: &str| {
+            let body = body.as_bytes();
+            let parts = Parts { headers: &headers, query: "", body: Some(body), payload: b"" };
+            Location::parse_idempotency_key(&format!("req.body.{path}")).unwrap().find(&parts)
+        };
+        for (body, path, expect) in [
+            (r#"{"id": 18446744073709551616}"#, "id", Some("18446744073709551616")),
+            (r#"{"id": 0.1234567890123456789}"#, "id", Some("0.1234567890123456789")),
+            (r#"{"id": 100.0}"#, "id", Some("100.0")),
+            (r#"{"id": 1e2}"#, "id", Some("1e2")),
+            (r#"{"id": "\u0061b"}"#, "id", Some("ab")),
+            (r#"{"id": "null"}"#, "id", Some("null")),
+            (r#"{"id": null}"#, "id", None),
+            (r#"{"id": ""}"#, "id", None),
+            (r#"{"id": false}"#, "id", Some("false")),
+            (r#"{"id": {"b" : 1, "a": [ 2 , "x y" ]}}"#, "id", Some(r#"{"b":1,"a":[2,"x y"]}"#)),
+            (r#"[[], [{"id": 7}]]"#, "1.0.id", Some("7")),
+            (r#"{"0": "key"}"#, "0", Some("key")),
+            (r#"{"a": 1}"#, "a.b", None),
+            // What strict readers refuse, and senders send.
+            ("\u{feff}{\"id\": 5}", "id", Some("5")),
+            (r#"{"cut": "\ud83d", "id": 5}"#, "id", Some("5")),
+            (r#"{"huge": 1e400, "id": 5}"#, "id", Some("5")),
+            ("not JSON", "id", None),
+            ("{\"id\": 5", "id", None),
+            (r#"{"a": 1}"#, "b", None),
+        ] {
+            assert_eq!(find(body, path).as_deref(), expect, "{body} {path}");
+        }
+        let deep = format!(r#"{{"deep": {}{}, "id": 5}}"#, "[".repeat(10_000), "]".repeat(10_000));
+        assert_eq!(find(&deep, "id").as_deref(), Some("5"));
+    }
+
+    #[test]
     fn event_types_are_found_as_convoy_finds_them() {
-        let body = serde_json::json!({"object_kind": "push", "project": {"path_with_namespace": "acme/backend"},
-            "user_id": 38_562_979, "confirmed": true});
+        let body = br#"{"object_kind": "push", "project": {"path_with_namespace": "acme/backend"},
+            "user_id": 38562979, "confirmed": true, "wide": 18446744073709551617, "power": 1e2,
+            "nothing": null, "twice": 1, "twice": 2}"#;
         let headers =
             [("X-Gitlab-Event".to_owned(), "Push Hook".to_owned()), ("X-Empty".into(), " ".into())];
         let headers = headers.into_iter().collect();
         let parts =
-            Parts { headers: &headers, query: "event_type=push", body: Some(&body), payload: b"" };
+            Parts { headers: &headers, query: "event_type=push", body: Some(body), payload: b"" };
         for (location, expect) in [
             ("request.body.object_kind", Ok("push")),
             ("request.body.project.path_with_namespace", Ok("acme/backend")),
             ("request.body.user_id", Ok("38562979")),
             ("request.body.confirmed", Ok("true")),
+            ("request.body.wide", Ok("18446744073709551617")),
+            ("request.body.power", Ok("1e2")),
+            ("request.body.twice", Ok("2")),
+            ("request.body.nothing", Err("event type not found in request body at nothing")),
             ("request.header.X-Gitlab-Event", Ok("Push Hook")),
             ("request.query.event_type", Ok("push")),
             ("req.QueryParam.event_type", Ok("push")),

@@ -6,6 +6,7 @@ use crate::push::Kind;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call<'a> {
     Health,
+    HealthOfEvents,
     /// The document of the API.
     Document,
     /// The same for people.
@@ -238,6 +239,7 @@ routes! {
 
     ["ingest", mask_id] { any => Ingest { mask: mask_id } }
     ["healthz"] { GET => Health, HEAD => Health }
+    ["healthz", "events"] { GET => HealthOfEvents }
     ["openapi.json"] { GET => Document }
     ["docs"] { GET => Docs }
     ["api", "v1", "providers"] { GET => ListProviders }
@@ -382,6 +384,7 @@ mod tests {
         let in_project = |call| Ok(Call::InProject { project: "p", call });
         for (method, path, expect) in [
             ("GET", "/healthz", Ok(Call::Health)),
+            ("GET", "/healthz/events", Ok(Call::HealthOfEvents)),
             ("GET", "/ingest/mask", Ok(Call::Ingest { mask: "mask" })),
             ("POST", "/api/v1/projects", Ok(Call::CreateProject)),
             ("POST", "/api/v1/projects/", Ok(Call::CreateProject)),

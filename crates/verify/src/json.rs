@@ -5,13 +5,11 @@
 
 use crate::Refused;
 
-/// Nesting beyond which a body is not looked into. The walk is recursive.
-const DEPTH: usize = 64;
-
 /// The raw slice of the value at the end of `path` (keys and array indices), without
 /// surrounding whitespace. Where an object repeats a key the last one counts, as in
 /// JavaScript's `JSON.parse`.
-pub(crate) fn find<'a>(json: &'a [u8], path: &[&str]) -> Option<&'a [u8]> {
+#[must_use]
+pub fn find<'a>(json: &'a [u8], path: &[&str]) -> Option<&'a [u8]> {
     let mut here = trim(json);
     for step in path {
         here = child(here, step)?;
@@ -37,7 +35,8 @@ pub(crate) fn find_only<'a>(json: &'a [u8], path: &[&str]) -> Result<&'a [u8], R
 
 /// The value as text: a string without its quotes and escapes, a number, `true` or `false`
 /// as written. `None` for `null`, objects and arrays.
-pub(crate) fn text(raw: &[u8]) -> Option<String> {
+#[must_use]
+pub fn text(raw: &[u8]) -> Option<String> {
     match raw.first()? {
         b'"' => unescape(raw),
         b'{' | b'[' | b'n' => None,
@@ -92,7 +91,7 @@ fn each<'a>(raw: &'a [u8], open: u8, mut visit: impl FnMut(&'a [u8], &'a [u8])) 
         } else {
             &[]
         };
-        let value = walk.slice(|walk| walk.value(DEPTH))?;
+        let value = walk.slice(Walk::value)?;
         visit(key, value);
         walk.space();
         match walk.next()? {
@@ -105,7 +104,8 @@ fn each<'a>(raw: &'a [u8], open: u8, mut visit: impl FnMut(&'a [u8], &'a [u8])) 
 
 /// The same JSON with other spaces between its tokens: `after` follows every comma and colon.
 /// Strings and numbers stay as they are.
-pub(crate) fn respaced(json: &[u8], after: &str) -> Vec<u8> {
+#[must_use]
+pub fn respaced(json: &[u8], after: &str) -> Vec<u8> {
     let mut written = Vec::with_capacity(json.len());
     let (mut inside, mut escaped) = (false, false);
     for byte in json.iter().copied() {
@@ -174,44 +174,59 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Option<()> {
-        match self.peek()? {
-            b'"' => self.string(),
-            b'{' | b'[' => self.nested(depth.checked_sub(1)?),
-            _ => {
-                let start = self.at;
-                while self.peek().is_some_and(is_bare) {
+    /// A value, however deep it is nested: what is open is kept in a list, not on the stack.
+    fn value(&mut self) -> Option<()> {
+        let mut open: Vec<u8> = Vec::new();
+        loop {
+            match self.peek()? {
+                b'"' => self.string()?,
+                bracket @ (b'{' | b'[') => {
+                    let close = if bracket == b'{' { b'}' } else { b']' };
+                    self.at += 1;
+                    self.space();
+                    if self.peek() != Some(close) {
+                        open.push(close);
+                        self.key(close)?;
+                        continue;
+                    }
                     self.at += 1;
                 }
-                (start < self.at).then_some(())
+                _ => {
+                    let start = self.at;
+                    while self.peek().is_some_and(is_bare) {
+                        self.at += 1;
+                    }
+                    (start < self.at).then_some(())?;
+                }
+            }
+            // Behind a value: what it was in may end, and that may be in something that ends.
+            loop {
+                let Some(&close) = open.last() else { return Some(()) };
+                self.space();
+                match self.next()? {
+                    b',' => {
+                        self.space();
+                        self.key(close)?;
+                        break;
+                    }
+                    byte if byte == close => {
+                        open.pop();
+                    }
+                    _ => return None,
+                }
             }
         }
     }
 
-    fn nested(&mut self, depth: usize) -> Option<()> {
-        let object = self.next()? == b'{';
-        let close = if object { b'}' } else { b']' };
-        self.space();
-        if self.peek() == Some(close) {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
+    /// The key of a member, up to its value, where what is open is an object.
+    fn key(&mut self, close: u8) -> Option<()> {
+        if close == b'}' {
+            self.string()?;
             self.space();
-            if object {
-                self.string()?;
-                self.space();
-                self.expect(b':')?;
-                self.space();
-            }
-            self.value(depth)?;
+            self.expect(b':')?;
             self.space();
-            match self.next()? {
-                b',' => {}
-                byte if byte == close => return Some(()),
-                _ => return None,
-            }
         }
+        Some(())
     }
 }
 

@@ -10,7 +10,7 @@ mod encoding;
 mod engine;
 mod handshake;
 mod hash;
-mod json;
+pub mod json;
 mod jwt;
 mod keys;
 mod multipart;

@@ -1,7 +1,6 @@
 //! Companions: what they read, and the messages that they hand in.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -21,15 +20,12 @@ use super::consumer_keys::{self, note_key, project_of};
 use super::*;
 use crate::bindings::Durability;
 use crate::ingest::make_all_durable;
-use crate::known::{Isolate, Known, STALE_MAX_MS};
-use crate::{chance, dead_letters, transform};
+use crate::known::{Isolate, Known};
+use crate::{backlog, chance, dead_letters, transform};
 
 /// How long an isolate believes what it read about a key or a source.
 pub(super) const FRESH_MS: u64 = 10_000;
-/// How long events may wait to be routed before companions are asked to wait, too; how often that is looked at, and for how
-/// long they are asked to.
-const BEHIND_MAX_MS: u64 = 30_000;
-const BEHIND_LOOK_MS: u64 = 1_000;
+/// For how many seconds companions are asked to wait when events do.
 const BEHIND_RETRY_S: &str = "2";
 /// Endpoints that one batch looks up by their URL: each takes calls of the database, of which an invocation has a thousand.
 const URLS_MAX: usize = 200;
@@ -186,55 +182,25 @@ impl Caller<'_> {
         Ok(reply(&Answer { status: 200, body: json!({"results": shown}) }))
     }
 
-    /// For how many seconds the oldest event has waited in the journal, when that is too long. It is looked at once a second.
+    /// For how many seconds the oldest event has waited in the journal, when that is too long.
     async fn behind(&self, shard: u32) -> Option<u64> {
-        thread_local! {
-            static SEEN: RefCell<HashMap<u32, (u64, u64)>> = RefCell::new(HashMap::new());
-        }
-        #[derive(Deserialize)]
-        struct Oldest {
-            at: Option<u64>,
-        }
         if self.bindings.settings.durability != Durability::Journal {
             return None;
         }
         let now = now_ms();
-        let seen = SEEN.with_borrow(|seen| seen.get(&shard).copied());
-        let waited_ms = match seen {
-            Some((at, waited_ms)) if now.saturating_sub(at) < BEHIND_LOOK_MS => waited_ms,
-            _ => {
-                let oldest = async {
-                    self.bindings.events(shard)?.row::<Oldest>(&sql::oldest_waiting()).await
-                };
-                // A journal that cannot be read may still be written, and if not, that will be said.
-                let oldest = oldest.await.ok().flatten().and_then(|oldest| oldest.at);
-                let waited_ms = oldest.map_or(0, |at| now.saturating_sub(at));
-                SEEN.with_borrow_mut(|seen| seen.insert(shard, (now, waited_ms)));
-                waited_ms
-            }
-        };
-        (BEHIND_MAX_MS < waited_ms).then_some(waited_ms / 1000)
+        // A journal that cannot be read may still be written, and if not, that will be said.
+        backlog::oldest(shard, now, self.bindings).await.ok()?.holds_companions(now)
     }
 
     /// The source that a batch is of, as this isolate knows it.
     async fn broker_source(&self, project: &Project, id: &str) -> Result<Rc<Source>, Refusal> {
         let key = format!("{}/{id}", project.uid);
-        let now = now_ms();
-        if let Some(source) = SOURCES.get(&key, now, FRESH_MS) {
-            return Ok(source);
-        }
-        let source = match self.source(&project.uid, id).await {
-            Ok(source) => Rc::new(source),
-            Err(Refusal::Store(error)) => {
-                let stale = SOURCES.get(&key, now, STALE_MAX_MS);
-                return stale.ok_or(Refusal::Store(error));
-            }
-            Err(other) => return Err(other),
-        };
+        let read = async { read_doc(self.bindings, &sql::source(&project.uid, id)).await };
+        let source = SOURCES.get_or_read(&key, now_ms(), FRESH_MS, read).await?;
+        let source = source.ok_or_else(|| ApiError::not_found("source not found"))?;
         if source.pub_sub.is_none() {
             return Err(ApiError::not_found("source not found: it reads no broker").into());
         }
-        SOURCES.put(&key, Rc::clone(&source), now);
         Ok(source)
     }
 

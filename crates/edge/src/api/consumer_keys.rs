@@ -8,7 +8,7 @@ use inlet_gateway::consumer::{ConsumerKeyInput, NewKey, StoredKey};
 
 use super::consumer::FRESH_MS;
 use super::*;
-use crate::known::{Isolate, Known, STALE_MAX_MS};
+use crate::known::{Isolate, Known};
 
 const NOTED_MAX: usize = 2_000;
 /// How often an isolate notes that a key is in use.
@@ -32,25 +32,12 @@ pub(super) async fn project_of(
 ) -> Result<(String, Rc<Project>), Refusal> {
     let key = bearer(authorization).ok_or_else(|| ApiError::new(401, "Authentication required"))?;
     let hash = bindings.vault()?.hash_api_key(key);
-    let now = now_ms();
-    if let Some(project) = PROJECTS.get(&hash, now, FRESH_MS) {
-        return Ok((hash, project));
-    }
-    let read: worker::Result<Option<Doc>> =
-        async { bindings.db()?.row(&sql::project_of_consumer_key(&hash)).await }.await;
-    let project = match read {
-        Ok(Some(doc)) => Rc::new(doc.read()?),
-        Ok(None) => {
-            PROJECTS.remove(&hash);
-            let text = "authorization failed: this is no key of a companion, or it was deleted";
-            return Err(ApiError::new(401, text).into());
-        }
-        Err(error) => {
-            let stale = PROJECTS.get(&hash, now, STALE_MAX_MS);
-            return stale.map(|project| (hash, project)).ok_or(Refusal::Store(error));
-        }
-    };
-    PROJECTS.put(&hash, Rc::clone(&project), now);
+    let read = async { read_doc(bindings, &sql::project_of_consumer_key(&hash)).await };
+    let project = PROJECTS.get_or_read(&hash, now_ms(), FRESH_MS, read).await?;
+    let project = project.ok_or_else(|| {
+        let text = "authorization failed: this is no key of a companion, or it was deleted";
+        ApiError::new(401, text)
+    })?;
     Ok((hash, project))
 }
 

@@ -53,9 +53,9 @@ use crate::bindings::Bindings;
 use crate::body::{self, Share, Unread};
 use crate::chance::{fill, now_ms};
 use crate::glue::Body;
-use crate::known::{Isolate, Known, STALE_MAX_MS};
+use crate::known::{Isolate, Known};
 use crate::store::Doc;
-use crate::{config, dispatch, log};
+use crate::{backlog, config, dispatch, log};
 
 /// The largest request body of the API.
 const BODY_MAX_BYTES: u64 = 1024 * 1024;
@@ -174,7 +174,7 @@ enum Key {
     Root,
     Project(Rc<Project>),
     /// The owner who holds a portal token.
-    Owner(Box<Project>, Owner),
+    Owner(Rc<Project>, Owner),
 }
 
 /// Whether a call hands events in. It changes nothing that is known, and may rely on it.
@@ -228,19 +228,20 @@ async fn carry_out(
         }
         (Call::InProject { project, call }, key) => {
             let project = match key {
-                Key::Project(own) if own.uid == project => Rc::unwrap_or_clone(own),
-                Key::Owner(own, _) if own.uid == project => *own,
+                Key::Project(own) | Key::Owner(own, _) if own.uid == project => own,
                 Key::Project(_) | Key::Owner(..) => {
                     return Err(
                         ApiError::new(403, "this API key belongs to another project").into()
                     );
                 }
-                Key::Root => caller.doc(&sql::project(project), "project not found").await?,
+                Key::Root => {
+                    Rc::new(caller.doc(&sql::project(project), "project not found").await?)
+                }
             };
-            caller.in_project(project, call).await
+            caller.in_project(&project, call).await
         }
         (Call::InPortal { call }, Key::Owner(project, _)) => {
-            caller.in_project(*project, call).await
+            caller.in_project(&project, call).await
         }
         (Call::InPortal { .. }, _) => Err(unauthorized().into()),
         _ => Err(ApiError::new(403, "this needs the ROOT_KEY").into()),
@@ -320,28 +321,22 @@ async fn authenticate(
         return Ok(Key::Root);
     }
     let now = now_ms();
-    let fresh = PROJECTS.get(&hash, now, FRESH_MS).filter(|_| is_push);
-    if let Some(project) = fresh {
-        return Ok(Key::Project(project));
-    }
-    let read: worker::Result<Option<Doc>> =
-        async { bindings.db()?.row(&sql::project_of_key(&hash, now)).await }.await;
-    let doc = match read {
-        Ok(doc) => doc,
-        Err(error) => {
-            let stale = PROJECTS.get(&hash, now, STALE_MAX_MS).filter(|_| is_push);
-            return stale.map(Key::Project).ok_or(Refusal::Store(error));
-        }
+    let read = async { read_doc(bindings, &sql::project_of_key(&hash, now)).await };
+    let project = if is_push {
+        PROJECTS.get_or_read(&hash, now, FRESH_MS, read).await?
+    } else {
+        read.await?.map(Rc::new)
     };
-    let Some(doc) = doc else {
-        PROJECTS.remove(&hash);
-        return Err(ApiError::new(401, "authorization failed").into());
-    };
-    let project = Rc::new(doc.read()?);
-    if is_push {
-        PROJECTS.put(&hash, Rc::clone(&project), now);
-    }
-    Ok(Key::Project(project))
+    project.map(Key::Project).ok_or_else(|| ApiError::new(401, "authorization failed").into())
+}
+
+/// The first row of `statement`, as what it is.
+async fn read_doc<T: DeserializeOwned>(
+    bindings: &Bindings,
+    statement: &Statement,
+) -> worker::Result<Option<T>> {
+    let doc: Option<Doc> = bindings.db()?.row(statement).await?;
+    doc.map(|doc| doc.read()).transpose()
 }
 
 /// A change that is stored, but that others may not learn of at once, is not reported as made.
@@ -358,93 +353,93 @@ impl Caller<'_> {
         statement: &Statement,
         missing: &str,
     ) -> Result<T, Refusal> {
-        let doc: Option<Doc> = self.bindings.db()?.row(statement).await?;
-        Ok(doc.ok_or_else(|| ApiError::not_found(missing))?.read()?)
+        let found = read_doc(self.bindings, statement).await?;
+        found.ok_or_else(|| ApiError::not_found(missing).into())
     }
 
     async fn in_project(
         &mut self,
-        project: Project,
+        project: &Project,
         call: ProjectCall<'_>,
     ) -> Result<Reply, Refusal> {
         use ProjectCall as C;
-        self.admit(&project, &call).await?;
+        self.admit(project, &call).await?;
         let answer = match call {
             C::Get => Answer::ok(200, "Project fetched successfully", project.present()),
-            C::Update => self.update_project(project).await?,
+            C::Update => self.update_project(project.clone()).await?,
             // Asked for with `ROOT_KEY`, or it does not come this far.
-            C::Delete => self.delete_project(&project).await?,
-            C::CreateKey => self.create_key(&project).await?,
-            C::ListKeys => self.list_keys(&project).await?,
-            C::DeleteKey(id) => self.delete_key(&project, id).await?,
-            C::RegenerateKey => self.regenerate_key(&project).await?,
-            C::CreateSource => self.create_source(&project).await?,
-            C::ListSources => self.list_sources(&project).await?,
-            C::GetSource(id) => self.get_source(&project, id).await?,
-            C::UpdateSource(id) => self.update_source(&project, id).await?,
-            C::ListRejections(id) => self.list_rejections(&project, id).await?,
-            C::HandedOver(id) => self.handed_over(&project, id).await?,
-            C::ArmSource(id) => self.arm_source(&project, id).await?,
-            C::DeleteSource(id) => self.delete_source(&project, id).await?,
-            C::CreateEndpoint => self.create_endpoint(&project).await?,
-            C::ListEndpoints => self.list_endpoints(&project).await?,
-            C::GetEndpoint(id) => self.get_endpoint(&project, id).await?,
-            C::UpdateEndpoint(id) => self.update_endpoint(&project, id).await?,
-            C::PauseEndpoint(id) => self.pause_endpoint(&project, id).await?,
-            C::ActivateEndpoint(id) => self.activate_endpoint(&project, id).await?,
-            C::ExpireSecret(id) => self.expire_secret(&project, id).await?,
-            C::DeleteEndpoint(id) => self.delete_endpoint(&project, id).await?,
-            C::FailureRates => self.failure_rates(&project).await?,
+            C::Delete => self.delete_project(project).await?,
+            C::CreateKey => self.create_key(project).await?,
+            C::ListKeys => self.list_keys(project).await?,
+            C::DeleteKey(id) => self.delete_key(project, id).await?,
+            C::RegenerateKey => self.regenerate_key(project).await?,
+            C::CreateSource => self.create_source(project).await?,
+            C::ListSources => self.list_sources(project).await?,
+            C::GetSource(id) => self.get_source(project, id).await?,
+            C::UpdateSource(id) => self.update_source(project, id).await?,
+            C::ListRejections(id) => self.list_rejections(project, id).await?,
+            C::HandedOver(id) => self.handed_over(project, id).await?,
+            C::ArmSource(id) => self.arm_source(project, id).await?,
+            C::DeleteSource(id) => self.delete_source(project, id).await?,
+            C::CreateEndpoint => self.create_endpoint(project).await?,
+            C::ListEndpoints => self.list_endpoints(project).await?,
+            C::GetEndpoint(id) => self.get_endpoint(project, id).await?,
+            C::UpdateEndpoint(id) => self.update_endpoint(project, id).await?,
+            C::PauseEndpoint(id) => self.pause_endpoint(project, id).await?,
+            C::ActivateEndpoint(id) => self.activate_endpoint(project, id).await?,
+            C::ExpireSecret(id) => self.expire_secret(project, id).await?,
+            C::DeleteEndpoint(id) => self.delete_endpoint(project, id).await?,
+            C::FailureRates => self.failure_rates(project).await?,
             C::TestOauth2 => self.test_oauth2().await?,
             C::TestFunction { of_source } => self.test_function(of_source).await?,
-            C::CreateSubscription => self.create_subscription(&project).await?,
-            C::ListSubscriptions => self.list_subscriptions(&project).await?,
-            C::GetSubscription(id) => self.get_subscription(&project, id).await?,
-            C::UpdateSubscription(id) => self.update_subscription(&project, id).await?,
-            C::DeleteSubscription(id) => self.delete_subscription(&project, id).await?,
-            C::CreateEventType => self.create_event_type(&project).await?,
-            C::ListEventTypes => self.list_event_types(&project).await?,
-            C::GetEventType(id) => self.get_event_type(&project, id).await?,
-            C::UpdateEventType(id) => self.update_event_type(&project, id).await?,
-            C::DeprecateEventType(id) => self.deprecate_event_type(&project, id).await?,
-            C::ImportEventTypes => self.import_event_types(&project).await?,
-            C::ToggleSubscription(id) => self.toggle_subscription(&project, id).await?,
+            C::CreateSubscription => self.create_subscription(project).await?,
+            C::ListSubscriptions => self.list_subscriptions(project).await?,
+            C::GetSubscription(id) => self.get_subscription(project, id).await?,
+            C::UpdateSubscription(id) => self.update_subscription(project, id).await?,
+            C::DeleteSubscription(id) => self.delete_subscription(project, id).await?,
+            C::CreateEventType => self.create_event_type(project).await?,
+            C::ListEventTypes => self.list_event_types(project).await?,
+            C::GetEventType(id) => self.get_event_type(project, id).await?,
+            C::UpdateEventType(id) => self.update_event_type(project, id).await?,
+            C::DeprecateEventType(id) => self.deprecate_event_type(project, id).await?,
+            C::ImportEventTypes => self.import_event_types(project).await?,
+            C::ToggleSubscription(id) => self.toggle_subscription(project, id).await?,
             C::TestFilter => self.test_filter()?,
-            C::Filters(id, call) => self.filters(&project, id, call).await?,
-            C::PushEvent(kind) => return self.push_event(&project, kind).await,
-            C::PushEvents => self.push_events(&project).await?,
-            C::GetEvent(id) => return self.get_event(&project, id).await,
-            C::ListEvents => return self.list_events(&project).await,
-            C::ReplayEvent(id) => return self.replay_event(&project, id).await,
-            C::ReplayEvents => self.replay_events(&project).await?,
-            C::CountReplay => self.count_replay(&project).await?,
-            C::ResendDelivery(id) => self.resend_delivery(&project, id).await?,
-            C::ForceResend => self.force_resend(&project).await?,
-            C::RetryDeliveries => self.retry_deliveries(&project).await?,
-            C::CountRetry => self.count_retry(&project).await?,
-            C::ListDeliveries => self.list_deliveries(&project).await?,
-            C::GetDelivery(id) => self.get_delivery(&project, id).await?,
-            C::ListAttempts(delivery) => self.list_attempts(&project, delivery).await?,
+            C::Filters(id, call) => self.filters(project, id, call).await?,
+            C::PushEvent(kind) => return self.push_event(project, kind).await,
+            C::PushEvents => self.push_events(project).await?,
+            C::GetEvent(id) => return self.get_event(project, id).await,
+            C::ListEvents => return self.list_events(project).await,
+            C::ReplayEvent(id) => return self.replay_event(project, id).await,
+            C::ReplayEvents => self.replay_events(project).await?,
+            C::CountReplay => self.count_replay(project).await?,
+            C::ResendDelivery(id) => self.resend_delivery(project, id).await?,
+            C::ForceResend => self.force_resend(project).await?,
+            C::RetryDeliveries => self.retry_deliveries(project).await?,
+            C::CountRetry => self.count_retry(project).await?,
+            C::ListDeliveries => self.list_deliveries(project).await?,
+            C::GetDelivery(id) => self.get_delivery(project, id).await?,
+            C::ListAttempts(delivery) => self.list_attempts(project, delivery).await?,
             C::GetAttempt { delivery, attempt } => {
-                self.get_attempt(&project, delivery, attempt).await?
+                self.get_attempt(project, delivery, attempt).await?
             }
-            C::CreatePortalLink => self.create_portal_link(&project).await?,
-            C::ListPortalLinks => self.list_portal_links(&project).await?,
-            C::GetPortalLink(id) => self.get_portal_link(&project, id).await?,
-            C::UpdatePortalLink(id) => self.update_portal_link(&project, id).await?,
-            C::RevokePortalLink(id) => self.revoke_portal_link(&project, id).await?,
-            C::RefreshPortalToken(id) => self.refresh_portal_token(&project, id).await?,
-            C::GetOwnPortalLink => self.own_portal_link(&project).await?,
-            C::CreateConsumerKey => self.create_consumer_key(&project).await?,
-            C::ListConsumerKeys => self.list_consumer_keys(&project).await?,
-            C::DeleteConsumerKey(id) => self.delete_consumer_key(&project, id).await?,
-            C::ListMetaEvents => self.list_meta_events(&project).await?,
-            C::GetMetaEvent(id) => self.get_meta_event(&project, id).await?,
-            C::ResendMetaEvent(id) => self.resend_meta_event(&project, id).await?,
-            C::ListDeadLetters => self.list_dead_letters(&project).await?,
-            C::GetDeadLetter(id) => return self.get_dead_letter(&project, id).await,
-            C::ReplayDeadLetter(id) => self.replay_dead_letter(&project, id).await?,
-            C::DeleteDeadLetter(id) => self.delete_dead_letter(&project, id).await?,
+            C::CreatePortalLink => self.create_portal_link(project).await?,
+            C::ListPortalLinks => self.list_portal_links(project).await?,
+            C::GetPortalLink(id) => self.get_portal_link(project, id).await?,
+            C::UpdatePortalLink(id) => self.update_portal_link(project, id).await?,
+            C::RevokePortalLink(id) => self.revoke_portal_link(project, id).await?,
+            C::RefreshPortalToken(id) => self.refresh_portal_token(project, id).await?,
+            C::GetOwnPortalLink => self.own_portal_link(project).await?,
+            C::CreateConsumerKey => self.create_consumer_key(project).await?,
+            C::ListConsumerKeys => self.list_consumer_keys(project).await?,
+            C::DeleteConsumerKey(id) => self.delete_consumer_key(project, id).await?,
+            C::ListMetaEvents => self.list_meta_events(project).await?,
+            C::GetMetaEvent(id) => self.get_meta_event(project, id).await?,
+            C::ResendMetaEvent(id) => self.resend_meta_event(project, id).await?,
+            C::ListDeadLetters => self.list_dead_letters(project).await?,
+            C::GetDeadLetter(id) => return self.get_dead_letter(project, id).await,
+            C::ReplayDeadLetter(id) => self.replay_dead_letter(project, id).await?,
+            C::DeleteDeadLetter(id) => self.delete_dead_letter(project, id).await?,
         };
         Ok(reply(&answer))
     }
@@ -514,6 +509,20 @@ pub(crate) fn health(bindings: &Bindings) -> Reply {
         }
         Err(error) => reply(&ApiError::new(503, error.to_string()).answer()),
     }
+}
+
+/// `GET /healthz/events`: whether what is durable goes on.
+pub(crate) async fn health_of_events(bindings: &Bindings) -> Reply {
+    let now = now_ms();
+    let mut shards = Vec::new();
+    for shard in bindings.shards() {
+        let oldest = backlog::oldest(shard, now, bindings).await;
+        let oldest = oldest.inspect_err(|error| {
+            log::error("backlog_unreadable", json!({"shard": shard, "error": error.to_string()}));
+        });
+        shards.push((shard, oldest.ok()));
+    }
+    reply(&inlet_gateway::backlog::answer(&shards, now))
 }
 
 /// No such call.

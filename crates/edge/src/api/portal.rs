@@ -24,7 +24,7 @@ pub(super) async fn open(token: &str, bindings: &Bindings) -> Result<Key, Refusa
         can_manage_endpoint: link.can_manage_endpoint,
         endpoints: theirs.into_iter().map(|one| one.endpoint_id).collect(),
     };
-    Ok(Key::Owner(Box::new(project), owner))
+    Ok(Key::Owner(Rc::new(project), owner))
 }
 
 impl Caller<'_> {

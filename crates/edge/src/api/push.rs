@@ -149,17 +149,15 @@ impl Caller<'_> {
     ) -> Result<(), Refusal> {
         match &push.to {
             To::Known(Target::Endpoint(id)) => {
-                let (key, now) = (format!("{}/{id}", project.uid), now_ms());
-                if ENDPOINTS.get(&key, now, FRESH_MS).is_some() {
-                    return Ok(());
-                }
-                match self.bindings.db()?.row::<IgnoredAny>(&sql::endpoint(&project.uid, id)).await
-                {
-                    Ok(Some(_)) => ENDPOINTS.put(&key, Rc::new(()), now),
+                let key = format!("{}/{id}", project.uid);
+                let read = async {
+                    let statement = sql::endpoint(&project.uid, id);
+                    let found = self.bindings.db()?.row::<IgnoredAny>(&statement).await?;
+                    Ok::<_, worker::Error>(found.map(|_| ()))
+                };
+                if ENDPOINTS.get_or_read(&key, now_ms(), FRESH_MS, read).await?.is_none() {
                     // The body names it, not the path: so it is the body that is wrong.
-                    Ok(None) => return Err(ApiError::bad_request("endpoint not found").into()),
-                    Err(_) if ENDPOINTS.get(&key, now, STALE_MAX_MS).is_some() => {}
-                    Err(error) => return Err(error.into()),
+                    return Err(ApiError::bad_request("endpoint not found").into());
                 }
             }
             To::Known(_) | To::Subscribers => {}

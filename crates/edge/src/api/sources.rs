@@ -155,7 +155,10 @@ impl Caller<'_> {
     pub(super) async fn remove_source(&self, project: &Project, id: &str) -> Result<(), Refusal> {
         let source = self.source(&project.uid, id).await?;
         // First, so that a call that fails can be repeated; and again, should a reader have put a copy back.
-        told(config::withdraw(self.bindings, &source.mask_id).await)?;
+        config::withdraw(self.bindings, &source.mask_id).await.map_err(|_| {
+            let text = "the source is still there: the edge could not be told that it is to go; repeat the call";
+            ApiError::new(503, text)
+        })?;
         self.bindings.db()?.batch(&sql::delete_source(&project.uid, &source.uid)).await?;
         config::withdraw(self.bindings, &source.mask_id).await.unwrap_or_default();
         let forget = sql::forget_source(&project.uid, &source.uid);

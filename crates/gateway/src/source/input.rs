@@ -181,10 +181,10 @@ pub(super) fn asks_for_something(value: Option<&Value>) -> bool {
 pub(super) fn header_names(names: Vec<String>) -> Result<Vec<String>, ApiError> {
     let names: Vec<String> =
         names.into_iter().map(|name| name.trim().to_ascii_lowercase()).collect();
-    match names.iter().find(|name| !is_header_name(name)) {
-        Some(bad) => {
-            Err(ApiError::bad_request(format!("forward_headers:{bad:?} is not a header name")))
-        }
+    match names.iter().find(|name| !is_header_name(name) || *name == "*") {
+        Some(bad) => Err(ApiError::bad_request(format!(
+            "forward_headers:{bad:?} is not a header name; without the list all go on but credentials"
+        ))),
         None => Ok(names),
     }
 }

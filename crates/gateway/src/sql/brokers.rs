@@ -118,7 +118,8 @@ pub fn held_claims(rows: Value, now_ms: u64) -> Statement {
     )
 }
 
-/// When the oldest event arrived that waits in a journal, as `at`; null when none does. The fields of an envelope have their
+/// What waits longest: `event_at`, when the oldest event arrived that waits in a journal, and `look_at`, when the sweep was to
+/// look after a delivery; null when none does. The fields of an envelope have their
 /// time near the front, and reading all of a packed row for it would cost more than the row did.
 pub fn oldest_waiting() -> Statement {
     let of = |journal: u8| {
@@ -129,7 +130,12 @@ pub fn oldest_waiting() -> Statement {
         )
     };
     Statement {
-        sql: format!("SELECT min(at) AS at FROM ({} UNION ALL {})", of(0), of(1)),
+        sql: format!(
+            "SELECT (SELECT min(at) FROM ({} UNION ALL {})) AS event_at, \
+             (SELECT min(look_at) FROM deliveries WHERE look_at IS NOT NULL) AS look_at",
+            of(0),
+            of(1)
+        ),
         params: Vec::new(),
     }
 }
@@ -270,7 +276,7 @@ mod tests {
     fn the_oldest_that_waits_is_found_in_rows_of_one_and_of_many() {
         use crate::wire::{Body, Pack, tests::envelope};
         let db = database();
-        let oldest = || run(&db, &oldest_waiting())[0]["at"].clone();
+        let oldest = || run(&db, &oldest_waiting())[0]["event_at"].clone();
         assert_eq!(oldest(), Value::Null);
         let mut sent = envelope(Body::Inline(b"{}".to_vec()));
         sent.meta.event_type = r#""at":5"#.into();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::samples::{self, EVENT};
 use super::{Access, Data, Operation, Parameter, parameter};
+use crate::backlog::{self, Oldest};
 use crate::endpoint::{EndpointInput, ExpireInput};
 use crate::oauth::Oauth2Test;
 use crate::project::ProjectInput;
@@ -536,6 +537,14 @@ fn gateway() -> Vec<Operation> {
             json!({"type": "object", "required": ["status", "message", "data"]}))},
         "503": refusal("It runs without a key."),
     });
+    let backlog = |oldest| backlog::answer(&[(0, Some(oldest))], 200_001).body;
+    let shards = json!({"type": "object", "required": ["status", "message", "data"], "properties": {
+        "data": {"type": "object", "required": ["shards"], "properties": {"shards": {"type": "array", "items": {
+            "type": "object", "required": ["shard", "state", "events_wait_ms", "deliveries_wait_ms"], "properties": {
+                "shard": {"type": "integer"},
+                "state": {"enum": ["ok", "waiting", "unreadable"]},
+                "events_wait_ms": {"type": ["integer", "null"]},
+                "deliveries_wait_ms": {"type": ["integer", "null"]}}}}}}}});
     let ingest = json!({
         "200": {"description": "The event is durable; or the source's own response.", "headers": {
                 "Inlet-Event-Id": {"description": "The event's `uid`.", "schema": {"type": "string"}}},
@@ -565,6 +574,14 @@ fn gateway() -> Vec<Operation> {
             "200": {"description": "The gateway runs and has its key."},
             "503": {"description": "It runs without a key."},
         })),
+        open("GET", "/healthz/events", "healthOfEvents", "Do events go on?")
+            .about("For an alarm: events that are durable and not routed for two minutes, or deliveries that nobody looks after for five. It reads the database, at most once a second in an isolate.")
+            .answers(json!({
+                "200": {"description": "What is durable goes on.", "content": {"application/json": {
+                    "schema": shards, "example": backlog(Oldest::default())}}},
+                "503": {"description": "Something waits, or a shard cannot be read.", "content": {"application/json": {
+                    "schema": shards, "example": backlog(Oldest { event_at: Some(1), look_at: None })}}},
+            })),
         open("GET", "/openapi.json", "document", "This document").answers(json!({
             "200": {"description": "OpenAPI 3.1.", "content": json_of(json!({"type": "object"}))},
             "304": {"description": "It is the one that you have (`If-None-Match`)."},

@@ -1,0 +1,103 @@
+//! How long what is durable has waited to go on, and from when on that is somebody's business.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::{Answer, ApiError};
+
+/// How long events may wait to be routed before companions are asked to wait, too: a broker is a better place for it.
+const COMPANIONS_WAIT_MS: u64 = 30_000;
+/// How long events may wait to be routed before the shard is said to stand still.
+const EVENTS_MAX_MS: u64 = 120_000;
+/// How long deliveries may wait past the time at which the sweep looks at them. It comes every minute.
+const DELIVERIES_MAX_MS: u64 = 300_000;
+
+/// What waits longest in a shard, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq, Eq)]
+pub struct Oldest {
+    /// When the oldest event arrived that waits in a journal.
+    pub event_at: Option<u64>,
+    /// When the sweep was due to look after a delivery.
+    pub look_at: Option<u64>,
+}
+
+impl Oldest {
+    fn event_waits_ms(self, now_ms: u64) -> u64 {
+        self.event_at.map_or(0, |at| now_ms.saturating_sub(at))
+    }
+
+    fn delivery_waits_ms(self, now_ms: u64) -> u64 {
+        self.look_at.map_or(0, |at| now_ms.saturating_sub(at))
+    }
+
+    /// For how many seconds the oldest event has waited, when companions should hand in no more.
+    pub fn holds_companions(self, now_ms: u64) -> Option<u64> {
+        let waits = self.event_waits_ms(now_ms);
+        (COMPANIONS_WAIT_MS < waits).then_some(waits / 1000)
+    }
+
+    fn is_stuck(self, now_ms: u64) -> bool {
+        EVENTS_MAX_MS < self.event_waits_ms(now_ms)
+            || DELIVERIES_MAX_MS < self.delivery_waits_ms(now_ms)
+    }
+}
+
+/// The answer of `GET /healthz/events`: 200 while what is durable goes on in all shards, else 503. A shard that could not be
+/// read is `None`. What waits in a queue cannot be seen from here: Cloudflare's metrics show it.
+pub fn answer(shards: &[(u32, Option<Oldest>)], now_ms: u64) -> Answer {
+    let shown: Vec<Value> = shards
+        .iter()
+        .map(|(shard, oldest)| {
+            let state = match oldest {
+                None => "unreadable",
+                Some(oldest) if oldest.is_stuck(now_ms) => "waiting",
+                Some(_) => "ok",
+            };
+            json!({
+                "shard": shard,
+                "state": state,
+                "events_wait_ms": oldest.map(|oldest| oldest.event_waits_ms(now_ms)),
+                "deliveries_wait_ms": oldest.map(|oldest| oldest.delivery_waits_ms(now_ms)),
+            })
+        })
+        .collect();
+    let is_well = shown.iter().all(|shard| shard["state"] == "ok");
+    let data = json!({"shards": shown});
+    if is_well {
+        return Answer::ok(200, "What is durable goes on", data);
+    }
+    let text = "events or deliveries wait, or a shard cannot be read: see `shards`, and the log for `not_drained` and `not_swept`";
+    let mut answer = ApiError::new(503, text).answer();
+    answer.body["data"] = data;
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_well_until_something_waits_too_long() {
+        let now = 1_000_000_000;
+        let at = |ms: u64| Some(now - ms);
+        let cases = [
+            (Some(Oldest::default()), 200, "ok", None),
+            (Some(Oldest { event_at: at(30_000), look_at: at(300_000) }), 200, "ok", None),
+            (Some(Oldest { event_at: at(30_001), look_at: None }), 200, "ok", Some(30)),
+            (Some(Oldest { event_at: at(120_001), look_at: None }), 503, "waiting", Some(120)),
+            (Some(Oldest { event_at: None, look_at: at(300_001) }), 503, "waiting", None),
+            // The clock of another isolate may be a little ahead.
+            (Some(Oldest { event_at: Some(now + 5), look_at: Some(now + 9) }), 200, "ok", None),
+            (None, 503, "unreadable", None),
+        ];
+        for (oldest, status, state, holds) in cases {
+            let well = (0, Some(Oldest::default()));
+            let answer = answer(&[well, (1, oldest)], now);
+            assert_eq!(answer.status, status, "{oldest:?}");
+            assert_eq!(answer.body["status"], status == 200);
+            assert_eq!(answer.body["data"]["shards"][1]["state"], state, "{oldest:?}");
+            assert_eq!(answer.body["data"]["shards"][0]["state"], "ok");
+            assert_eq!(oldest.and_then(|oldest| oldest.holds_companions(now)), holds);
+        }
+    }
+}
