@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::{Answer, ApiError};
+use crate::api::Answer;
 
 /// How long events may wait to be routed before companions are asked to wait, too: a broker is a better place for it.
 const COMPANIONS_WAIT_MS: u64 = 30_000;
@@ -67,9 +67,8 @@ pub fn answer(shards: &[(u32, Option<Oldest>)], now_ms: u64) -> Answer {
         return Answer::ok(200, "What is durable goes on", data);
     }
     let text = "events or deliveries wait, or a shard cannot be read: see `shards`, and the log for `not_drained` and `not_swept`";
-    let mut answer = ApiError::new(503, text).answer();
-    answer.body["data"] = data;
-    answer
+    let body = json!({"status": false, "message": text, "data": data});
+    Answer { status: 503, body }
 }
 
 #[cfg(test)]
