@@ -157,6 +157,33 @@ fn a_large_body_that_cannot_be_stored_is_not_accepted() {
 }
 
 #[test]
+fn a_delivery_whose_body_cannot_be_read_for_a_while_is_called_all_the_same() {
+    let story = Story::new(Gateway::builder().durability("journal").tapped());
+    let project = story.project();
+    let subscription = project.list("/subscriptions")[0]["uid"].clone();
+    let path = format!("/subscriptions/{}", subscription.as_str().expect("a uid"));
+    project.put(&path, &json!({"delivery_mode": "at_most_once"})).expect(202);
+    let large = "x".repeat(200_000);
+    let id = story.post(&large).expect(200).header("inlet-event-id").expect("an id").to_owned();
+    project.wait_for_delivery(&id, "Success");
+    story.gateway.refuse("BODIES", None);
+    project.put(&format!("/events/{id}/replay"), &json!({})).expect(200);
+    let waiting = poll_until("a delivery that says why it waits", || {
+        let deliveries = project.list("/eventdeliveries");
+        deliveries.into_iter().find(|delivery| {
+            delivery["description"].as_str().is_some_and(|text| text.contains("nobody was called"))
+        })
+    });
+    assert_eq!(waiting["status"], "Retry");
+    story.gateway.allow("BODIES");
+    let arrived = poll_until_within(Duration::from_mins(1), || {
+        story.gateway.cron();
+        (story.endpoint.received().len() == 2).then_some(())
+    });
+    assert!(arrived.is_some(), "its only attempt was not spent");
+}
+
+#[test]
 fn the_queue_mode_does_not_need_the_event_database_to_accept() {
     let story = Story::new(Gateway::builder().durability("queue").tapped());
     story.post("{\"n\":0}").expect(200);

@@ -323,12 +323,8 @@ impl Compiled {
         let query = arrival.url.split_once('?').map(|(_, query)| query).unwrap_or_default();
         let needs_body = self.dedup.iter().chain(&self.event_type).any(Location::is_body);
         let body = needs_body.then(|| payload::json(content_type, arrival.body));
-        let parts = Parts {
-            headers: arrival.headers,
-            query,
-            body: body.as_deref(),
-            payload: arrival.body,
-        };
+        let parts =
+            Parts { headers: arrival.headers, query, body: body.as_deref(), payload: arrival.body };
 
         let event_type = self.event_type(&parts, &request)?;
         let payload = || payload::value(content_type, arrival.body);
