@@ -38,6 +38,7 @@ mod harness;
 mod header_values;
 mod hookstream;
 mod limits;
+mod mass_actions;
 mod meta_events;
 mod payloads;
 mod portal;

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{ApiError, Direction, PageQuery, Pagination};
+use crate::api::{ApiError, Direction, PageQuery, Pagination, asks_for_something};
 use crate::dead_letter::{KINDS, Wanted};
 use crate::ids;
 use crate::needle;
@@ -96,8 +96,8 @@ impl Search {
         Ok(search)
     }
 
-    /// Reads the query of a list of deliveries: `eventId`, `subscriptionId`, `endpointId`, `status`, `eventType` (which may be
-    /// repeated), `ownerId`, `idempotencyKey`, `brokerMessageId`, `startDate`, `endDate`, `sort` and the page.
+    /// Reads the query of a list of deliveries: `eventId`, `subscriptionId`, `endpointId`, `sourceId`, `status`, `eventType`
+    /// (which may be repeated), `ownerId`, `idempotencyKey`, `brokerMessageId`, `startDate`, `endDate`, `sort` and the page.
     pub fn deliveries(query: &str) -> Result<Self, ApiError> {
         let mut search = Self::of(Kind::Deliveries, query)?;
         if let Some(event) = value(query, "eventId") {
@@ -109,6 +109,7 @@ impl Search {
         }
         search.any_of("t.subscription_id", &values(query, "subscriptionId")?);
         search.any_of("t.endpoint_id", &values(query, "endpointId")?);
+        search.any_of("t.source_id", &values(query, "sourceId")?);
         search.owner = value(query, "ownerId");
         search.any_of("t.event_type", &event_types(query)?);
         let statuses = values(query, "status")?;
@@ -289,6 +290,63 @@ impl Search {
     }
 }
 
+/// What selects events or deliveries and may be repeated, also as `name[]`.
+const REPEATED: [&str; 6] =
+    ["sourceId", "endpointId", "subscriptionId", "eventType", "event_type", "status"];
+/// What does so once.
+const SINGLE: [&str; 4] = ["ownerId", "idempotencyKey", "brokerMessageId", "eventId"];
+/// What says how much of it, and in which order; clients write it at every call.
+const OF_PAGES: [&str; 7] = [
+    "startDate",
+    "endDate",
+    "sort",
+    "perPage",
+    "direction",
+    "next_page_cursor",
+    "prev_page_cursor",
+];
+
+impl Kind {
+    /// The parameters that select, in a call that changes all it finds.
+    fn selects_by(self) -> impl Iterator<Item = &'static str> {
+        let is_other = move |name: &&str| match self {
+            Self::Events => matches!(*name, "subscriptionId" | "eventId"),
+            Self::Deliveries => false,
+        };
+        REPEATED.into_iter().chain(SINGLE).filter(move |name| !is_other(name))
+    }
+
+    /// Refuses what a call on all that is found would pass over: a slip in a name must not make it more.
+    pub fn check_selection(self, query: &str, body: &[u8]) -> Result<(), ApiError> {
+        let is_known = |key: &str| {
+            let bare = key.strip_suffix("[]").filter(|name| REPEATED.contains(name));
+            let is_payload = self == Self::Events && matches!(key, "query" | "q" | "body");
+            self.selects_by().any(|name| name == bare.unwrap_or(key))
+                || OF_PAGES.contains(&key)
+                || is_payload
+                || key == "token"
+        };
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        if let Some((wrong, _)) = pairs.find(|(key, _)| !is_known(key)) {
+            let known: Vec<&str> =
+                self.selects_by().chain(["startDate", "endDate", "next_page_cursor"]).collect();
+            let shown: String = wrong.chars().take(64).collect();
+            let known = known.join(", ");
+            let text =
+                format!("{shown}:no such parameter here; what is sent again is chosen by {known}");
+            return Err(ApiError::bad_request(text));
+        }
+        let is_bare = body.trim_ascii().is_empty()
+            || serde_json::from_slice(body).is_ok_and(|value: Value| !asks_for_something(&value));
+        if is_bare {
+            return Ok(());
+        }
+        Err(ApiError::bad_request(
+            "body:has no effect here; what is sent again is chosen by parameters of the query",
+        ))
+    }
+}
+
 /// Events with a delivery to one of some endpoints. Deliveries begin with the ten characters of their event's time.
 pub(crate) fn delivered_to() -> String {
     "EXISTS (SELECT 1 FROM deliveries AS d WHERE d.project_id = t.project_id AND d.id >= substr(t.id, 1, 10) \
@@ -450,6 +508,53 @@ mod tests {
         );
         let many = "sourceId=a&".repeat(101);
         assert_eq!(Search::events(&many).unwrap_err().message, "sourceId:at most 100 values");
+    }
+
+    #[test]
+    fn a_call_on_all_that_is_found_takes_no_parameter_that_it_does_not_know() {
+        for (kind, query, wrong) in [
+            (Kind::Deliveries, "status=Failure&endpointID=e", Some("endpointID")),
+            (Kind::Deliveries, "query=x", Some("query")),
+            (Kind::Deliveries, "ownerId[]=o", Some("ownerId[]")),
+            (Kind::Deliveries, "page=1", Some("page")),
+            (Kind::Events, "eventId=e", Some("eventId")),
+            (Kind::Events, "sourceId[]=a&q=x&token=t", None),
+            (Kind::Deliveries, "sourceId[]=a&eventId=e&sort=ASC&perPage=5&token=t", None),
+            // Convoy's clients write what they leave out, too.
+            (Kind::Deliveries, "eventId=&subscriptionId=&direction=", None),
+        ] {
+            let error = kind.check_selection(query, b"").err().map(|error| error.message);
+            match wrong {
+                Some(wrong) => {
+                    let error = error.unwrap_or_default();
+                    assert!(error.starts_with(&format!("{wrong}:no such parameter")), "{error}");
+                    assert!(error.contains("sourceId, endpointId"), "{error}");
+                }
+                None => assert_eq!(error, None, "{query}"),
+            }
+        }
+        for body in ["", " ", "{}", "null", r#"{"ids":[]}"#] {
+            assert_eq!(Kind::Events.check_selection("", body.as_bytes()), Ok(()), "{body}");
+        }
+        for body in [r#"{"ids":["a"]}"#, r#"{"endpointId":"e"}"#, "endpointId=e"] {
+            Kind::Deliveries.check_selection("", body.as_bytes()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn every_parameter_that_selects_is_known_to_the_calls_on_all_that_is_found() {
+        for kind in [Kind::Events, Kind::Deliveries] {
+            let read = crate::document::parameters(|| {
+                match kind {
+                    Kind::Events => Search::events("").map(drop),
+                    Kind::Deliveries => Search::deliveries("").map(drop),
+                }
+                .unwrap();
+            });
+            for name in read {
+                assert_eq!(kind.check_selection(&format!("{name}=x"), b""), Ok(()), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl Caller<'_> {
 
     /// What is to be replayed; `call` is what refuses to read payloads for it.
     async fn replay_search(&self, project: &Project, call: &str) -> Result<Search, Refusal> {
+        Kind::Events.check_selection(&self.query, &self.body)?;
         let mut search = self.scope.search(Kind::Events, &self.query)?;
         if search.reads_bodies {
             let text = format!("{call} does not support search filters");
@@ -218,6 +219,7 @@ impl Caller<'_> {
     }
 
     async fn retry_search(&self, project: &Project) -> Result<Search, Refusal> {
+        Kind::Deliveries.check_selection(&self.query, &self.body)?;
         let mut search = self.scope.search(Kind::Deliveries, &self.query)?;
         self.know_owner(project, &mut search).await?;
         search.only(OVER);

@@ -101,6 +101,7 @@ fn of_deliveries() -> Vec<Parameter> {
         parameter("eventId", "Deliveries of this event."),
         several("subscriptionId", "Deliveries for these subscriptions."),
         several("endpointId", "Deliveries to these endpoints."),
+        several("sourceId", "Deliveries of events of these sources."),
         several("eventType", "Deliveries of events of these types."),
         several("event_type", "The same."),
         Parameter {
@@ -416,7 +417,7 @@ fn events() -> Vec<Operation> {
             .shows(201, "1 successful, 0 failed", Plain(result.clone(), stored))
             .shows(207, "1 successful, 1 failed", Plain(result, some)),
         in_project("POST", "/events/batchreplay", "replayEvents", "Replay the events that a search finds")
-            .about("Takes the filters of the list but those of payloads. Past 10,000 events, `next_page_cursor` says where to go on.")
+            .about("Takes the filters of the list but those of payloads, and no parameter that it does not know. Past 10,000 events, `next_page_cursor` says where to go on.")
             .query(&of_events())
             .fails(400, BAD_QUERY)
             .shows(200, "12 successful, 0 failed", Plain(
@@ -463,7 +464,7 @@ fn deliveries() -> Vec<Operation> {
             "retryDeliveries",
             "Retry the failed deliveries that a search finds",
         )
-        .about("Past 10,000, `next_page_cursor` says where to go on.")
+        .about("Takes no parameter that it does not know. Past 10,000, `next_page_cursor` says where to go on.")
         .query(&of_deliveries())
         .fails(400, BAD_QUERY)
         .shows(

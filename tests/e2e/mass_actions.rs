@@ -1,0 +1,69 @@
+//! What sends many events or deliveries again takes those that were asked for, and no others.
+
+use inlet_tests::{Answer, Endpoint, Project, uid};
+use serde_json::{Value, json};
+
+use crate::gateway;
+
+fn retry(project: &Project<'_>, query: &str) -> Value {
+    let call = project.call("POST", &format!("/eventdeliveries/batchretry?{query}")).send();
+    call.says(200, "Batch retry processing")["num"].clone()
+}
+
+#[test]
+fn deliveries_are_found_counted_and_retried_by_the_source_of_their_event() {
+    let project = gateway().project();
+    let server = Endpoint::answering(&[Answer::status(410)]);
+    let [first, second] = [(); 2].map(|()| project.open_source());
+    project.route(&first, &server);
+    project.route(&second, &server);
+    for source in [&first, &second, &second] {
+        let event = project.ingest(source, b"{}").expect(200).json();
+        project.wait_for_delivery(event["event_id"].as_str().expect("an id"), "Failure");
+    }
+    let (first, second) = (uid(&first), uid(&second));
+    for (query, num) in [
+        (format!("sourceId={first}"), 1),
+        (format!("sourceId={second}"), 2),
+        (format!("sourceId[]={first}&sourceId[]={second}"), 3),
+        ("sourceId=none".into(), 0),
+    ] {
+        assert_eq!(project.list(&format!("/eventdeliveries?{query}")).len(), num, "{query}");
+        let path = format!("/eventdeliveries/countbatchretryevents?{query}");
+        assert_eq!(project.get(&path).expect(200).data()["num"], num, "{query}");
+    }
+    assert_eq!(retry(&project, "sourceId=none"), 0);
+    assert_eq!(retry(&project, &format!("sourceId={first}&status=Failure")), 1);
+    server.wait_for(4);
+    let again: Vec<Value> = project.list(&format!("/eventdeliveries?sourceId={second}"));
+    assert!(again.iter().all(|one| one["metadata"]["num_trials"] == 1), "{again:?}");
+}
+
+#[test]
+fn a_slip_in_a_parameter_sends_nothing_again() {
+    let project = gateway().outgoing(json!({}));
+    let server = Endpoint::answering(&[Answer::status(410)]);
+    let to = json!({"name": "e", "url": server.url("/hook"), "owner_id": "o"});
+    let to = uid(&project.endpoint(to));
+    let body = json!({"endpoint_id": to, "event_type": "*", "data": 1});
+    let event = uid(&project.post("/events", &body).expect(201).data());
+    project.wait_for_delivery(&event, "Failure");
+    for (method, path, wrong) in [
+        ("POST", "/eventdeliveries/batchretry?owner_id=x", "owner_id"),
+        ("POST", "/eventdeliveries/batchretry?status=Failure&endpointID=x", "endpointID"),
+        ("GET", "/eventdeliveries/countbatchretryevents?query=x", "query"),
+        ("POST", "/events/batchreplay?source_id=x", "source_id"),
+        ("GET", "/events/countbatchreplayevents?source=x", "source"),
+    ] {
+        let message = project.call(method, path).send().expect(400).message();
+        assert!(message.starts_with(&format!("{wrong}:no such parameter")), "{message}");
+        assert!(message.contains("ownerId"), "{message}");
+    }
+    for path in ["/eventdeliveries/batchretry", "/events/batchreplay"] {
+        let refused = project.post(path, &json!({"ids": ["x"]})).expect(400);
+        assert!(refused.message().starts_with("body:has no effect here"), "{}", refused.message());
+    }
+    assert_eq!(server.count(), 1);
+    // What Convoy's clients write of parameters that they leave out does no harm.
+    assert_eq!(retry(&project, "eventId=&subscriptionId=&ownerId=o&perPage=20&direction=next"), 1);
+}
