@@ -581,6 +581,7 @@ impl Compiled {
         request: &Request<'_>,
     ) -> Reply {
         let custom = self.source.custom_response.given();
+        let status = self.source.custom_response.status;
         let wanted =
             self.provider.and_then(|provider| acknowledge(provider, self.known(), request));
         let mut headers = vec![("inlet-event-id", event_id.to_owned())];
@@ -592,7 +593,9 @@ impl Compiled {
             headers.extend(wanted.headers.iter().cloned());
         }
         let is_whole = |wanted: &Acknowledgement| !wanted.body.is_empty() || wanted.status != 200;
-        if let Some(wanted) = wanted.filter(|wanted| custom.is_none() && is_whole(wanted)) {
+        if let Some(wanted) =
+            wanted.filter(|wanted| custom.is_none() && status == 0 && is_whole(wanted))
+        {
             let (status, content_type) = (wanted.status, wanted.content_type.to_owned());
             return Reply { status, content_type, headers, body: wanted.body };
         }
@@ -607,7 +610,10 @@ impl Compiled {
             };
             ("application/json", body.to_string().into_bytes())
         };
-        Reply { status: 200, content_type: content_type.to_owned(), headers, body }
+        let status = if status == 0 { 200 } else { status };
+        // What says that there is no content has none.
+        let body = if status == 204 { Vec::new() } else { body };
+        Reply { status, content_type: content_type.to_owned(), headers, body }
     }
 }
 

@@ -462,6 +462,11 @@ impl EndpointInput {
         for field in UNSUPPORTED {
             refuse_unsupported(field, self.other.get(*field))?;
         }
+        if self.other.get("is_disabled").is_some_and(crate::api::asks_for_something) {
+            return Err(ApiError::bad_request(
+                "is_disabled: an endpoint is taken out of use by PUT …/endpoints/{id}/pause",
+            ));
+        }
         if self.other.get("mtls_client_cert").is_some_and(crate::api::asks_for_something) {
             return Err(ApiError::bad_request(
                 "mtls_client_cert is not supported: a Worker's client certificates are bound when it is deployed, so an \
@@ -581,6 +586,7 @@ mod tests {
                 r#"{"mtls_client_cert":{"client_cert":"x"}}"#,
                 "mtls_client_cert is not supported: a Worker",
             ),
+            (r#"{"is_disabled":true}"#, "is_disabled: an endpoint is taken out of use by PUT"),
             (r#"{"slack_webhook_url":"https://x"}"#, "slack_webhook_url is not supported yet"),
         ] {
             let error = update(body).unwrap_err().message;

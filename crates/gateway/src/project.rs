@@ -276,7 +276,14 @@ struct SignatureInput {
 
 impl FromFields for SignatureInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        Ok(Self { header: fields.text("header")?, versions: fields.objects("versions")? })
+        let (header, versions) = (fields.text("header")?, fields.objects("versions")?);
+        // Convoy's clients for Go and Python know one version only: its hash, in hex.
+        let one = fields.text("hash")?.filter(|hash| !hash.is_empty());
+        let one = one.map(|hash| SignatureVersionInput {
+            hash: Some(hash),
+            encoding: Some("hex".to_owned()),
+        });
+        Ok(Self { header, versions: versions.or_else(|| one.map(|one| vec![one])) })
     }
 }
 
@@ -560,6 +567,11 @@ mod tests {
         let body = r#"{"name":"a","type":"outgoing","config":{"max_payload_read_size":50,
             "strategy":{"type":"linear","duration":3,"retry_count":2},
             "signature":{"header":"X-Acme","versions":[{"hash":"SHA512","encoding":"base64"}]}}}"#;
+        let one = r#"{"name":"a","type":"outgoing","config":{"signature":{"header":"X-Co","hash":"SHA512"}}}"#;
+        let versions = create(one).unwrap().config.signature.versions;
+        let versions: Vec<_> =
+            versions.iter().map(|v| (v.hash.as_str(), v.encoding.as_str())).collect();
+        assert_eq!(versions, [("SHA512", "hex")], "as Convoy's clients for Go and Python say it");
         let config = create(body).unwrap().config;
         assert_eq!((config.max_payload_read_size, config.strategy.duration), (50, 3));
         assert_eq!(

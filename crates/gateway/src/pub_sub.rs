@@ -268,8 +268,8 @@ mod tests {
         for (value, message) in [
             (sqs(json!({"topic": "x"})), "pub_sub.sqs.topic is not supported yet"),
             (
-                json!({"type": "sqs", "workers": 1, "sqs": {}, "kafka": {"topic_name": "t"}}),
-                "pub_sub.kafka is not supported yet",
+                json!({"type": "sqs", "workers": 1, "kafka": {"topic_name": "t"}}),
+                "sqs config is required",
             ),
             (sqs(json!({"secret_key": "x"})), "access_key_id:non zero value required"),
             (sqs(json!({"access_key_id": "x"})), "secret_key:non zero value required"),

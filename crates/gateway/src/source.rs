@@ -128,6 +128,9 @@ pub struct CustomResponse {
     /// Whether an empty body was asked for. Else it means that there is none.
     #[serde(default)]
     pub is_empty: bool,
+    /// The status in place of 200; 0 when none was asked for.
+    #[serde(default)]
+    pub status: u16,
 }
 
 const METADATA_LOCATION: &str = "event type location cannot use request headers or query parameters with \
@@ -246,7 +249,8 @@ impl Source {
             "pub_sub" => Kind::PubSub,
             other => {
                 return Err(ApiError::bad_request(format!(
-                    "type:{other} is not supported yet; use http, rest_api or pub_sub"
+                    "type:{other} is not supported; use http, rest_api or pub_sub (changes of a database come through a broker, \
+                     for example by Debezium)"
                 )));
             }
         };
@@ -433,6 +437,16 @@ impl CustomResponse {
     /// What is left out stays. A body and a content type that are both empty are what Convoy's clients send where there is
     /// no response of one's own; an empty body by itself is one.
     fn change(&mut self, input: CustomResponseInput) -> Result<(), ApiError> {
+        match input.status {
+            None => {}
+            Some(status @ (0 | 200..=204 | 206..=299)) => {
+                self.status = u16::try_from(status).unwrap_or_default();
+            }
+            Some(_) => {
+                let text = "custom_response.status:from 200 to 299 without 205: anything else would make the sender try again";
+                return Err(ApiError::bad_request(text));
+            }
+        }
         if let Some(body) = input.body {
             if RESPONSE_MAX_BYTES < body.len() {
                 return Err(ApiError::bad_request("source custom response too large"));
@@ -467,7 +481,14 @@ impl CustomResponse {
     /// As it can be sent back: `null` where a type is kept for a body that is not there.
     fn present(&self) -> Value {
         let is_absent = self.given().is_none() && !self.content_type.is_empty();
-        json!({"body": (!is_absent).then_some(&self.body), "content_type": self.content_type})
+        let mut shown =
+            json!({"body": (!is_absent).then_some(&self.body), "content_type": self.content_type});
+        if self.status != 0
+            && let Some(shown) = shown.as_object_mut()
+        {
+            shown.insert("status".to_owned(), self.status.into());
+        }
+        shown
     }
 }
 

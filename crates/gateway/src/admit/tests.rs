@@ -231,6 +231,13 @@ fn the_answer_can_be_the_operators_own() {
     );
     let reply = with(r#"{"body":"<ok/>","content_type":"text/xml"}"#);
     assert_eq!((reply.body.as_slice(), reply.content_type.as_str()), (&b"<ok/>"[..], "text/xml"));
+    let reply = with(r#"{"body":"<ok/>","status":202}"#);
+    assert_eq!((reply.status, reply.body.as_slice()), (202, &b"<ok/>"[..]));
+    let reply = with(r#"{"body":"nothing","status":204}"#);
+    assert_eq!((reply.status, reply.body.as_slice()), (204, &b""[..]));
+    let reply = with(r#"{"status":201}"#);
+    assert!(String::from_utf8_lossy(&reply.body).contains(r#""data":2"#), "ours, as it is");
+    assert_eq!(reply.status, 201);
     let reply = with(r#"{"content_type":"text/xml"}"#);
     assert!(String::from_utf8(reply.body).unwrap().contains(r#""data":2"#));
     assert_eq!(reply.headers[0].0, "inlet-event-id");

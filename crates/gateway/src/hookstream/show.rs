@@ -83,7 +83,10 @@ fn config(source: &Source) -> Map<String, Value> {
     let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
     if source.custom_response != CustomResponse::default() {
         let custom = &source.custom_response;
-        put("custom_response", json!({"body": custom.body, "content_type": custom.content_type}));
+        put(
+            "custom_response",
+            json!({"body": custom.body, "content_type": custom.content_type, "status": custom.status}),
+        );
     }
     if !source.event_type_location.is_empty() {
         put("event_type_location", json!(source.event_type_location));

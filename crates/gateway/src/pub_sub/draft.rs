@@ -66,6 +66,10 @@ impl Draft {
 
         let mapping = fields.raw("mapping").map(Mapping::read).transpose()?;
         let own = fields.raw(broker.name());
+        // Convoy's example has all of them beside each other: the type says which is meant.
+        for other in Broker::ALL {
+            fields.raw(other.name());
+        }
         nothing_else(fields, "pub_sub")?;
         let own = own.ok_or_else(|| {
             let name = if broker == Broker::Google { "google pub sub" } else { broker.name() };

@@ -128,11 +128,20 @@ impl FromFields for ApiKeyInput {
 pub(super) struct CustomResponseInput {
     pub(super) body: Option<String>,
     pub(super) content_type: Option<String>,
+    pub(super) status: Option<u64>,
 }
 
 impl FromFields for CustomResponseInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        Ok(Self { body: fields.text("body")?, content_type: fields.text("content_type")? })
+        let input = Self {
+            body: fields.text("body")?,
+            content_type: fields.text("content_type")?,
+            status: fields.number("status")?,
+        };
+        for (name, value) in fields.rest() {
+            refuse_unsupported(&format!("custom_response.{name}"), Some(&value))?;
+        }
+        Ok(input)
     }
 }
 
@@ -150,6 +159,7 @@ pub(super) fn check_pub_sub(input: &SourceInput) -> Result<(), ApiError> {
         given.body.is_some() && given.content_type.is_none()
             || is_given(&given.body)
             || is_given(&given.content_type)
+            || given.status.is_some_and(|status| status != 0)
     });
     for (field, given, instead) in [
         ("provider", is_given(&input.provider), "messages come from a broker"),

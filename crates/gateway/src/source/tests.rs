@@ -109,8 +109,39 @@ fn fields_without_an_effect_are_refused() {
     assert!(create(body).unwrap_err().starts_with("pub_sub:is for sources of the type"));
     let body = r#"{"name":"a","type":"pub_sub","idempotency_keys":["request.header.a"]}"#;
     assert!(create(body).unwrap_err().starts_with("idempotency_keys has no effect"));
+    let response =
+        |fields: &str| format!(r#"{{"name":"a","type":"http","custom_response":{{{fields}}}}}"#);
+    for (fields, expect) in [
+        (r#""headers":{"X-A":"b"}"#, "custom_response.headers is not supported yet"),
+        (r#""status":500"#, "custom_response.status:from 200"),
+        (r#""status":205"#, "custom_response.status:from 200"),
+    ] {
+        assert!(create(&response(fields)).unwrap_err().starts_with(expect), "{fields}");
+    }
+    assert!(create(&response(r#""headers":{},"status":0"#)).is_ok());
     let body = r#"{"name":"a","type":"db_change_stream"}"#;
-    assert!(create(body).unwrap_err().starts_with("type:db_change_stream is not supported yet"));
+    assert!(create(body).unwrap_err().starts_with("type:db_change_stream is not supported; use"));
+}
+
+#[test]
+fn of_several_verifiers_the_type_says_which_is_meant() {
+    let all = |kind: &str| {
+        let body = format!(
+            r#"{{"name":"a","type":"http","verifier":{{"type":"{kind}",
+            "hmac":{{"header":"X-Sig","hash":"SHA256","encoding":"hex","secret":"a-secret"}},
+            "basic_auth":{{"username":"u","password":"a-password"}},
+            "api_key":{{"header_name":"X-Key","header_value":"a-value"}}}}}}"#
+        );
+        create(&body).map(|source| {
+            let verifier = source.verifier;
+            (verifier.hmac.is_some(), verifier.basic_auth.is_some(), verifier.api_key.is_some())
+        })
+    };
+    assert_eq!(all("hmac"), Ok((true, false, false)));
+    assert_eq!(all("basic_auth"), Ok((false, true, false)));
+    assert_eq!(all("api_key"), Ok((false, false, true)));
+    assert!(all("").unwrap_err().starts_with("verifier:give one of"));
+    assert!(all("noop").unwrap_err().starts_with("verifier:give one of"));
 }
 
 #[test]
@@ -305,6 +336,7 @@ fn an_empty_response_is_told_from_none() {
         (r#"{"body":"","content_type":"text/xml"}"#, true),
         (r#"{"body":"","content_type":""}"#, false),
         (r#"{"content_type":"text/xml"}"#, false),
+        (r#"{"status":202}"#, false),
         ("{}", false),
     ] {
         let mut source = of(response);

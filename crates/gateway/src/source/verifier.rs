@@ -128,6 +128,9 @@ impl Source {
         let Some(kind) = verifier_kind(&named, given)? else {
             return Ok(StoredVerifier { trust, ..old.clone() });
         };
+        let hmac = hmac.filter(|_| kind == "hmac");
+        let basic_auth = basic_auth.filter(|_| kind == "basic_auth");
+        let api_key = api_key.filter(|_| kind == "api_key");
         if kind != "scheme" {
             trust.scheme = None;
         }
@@ -289,17 +292,16 @@ impl Source {
     }
 }
 
-/// Which kind of verifier is meant. `given`: hmac, `basic_auth`, `api_key`, scheme. `None`: nothing is said, so nothing changes.
+/// Which kind of verifier is meant: of several that are given, as Convoy's example has them, the one that the type names. `given`: hmac, `basic_auth`, `api_key`, scheme. `None`: nothing is said, so nothing changes.
 fn verifier_kind(named: &str, given: [bool; 4]) -> Result<Option<&'static str>, ApiError> {
     Ok(Some(match (named, given) {
         ("", [false, false, false, false]) => return Ok(None),
-        ("" | "hmac", [true, false, false, false]) | ("hmac", [false, false, false, false]) => {
-            "hmac"
-        }
-        ("" | "basic_auth", [false, true, false, false])
-        | ("basic_auth", [false, false, false, false]) => "basic_auth",
-        ("" | "api_key", [false, false, true, false])
-        | ("api_key", [false, false, false, false]) => "api_key",
+        ("", [true, false, false, false])
+        | ("hmac", [true, _, _, false] | [false, false, false, false]) => "hmac",
+        ("", [false, true, false, false])
+        | ("basic_auth", [_, true, _, false] | [false, false, false, false]) => "basic_auth",
+        ("", [false, false, true, false])
+        | ("api_key", [_, _, true, false] | [false, false, false, false]) => "api_key",
         ("" | "scheme", [false, false, false, true]) => "scheme",
         ("noop", [false, false, false, false]) => "noop",
         ("scheme", [false, false, false, false]) => {
