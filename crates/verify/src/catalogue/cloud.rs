@@ -47,7 +47,11 @@ pub(super) static ROWS: &[Provider] = &[
         ))
         .unproven()
         .asks(&[Question::CloudEvents])
-        .id(First(&[All(&[Header("ce-source"), Header("ce-id")]), All(&[Body("source"), Body("id")]), All(&[Body("*.source"), Body("*.id")])]))
+        .id(First(&[
+            All(&[Header("ce-source"), Header("ce-id")]),
+            All(&[Body("source"), Body("id")]),
+            All(&[Body("*.source"), Body("*.id")]),
+        ]))
         .kind(First(&[Header("ce-type"), Body("type"), Body("*.type")])),
     Provider::medium("ms_graph", "https://learn.microsoft.com/en-us/graph/change-notifications-delivery-webhooks")
         .token(Body("value.*.clientState"), "")
@@ -100,7 +104,7 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("cloudflare_notifications", "https://developers.cloudflare.com/notifications/get-started/configure-webhooks/")
         .token(Header("cf-webhook-auth"), "")
         .id(All(&[Body("ts"), Whole]))
-.kind(Body("alert_type")),
+        .kind(Body("alert_type")),
     Provider::medium("cloudflare_stream", "https://developers.cloudflare.com/stream/manage-video-library/using-webhooks/")
         .signed(
             Signed::hmac256(&[Header("webhook-signature")])

@@ -73,19 +73,27 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::high("buildkite_token", "https://buildkite.com/docs/apis/webhooks/pipelines")
         .token(Header("x-buildkite-token"), "")
         .id(Header("x-buildkite-request"))
-.kind(Header("x-buildkite-event")),
+        .kind(Header("x-buildkite-event")),
     Provider::medium("travis_ci", "https://docs.travis-ci.com/user/notifications/#verifying-webhook-requests")
         .signed(
             Signed::public(&[Header("signature")], Algorithm::Rsa(Hash::Sha1))
                 .keys(KeySource::Published { url: "https://api.travis-ci.com/config", key_id: None })
                 .over(&[&[Part::At(Form("payload"))]]),
         )
-        .id(All(&[FormJson("payload", "id"), FormJson("payload", "state"), First(&[FormJson("payload", "finished_at"), FormJson("payload", "started_at")])]))
+        .id(All(&[
+            FormJson("payload", "id"),
+            FormJson("payload", "state"),
+            First(&[FormJson("payload", "finished_at"), FormJson("payload", "started_at")]),
+        ]))
         .kind(FormJson("payload", "type"))
         .note("The decoded form field `payload` is signed."),
     Provider::medium("terraform_cloud", "https://developer.hashicorp.com/terraform/cloud-docs/workspaces/settings/notifications")
         .signed(Signed::hmac512(&[Header("x-tfe-notification-signature")]))
-        .id(All(&[Body("run_id"), Body("notifications.0.trigger"), Body("notifications.0.run_updated_at")]))
+        .id(All(&[
+            Body("run_id"),
+            Body("notifications.0.trigger"),
+            Body("notifications.0.run_updated_at"),
+        ]))
         .kind(Body("notifications.0.trigger")),
     Provider::high("vercel", "https://vercel.com/docs/webhooks/webhooks-api")
         .signed(Signed::hmac1(&[Header("x-vercel-signature")]))
@@ -102,7 +110,10 @@ pub(super) static ROWS: &[Provider] = &[
                 &[Claim::Body { name: "sha256", encoding: Encoding::Hex, required: true }],
             )
         }))
-        .id(First(&[All(&[Header("x-netlify-event"), Body("id"), Body("state")]), All(&[Header("x-netlify-event"), Body("id")])]))
+        .id(First(&[
+            All(&[Header("x-netlify-event"), Body("id"), Body("state")]),
+            All(&[Header("x-netlify-event"), Body("id")]),
+        ]))
         .kind(Header("x-netlify-event")),
     Provider::high("heroku", "https://devcenter.heroku.com/articles/app-webhooks")
         .signed(Signed::hmac256(&[Header("heroku-webhook-hmac-sha256")]).base64())
@@ -128,12 +139,12 @@ pub(super) static ROWS: &[Provider] = &[
                 .optional_stamp(time("x-grafana-alerting-timestamp"), Unit::Seconds, 300),
         )
         .no_id("A reminder of an alert is the same body as a second try.")
-.kind(Body("status"))
+        .kind(Body("status"))
         .note("The timestamp header is optional and its name is the operator's choice."),
     Provider::medium("snyk", "https://docs.snyk.io/snyk-api/using-specific-snyk-apis/webhooks-apis")
         .signed(Signed::hmac256(&[Header("x-hub-signature")]).prefix("sha256="))
         .id(Header("x-snyk-transport-id"))
-.kind(Header("x-snyk-event")),
+        .kind(Header("x-snyk-event")),
     Provider::medium("sonarcloud", "https://docs.sonarsource.com/sonarqube-cloud/administering-sonarcloud/webhooks/")
         .signed(Signed::hmac256(&[Header("x-sonar-webhook-hmac-sha256")]))
         .id(All(&[Body("taskId"), Body("status")]))
@@ -141,15 +152,15 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("npm", "https://docs.npmjs.com/about-npm-hooks")
         .signed(Signed::hmac256(&[Header("x-npm-signature")]).prefix("sha256="))
         .id(All(&[Body("time"), Whole]))
-.kind(Body("event")),
+        .kind(Body("event")),
     Provider::medium("docker_hub", "https://docs.docker.com/docker-hub/repos/manage/webhooks/")
         .id(All(&[Body("push_data.pushed_at"), Whole]))
-.no_kind("Every request is a push.")
-.note("Unsigned: keep the URL secret."),
+        .no_kind("Every request is a push.")
+        .note("Unsigned: keep the URL secret."),
     Provider::medium("huggingface", "https://huggingface.co/docs/hub/webhooks")
         .token(Header("x-webhook-secret"), "")
         .id(All(&[First(&[Body("comment.id"), Body("updatedRefs.*.newSha")]), Whole]))
-.kind(All(&[Body("event.action"), Body("event.scope")])),
+        .kind(All(&[Body("event.action"), Body("event.scope")])),
     Provider::medium("expo_eas", "https://docs.expo.dev/eas/webhooks/")
         .signed(Signed::hmac1(&[Header("expo-signature")]).prefix("sha1="))
         .id(All(&[Body("id"), Body("status")]))
@@ -161,11 +172,11 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("doppler", "https://docs.doppler.com/docs/webhooks")
         .signed(Signed::hmac256(&[Header("x-doppler-signature")]).prefix("sha256="))
         .no_id("Two changes of a config send the same body.")
-.kind(Body("type")),
+        .kind(Body("type")),
     Provider::high("tailscale", "https://tailscale.com/kb/1213/webhooks")
         .signed(paired(&[Header("tailscale-webhook-signature")], &["v1"]))
         .id(All(&[Body("*.timestamp"), Whole]))
-.kind(Body("*.type")),
+        .kind(Body("*.type")),
     Provider::medium("hcp_radar", "https://developer.hashicorp.com/hcp/docs/vault-radar")
         .signed(Signed::hmac512(&[Header("x-hcp-radar-signature")]).prefix("sha512="))
         .id(Header("x-hcp-radar-message-id"))
@@ -177,10 +188,15 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("autodesk", "https://aps.autodesk.com/en/docs/webhooks/v1/developers_guide/basics/")
         .signed(Signed::hmac1(&[Header("x-adsk-signature")]).prefix("sha1hash="))
         .id(All(&[Body("hook.hookId"), Body("payload.modifiedTime"), Whole]))
-.kind(Body("hook.event")),
+        .kind(Body("hook.event")),
     Provider::medium("mongodb_atlas", "https://www.mongodb.com/docs/atlas/tutorial/third-party-service-integrations/")
         .signed(Signed::hmac1(&[Header("x-mms-signature")]).base64())
-        .id(All(&[Body("id"), Body("status"), Body("updated"), First(&[Body("lastNotified"), Body("created")])]))
+        .id(All(&[
+            Body("id"),
+            Body("status"),
+            Body("updated"),
+            First(&[Body("lastNotified"), Body("created")]),
+        ]))
         .kind(Body("eventTypeName")),
     Provider::medium("sonatype_nexus", "https://help.sonatype.com/en/working-with-hmac-payloads.html")
         .signed(Signed::hmac1(&[Header("x-nexus-webhook-signature")]))
@@ -199,19 +215,19 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(time("x-configcat-webhook-timestamp"), Unit::Seconds, 300),
         )
         .id(Header("x-configcat-webhook-id"))
-.no_kind("The operator writes the body."),
+        .no_kind("The operator writes the body."),
     Provider::medium("castle", "https://docs.castle.io/docs/webhooks")
         .signed(Signed::hmac256(&[Header("x-castle-signature")]).base64())
         .id(All(&[Body("created_at"), Whole]))
-.kind(Body("type")),
+        .kind(Body("type")),
     Provider::low("signal_sciences", "https://docs.fastly.com/signalsciences/integrations/generic-webhooks/")
         .signed(Signed::hmac256(&[Header("x-sigsci-signature")]))
         .id(All(&[Body("created"), Whole]))
-.kind(Body("type")),
+        .kind(Body("type")),
     Provider::low("trendmicro_conformity", "https://cloudone.trendmicro.com/docs/conformity/webhook-communication/")
         .signed(Signed::hmac256(&[Header("x-cc-signature")]))
-.no_id("Its bodies are not known to us.")
-.no_kind("Its bodies are not known to us."),
+        .no_id("Its bodies are not known to us.")
+        .no_kind("Its bodies are not known to us."),
     Provider::low("port_io", "https://docs.port.io/actions-and-automations/setup-backend/webhook/")
         .signed(
             Signed::hmac256(&[Header("x-port-signature")])

@@ -46,8 +46,8 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("salesforce_om", "https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_om_outboundmessaging.htm")
         .replies(ACK)
         .id(Xml("Notification/Id"))
-.kind(Xml("Notification/sObject/@xsi:type"))
-.note("SOAP, unsigned: rely on mutual TLS or address ranges."),
+        .kind(Xml("Notification/sObject/@xsi:type"))
+        .note("SOAP, unsigned: rely on mutual TLS or address ranges."),
     Provider::high("pipedrive", "https://pipedrive.readme.io/docs/guide-for-webhooks-v2")
         .check(Check::Basic)
         .id(All(&[Body("meta.entity"), Body("meta.id")]))
@@ -80,18 +80,18 @@ pub(super) static ROWS: &[Provider] = &[
         .partial()
         .asks(&[Question::Reachability])
         .id(All(&[Body("*.eventTime"), Whole]))
-.kind(Body("*.eventType"))
+        .kind(Body("*.eventType"))
         .note("The secret is the https URL of the JWKS of the data centre. The body is not signed."),
     Provider::medium("zoho_mail", "https://www.zoho.com/mail/help/dev-platform/webhook.html")
         .signed(Signed::hmac256(&[Header("x-hook-signature")]).base64())
         .asks(&[Question::HookSecret])
         .id(Body("messageId"))
         .no_kind("Every request is a message.")
-.note("The first request brings the secret."),
+        .note("The first request brings the secret."),
     Provider::low("zoho_crm", "https://www.zoho.com/crm/developer/docs/api/v8/notifications/overview.html")
         .token(Body("token"), "")
         .id(All(&[Body("server_time"), Whole]))
-.kind(Body("operation")),
+        .kind(Body("operation")),
     Provider::medium("front", "https://dev.frontapp.com/docs/application-webhooks")
         .signed(
             Signed::hmac256(&[Header("x-front-signature")])
@@ -104,8 +104,12 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("type")),
     Provider::medium("helpscout", "https://developer.helpscout.com/webhooks/")
         .signed(Signed::hmac1(&[Header("x-helpscout-signature")]).base64())
-        .id(All(&[Header("x-helpscout-event"), First(&[Body("userUpdatedAt"), Body("updatedAt")]), Whole]))
-.kind(Header("x-helpscout-event")),
+        .id(All(&[
+            Header("x-helpscout-event"),
+            First(&[Body("userUpdatedAt"), Body("updatedAt")]),
+            Whole,
+        ]))
+        .kind(Header("x-helpscout-event")),
     Provider::medium("crisp", "https://docs.crisp.chat/guides/web-hooks/signing-hooks/")
         .signed(
             Signed::hmac256(&[Header("x-crisp-signature")])
@@ -123,7 +127,7 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("freshchat", "https://developers.freshchat.com/api/#webhooks")
         .signed(Signed::public(&[Header("x-freshchat-signature")], Algorithm::Rsa(Hash::Sha256)))
         .id(All(&[Body("action_time"), Whole]))
-.kind(Body("action"))
+        .kind(Body("action"))
         .note("The secret is the account's public key."),
     Provider::medium("chatwoot", "https://www.chatwoot.com/hc/user-guide/articles/1677693021-how-to-use-webhooks")
         .signed(

@@ -32,7 +32,19 @@ pub(super) static ROWS: &[Provider] = &[
         .note("The event is not signed, only a time and a token; retries carry the same two."),
     Provider::high("postmark", "https://postmarkapp.com/developer/webhooks/webhooks-overview")
         .check(Check::Basic)
-        .id(First(&[All(&[Body("RecordType"), First(&[Body("DeliveredAt"), Body("BouncedAt"), Body("ReceivedAt"), Body("ChangedAt")]), Whole]), All(&[Body("MessageID"), Body("Date")])]))
+        .id(First(&[
+            All(&[
+                Body("RecordType"),
+                First(&[
+                    Body("DeliveredAt"),
+                    Body("BouncedAt"),
+                    Body("ReceivedAt"),
+                    Body("ChangedAt"),
+                ]),
+                Whole,
+            ]),
+            All(&[Body("MessageID"), Body("Date")]),
+        ]))
         .kind(Body("RecordType")),
     Provider::high("mandrill", "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/")
         .signed(
@@ -80,7 +92,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(Field("t"), Unit::Millis, 300),
         )
         .id(All(&[Body("type"), Body("data.id"), Whole]))
-.kind(Body("type")),
+        .kind(Body("type")),
     Provider::low("knock", "https://docs.knock.app/developer-tools/outbound-webhooks/overview")
         .signed(paired(&[Header("x-knock-signature")], &["s"]).base64())
         .id(Body("id"))
@@ -91,8 +103,8 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(TIME_COLON_BODY)
                 .stamp(time("x-ua-timestamp"), Unit::Seconds, 300),
         )
-.no_id("Its bodies are not known to us.")
-.no_kind("Its bodies are not known to us."),
+        .no_id("Its bodies are not known to us.")
+        .no_kind("Its bodies are not known to us."),
     Provider::medium("mailchannels", "https://docs.mailchannels.net/email-api/webhook-verification/")
         .signed(
             Signed::public(&[Header("signature")], Algorithm::Ed25519)
@@ -105,7 +117,7 @@ pub(super) static ROWS: &[Provider] = &[
                 ),
         )
         .id(All(&[Body("*.timestamp"), Whole]))
-.kind(Body("*.event"))
+        .kind(Body("*.event"))
         .note("RFC 9421 over the content digest. The secret is the public key of the key id."),
     Provider::high("nylas", "https://developer.nylas.com/docs/v3/notifications/")
         .signed(Signed::hmac256(&[Header("x-nylas-signature")]))

@@ -60,7 +60,12 @@ pub(super) static ROWS: &[Provider] = &[
         .asks(&[Question::UrlVerification])
         .wants_silence()
         .id(First(&[Body("event_id"), Form("trigger_id"), FormJson("payload", "trigger_id")]))
-        .kind(First(&[Body("event.type"), Body("type"), Form("command"), FormJson("payload", "type")])),
+        .kind(First(&[
+            Body("event.type"),
+            Body("type"),
+            Form("command"),
+            FormJson("payload", "type"),
+        ])),
     Provider::high("discord", "https://discord.com/developers/docs/interactions/overview#setting-up-an-endpoint")
         .signed(
             Signed::public(&[Header("x-signature-ed25519")], Algorithm::Ed25519)
@@ -76,13 +81,20 @@ pub(super) static ROWS: &[Provider] = &[
         .token(Header("x-telegram-bot-api-secret-token"), "")
         .secret_like(is_telegram, "has to be 1 to 256 letters, digits, underscores and hyphens")
         .id(Body("update_id"))
-.kind(Key("", &Keys::Besides(&["update_id"]))),
+        .kind(Key("", &Keys::Besides(&["update_id"]))),
     Provider::high("twilio", "https://www.twilio.com/docs/usage/webhooks/webhooks-security")
         .signed(TWILIO)
         .also_by_get()
         .replies("<Response/>")
         .id(Header("i-twilio-idempotency-token"))
-        .kind(First(&[Form("EventType"), Form("MessageStatus"), Form("SmsStatus"), Form("StatusCallbackEvent"), Form("RecordingStatus"), Form("CallStatus")]))
+        .kind(First(&[
+            Form("EventType"),
+            Form("MessageStatus"),
+            Form("SmsStatus"),
+            Form("StatusCallbackEvent"),
+            Form("RecordingStatus"),
+            Form("CallStatus"),
+        ]))
         .note("JSON bodies are bound by ?bodySHA256=. The port may or may not be signed."),
     Provider::high("twilio_json", "https://www.twilio.com/docs/usage/webhooks/webhooks-security")
         .signed(TWILIO)
@@ -97,8 +109,15 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .also_by_get()
         .replies("<Response/>")
-.id(All(&[Form("MessageSid"), Form("MessageStatus")]))
-.kind(First(&[Form("EventType"), Form("MessageStatus"), Form("SmsStatus"), Form("StatusCallbackEvent"), Form("RecordingStatus"), Form("CallStatus")])),
+        .id(All(&[Form("MessageSid"), Form("MessageStatus")]))
+        .kind(First(&[
+            Form("EventType"),
+            Form("MessageStatus"),
+            Form("SmsStatus"),
+            Form("StatusCallbackEvent"),
+            Form("RecordingStatus"),
+            Form("CallStatus"),
+        ])),
     Provider::high("plivo_v3", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
         .signed(
             Signed::hmac256(&[Header("x-plivo-signature-v3")])
@@ -109,7 +128,7 @@ pub(super) static ROWS: &[Provider] = &[
         .also_by_get()
         .replies("<Response/>")
         .id(All(&[Form("MessageUUID"), First(&[Form("Status"), Form("Type")])]))
-.kind(First(&[Form("Status"), Form("Event"), Form("CallStatus"), Form("Type")])),
+        .kind(First(&[Form("Status"), Form("Event"), Form("CallStatus"), Form("Type")])),
     Provider::high("plivo_v2", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
         .signed(
             Signed::hmac256(&[Header("x-plivo-signature-v2")])
@@ -123,8 +142,8 @@ pub(super) static ROWS: &[Provider] = &[
         .partial()
         .replies("<Response/>")
         .id(All(&[Form("MessageUUID"), First(&[Form("Status"), Form("Type")])]))
-.kind(First(&[Form("Status"), Form("Event"), Form("CallStatus"), Form("Type")]))
-.note("Only the URL is signed."),
+        .kind(First(&[Form("Status"), Form("Event"), Form("CallStatus"), Form("Type")]))
+        .note("Only the URL is signed."),
     Provider::medium("vonage", "https://developer.vonage.com/en/getting-started/concepts/webhooks")
         .check(Check::Jwt(Jwt {
             max_age: 300,
@@ -136,8 +155,8 @@ pub(super) static ROWS: &[Provider] = &[
         }))
         .partial()
         .id(Place::Claim(&JwtPlace::Header("authorization", "Bearer "), "jti"))
-.kind(First(&[Body("status"), Body("message_type"), Body("type")]))
-.note("The claim that binds the body may be absent."),
+        .kind(First(&[Body("status"), Body("message_type"), Body("type")]))
+        .note("The claim that binds the body may be absent."),
     Provider::high("messagebird", "https://developers.messagebird.com/api/#verifying-http-requests")
         .check(Check::Jwt(Jwt {
             issuers: &["MessageBird"],
@@ -149,8 +168,8 @@ pub(super) static ROWS: &[Provider] = &[
             )
         }))
         .also_by_get()
-.id(Place::Claim(&JwtPlace::Header("messagebird-signature-jwt", ""), "jti"))
-.kind(First(&[Body("type"), Body("status"), Query("status")])),
+        .id(Place::Claim(&JwtPlace::Header("messagebird-signature-jwt", ""), "jti"))
+        .kind(First(&[Body("type"), Body("status"), Query("status")])),
     Provider::medium("telnyx", "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks")
         .signed(
             Signed::public(&[Header("telnyx-signature-ed25519")], Algorithm::Ed25519)
@@ -172,13 +191,13 @@ pub(super) static ROWS: &[Provider] = &[
                 ]])
                 .stamp(time("x-sinch-webhook-signature-timestamp"), Unit::Seconds, 300),
         )
-.id(All(&[Body("accepted_time"), Whole]))
-.kind(Key("", &Keys::Besides(&["accepted_time", "app_id", "correlation_id", "event_time", "message_metadata", "project_id"]))),
+        .id(All(&[Body("accepted_time"), Whole]))
+        .kind(Key("", &Keys::Besides(&["accepted_time", "app_id", "correlation_id", "event_time", "message_metadata", "project_id"]))),
     Provider::medium("bandwidth", "https://dev.bandwidth.com/docs/messaging/webhooks/")
         .check(Check::Basic)
         .asks(&[Question::AskForBasic])
         .id(All(&[Body("*.time"), Whole]))
-.kind(First(&[Body("*.type"), Body("eventType")]))
+        .kind(First(&[Body("*.type"), Body("eventType")]))
         .note("The first request comes without credentials and has to be answered with 401."),
     Provider::high("line", "https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/")
         .signed(Signed::hmac256(&[Header("x-line-signature")]).base64())
@@ -210,7 +229,13 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("event")),
     Provider::high("webex", "https://developer.webex.com/docs/api/guides/webhooks")
         .signed(Signed::hmac1(&[Header("x-spark-signature")]))
-        .id(All(&[Body("id"), Body("resource"), Body("event"), Body("data.id"), First(&[Body("data.updated"), Body("data.lastActivity"), Body("data.created")])]))
+        .id(All(&[
+            Body("id"),
+            Body("resource"),
+            Body("event"),
+            Body("data.id"),
+            First(&[Body("data.updated"), Body("data.lastActivity"), Body("data.created")]),
+        ]))
         .kind(All(&[Body("resource"), Body("event")])),
     Provider::high("x", "https://docs.x.com/x-api/webhooks/introduction")
         .signed(
@@ -218,8 +243,8 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .asks(&[Question::CrcToken])
         .id(Whole)
-.kind(Key("", &Keys::Ending(&["_events", "user_event"])))
-.note("Formerly Twitter. The endpoint is asked for an HMAC every hour."),
+        .kind(Key("", &Keys::Ending(&["_events", "user_event"])))
+        .note("Formerly Twitter. The endpoint is asked for an HMAC every hour."),
     Provider::high("tiktok", "https://developers.tiktok.com/doc/webhooks-verification")
         .signed(paired(&[Header("tiktok-signature")], &["s"]))
         .id(All(&[Body("event"), Body("user_openid"), Body("create_time")]))
@@ -268,8 +293,8 @@ pub(super) static ROWS: &[Provider] = &[
         .signed(Signed::hmac1(&[Header("x-hub-signature")]).prefix("sha1="))
         .asks(&[Question::HubOpen])
         .id(All(&[Xml("entry/yt:videoId"), Xml("entry/updated")]))
-.no_kind("New and changed videos look alike.")
-.note("Atom XML. Signed only where a hub.secret was given."),
+        .no_kind("New and changed videos look alike.")
+        .note("Atom XML. Signed only where a hub.secret was given."),
     Provider::high("websub", "https://www.w3.org/TR/websub/#signing-content")
         .signed(Signed::hmac256(&[Header("x-hub-signature")]).syntax(Syntax::NamedHash(&[
             Hash::Sha1,
@@ -279,8 +304,8 @@ pub(super) static ROWS: &[Provider] = &[
         ])))
         .asks(&[Question::HubOpen])
         .id(Whole)
-.kind(Link("self"))
-.note("The hub chooses the hash. A wrong signature may also be answered with 2xx and ignored."),
+        .kind(Link("self"))
+        .note("The hub chooses the hash. A wrong signature may also be answered with 2xx and ignored."),
     Provider::medium("strava", "https://developers.strava.com/docs/webhooks/")
         .asks(&[Question::HubJson])
         .id(All(&[Body("object_type"), Body("object_id"), Body("aspect_type"), Body("event_time")]))
@@ -290,7 +315,7 @@ pub(super) static ROWS: &[Provider] = &[
         .signed(Signed::hmac1(&[Header("x-fitbit-signature")]).base64().key(KeyForm::Ampersand))
         .asks(&[Question::Verify])
         .no_id("Two changes on one day send the same body.")
-.kind(Body("*.collectionType"))
+        .kind(Body("*.collectionType"))
         .note("The key is the client secret and an ampersand. verify_token:… for the subscription."),
     Provider::low("oura", "https://cloud.ouraring.com/v2/docs#tag/Webhook-Subscription-Routes")
         .signed(
@@ -333,12 +358,16 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("aircall", "https://developer.aircall.io/api-references/#webhooks")
         .token(Body("token"), "")
         .id(All(&[Body("timestamp"), Whole]))
-.kind(Body("event")),
+        .kind(Body("event")),
     Provider::low("dialpad", "https://developers.dialpad.com/docs/webhooks")
         .check(Check::Jwt(jwt(JwtPlace::Body, &[JwtAlgorithm::Hs256], &[])))
-        .id(All(&[Place::Claim(&JwtPlace::Body, "call_id"), Place::Claim(&JwtPlace::Body, "state"), Place::Claim(&JwtPlace::Body, "event_timestamp")]))
-.kind(Place::Claim(&JwtPlace::Body, "state"))
-.note("The body is the token."),
+        .id(All(&[
+            Place::Claim(&JwtPlace::Body, "call_id"),
+            Place::Claim(&JwtPlace::Body, "state"),
+            Place::Claim(&JwtPlace::Body, "event_timestamp"),
+        ]))
+        .kind(Place::Claim(&JwtPlace::Body, "state"))
+        .note("The body is the token."),
     Provider::medium("gong", "https://help.gong.io/docs/create-a-webhook-rule")
         .check(Check::Jwt(jwt(
             JwtPlace::Header("authorization", "Bearer "),
@@ -349,7 +378,7 @@ pub(super) static ROWS: &[Provider] = &[
             ],
         )))
         .id(Body("callData.metaData.id"))
-.no_kind("A rule of Gong sends calls, and nothing says which rule it was."),
+        .no_kind("A rule of Gong sends calls, and nothing says which rule it was."),
     Provider::medium("podium", "https://docs.podium.com/docs/webhooks")
         .signed(
             Signed::hmac256(&[Header("podium-signature")])
@@ -357,5 +386,5 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(time("podium-timestamp"), Unit::Millis, 300),
         )
         .id(Body("metadata.event_uid"))
-.kind(Body("metadata.event_type")),
+        .kind(Body("metadata.event_type")),
 ];

@@ -84,7 +84,7 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("mono", "https://docs.mono.co/docs/webhooks")
         .token(Header("mono-webhook-secret"), "")
         .no_id("A second notice of the same kind about an account has the same body.")
-.kind(Body("event")),
+        .kind(Body("event")),
     Provider::medium("monnify", "https://developers.monnify.com/docs/webhooks")
         .signed(Signed::hmac512(&[Header("monnify-signature")]))
         .id(All(&[Body("eventType"), Body("eventData.transactionReference")]))
@@ -123,14 +123,18 @@ pub(super) static ROWS: &[Provider] = &[
         .note("During a rotation the header comes twice, for 24 hours."),
     Provider::high("mollie_classic", "https://docs.mollie.com/reference/webhooks")
         .no_id("The form names a resource, and every change of it sends the same form.")
-.no_kind("The form says which resource changed, not how.")
-.note("Unsigned: the form names a resource that has to be fetched."),
+        .no_kind("The form says which resource changed, not how.")
+        .note("Unsigned: the form names a resource that has to be fetched."),
     Provider::high(
         "adyen",
         "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures/",
     )
     .check(Check::AdyenItems)
-    .id(All(&[Body("notificationItems.*.NotificationRequestItem.pspReference"), Body("notificationItems.*.NotificationRequestItem.eventCode"), Body("notificationItems.*.NotificationRequestItem.success")]))
+    .id(All(&[
+        Body("notificationItems.*.NotificationRequestItem.pspReference"),
+        Body("notificationItems.*.NotificationRequestItem.eventCode"),
+        Body("notificationItems.*.NotificationRequestItem.success"),
+    ]))
     .kind(Body("notificationItems.*.NotificationRequestItem.eventCode"))
     .replies("[accepted]")
     .note("Every item carries its own signature, over eight of its fields."),
@@ -139,7 +143,11 @@ pub(super) static ROWS: &[Provider] = &[
         "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures/",
     )
     .signed(Signed::hmac256(&[Header("hmacsignature")]).base64().key(KeyForm::Hex))
-    .id(All(&[Body("type"), Body("data.id"), First(&[Body("data.sequenceNumber"), Body("timestamp")])]))
+    .id(All(&[
+        Body("type"),
+        Body("data.id"),
+        First(&[Body("data.sequenceNumber"), Body("timestamp")]),
+    ]))
     .kind(Body("type")),
     Provider::high("braintree", "https://developer.paypal.com/braintree/docs/guides/webhooks/parse")
         .signed(
@@ -153,8 +161,8 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .asks(&[Question::Braintree])
         .id(Form("bt_payload"))
-.kind(FormXml("bt_payload", "notification/kind"))
-.note("The secret is written public_key:private_key. Some payloads are signed with a newline."),
+        .kind(FormXml("bt_payload", "notification/kind"))
+        .note("The secret is written public_key:private_key. Some payloads are signed with a newline."),
     Provider::high("gocardless", "https://developer.gocardless.com/api-reference/#appendix-webhooks")
         .signed(Signed::hmac256(&[Header("webhook-signature")]))
         .fails_with(498)
@@ -175,7 +183,7 @@ pub(super) static ROWS: &[Provider] = &[
             )
         }))
         .no_id("The same notice, `SYNC_UPDATES_AVAILABLE` above all, comes for every change of an item.")
-.kind(All(&[Body("webhook_type"), Body("webhook_code")]))
+        .kind(All(&[Body("webhook_type"), Body("webhook_code")]))
         .note("The secret is written client_id:secret; keys are asked for by id with it."),
     Provider::high("coinbase_commerce", "https://docs.cdp.coinbase.com/commerce/docs/webhooks-security")
         .signed(Signed::hmac256(&[Header("x-cc-webhook-signature")]))
@@ -222,7 +230,12 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .partial()
         .id(Body("id"))
-        .kind(First(&[All(&[Body("type"), Body("action")]), Body("type"), Query("type"), Query("topic")]))
+        .kind(First(&[
+            All(&[Body("type"), Body("action")]),
+            Body("type"),
+            Query("type"),
+            Query("topic"),
+        ]))
         .note("The body is not signed: fetch the resource. The id is signed in lower case by some."),
     Provider::high("authorize_net", "https://developer.authorize.net/api/reference/features/webhooks.html")
         .signed(Signed::hmac512(&[Header("x-anet-signature")]).prefix("sha512=").key(KeyForm::Hex))
@@ -236,7 +249,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(Field("t"), Unit::Seconds, 300),
         )
         .id(All(&[First(&[Body("event_timestamp"), Form("event_timestamp")]), Whole]))
-.kind(First(&[Body("event"), Form("event")])),
+        .kind(First(&[Body("event"), Form("event")])),
     Provider::high("dwolla", "https://developers.dwolla.com/docs/working-with-webhooks")
         .signed(Signed::hmac256(&[Header("x-request-signature-sha-256")]))
         .id(Body("id"))
@@ -272,12 +285,12 @@ pub(super) static ROWS: &[Provider] = &[
                 ]),
                 Whole,
             ]))
-.kind(Header("x-recharge-topic"))
+        .kind(Header("x-recharge-topic"))
         .note("No HMAC in spite of the header's name: SHA-256 of secret and body."),
     Provider::high("lemonsqueezy", "https://docs.lemonsqueezy.com/help/webhooks/signing-requests")
         .signed(Signed::hmac256(&[Header("x-signature")]))
         .id(All(&[Body("meta.event_name"), Body("data.attributes.updated_at"), Whole]))
-.kind(First(&[Header("x-event-name"), Body("meta.event_name")])),
+        .kind(First(&[Header("x-event-name"), Body("meta.event_name")])),
     Provider::high("fastspring", "https://developer.fastspring.com/reference/message-security")
         .signed(Signed::hmac256(&[Header("x-fs-signature")]).base64())
         .id(Body("events.*.id"))
@@ -300,7 +313,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .base64(),
         )
         .id(All(&[Body("date"), Whole]))
-.kind(Body("eventType"))
+        .kind(Body("eventType"))
         .note("During a rotation the old secret signs the second header."),
     Provider::medium("fintoc", "https://docs.fintoc.com/docs/webhooks-walkthrough")
         .signed(paired(&[Header("fintoc-signature")], &["v1"]))
@@ -328,7 +341,12 @@ pub(super) static ROWS: &[Provider] = &[
             ]]),
         )
         .partial()
-        .id(All(&[Body("transaction_id"), Body("transaction_status"), Body("status_code"), First(&[Body("refund_amount"), Body("gross_amount")])]))
+        .id(All(&[
+            Body("transaction_id"),
+            Body("transaction_status"),
+            Body("status_code"),
+            First(&[Body("refund_amount"), Body("gross_amount")]),
+        ]))
         .kind(Body("transaction_status"))
         .note("Three fields are signed, the transaction's status is not one of them."),
     Provider::medium("paymongo", "https://developers.paymongo.com/docs/creating-webhook")
@@ -383,7 +401,10 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("event_type"))
         .note("The secret is the platform certificate. `resource` arrives encrypted."),
     Provider::low("bitpay", "https://developer.bitpay.com/docs/webhooks")
-        .id(First(&[All(&[Body("event.name"), Body("data.id"), Body("data.status")]), All(&[Body("id"), Body("status")])]))
+        .id(First(&[
+            All(&[Body("event.name"), Body("data.id"), Body("data.status")]),
+            All(&[Body("id"), Body("status")]),
+        ]))
         .kind(Body("event.name"))
         .note("Unsigned: fetch the invoice."),
     Provider::low("nmi", "https://docs.nmi.com/docs/webhooks")

@@ -7,13 +7,13 @@ pub(super) static ROWS: &[Provider] = &[
         .signed(Signed::hmac256(&[Header("x-hook-signature")]))
         .asks(&[Question::HookSecret])
         .id(All(&[Body("events.*.created_at"), Whole]))
-.kind(All(&[Body("events.*.resource.resource_type"), Body("events.*.action")]))
+        .kind(All(&[Body("events.*.resource.resource_type"), Body("events.*.action")]))
         .note("The first request brings the secret, and nothing proves who sent it."),
     Provider::low("clio", "https://docs.developers.clio.com/api-docs/webhooks/")
         .signed(Signed::hmac256(&[Header("x-hook-signature")]))
         .asks(&[Question::HookSecret])
         .id(All(&[Body("meta.event"), Body("data.id"), Body("data.etag")]))
-.kind(Body("meta.event")),
+        .kind(Body("meta.event")),
     Provider::high("trello", "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/#webhook-signatures")
         .signed(
             Signed::hmac1(&[Header("x-trello-webhook")])
@@ -47,7 +47,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .key(KeyForm::Base64),
         )
         .id(All(&[Body("base.id"), Body("webhook.id"), Body("timestamp")]))
-.no_kind("A notice without content: ask the API what has changed."),
+        .no_kind("A notice without content: ask the API what has changed."),
     Provider::high("linear", "https://linear.app/developers/webhooks")
         .signed(
             Signed::hmac256(&[Header("linear-signature")])
@@ -71,14 +71,19 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("events.*.eventType")),
     Provider::medium("figma", "https://www.figma.com/developers/api#webhooks-v2-security")
         .token(Body("passcode"), "")
-        .id(All(&[Body("webhook_id"), Body("timestamp"), Body("event_type"), First(&[Body("comment_id"), Body("version_id")])]))
+        .id(All(&[
+            Body("webhook_id"),
+            Body("timestamp"),
+            Body("event_type"),
+            First(&[Body("comment_id"), Body("version_id")]),
+        ]))
         .kind(Body("event_type")),
     Provider::high("dropbox", "https://www.dropbox.com/developers/reference/webhooks")
         .signed(Signed::hmac256(&[Header("x-dropbox-signature")]))
         .asks(&[Question::Echo("challenge")])
         .no_id("A notice without content: the next change of an account sends the same body.")
-.no_kind("A notice without content: ask the API what has changed.")
-.note("A notice without content: ask the API what has changed."),
+        .no_kind("A notice without content: ask the API what has changed.")
+        .note("A notice without content: ask the API what has changed."),
     Provider::high("box", "https://developer.box.com/guides/webhooks/v2/signatures-v2/")
         .signed(
             Signed::hmac256(&[Header("box-signature-primary"), Header("box-signature-secondary")])
@@ -130,7 +135,7 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("jotform", "https://www.jotform.com/help/245-how-to-setup-a-webhook-with-jotform/")
         .id(All(&[Form("submissionID"), Form("rawRequest")]))
         .no_kind("Every request is a submission.")
-.note("Unsigned: keep the URL secret."),
+        .note("Unsigned: keep the URL secret."),
     Provider::high("calendly", "https://developer.calendly.com/api-docs/ZG9jOjM2MzE2MDM4-webhook-signatures")
         .signed(
             paired(&[Header("calendly-webhook-signature")], &["v1"])
@@ -145,19 +150,39 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("acuity", "https://developers.acuityscheduling.com/docs/webhooks")
         .signed(Signed::hmac256(&[Header("x-acuity-signature")]).base64())
         .no_id("Two changes of an appointment send the same form.")
-.kind(Form("action"))
+        .kind(Form("action"))
         .note("The key is the API key."),
     Provider::high("xero", "https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/")
         .signed(Signed::hmac256(&[Header("x-xero-signature")]).base64())
-        .id(All(&[Body("events.*.resourceId"), Body("events.*.eventCategory"), Body("events.*.eventType"), Body("events.*.eventDateUtc")]))
-.kind(All(&[Body("events.*.eventCategory"), Body("events.*.eventType")]))
+        .id(All(&[
+            Body("events.*.resourceId"),
+            Body("events.*.eventCategory"),
+            Body("events.*.eventType"),
+            Body("events.*.eventDateUtc"),
+        ]))
+        .kind(All(&[Body("events.*.eventCategory"), Body("events.*.eventType")]))
         .asks(&[Question::NoEvents("events")])
         .wants_silence()
         .note("Xero probes with wrong signatures and wants 401; replies have to be empty."),
     Provider::medium("quickbooks", "https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks")
         .signed(Signed::hmac256(&[Header("intuit-signature")]).base64())
-        .id(First(&[All(&[Body("*.source"), Body("*.id")]), All(&[Body("eventNotifications.*.realmId"), Body("eventNotifications.*.dataChangeEvent.entities.*.id"), Body("eventNotifications.*.dataChangeEvent.entities.*.name"), Body("eventNotifications.*.dataChangeEvent.entities.*.operation"), Body("eventNotifications.*.dataChangeEvent.entities.*.lastUpdated")])]))
-.kind(First(&[Body("*.type"), All(&[Body("eventNotifications.*.dataChangeEvent.entities.*.name"), Body("eventNotifications.*.dataChangeEvent.entities.*.operation")])])),
+        .id(First(&[
+            All(&[Body("*.source"), Body("*.id")]),
+            All(&[
+                Body("eventNotifications.*.realmId"),
+                Body("eventNotifications.*.dataChangeEvent.entities.*.id"),
+                Body("eventNotifications.*.dataChangeEvent.entities.*.name"),
+                Body("eventNotifications.*.dataChangeEvent.entities.*.operation"),
+                Body("eventNotifications.*.dataChangeEvent.entities.*.lastUpdated"),
+            ]),
+        ]))
+        .kind(First(&[
+            Body("*.type"),
+            All(&[
+                Body("eventNotifications.*.dataChangeEvent.entities.*.name"),
+                Body("eventNotifications.*.dataChangeEvent.entities.*.operation"),
+            ]),
+        ])),
     Provider::medium("greenhouse", "https://developers.greenhouse.io/webhooks.html#authentication")
         .signed(Signed::hmac256(&[Header("signature")]).prefix("sha256 "))
         .id(Header("greenhouse-event-id"))
@@ -165,8 +190,20 @@ pub(super) static ROWS: &[Provider] = &[
         .note("A space follows the hash's name."),
     Provider::medium("ashby", "https://developers.ashbyhq.com/docs/authenticating-webhooks")
         .signed(Signed::hmac256(&[Header("ashby-signature")]).prefix("sha256="))
-        .id(First(&[Body("webhookActionId"), All(&[Body("action"), First(&[Body("data.application.updatedAt"), Body("data.candidate.updatedAt"), Body("data.job.updatedAt"), Body("data.offer.updatedAt")]), Whole])]))
-.kind(Body("action")),
+        .id(First(&[
+            Body("webhookActionId"),
+            All(&[
+                Body("action"),
+                First(&[
+                    Body("data.application.updatedAt"),
+                    Body("data.candidate.updatedAt"),
+                    Body("data.job.updatedAt"),
+                    Body("data.offer.updatedAt"),
+                ]),
+                Whole,
+            ]),
+        ]))
+        .kind(Body("action")),
     Provider::low("lever", "https://hire.lever.co/developer/documentation#webhooks")
         .signed(
             Signed::hmac256(&[Body("signature")])
@@ -186,7 +223,14 @@ pub(super) static ROWS: &[Provider] = &[
         .note("During a rotation there are two sets of pairs with a space between them."),
     Provider::medium("veriff", "https://devdocs.veriff.com/docs/hmac-authentication-and-endpoint-security")
         .signed(Signed::hmac256(&[Header("x-hmac-signature")]))
-        .id(First(&[All(&[Body("verification.id"), Body("verification.status"), Body("verification.decisionTime")]), All(&[Body("id"), Body("attemptId"), Body("action")])]))
+        .id(First(&[
+            All(&[
+                Body("verification.id"),
+                Body("verification.status"),
+                Body("verification.decisionTime"),
+            ]),
+            All(&[Body("id"), Body("attemptId"), Body("action")]),
+        ]))
         .kind(First(&[Body("action"), Body("verification.status")])),
     Provider::low("favro", "https://favro.com/developer/#webhooks")
         .signed(
@@ -200,8 +244,8 @@ pub(super) static ROWS: &[Provider] = &[
         .note("The body is not signed, only an id of it and the URL."),
     Provider::low("makeplans", "https://github.com/makeplans/makeplans-api")
         .signed(paired(&[Header("makeplans-signature")], &["v1"]))
-.no_id("Its bodies are not known to us.")
-.no_kind("Its bodies are not known to us."),
+        .no_id("Its bodies are not known to us.")
+        .no_kind("Its bodies are not known to us."),
     Provider::low("enode", "https://developers.enode.com/docs/webhooks")
         .signed(Signed::hmac1(&[Header("x-enode-signature")]).prefix("sha1="))
         .id(Header("x-enode-delivery"))
