@@ -247,12 +247,7 @@ impl Source {
             "http" => Kind::Http,
             "rest_api" => Kind::RestApi,
             "pub_sub" => Kind::PubSub,
-            other => {
-                return Err(ApiError::bad_request(format!(
-                    "type:{other} is not supported; use http, rest_api or pub_sub (changes of a database come through a broker, \
-                     for example by Debezium)"
-                )));
-            }
+            other => return Err(no_kind(other)),
         };
         name.clone_into(&mut self.name);
 
@@ -431,6 +426,13 @@ impl Keeper for SourceKeeper<'_> {
     fn open(&self, sealed: &Sealed, field: &str) -> Result<Secret, VaultError> {
         self.vault.open(sealed, &self.source.place(field))
     }
+}
+
+fn no_kind(kind: &str) -> ApiError {
+    ApiError::bad_request(format!(
+        "type:{kind} is not supported; use http, rest_api or pub_sub (changes of a database come through a broker, for example \
+         by Debezium)"
+    ))
 }
 
 impl CustomResponse {
