@@ -321,7 +321,7 @@ fn fields_that_would_have_no_effect_are_refused() {
     }
     let change_stream = json!({"name": "a", "type": "db_change_stream"});
     let message = project.post("/sources", &change_stream).expect(400).message();
-    assert!(message.contains("not supported yet"), "{message}");
+    assert!(message.contains("use http, rest_api or pub_sub"), "{message}");
 
     let source = project.open_source();
     let endpoint = project.endpoint(json!({"name": "a", "url": "https://example.com/"}));
