@@ -121,12 +121,18 @@ impl Location {
 
     /// The event type at this location, trimmed. The error is the text that the sender reads.
     pub fn find_event_type(&self, parts: &Parts<'_>, written: &str) -> Result<String, String> {
-        if let Self::Body(path) = self
-            && matches!(raw(parts, path), Some([b'{' | b'[', ..]))
-        {
-            return Err(format!("event type at request.body.{path} must be a scalar value"));
-        }
-        let found = self.find(parts).map(|text| text.trim().to_owned());
+        let found = match self {
+            Self::Body(path) => match raw(parts, path) {
+                Some([b'{' | b'[', ..]) => {
+                    return Err(format!(
+                        "event type at request.body.{path} must be a scalar value"
+                    ));
+                }
+                scalar => scalar.and_then(json::text),
+            },
+            _ => self.find(parts),
+        };
+        let found = found.map(|text| text.trim().to_owned());
         found.filter(|text| !text.is_empty()).ok_or_else(|| match self {
             Self::Body(path) => format!("event type not found in request body at {path}"),
             _ => format!("event type not found in request at {written}"),

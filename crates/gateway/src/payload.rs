@@ -28,10 +28,7 @@ pub fn data<'a>(content_type: Option<&str>, body: &'a [u8]) -> Cow<'a, [u8]> {
     if body.is_empty() {
         return Cow::Borrowed(b"{}");
     }
-    match fields(content_type, body) {
-        Some(fields) => Cow::Owned(Value::Object(fields).to_string().into_bytes()),
-        None => Cow::Borrowed(body),
-    }
+    json(content_type, body)
 }
 
 /// The body as JSON, for looking values up: parsed, or made from a form. `None` when it is neither.

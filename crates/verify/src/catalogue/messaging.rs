@@ -29,6 +29,21 @@ fn is_telegram(secret: &[u8]) -> bool {
 
 const META: &str = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started";
 
+/// Messages and calls, each in a word of their own; SignalWire speaks the same.
+const TWILIO_KIND: Location = First(&[
+    Form("EventType"),
+    Form("MessageStatus"),
+    Form("SmsStatus"),
+    Form("StatusCallbackEvent"),
+    Form("RecordingStatus"),
+    Form("CallStatus"),
+]);
+
+/// Both versions of the signature are on the same requests.
+const PLIVO_ID: Location = All(&[Form("MessageUUID"), First(&[Form("Status"), Form("Type")])]);
+const PLIVO_KIND: Location =
+    First(&[Form("Status"), Form("Event"), Form("CallStatus"), Form("Type")]);
+
 /// A second try repeats the time, and so does what else happened in that second.
 const META_ID: Location = All(&[Body("entry.*.id"), Body("entry.*.time"), Whole]);
 const META_KIND: Location = First(&[
@@ -87,14 +102,7 @@ pub(super) static ROWS: &[Provider] = &[
         .also_by_get()
         .replies("<Response/>")
         .id(Header("i-twilio-idempotency-token"))
-        .kind(First(&[
-            Form("EventType"),
-            Form("MessageStatus"),
-            Form("SmsStatus"),
-            Form("StatusCallbackEvent"),
-            Form("RecordingStatus"),
-            Form("CallStatus"),
-        ]))
+        .kind(TWILIO_KIND)
         .note("JSON bodies are bound by ?bodySHA256=. The port may or may not be signed."),
     Provider::high("twilio_json", "https://www.twilio.com/docs/usage/webhooks/webhooks-security")
         .signed(TWILIO)
@@ -110,14 +118,7 @@ pub(super) static ROWS: &[Provider] = &[
         .also_by_get()
         .replies("<Response/>")
         .id(All(&[Form("MessageSid"), Form("MessageStatus")]))
-        .kind(First(&[
-            Form("EventType"),
-            Form("MessageStatus"),
-            Form("SmsStatus"),
-            Form("StatusCallbackEvent"),
-            Form("RecordingStatus"),
-            Form("CallStatus"),
-        ])),
+        .kind(TWILIO_KIND),
     Provider::high("plivo_v3", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
         .signed(
             Signed::hmac256(&[Header("x-plivo-signature-v3")])
@@ -127,8 +128,8 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .also_by_get()
         .replies("<Response/>")
-        .id(All(&[Form("MessageUUID"), First(&[Form("Status"), Form("Type")])]))
-        .kind(First(&[Form("Status"), Form("Event"), Form("CallStatus"), Form("Type")])),
+        .id(PLIVO_ID)
+        .kind(PLIVO_KIND),
     Provider::high("plivo_v2", "https://www.plivo.com/docs/messaging/concepts/signature-validation")
         .signed(
             Signed::hmac256(&[Header("x-plivo-signature-v2")])
@@ -141,8 +142,8 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .partial()
         .replies("<Response/>")
-        .id(All(&[Form("MessageUUID"), First(&[Form("Status"), Form("Type")])]))
-        .kind(First(&[Form("Status"), Form("Event"), Form("CallStatus"), Form("Type")]))
+        .id(PLIVO_ID)
+        .kind(PLIVO_KIND)
         .note("Only the URL is signed."),
     Provider::medium("vonage", "https://developer.vonage.com/en/getting-started/concepts/webhooks")
         .check(Check::Jwt(Jwt {
