@@ -1,0 +1,117 @@
+use super::*;
+use crate::api::parse;
+
+fn vault() -> Vault {
+    Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap()
+}
+
+fn create(body: &str) -> Result<(Endpoint, String), String> {
+    let input = parse(body.as_bytes()).map_err(|error| error.message)?;
+    Endpoint::create(input, "p", false, &vault(), 0, &mut |b| b.fill(5))
+        .map_err(|error| error.message)
+}
+
+#[test]
+fn the_secret_is_shown_once_and_masked_after() {
+    let (endpoint, secret) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+    assert!(secret.starts_with("whsec_"));
+    assert_eq!(endpoint.present_created(&secret)["secrets"][0]["value"], secret);
+    assert!(!endpoint.present().to_string().contains(&secret));
+    assert_eq!(endpoint.open_secrets(&vault(), 0).unwrap()[0].expose(), secret.as_bytes());
+}
+
+#[test]
+fn an_exchanged_secret_goes_on_signing_until_its_end() {
+    let (mut endpoint, first) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+    let input = parse(br#"{"expiration":1}"#).unwrap();
+    let second = endpoint.expire_secret(input, &vault(), 10, &mut |b| b.fill(6)).unwrap();
+    let signing = |endpoint: &Endpoint, now| -> Vec<Vec<u8>> {
+        let secrets = endpoint.open_secrets(&vault(), now).unwrap();
+        secrets.iter().map(|secret| secret.expose().to_vec()).collect()
+    };
+    assert_eq!(signing(&endpoint, 3_600_009), [first.as_bytes(), second.as_bytes()]);
+    assert_eq!(signing(&endpoint, 3_600_010), [second.as_bytes()]);
+    let shown = endpoint.present_exchanged(&second);
+    assert_eq!(shown["secrets"][1]["value"], second);
+    assert!(!shown.to_string().contains(&first));
+    for _ in 0..9 {
+        let input = parse(br#"{"expiration":5}"#).unwrap();
+        endpoint.expire_secret(input, &vault(), 20, &mut |b| b.fill(7)).unwrap();
+    }
+    assert_eq!(endpoint.secrets.len(), SECRETS_MAX);
+    let input = parse(br#"{"expiration":9999999}"#).unwrap();
+    assert!(endpoint.expire_secret(input, &vault(), 20, &mut |b| b.fill(7)).is_err());
+}
+
+#[test]
+fn an_endpoint_is_paused_activated_and_updated_in_convoys_words() {
+    let (mut endpoint, _) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+    assert!(endpoint.activate(1).unwrap_err().message.contains("does not support activation"));
+    endpoint.toggle_pause(1).unwrap();
+    assert_eq!(endpoint.status, Status::Paused);
+    endpoint.activate(1).unwrap();
+    endpoint.status = Status::Inactive;
+    assert!(endpoint.toggle_pause(1).unwrap_err().message.contains("does not support pausing"));
+    let mut update = |body: &str| {
+        let input = parse(body.as_bytes()).map_err(|error: ApiError| error)?;
+        endpoint.update(input, false, &vault(), 2, &mut |b| b.fill(8))
+    };
+    update(r#"{"name":"b","http_timeout":7}"#).unwrap();
+    for (body, expect) in [
+        (r#"{"name":" "}"#, "name:please provide"),
+        (r#"{"url":"http://127.0.0.1/"}"#, "loopback"),
+        (r#"{"http_timeout":61}"#, "at most 60"),
+        (r#"{"secret":"another-secret"}"#, "expire_secret"),
+        (r#"{"rate_limit":5}"#, "rate_limit_duration:from 1 to"),
+        (r#"{"rate_limit":5000000,"rate_limit_duration":1}"#, "rate_limit:at most"),
+        (r#"{"content_type":"text/xml"}"#, "content_type:either"),
+        (
+            r#"{"mtls_client_cert":{"client_cert":"x"}}"#,
+            "mtls_client_cert is not supported: a Worker",
+        ),
+        (r#"{"is_disabled":true}"#, "is_disabled: an endpoint is taken out of use by PUT"),
+        (r#"{"slack_webhook_url":"https://x"}"#, "slack_webhook_url is not supported yet"),
+    ] {
+        let error = update(body).unwrap_err().message;
+        assert!(error.contains(expect), "{body}: {error}");
+    }
+    assert_eq!((endpoint.name.as_str(), endpoint.http_timeout), ("b", 7));
+    assert_eq!(endpoint.url, "https://example.com/", "what is not given stays");
+    let mut update = |body: &str| {
+        let input = parse(body.as_bytes()).unwrap();
+        endpoint.update(input, false, &vault(), 3, &mut |b| b.fill(8)).unwrap();
+        endpoint.present()
+    };
+    let shown = update(r#"{"rate_limit":5,"rate_limit_duration":2,"slack_webhook_url":""}"#);
+    assert_eq!((&shown["rate_limit"], &shown["rate_limit_duration"]), (&json!(5), &json!(2)));
+    assert_eq!(update(r#"{"rate_limit":7}"#)["rate_limit_duration"], 2);
+    assert_eq!(update(r#"{"rate_limit":0}"#)["rate_limit_duration"], 0);
+    let form = r#"{"content_type":"application/x-www-form-urlencoded"}"#;
+    assert_eq!(update(form)["content_type"], "application/x-www-form-urlencoded");
+}
+
+#[test]
+fn both_spellings_of_name_and_url_are_read() {
+    let (endpoint, _) = create(r#"{"title":"a","target_url":"https://example.com/x"}"#).unwrap();
+    assert_eq!((endpoint.name.as_str(), endpoint.url.as_str()), ("a", "https://example.com/x"));
+}
+
+#[test]
+fn an_endpoint_that_cannot_work_is_refused() {
+    let check = |body: &str, expect: &str| {
+        let error = create(body).unwrap_err();
+        assert!(error.contains(expect), "{body}: {error}");
+    };
+    check("{}", "name:please provide");
+    check(r#"{"name":"a","url":"https://example.com","secret":"whsec_"}"#, "at least 16 bytes");
+    check(
+        &format!(r#"{{"name":"{}","url":"https://example.com"}}"#, "x".repeat(300)),
+        "name:at most 256",
+    );
+    check(r#"{"name":"a"}"#, "please provide the endpoint url");
+    check(r#"{"name":"a","url":"http://127.0.0.1/"}"#, "is a loopback address");
+    check(r#"{"name":"a","url":"gopher://example.com"}"#, "invalid endpoint scheme");
+    check(r#"{"name":"a","url":"https://example.com","secret":"0000"}"#, "all zeros");
+    check(r#"{"name":"a","url":"https://example.com","http_timeout":900}"#, "at most 60 seconds");
+    check(r#"{"name":5}"#, "incorrect JSON type");
+}

@@ -1,0 +1,106 @@
+use super::*;
+use crate::api::parse;
+
+#[track_caller]
+fn create(body: &str) -> Result<Project, String> {
+    let input = parse(body.as_bytes()).map_err(|error| error.message)?;
+    Project::create(input, 0, 1_700_000_000_000, &mut |b| b.fill(1)).map_err(|error| error.message)
+}
+
+#[test]
+fn a_project_gets_the_defaults_and_keeps_what_it_sets() {
+    let project = create(r#"{"name":"a","type":"incoming"}"#).unwrap();
+    assert_eq!(project.config, Config::default());
+    let body = r#"{"name":"a","type":"outgoing","config":{"max_payload_read_size":50,
+        "strategy":{"type":"linear","duration":3,"retry_count":2},
+        "signature":{"header":"X-Acme","versions":[{"hash":"SHA512","encoding":"base64"}]}}}"#;
+    let one = r#"{"name":"a","type":"outgoing","config":{"signature":{"header":"X-Co","hash":"SHA512"}}}"#;
+    let versions = create(one).unwrap().config.signature.versions;
+    let versions: Vec<_> =
+        versions.iter().map(|v| (v.hash.as_str(), v.encoding.as_str())).collect();
+    assert_eq!(versions, [("SHA512", "hex")], "as Convoy's clients for Go and Python say it");
+    let config = create(body).unwrap().config;
+    assert_eq!((config.max_payload_read_size, config.strategy.duration), (50, 3));
+    assert_eq!((config.signature.header.as_str(), config.signature.versions.len()), ("X-Acme", 1));
+}
+
+#[test]
+fn a_project_that_cannot_be_is_refused_with_all_its_faults() {
+    let check = |body: &str, expect: &str| assert_eq!(create(body).unwrap_err(), expect, "{body}");
+    check(
+        "{}",
+        "name:please provide a valid name, type:please provide a valid type: incoming or outgoing",
+    );
+    let with = |config: &str| format!(r#"{{"name":"a","type":"incoming","config":{config}}}"#);
+    check(
+        &with(r#"{"max_payload_read_size":99999999999}"#),
+        "config.max_payload_read_size:the largest limit is 26214400 bytes",
+    );
+    check(
+        &with(r#"{"strategy":{"type":"random"}}"#),
+        "config.strategy.type:please provide a valid strategy type: linear or exponential",
+    );
+    check(
+        &with(r#"{"signature":{"header":"a b"}}"#),
+        "config.signature.header:not a valid header name",
+    );
+    assert!(
+        create(&with(r#"{"search_policy":"720h"}"#))
+            .unwrap_err()
+            .starts_with("config.search_policy is not supported yet")
+    );
+}
+
+#[test]
+fn a_zero_is_what_it_says_or_is_refused() {
+    let mut project = create(
+        r#"{"name":"a","type":"incoming","config":{"max_payload_read_size":50,
+            "strategy":{"type":"linear","duration":3,"retry_count":0}}}"#,
+    )
+    .unwrap();
+    let strategy = &project.config.strategy;
+    assert_eq!(strategy.retry_count, 0);
+    assert_eq!(strategy.next_pause_ms(1, None, 0), None, "the first attempt is the only one");
+    let mut update = |config: &str| {
+        let body = format!(r#"{{"config":{config}}}"#);
+        let input = parse(body.as_bytes()).unwrap();
+        project
+            .update(input, 1, &mut |b| b.fill(1))
+            .map(|()| project.config.clone())
+            .map_err(|error| error.message)
+    };
+    for duration in ["0", "86401"] {
+        assert_eq!(
+            update(&format!(r#"{{"strategy":{{"duration":{duration}}}}}"#)).unwrap_err(),
+            "config.strategy.duration:from 1 to 86400 seconds"
+        );
+    }
+    let changed = update(r#"{"max_payload_read_size":0,"strategy":{"retry_count":4}}"#).unwrap();
+    assert_eq!(changed.max_payload_read_size, DEFAULT_BODY_MAX_BYTES, "0 is the default");
+    assert_eq!(changed.strategy.retry_count, 4);
+    assert_eq!(update(r#"{"strategy":{"retry_count":0}}"#).unwrap().strategy.retry_count, 0);
+    assert_eq!(update("{}").unwrap().strategy.retry_count, 0, "what is left out stays");
+}
+
+#[test]
+fn retention_is_days_or_convoys_hours() {
+    let days = |policy: &str| {
+        let body =
+            format!(r#"{{"name":"a","type":"incoming","config":{{"retention_policy":{policy}}}}}"#);
+        create(&body).map(|project| project.config.retention_policy)
+    };
+    for (policy, expect) in
+        [(r#"{"days":30}"#, 30), (r#"{"policy":"72h"}"#, 3), (r#"{"policy":"25h"}"#, 2), ("{}", 0)]
+    {
+        assert_eq!(days(policy).unwrap().days, expect, "{policy}");
+    }
+    for policy in
+        [r#"{"policy":"soon"}"#, r#"{"policy":"7d"}"#, r#"{"days":9999}"#, r#"{"days":-1}"#]
+    {
+        assert!(days(policy).is_err(), "{policy}");
+    }
+    assert_eq!(days("{}").unwrap().cutoff(u64::MAX), None);
+    let day = 86_400_000;
+    assert_eq!(days(r#"{"days":2}"#).unwrap().cutoff(3 * day), Some(ids::lowest(day)));
+    assert_eq!(days(r#"{"days":2}"#).unwrap().cutoff(day), None);
+}

@@ -1,0 +1,291 @@
+use super::*;
+use crate::sql::tests::{database, run};
+use crate::subscription::DeliveryMode;
+use crate::wire::tests::envelope;
+
+fn subscription(uid: &str, source: &str, event_type: &str) -> Subscription {
+    Subscription {
+        uid: uid.into(),
+        project_id: "project".into(),
+        name: uid.into(),
+        source_id: source.into(),
+        endpoint_id: format!("endpoint-of-{uid}"),
+        event_types: vec![event_type.into()],
+        delivery_mode: DeliveryMode::AtMostOnce,
+        retry: None,
+        rate_limit: None,
+        function: String::new(),
+        filter: crate::conditions::Conditions::default(),
+        filters: Vec::new(),
+        is_inactive: false,
+        created_at: 0,
+        updated_at: 0,
+    }
+}
+
+fn known(subscriptions: &[Subscription]) -> Directory {
+    Directory { subscriptions: subscriptions.to_vec(), ..Directory::default() }
+}
+
+fn apply(db: &rusqlite::Connection, routing: &Routing) -> Vec<Value> {
+    for statement in &routing.statements {
+        run(db, statement);
+    }
+    scheduled(&routing.deliveries).iter().flat_map(|statement| run(db, statement)).collect()
+}
+
+#[test]
+fn an_event_goes_to_those_who_subscribed_and_to_nobody_else() {
+    let subscriptions = [
+        subscription("all", "source", "*"),
+        subscription("push", "source", "push"),
+        subscription("ping", "source", "ping"),
+        subscription("other", "another-source", "*"),
+    ];
+    let db = database();
+    let routing =
+        route(&[envelope(Body::Inline(b"{}".to_vec()))], &known(&subscriptions), 7, Some("outbox"));
+    let mut endpoints: Vec<_> = apply(&db, &routing)
+        .iter()
+        .map(|row| row["endpoint_id"].as_str().unwrap().to_owned())
+        .collect();
+    endpoints.sort();
+    assert_eq!(endpoints, ["endpoint-of-all", "endpoint-of-push"]);
+}
+
+#[test]
+fn a_target_decides_who_gets_an_event() {
+    let mut own = subscription("own", "", "push");
+    own.endpoint_id = "subscribed".into();
+    let owned = |owner: &str, endpoint: &str| Owned {
+        project_id: "project".into(),
+        owner_id: owner.into(),
+        endpoint_id: endpoint.into(),
+    };
+    let directory = Directory {
+        subscriptions: vec![own, subscription("sourced", "source", "*")],
+        owned: vec![owned("o", "subscribed"), owned("o", "bare"), owned("other", "theirs")],
+        ..Directory::default()
+    };
+    let endpoint = |id: &str| Some(Target::Endpoint(id.into()));
+    let cases = [
+        (None, "push", vec!["endpoint-of-sourced"]),
+        (endpoint("subscribed"), "push", vec!["subscribed"]),
+        (endpoint("subscribed"), "ping", vec![]),
+        (endpoint("bare"), "ping", vec!["bare"]),
+        (Some(Target::Owner("o".into())), "push", vec!["bare", "subscribed"]),
+        (Some(Target::Owner("o".into())), "ping", vec!["bare"]),
+        (Some(Target::Owner("nobody".into())), "push", vec![]),
+        (Some(Target::Everybody), "push", vec!["endpoint-of-sourced", "subscribed"]),
+        (Some(Target::Everybody), "ping", vec!["endpoint-of-sourced"]),
+    ];
+    for (target, event_type, expect) in cases {
+        let mut sent = envelope(Body::Inline(b"{}".to_vec()));
+        (sent.meta.target, sent.meta.event_type) = (target.clone(), event_type.into());
+        let db = database();
+        let rows = apply(&db, &route(&[sent], &directory, 7, None));
+        let mut to: Vec<_> = rows.iter().map(|row| row["endpoint_id"].as_str().unwrap()).collect();
+        to.sort_unstable();
+        assert_eq!(to, expect, "{target:?} {event_type}");
+    }
+}
+
+fn filtered(uid: &str, filter: Value) -> Subscription {
+    let Value::Object(filter) = filter else { panic!("an object") };
+    let mut subscription = subscription(uid, "source", "*");
+    subscription.filter = Conditions::read(filter, "").unwrap();
+    subscription
+}
+
+#[test]
+fn filters_decide_among_those_who_want_the_type() {
+    let directory = known(&[
+        filtered("large", json!({"body": {"n": {"$gt": 10}}})),
+        filtered("push", json!({"headers": {"x-github-event": "push"}})),
+        filtered("ping", json!({"headers": {"x-github-event": "ping"}})),
+    ]);
+    for (body, expect) in [(&b"{\"n\":11}"[..], 2), (b"{\"n\":9}", 1), (b"no json", 1)] {
+        let sent = envelope(Body::Inline(body.to_vec()));
+        assert_eq!(apply(&database(), &route(&[sent], &directory, 7, None)).len(), expect);
+    }
+    let db = database();
+    let sent = envelope(Body::Inline(b"{}".to_vec()));
+    apply(&db, &route(std::slice::from_ref(&sent), &known(&directory.subscriptions[2..]), 7, None));
+    let event = &run(&db, &sql::event("project", &sent.meta.event_id))[0];
+    assert_eq!(event["status"], "Failure");
+    let reason = event["failure_reason"].as_str().unwrap();
+    assert!(reason.ends_with("their filters do not match"), "{reason}");
+}
+
+#[test]
+fn a_body_elsewhere_is_read_only_where_a_filter_asks() {
+    let stored = Body::Stored { key: "k".into(), len: 200_000 };
+    let sent = [envelope(Body::Inline(vec![])), envelope(stored)];
+    let mut directory = known(&[subscription("all", "source", "*")]);
+    assert!(directory.bodies_to_read(&sent).is_empty());
+    directory.subscriptions = vec![filtered("some", json!({"body": {"n": 1}}))];
+    assert_eq!(directory.bodies_to_read(&sent), [(1, "k")]);
+    let reason = directory.receivers(&sent[1]).unwrap_err();
+    assert!(reason.ends_with("too large for their filters"), "{reason}");
+    directory.bodies.insert(sent[1].meta.event_id.clone(), b"{\"n\":1}".to_vec());
+    assert_eq!(directory.receivers(&sent[1]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_replay_delivers_again_each_time() {
+    let db = database();
+    let sent = envelope(Body::Inline(b"{}".to_vec()));
+    apply(&db, &route(std::slice::from_ref(&sent), &known(&[]), 7, None));
+    let directory = known(&[subscription("late", "source", "*")]);
+    for id in ["replay-1", "replay-2", "replay-2"] {
+        let (routing, count) = replay(std::slice::from_ref(&sent), &directory, 8, id);
+        assert_eq!((count, apply(&db, &routing).len()), (1, 1));
+    }
+    let sql = "SELECT replay FROM deliveries ORDER BY replay".into();
+    let rows = run(&db, &Statement { sql, params: vec![] });
+    assert_eq!(rows, [json!({"replay": "replay-1"}), json!({"replay": "replay-2"})]);
+    let event = &run(&db, &sql::event("project", &sent.meta.event_id))[0];
+    assert_eq!((&event["status"], &event["failure_reason"]), (&json!("Success"), &json!("")));
+    assert_eq!(replay(&[sent], &known(&[]), 8, "replay-3").1, 0);
+}
+
+#[test]
+fn each_target_is_looked_up_once() {
+    let with = |target: Option<Target>| {
+        let mut sent = envelope(Body::Inline(vec![]));
+        sent.meta.target = target;
+        sent.meta
+    };
+    let metas = [
+        with(None),
+        with(None),
+        with(Some(Target::Endpoint("e".into()))),
+        with(Some(Target::Owner("o".into()))),
+        with(Some(Target::Everybody)),
+        with(Some(Target::Everybody)),
+    ];
+    let expect = Needs {
+        sources: vec![("project", "source")],
+        endpoints: vec![("project", "e")],
+        owners: vec![("project", "o")],
+        projects: vec!["project"],
+    };
+    assert_eq!(Needs::of(&metas), expect);
+}
+
+#[test]
+fn a_key_of_the_project_is_one_for_all_its_sources() {
+    let db = database();
+    let events: Vec<Envelope> = ["a", "b"]
+        .into_iter()
+        .map(|source| {
+            let mut sent = envelope(Body::Inline(b"{}".to_vec()));
+            sent.meta.event_id = format!("01ARZ3NDEKTSV4RRFFQ69G5FA{source}");
+            sent.meta.source_id = source.into();
+            sent.meta.claim.as_mut().unwrap().scope = Some("project".into());
+            sent
+        })
+        .collect();
+    apply(&db, &route(&events, &known(&[]), 7, None));
+    for (table, expect) in [("events", 1), ("duplicates", 1), ("claims", 1)] {
+        let sql = format!("SELECT count(*) AS n FROM {table}");
+        assert_eq!(run(&db, &Statement { sql, params: vec![] })[0]["n"], expect, "{table}");
+    }
+}
+
+#[test]
+fn a_batch_that_runs_twice_changes_nothing_the_second_time() {
+    let subscriptions = [subscription("all", "source", "*")];
+    let db = database();
+    let large = vec![b'x'; 9_000];
+    let mut second = envelope(Body::Inline(large));
+    second.meta.event_id = "01ARZ3NDEKTSV4RRFFQ69G5FAW".into();
+    second.meta.claim = None;
+    let envelopes = [envelope(Body::Inline(vec![0xff])), second];
+    let routing = route(&envelopes, &known(&subscriptions), 7, Some("outbox"));
+    let state = |db: &rusqlite::Connection| {
+        ["events", "claims", "duplicates", "deliveries", "outbox", "source_counts"].map(|table| {
+            run(db, &Statement { sql: format!("SELECT * FROM {table}"), params: vec![] })
+        })
+    };
+    apply(&db, &routing);
+    let once = state(&db);
+    assert_eq!(apply(&db, &route(&envelopes, &known(&subscriptions), 7, Some("outbox"))).len(), 2);
+    assert_eq!(state(&db), once);
+    assert_eq!(once.map(|rows| rows.len()), [2, 1, 0, 2, 1, 1]);
+    let sql = "SELECT events FROM source_counts".into();
+    assert_eq!(run(&db, &Statement { sql, params: vec![] }), [json!({"events": 2})]);
+}
+
+#[test]
+fn an_event_nobody_wants_is_kept_with_the_reason() {
+    let db = database();
+    apply(&db, &route(&[envelope(Body::Inline(vec![]))], &known(&[]), 7, Some("outbox")));
+    let event = &run(&db, &sql::event("project", "01ARZ3NDEKTSV4RRFFQ69G5FAV"))[0];
+    assert_eq!(event["status"], "Failure");
+    assert_eq!(event["failure_reason"], "no subscription matched this event");
+}
+
+#[test]
+fn a_copy_makes_no_delivery() {
+    let subscriptions = [subscription("all", "source", "*")];
+    let db = database();
+    let copies: Vec<Envelope> = (0..50)
+        .map(|n| {
+            let mut copy = envelope(Body::Inline(b"{}".to_vec()));
+            copy.meta.event_id = format!("01ARZ3NDEKTSV4RRFFQ69G5F{n:02}");
+            copy
+        })
+        .collect();
+    let waiting = apply(&db, &route(&copies, &known(&subscriptions), 7, Some("outbox")));
+    assert_eq!(waiting.len(), 1);
+    let sql = "SELECT events FROM source_counts".into();
+    assert_eq!(run(&db, &Statement { sql, params: vec![] }), [json!({"events": 1})]);
+    let sql = "SELECT count(*) AS n FROM duplicates".into();
+    assert_eq!(run(&db, &Statement { sql, params: vec![] })[0]["n"], 49);
+}
+
+#[test]
+fn large_batches_are_cut_into_parameters_that_d1_takes() {
+    let envelopes: Vec<Envelope> = (0..200)
+        .map(|n| {
+            let mut envelope = envelope(Body::Inline(vec![b'x'; 8_000]));
+            envelope.meta.event_id = format!("01ARZ3NDEKTSV4RRFFQ69G5{n:03}");
+            envelope.meta.claim = None;
+            envelope
+        })
+        .collect();
+    let routing = route(&envelopes, &known(&[]), 7, Some("outbox"));
+    assert!(3 < routing.statements.len());
+    for statement in routing.statements {
+        for param in statement.params {
+            if let sql::Param::Text(text) = param {
+                assert!(text.len() < 1_000_000);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_transaction_carries_at_least_one_event_and_not_too_many_bytes() {
+    let of = |len: usize| envelope(Body::Inline(vec![0; len]));
+    assert_eq!(transaction_len(&[of(100), of(100)]), 2);
+    assert_eq!(transaction_len(&vec![of(120_000); 100]), 33);
+    assert_eq!(transaction_len(&[of(5_000_000), of(1)]), 1);
+    assert_eq!(transaction_len(&[]), 0);
+}
+
+#[test]
+fn a_bell_names_one_endpoint_and_few_deliveries() {
+    let waiting: Vec<_> =
+        (0..20).map(|n| ("p".to_owned(), format!("d{n:02}"), format!("e{}", n % 2))).collect();
+    let bells = bells(0, waiting);
+    assert_eq!(bells.iter().map(|bell| bell.deliveries.len()).collect::<Vec<_>>(), [6, 4, 6, 4]);
+    let parity = |bell: &Bell| -> Vec<u32> {
+        bell.deliveries
+            .iter()
+            .map(|(_, id)| id.trim_start_matches('d').parse::<u32>().unwrap() % 2)
+            .collect()
+    };
+    assert!(bells.iter().all(|bell| parity(bell).windows(2).all(|pair| pair[0] == pair[1])));
+}

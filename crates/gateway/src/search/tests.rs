@@ -1,0 +1,153 @@
+use super::*;
+
+#[test]
+fn what_cannot_be_read_is_refused_in_convoys_words() {
+    for (query, expect) in [
+        ("startDate=soon", "please specify a startDate in the format 2006-01-02T15:04:05"),
+        (
+            "endDate=2020-13-01T00:00:00",
+            "please specify a correct endDate in the format 2006-01-02T15:04:05 or none at all",
+        ),
+        (
+            "startDate=2020-01-02T00:00:00&endDate=2020-01-01T00:00:00",
+            "startDate cannot be greater than endDate",
+        ),
+        ("body=[]", "body must be a nonempty JSON object"),
+        ("body={}", "body must be a nonempty JSON object"),
+        ("body={\"a\"", "body must be a nonempty JSON object"),
+        ("next_page_cursor=%27%20OR%201", "the page cursor is not one that a list has given"),
+    ] {
+        assert_eq!(Search::events(query).unwrap_err().message, expect, "{query}");
+    }
+    let error = Search::deliveries("status=Lost").unwrap_err().message;
+    assert_eq!(
+        error,
+        "status:Lost is none of Scheduled, Processing, Discarded, Failure, Success, Retry"
+    );
+    let many = "sourceId=a&".repeat(101);
+    assert_eq!(Search::events(&many).unwrap_err().message, "sourceId:at most 100 values");
+}
+
+#[test]
+fn a_call_on_all_that_is_found_takes_no_parameter_that_it_does_not_know() {
+    for (kind, query, wrong) in [
+        (Kind::Deliveries, "status=Failure&endpointID=e", Some("endpointID")),
+        (Kind::Deliveries, "query=x", Some("query")),
+        (Kind::Deliveries, "ownerId[]=o", Some("ownerId[]")),
+        (Kind::Deliveries, "page=1", Some("page")),
+        (Kind::Events, "eventId=e", Some("eventId")),
+        (Kind::Events, "sourceId[]=a&q=x&token=t", None),
+        (Kind::Deliveries, "sourceId[]=a&eventId=e&sort=ASC&perPage=5&token=t", None),
+        // Convoy's clients write what they leave out, too.
+        (Kind::Deliveries, "eventId=&subscriptionId=&direction=", None),
+    ] {
+        let error = kind.check_selection(query, b"").err().map(|error| error.message);
+        match wrong {
+            Some(wrong) => {
+                let error = error.unwrap_or_default();
+                assert!(error.starts_with(&format!("{wrong}:no such parameter")), "{error}");
+                assert!(error.contains("sourceId, endpointId"), "{error}");
+            }
+            None => assert_eq!(error, None, "{query}"),
+        }
+    }
+    for body in ["", " ", "{}", "null", r#"{"ids":[]}"#] {
+        assert_eq!(Kind::Events.check_selection("", body.as_bytes()), Ok(()), "{body}");
+    }
+    for body in [r#"{"ids":["a"]}"#, r#"{"endpointId":"e"}"#, "endpointId=e"] {
+        Kind::Deliveries.check_selection("", body.as_bytes()).unwrap_err();
+    }
+}
+
+#[test]
+fn every_parameter_that_selects_is_known_to_the_calls_on_all_that_is_found() {
+    for kind in [Kind::Events, Kind::Deliveries] {
+        let read = crate::document::parameters(|| {
+            match kind {
+                Kind::Events => Search::events("").map(drop),
+                Kind::Deliveries => Search::deliveries("").map(drop),
+            }
+            .unwrap();
+        });
+        for name in read {
+            assert_eq!(kind.check_selection(&format!("{name}=x"), b""), Ok(()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn dates_are_ranges_of_ids() {
+    let search =
+        Search::events("startDate=2023-11-14T22:13:20&endDate=2023-11-14T22:13:20").unwrap();
+    assert_eq!(search.low, ids::lowest(1_700_000_000_000));
+    assert_eq!(search.high, ids::highest(1_700_000_000_999));
+    assert_eq!(search.scan_rows(), None);
+    assert_eq!(Search::events("query=a").unwrap().scan_rows(), Some(SCAN_BODIES));
+    assert_eq!(Search::events("sourceId=a").unwrap().scan_rows(), Some(SCAN_ROWS));
+}
+
+/// Whether an event with this body is found.
+fn finds(query: &str, body: &str) -> bool {
+    let search = Search::events(query).unwrap();
+    let condition = search.conditions.first().unwrap();
+    let sql = format!(
+        "SELECT {} FROM (SELECT ?2 AS body, 0 AS is_base64, 'Ünit.test' AS event_type, 'key' AS idempotency_key, 'ID' AS id) AS t",
+        condition.sql.replace("{}", "?1")
+    );
+    let db = rusqlite::Connection::open_in_memory().unwrap();
+    db.query_row(&sql, [condition.param.as_str(), body], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn fields_of_a_payload_are_compared_exactly() {
+    for (body, wanted, expect) in [
+        (r#"{"n":9007199254740993}"#, r#"{"n":9007199254740993}"#, true),
+        (r#"{"n":9007199254740993}"#, r#"{"n":9007199254740992}"#, false),
+        (r#"{"n":9223372036854775808}"#, r#"{"n":9223372036854775808}"#, true),
+        (r#"{"n":9223372036854775809}"#, r#"{"n":9223372036854775808}"#, false),
+        (r#"{"n":18446744073709551617}"#, r#"{"n":18446744073709551616}"#, false),
+        (r#"{"n":18446744073709551616}"#, r#"{"n":1.8446744073709551616e19}"#, true),
+        (r#"{"n":0.1}"#, r#"{"n":0.10000000000000001}"#, false),
+        (r#"{"n":12.50}"#, r#"{"n":12.5}"#, true),
+        (r#"{"n":5.0}"#, r#"{"n":5}"#, true),
+        (r#"{"n":-5E2}"#, r#"{"n":-500}"#, true),
+        (r#"{"n":"5"}"#, r#"{"n":5}"#, false),
+        (r#"{"n":5}"#, r#"{"n":"5"}"#, false),
+        (r#"{"n":null}"#, r#"{"n":0}"#, false),
+        ("{}", r#"{"n":0}"#, false),
+        ("{}", r#"{"n":null}"#, false),
+        (r#"{"n":null}"#, r#"{"n":null}"#, true),
+        (r#"{"n":true}"#, r#"{"n":1}"#, false),
+        (r#"{"n":true}"#, r#"{"n":true}"#, true),
+        (r#"{"n":false}"#, r#"{"n":true}"#, false),
+        (r#"{"n":"J\u00fcrgen \"x\""}"#, r#"{"n":"Jürgen \"x\""}"#, true),
+        (r#"{"a":{"b":[1,{"c":"\/"},2.0]},"x":1}"#, r#"{"a":{"b":[1,{"c":"/"},2]}}"#, true),
+        (r#"{"a":[1,2,3]}"#, r#"{"a":[1,2]}"#, false),
+        (r#"{"a":[1,18446744073709551617]}"#, r#"{"a":[1,18446744073709551616]}"#, false),
+        (r#"{"a":[]}"#, r#"{"a":[]}"#, true),
+        (r#"{"a":{}}"#, r#"{"a":{}}"#, true),
+        (r#"{"a":{"b":1}}"#, r#"{"a":{}}"#, false),
+        ("no json", r#"{"a":{}}"#, false),
+    ] {
+        assert_eq!(finds(&format!("body={wanted}"), body), expect, "{wanted} in {body}");
+        assert_eq!(finds(&format!("query={wanted}"), body), expect, "{wanted} in {body}");
+    }
+}
+
+#[test]
+fn text_is_found_as_a_person_types_it() {
+    for (body, text, expect) in [
+        (r#"{"name":"J\u00fcrgen"}"#, "JÜRGEN", true),
+        (r#"{"url":"a\/b"}"#, "a/b", true),
+        (r#"{"url":"a\/b"}"#, "a\\/b", true),
+        (r#"{"name":"J\u00fcrgen"}"#, "\\u00FC", true),
+        ("{}", "ünit", true),
+        ("{}", "key", true),
+        ("{}", "id", true),
+        ("{}", "ke", false),
+        (r#"{"name":"Jurgen"}"#, "ü", true),
+        (r#"{"name":"Jurgen"}"#, "jü", false),
+    ] {
+        assert_eq!(finds(&format!("query={text}"), body), expect, "{text} in {body}");
+    }
+}

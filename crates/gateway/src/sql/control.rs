@@ -1,0 +1,319 @@
+//! What the operator has set up: projects, sources, endpoints, subscriptions, and their lists.
+
+use serde_json::json;
+
+use super::{Param, Statement, doc, insert_event_type, statement};
+use crate::api::{Direction, PageQuery};
+use crate::endpoint::Endpoint;
+use crate::event_type::EventType;
+use crate::needle;
+use crate::project::Project;
+use crate::source::Source;
+use crate::subscription::Subscription;
+
+/// A new project, with the event type that every project has.
+pub fn insert_project(project: &Project, all: &EventType) -> Vec<Statement> {
+    vec![
+        statement(
+            "INSERT INTO projects (id, name, doc) VALUES (?1, ?2, ?3)",
+            [project.uid.as_str().into(), project.name.as_str().into(), doc(project)],
+        ),
+        insert_event_type(all),
+    ]
+}
+
+pub fn update_project(project: &Project) -> Statement {
+    // Whether there are schemas may have changed since the project was read.
+    statement(
+        "UPDATE projects SET name = ?2, doc = json_set(?3, '$.has_schemas', json(iif(EXISTS (SELECT 1 FROM event_types \
+         WHERE project_id = ?1 AND doc -> '$.json_schema' IS NOT NULL), 'true', 'false'))) WHERE id = ?1",
+        [project.uid.as_str().into(), project.name.as_str().into(), doc(project)],
+    )
+}
+
+pub fn project(id: &str) -> Statement {
+    statement("SELECT doc FROM projects WHERE id = ?1", [id.into()])
+}
+
+pub fn project_named(name: &str) -> Statement {
+    statement("SELECT doc FROM projects WHERE name = ?1", [name.into()])
+}
+
+pub fn projects() -> Statement {
+    statement("SELECT doc FROM projects ORDER BY id", [])
+}
+
+/// Replaces a source; a row comes back if there was one, and if no other has its name where names have to be `unique`.
+pub fn update_source(source: &Source, unique: bool) -> Statement {
+    let unless = if unique {
+        " AND NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND name = ?3 AND id <> ?2)"
+    } else {
+        ""
+    };
+    let slug = unless_slug_taken("?7", source);
+    statement(
+        &format!(
+            "UPDATE sources SET name = ?3, type = ?4, doc = ?5, provider = ?6 WHERE project_id = ?1 AND id = ?2{unless} AND {slug} \
+             RETURNING id, doc"
+        ),
+        [
+            source.project_id.as_str().into(),
+            source.uid.as_str().into(),
+            source.name.as_str().into(),
+            json!(source.kind).as_str().unwrap_or_default().into(),
+            doc(source),
+            source.provider.as_str().into(),
+            source.profile.slug.as_str().into(),
+        ],
+    )
+}
+
+/// Replaces an endpoint; a row comes back if there was one.
+pub fn update_endpoint(endpoint: &Endpoint) -> Statement {
+    statement(
+        "UPDATE endpoints SET name = ?3, owner_id = ?4, doc = ?5 WHERE project_id = ?1 AND id = ?2 RETURNING id, doc",
+        [
+            endpoint.project_id.as_str().into(),
+            endpoint.uid.as_str().into(),
+            endpoint.name.as_str().into(),
+            endpoint.owner_id.as_str().into(),
+            doc(endpoint),
+        ],
+    )
+}
+
+/// Replaces a subscription that was last changed at `before_ms`; a row comes back if there was one.
+pub fn update_subscription(subscription: &Subscription, before_ms: u64) -> Statement {
+    statement(
+        "UPDATE subscriptions SET name = ?3, source_id = ?4, endpoint_id = ?5, doc = ?6 WHERE project_id = ?1 AND id = ?2 \
+         AND doc ->> '$.updated_at' = ?7 RETURNING id, doc",
+        [
+            subscription.project_id.as_str().into(),
+            subscription.uid.as_str().into(),
+            subscription.name.as_str().into(),
+            subscription.source_id.as_str().into(),
+            subscription.endpoint_id.as_str().into(),
+            doc(subscription),
+            before_ms.into(),
+        ],
+    )
+}
+
+/// Stores a source that has just been handed its first secret, unless it got one meanwhile; a row comes back if it was stored.
+pub fn capture_secret(source: &Source) -> Statement {
+    statement(
+        "UPDATE sources SET doc = ?3 WHERE project_id = ?1 AND id = ?2 AND json_extract(doc, '$.verifier.hmac') IS NULL \
+         AND coalesce(json_array_length(doc, '$.verifier.trust.secrets'), 0) = 0 RETURNING id, doc",
+        [source.project_id.as_str().into(), source.uid.as_str().into(), doc(source)],
+    )
+}
+
+/// Notes when a source answered its provider's question, whatever else is changed at the same time.
+pub fn note_crc(project_id: &str, id: &str, now_ms: u64) -> Statement {
+    statement(
+        "UPDATE sources SET doc = json_set(doc, '$.crc_verified_at', CAST(?3 AS INTEGER)) WHERE project_id = ?1 AND id = ?2 \
+         RETURNING id, doc",
+        [project_id.into(), id.into(), now_ms.into()],
+    )
+}
+
+/// A row comes back if it was inserted: where names have to be `unique` another may have its name.
+pub fn insert_source(source: &Source, unique: bool) -> Statement {
+    let unless = if unique {
+        " AND NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND name = ?4)"
+    } else {
+        ""
+    };
+    let slug = unless_slug_taken("?8", source);
+    statement(
+        &format!(
+            "INSERT INTO sources (project_id, id, mask_id, name, type, provider, doc) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE {slug}{unless} RETURNING id, doc"
+        ),
+        [
+            source.project_id.as_str().into(),
+            source.uid.as_str().into(),
+            source.mask_id.as_str().into(),
+            source.name.as_str().into(),
+            json!(source.kind).as_str().unwrap_or_default().into(),
+            source.provider.as_str().into(),
+            doc(source),
+            source.profile.slug.as_str().into(),
+        ],
+    )
+}
+
+/// Other sources of the project are few, and only asked where there is a slug.
+fn unless_slug_taken(slug: &str, source: &Source) -> String {
+    if source.profile.slug.is_empty() {
+        return format!("{slug} = ''");
+    }
+    format!(
+        "NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND id <> ?2 AND doc ->> '$.profile.slug' = {slug})"
+    )
+}
+
+pub fn source(project_id: &str, id: &str) -> Statement {
+    statement(
+        "SELECT doc FROM sources WHERE project_id = ?1 AND id = ?2",
+        [project_id.into(), id.into()],
+    )
+}
+
+/// A source and its project, by the last part of its ingest URL.
+pub fn source_of_mask(mask_id: &str) -> Statement {
+    statement(
+        "SELECT s.doc AS source, p.doc AS project FROM sources s JOIN projects p ON p.id = s.project_id WHERE s.mask_id = ?1",
+        [mask_id.into()],
+    )
+}
+
+/// Deletes a source, the subscriptions to it, and what companions said of it.
+pub fn delete_source(project_id: &str, id: &str) -> Vec<Statement> {
+    let params = || [project_id.into(), id.into()];
+    vec![
+        statement(
+            "DELETE FROM consumer_reports WHERE project_id = ?1 AND source_id = ?2",
+            params(),
+        ),
+        statement("DELETE FROM subscriptions WHERE project_id = ?1 AND source_id = ?2", params()),
+        statement("DELETE FROM sources WHERE project_id = ?1 AND id = ?2", params()),
+    ]
+}
+
+pub fn insert_endpoint(endpoint: &Endpoint) -> Statement {
+    statement(
+        "INSERT INTO endpoints (project_id, id, name, owner_id, doc) VALUES (?1, ?2, ?3, ?4, ?5)",
+        [
+            endpoint.project_id.as_str().into(),
+            endpoint.uid.as_str().into(),
+            endpoint.name.as_str().into(),
+            endpoint.owner_id.as_str().into(),
+            doc(endpoint),
+        ],
+    )
+}
+
+pub fn endpoint(project_id: &str, id: &str) -> Statement {
+    statement(
+        "SELECT doc FROM endpoints WHERE project_id = ?1 AND id = ?2",
+        [project_id.into(), id.into()],
+    )
+}
+
+/// Deletes an endpoint and the subscriptions that lead to it.
+pub fn delete_endpoint(project_id: &str, id: &str) -> Vec<Statement> {
+    let params = || [project_id.into(), id.into()];
+    vec![
+        statement("DELETE FROM subscriptions WHERE project_id = ?1 AND endpoint_id = ?2", params()),
+        statement("DELETE FROM endpoints WHERE project_id = ?1 AND id = ?2", params()),
+    ]
+}
+
+pub fn insert_subscription(subscription: &Subscription) -> Statement {
+    statement(
+        "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        [
+            subscription.project_id.as_str().into(),
+            subscription.uid.as_str().into(),
+            subscription.name.as_str().into(),
+            subscription.source_id.as_str().into(),
+            subscription.endpoint_id.as_str().into(),
+            doc(subscription),
+        ],
+    )
+}
+
+pub fn subscription(project_id: &str, id: &str) -> Statement {
+    statement(
+        "SELECT doc FROM subscriptions WHERE project_id = ?1 AND id = ?2",
+        [project_id.into(), id.into()],
+    )
+}
+
+pub fn delete_subscription(project_id: &str, id: &str) -> Statement {
+    statement(
+        "DELETE FROM subscriptions WHERE project_id = ?1 AND id = ?2",
+        [project_id.into(), id.into()],
+    )
+}
+
+/// The subscriptions to any of these sources; `sources` are pairs of project and source.
+pub fn subscriptions_of(sources: &[(&str, &str)]) -> Statement {
+    statement(
+        "SELECT s.doc AS doc FROM json_each(?1) AS j JOIN subscriptions AS s INDEXED BY subscriptions_by_source \
+         ON s.project_id = j.value ->> 0 AND s.source_id = j.value ->> 1",
+        [json!(sources).into()],
+    )
+}
+
+/// The endpoint and the project of each of `endpoints`, pairs of project and endpoint.
+pub fn endpoints_of(endpoints: &[(&str, &str)]) -> Statement {
+    statement(
+        "SELECT e.doc AS endpoint, p.doc AS project FROM json_each(?1) AS j \
+         JOIN endpoints AS e ON e.project_id = j.value ->> 0 AND e.id = j.value ->> 1 JOIN projects AS p ON p.id = j.value ->> 0",
+        [json!(endpoints).into()],
+    )
+}
+
+/// What the lists of the API go over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    Sources,
+    Endpoints,
+    Subscriptions,
+    PortalLinks,
+}
+
+/// One page of a list, newest first unless it is asked for the other way round, and whether anything stands before it: `(page, newer)`.
+/// `filters` are columns that have to equal a value; `search` is a part of the name, case aside.
+pub fn list(
+    list: List,
+    project_id: &str,
+    filters: &[(&'static str, String)],
+    search: Option<&str>,
+    page: &PageQuery,
+) -> (Statement, impl Fn(&str) -> Statement + use<>) {
+    let table = match list {
+        List::Sources => "sources",
+        List::Endpoints => "endpoints",
+        List::Subscriptions => "subscriptions",
+        List::PortalLinks => "portal_links",
+    };
+    let mut params: Vec<Param> = vec![project_id.into()];
+    let mut condition = String::from("project_id = ?1");
+    for (column, value) in filters {
+        params.push(value.as_str().into());
+        condition.push_str(&format!(" AND {column} = ?{}", params.len()));
+    }
+    if let Some(search) = search {
+        params.push(needle::folded(search).into());
+        let name = needle::sql("name", search, false);
+        condition.push_str(&format!(" AND instr({name}, ?{}) > 0", params.len()));
+    }
+    let before_it = if page.ascending { "<" } else { ">" };
+    let (before, before_params) = (condition.clone(), params.clone());
+    let newer = move |first: &str| {
+        let mut params = before_params.clone();
+        params.push(first.into());
+        let sql = format!(
+            "SELECT 1 AS found FROM {table} WHERE {before} AND id {before_it} ?{} LIMIT 1",
+            params.len()
+        );
+        Statement { sql, params }
+    };
+    let (compare, order) = match (page.direction, page.ascending) {
+        (Direction::Next, false) => ("<=", "DESC"),
+        (Direction::Prev, false) => (">", "ASC"),
+        (Direction::Next, true) => (">=", "ASC"),
+        (Direction::Prev, true) => ("<", "DESC"),
+    };
+    if let Some(cursor) = &page.cursor {
+        params.push(cursor.as_str().into());
+        condition.push_str(&format!(" AND id {compare} ?{}", params.len()));
+    }
+    let limit = page.limit();
+    let sql =
+        format!("SELECT id, doc FROM {table} WHERE {condition} ORDER BY id {order} LIMIT {limit}");
+    (Statement { sql, params }, newer)
+}

@@ -1,0 +1,267 @@
+use super::*;
+use crate::sql::tests::{database, run};
+
+#[test]
+fn the_look_ups_of_targets_are_sound() {
+    let db = database();
+    for (project, id, owner, url) in
+        [("p", "1", "o", "u"), ("p", "2", "", "u"), ("p", "3", "o", "v"), ("q", "4", "o", "u")]
+    {
+        let sql = "INSERT INTO endpoints (project_id, id, name, owner_id, doc) VALUES (?1, ?2, '', ?3, ?4)";
+        let doc = json!({"url": url}).to_string();
+        run(&db, &statement(sql, [project.into(), id.into(), owner.into(), doc.into()]));
+        let sql = "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) VALUES (?1, ?2, '', '', ?2, ?2)";
+        run(&db, &statement(sql, [project.into(), id.into()]));
+    }
+    let docs = |statement: &Statement| -> Vec<String> {
+        let rows = run(&db, statement);
+        let mut docs: Vec<_> = rows.iter().map(|row| row["doc"].to_string()).collect();
+        docs.sort();
+        docs
+    };
+    assert_eq!(docs(&subscriptions_of_endpoints(&[("p", "1"), ("p", "4")])), ["\"1\""]);
+    assert_eq!(docs(&subscriptions_of_projects(&["p"])).len(), 3);
+    assert_eq!(docs(&endpoint_of_url("p", "u")).len(), 1);
+    assert_eq!(docs(&endpoint_of_url("q", "v")).len(), 0);
+    let owned = run(&db, &endpoints_of_owners(&[("p", "o"), ("p", "")]));
+    let owned: Vec<_> = owned.iter().map(|row| row["endpoint_id"].as_str().unwrap()).collect();
+    assert_eq!(owned, ["1", "3"]);
+}
+
+#[test]
+fn dynamic_events_make_one_endpoint_and_one_subscription() {
+    let db = database();
+    let vault = crate::vault::Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
+    for (n, types) in [(1u8, "a"), (2, "a"), (3, "b")] {
+        let input = crate::api::parse(br#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+        let endpoint =
+            Endpoint::create(input, "p", false, &vault, 0, &mut |b| b.fill(n)).unwrap().0;
+        run(&db, &insert_endpoint_of_new_url(&endpoint));
+        let body =
+            json!({"name": "x", "endpoint_id": "e", "filter_config": {"event_types": [types]}});
+        let input = crate::api::parse(body.to_string().as_bytes()).unwrap();
+        let subscription = Subscription::create(input, "p", false, 0, &mut |b| b.fill(n)).unwrap();
+        for statement in subscribe_dynamic(&subscription) {
+            run(&db, &statement);
+        }
+        let rows = run(&db, &subscriptions_of_projects(&["p"]));
+        let stored: Subscription = serde_json::from_str(rows[0]["doc"].as_str().unwrap()).unwrap();
+        assert_eq!((rows.len(), stored.event_types), (1, vec![types.to_owned()]));
+    }
+    let rows = run(&db, &statement("SELECT count(*) AS n FROM endpoints", []));
+    assert_eq!(rows[0]["n"], 1);
+}
+
+/// Twenty events of two sources, `e00` (the oldest) to `e19`, as ids of one project.
+fn twenty() -> (rusqlite::Connection, Vec<String>) {
+    let db = database();
+    let ids: Vec<String> = (0..20).map(|n| crate::ids::lowest(1000 * n)).collect();
+    let rows: Vec<Value> = (0u64..20)
+        .zip(&ids)
+        .map(|(n, id)| {
+            let body = json!({"n": n, "deep": {"is": n % 2 == 0}, "text": format!("Text {n}")});
+            json!([
+                "p",
+                id,
+                format!("s{}", n % 2),
+                "m",
+                "t",
+                1000 * n,
+                null,
+                "[]",
+                "",
+                null,
+                0,
+                null,
+                "Success",
+                "",
+                body.to_string()
+            ])
+        })
+        .collect();
+    run(&db, &crate::sql::insert_events(json!(rows), None));
+    let rows: Vec<Value> = (0..20)
+        .zip(&ids)
+        .map(|(n, id)| {
+            let own = crate::ids::delivery_uid(id, "sub");
+            json!(["p", own, id, "sub", format!("e{}", n % 4), "s", "t", "at_least_once", 5])
+        })
+        .collect();
+    run(&db, &crate::sql::insert_deliveries(json!(rows)));
+    (db, ids)
+}
+
+/// All pages of a list, as the numbers of the events, and how many pages there were.
+fn all_pages(
+    db: &rusqlite::Connection,
+    ids: &[String],
+    query: &str,
+    scan: u64,
+) -> (Vec<usize>, usize) {
+    let (mut numbers, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let asked = Search::events(&format!("{query}&next_page_cursor={cursor}")).unwrap();
+        let end = asked.scan_rows().and_then(|_| scan_end(&asked, "p", scan));
+        let end = end.and_then(|end| Some(run(db, &end).first()?["id"].as_str()?.to_owned()));
+        let rows = run(db, &search(&asked, "p", end.as_deref(), &[]));
+        let found: Vec<String> =
+            rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+        let (pagination, shown, _) = asked.pagination(&found, end.as_deref(), false);
+        let number = |id: &String| ids.iter().position(|have| have == id).unwrap();
+        numbers.extend(found[..shown].iter().map(number));
+        pages += 1;
+        assert!(pages < 50, "the cursor does not move");
+        if !pagination.has_next_page {
+            return (numbers, pages);
+        }
+        cursor = pagination.next_page_cursor;
+    }
+}
+
+#[test]
+fn pages_show_each_event_once_however_few_rows_they_may_look_at() {
+    let (db, ids) = twenty();
+    let newest =
+        |step: usize, of: usize| (0..20).rev().filter(|n| n % step == of).collect::<Vec<_>>();
+    for scan in [1, 3, 7, 19, 20, 100] {
+        let all = |query: &str| all_pages(&db, &ids, query, scan).0;
+        assert_eq!(all("perPage=3"), newest(1, 0), "{scan}");
+        assert_eq!(all("perPage=3&sourceId=s1"), newest(2, 1), "{scan}");
+        assert_eq!(all("perPage=3&endpointId=e2"), newest(4, 2), "{scan}");
+        assert_eq!(all("sourceId=s1&sourceId=s0"), newest(1, 0), "{scan}");
+        let mut oldest = newest(2, 1);
+        oldest.reverse();
+        assert_eq!(all("perPage=3&sourceId=s1&sort=asc"), oldest, "{scan}");
+        assert_eq!(all("query=TEXT 1"), [19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 1], "{scan}");
+        assert_eq!(all("body={\"deep\":{\"is\":true},\"n\":4}"), [4], "{scan}");
+        assert_eq!(all("body={\"n\":\"4\"}"), [0; 0], "{scan}");
+        assert_eq!(all("body={\"deep\":{\"is\":1}}"), [0; 0], "{scan}");
+        assert_eq!(all("startDate=1970-01-01T00:00:05&endDate=1970-01-01T00:00:07"), [7, 6, 5]);
+    }
+    assert_eq!(all_pages(&db, &ids, "sourceId=none", 3), (vec![], 7));
+}
+
+#[test]
+fn going_back_shows_what_was_shown_before() {
+    let (db, ids) = twenty();
+    for sort in ["asc", "desc"] {
+        let query = format!("perPage=3&sourceId=s1&sort={sort}");
+        let (mut expect, _) = all_pages(&db, &ids, &query, 100);
+        expect.truncate(expect.iter().position(|n| *n == 9).unwrap());
+        for scan in [1, 2, 5, 100] {
+            let (mut numbers, mut cursor) = (Vec::new(), ids[9].clone());
+            for _ in 0..50 {
+                let asked =
+                    Search::events(&format!("{query}&direction=prev&prev_page_cursor={cursor}"))
+                        .unwrap();
+                let end = scan_end(&asked, "p", scan).map(|end| run(&db, &end));
+                let end = end.and_then(|rows| Some(rows.first()?["id"].as_str()?.to_owned()));
+                let rows = run(&db, &search(&asked, "p", end.as_deref(), &["id"]));
+                let found: Vec<String> =
+                    rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+                let (pagination, shown, turned) = asked.pagination(&found, end.as_deref(), true);
+                assert!(turned && pagination.has_next_page);
+                let number = |id: &String| ids.iter().position(|have| have == id).unwrap();
+                numbers.extend(found[..shown].iter().map(number));
+                if !pagination.has_prev_page {
+                    break;
+                }
+                cursor = pagination.prev_page_cursor;
+            }
+            numbers.reverse();
+            assert_eq!(numbers, expect, "{sort} {scan}");
+        }
+    }
+}
+
+#[test]
+fn counts_owners_and_deliveries_are_found() {
+    let (db, ids) = twenty();
+    let n = |asked: &Search| run(&db, &count(asked, "p", None, 8))[0]["n"].as_u64().unwrap();
+    assert_eq!(n(&Search::events("").unwrap()), 8);
+    assert_eq!(n(&Search::events("endpointId=e1").unwrap()), 5);
+    let mut owner = Search::events("ownerId=o").unwrap();
+    owner.of_owner(&["e1".into()]);
+    assert_eq!(n(&owner), 5);
+    let deliveries = |query: &str| n(&Search::deliveries(query).unwrap());
+    assert_eq!(deliveries(&format!("eventId={}", ids[3])), 1);
+    assert_eq!(deliveries("eventId=none"), 0);
+    assert_eq!(deliveries("endpointId=e1&status=Scheduled&subscriptionId=sub&eventType=t"), 5);
+    assert_eq!(deliveries("status=Failure"), 0);
+    assert_eq!(deliveries("idempotencyKey=k"), 0);
+    assert_eq!(deliveries("brokerMessageId=k"), 0);
+    let asked = Search::events("").unwrap();
+    assert_eq!(run(&db, &has_before(&asked, "p", &ids[19])).len(), 0);
+    assert_eq!(run(&db, &has_before(&asked, "p", &ids[18])).len(), 1);
+    let some = json!([crate::ids::delivery_uid(&ids[0], "sub"), "x"]);
+    assert_eq!(run(&db, &deliveries_by_id("p", some.clone(), "Scheduled")).len(), 1);
+    assert_eq!(run(&db, &deliveries_by_id("p", some, "Success")).len(), 0);
+}
+
+#[test]
+fn only_what_is_over_is_put_back_to_its_start() {
+    let (db, ids) = twenty();
+    let id = crate::ids::delivery_uid(&ids[0], "sub");
+    let pairs = json!([["p", id]]);
+    assert_eq!(run(&db, &reschedule(pairs.clone(), &["Failure"], 1, 2)).len(), 0);
+    run(&db, &statement("UPDATE deliveries SET status = 'Failure', description = 'x'", []));
+    assert_eq!(run(&db, &reschedule(pairs.clone(), &["Failure"], 1, 2)).len(), 1);
+    assert_eq!(run(&db, &crate::sql::scheduled(pairs)).len(), 1);
+    assert_eq!(run(&db, &crate::sql::look(2, 3)).len(), 1);
+}
+
+#[test]
+fn what_is_too_old_goes_with_all_that_belongs_to_it() {
+    let (db, ids) = twenty();
+    let claims = [
+        ("s1", "own", 9, 1),
+        ("p", "pushed", 9, 3),
+        ("s1", "held", 5_000, 5),
+        ("s1", "new", 9, 15),
+    ];
+    for (scope, key, at, event) in claims {
+        run(&db, &crate::sql::claim(json!([[scope, key, ids[event], 0, at]])));
+    }
+    for (id, key) in [(&ids[1], "own"), (&ids[3], "pushed"), (&ids[5], "held")] {
+        let sql = "UPDATE events SET idempotency_key = ?2 WHERE id = ?1";
+        run(&db, &statement(sql, [id.as_str().into(), key.into()]));
+    }
+    for (n, id) in [(1, &ids[0]), (1, &ids[15])] {
+        let own = crate::ids::delivery_uid(id, "sub");
+        let sql = "INSERT INTO attempts (delivery_id, n, doc) VALUES (?1, ?2, '')";
+        run(&db, &statement(sql, [own.into(), u64::into(n)]));
+        let sql = "INSERT INTO duplicates (project_id, id, event_id, received_at) VALUES ('p', ?1, '', 0)";
+        run(&db, &statement(sql, [id.as_str().into()]));
+    }
+    let old = run(&db, &expired_events("p", &ids[10]));
+    assert_eq!(old.len(), 10);
+    assert_eq!(run(&db, &expired_events("q", &ids[10])).len(), 0);
+    let last = old[9]["id"].as_str().unwrap();
+    for statement in expire_events("p", last, 1_000, false) {
+        run(&db, &statement);
+    }
+    let copies = run(&db, &expired_duplicates("p", &ids[10]));
+    assert_eq!(copies.len(), 1);
+    run(&db, &expire_duplicates("p", copies[0]["id"].as_str().unwrap()));
+    let gone: Vec<usize> =
+        expire_deliveries("p", &ids[10]).iter().map(|one| run(&db, one).len()).collect();
+    assert_eq!(gone, [0, 10]);
+    let left = |table: &str| {
+        run(&db, &statement(&format!("SELECT count(*) AS n FROM {table}"), []))[0]["n"].as_u64()
+    };
+    for (table, expect) in
+        [("events", 10), ("deliveries", 10), ("attempts", 1), ("duplicates", 1), ("claims", 2)]
+    {
+        assert_eq!(left(table), Some(expect), "{table}");
+    }
+    let over = |now| expire_claims(now).iter().map(|one| run(&db, one).len()).sum::<usize>();
+    assert_eq!((over(4_999), left("claims"), left("claims_left")), (0, Some(2), Some(1)));
+    assert_eq!((over(5_000), left("claims"), left("claims_left")), (1, Some(1), Some(0)));
+    let sql = "UPDATE events SET idempotency_key = 'late' WHERE id = ?1";
+    run(&db, &statement(sql, [ids[16].as_str().into()]));
+    run(&db, &crate::sql::claim(json!([["s0", "late", ids[16], 0, 9_000]])));
+    for statement in expire_events("p", "~", 1_000, true) {
+        run(&db, &statement);
+    }
+    assert_eq!((left("events"), left("claims_left")), (Some(0), Some(0)));
+}

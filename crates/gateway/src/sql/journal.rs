@@ -1,0 +1,105 @@
+//! The two journals that take turns.
+
+use super::{Param, Statement, statement};
+
+/// Milliseconds that one journal is written for before the other takes its turn.
+const JOURNAL_TURN_MS: u64 = 3_600_000;
+/// How long after its turn a journal is left alone, for clocks that differ and routers that are late.
+const JOURNAL_REST_MS: u64 = 600_000;
+/// Rows that one drain takes.
+pub const DRAIN_ROWS: u64 = 200;
+/// Bytes of bodies that one transaction carries, give or take one body.
+pub const TRANSACTION_BYTES: u64 = 4_000_000;
+
+/// One of the two journals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Journal(u8);
+
+impl Journal {
+    /// The journal that is written at `now_ms`.
+    pub fn at(now_ms: u64) -> Self {
+        Self(u8::from((now_ms / JOURNAL_TURN_MS) % 2 == 1))
+    }
+
+    /// Both, the one that is not being written first: its rows are older.
+    pub fn both(now_ms: u64) -> [Self; 2] {
+        let Self(current) = Self::at(now_ms);
+        [Self(1 - current), Self(current)]
+    }
+
+    /// The journal that may be emptied at `now_ms`, if it holds nothing that waits.
+    pub fn idle(now_ms: u64) -> Option<Self> {
+        let [idle, _] = Self::both(now_ms);
+        (JOURNAL_REST_MS < now_ms % JOURNAL_TURN_MS).then_some(idle)
+    }
+
+    pub(super) fn table(self) -> &'static str {
+        if self.0 == 0 { "journal_0" } else { "journal_1" }
+    }
+
+    /// Appends an envelope; when this has run, the event is durable.
+    pub fn append(
+        self,
+        meta: impl Into<Param>,
+        body: impl Into<Param>,
+        is_base64: bool,
+    ) -> Statement {
+        statement(self.append_sql(), [meta.into(), body.into(), u64::from(is_base64).into()])
+    }
+
+    /// The text of [`Journal::append`], for who binds its values without a copy: `meta`, `body`, `is_base64` (0 or 1).
+    pub fn append_sql(self) -> &'static str {
+        match self.0 {
+            0 => "INSERT INTO journal_0 (meta, body, is_base64) VALUES (?1, ?2, ?3)",
+            _ => "INSERT INTO journal_1 (meta, body, is_base64) VALUES (?1, ?2, ?3)",
+        }
+    }
+
+    /// The oldest rows that wait, with the epoch they belong to: up to [`DRAIN_ROWS`] of them, and few when they are large.
+    pub fn waiting(self) -> Statement {
+        let (table, journal) = (self.table(), self.0);
+        Statement {
+            sql: format!(
+                "SELECT seq, meta, body, is_base64, epoch FROM (\
+                 SELECT seq, meta, body, is_base64, epoch, sum(length(body) + length(meta)) OVER (ORDER BY seq) - length(body) AS before FROM (\
+                 SELECT j.seq AS seq, j.meta AS meta, j.body AS body, j.is_base64 AS is_base64, s.epoch AS epoch \
+                 FROM journal_state AS s JOIN {table} AS j ON j.seq > s.done WHERE s.journal = {journal} \
+                 ORDER BY j.seq LIMIT {DRAIN_ROWS})) WHERE before < {TRANSACTION_BYTES} ORDER BY seq"
+            ),
+            params: Vec::new(),
+        }
+    }
+
+    /// Marks all rows up to `seq` as routed. It is run after the transaction that routes them: whoever dies between
+    /// reads the same rows again. A journal that
+    /// was emptied since (another `epoch`) is left alone: its numbers mean other rows now.
+    pub fn done(self, seq: u64, epoch: u64) -> Statement {
+        statement(
+            "UPDATE journal_state SET done = ?2 WHERE journal = ?1 AND epoch = ?3 AND done < ?2",
+            [u64::from(self.0).into(), seq.into(), epoch.into()],
+        )
+    }
+
+    /// Whether there are rows, all of them routed: `1` in `emptiable`.
+    pub fn emptiable(self) -> Statement {
+        let (table, journal) = (self.table(), self.0);
+        Statement {
+            sql: format!(
+                "SELECT coalesce((SELECT max(seq) FROM {table}) <= done, 0) AS emptiable FROM journal_state WHERE journal = {journal}"
+            ),
+            params: Vec::new(),
+        }
+    }
+
+    /// Empties a journal for which [`Journal::emptiable`] said so.
+    pub fn empty(self) -> Vec<Statement> {
+        let (table, journal) = (self.table(), self.0);
+        let sql = |sql: String| Statement { sql, params: Vec::new() };
+        vec![
+            sql(format!("DELETE FROM {table}")),
+            sql(format!(
+                "UPDATE journal_state SET done = 0, epoch = epoch + 1 WHERE journal = {journal}"
+            )),
+        ]
+    }
+}

@@ -1,0 +1,51 @@
+//! Reading one event or delivery back.
+
+use super::{DELIVERY_COLUMNS, DELIVERY_EVENT, EVENT_COLUMNS, Statement, statement};
+
+/// An event by its uid.
+pub fn event(project_id: &str, id: &str) -> Statement {
+    Statement {
+        sql: format!("SELECT {EVENT_COLUMNS} FROM events WHERE project_id = ?1 AND id = ?2"),
+        params: vec![project_id.into(), id.into()],
+    }
+}
+
+/// The same, with the `endpoints` that it went to: a look at the deliveries of its millisecond.
+pub fn event_with_endpoints(project_id: &str, id: &str) -> Statement {
+    let endpoints = "(SELECT json_group_array(DISTINCT d.endpoint_id) FROM deliveries AS d WHERE d.project_id = ?1 \
+         AND d.id >= substr(?2, 1, 10) AND d.id < substr(?2, 1, 10) || '~' AND d.event_id = ?2) AS endpoints";
+    Statement {
+        sql: format!(
+            "SELECT {EVENT_COLUMNS}, {endpoints} FROM events WHERE project_id = ?1 AND id = ?2"
+        ),
+        params: vec![project_id.into(), id.into()],
+    }
+}
+
+/// The event that `id` is a dropped copy of.
+pub fn event_of_duplicate(project_id: &str, id: &str) -> Statement {
+    let columns: Vec<String> =
+        EVENT_COLUMNS.split(", ").map(|column| format!("e.{column} AS {column}")).collect();
+    Statement {
+        sql: format!(
+            "SELECT {} FROM duplicates AS d JOIN events AS e ON e.project_id = d.project_id AND e.id = d.event_id \
+             WHERE d.project_id = ?1 AND d.id = ?2",
+            columns.join(", ")
+        ),
+        params: vec![project_id.into(), id.into()],
+    }
+}
+
+pub fn delivery(project_id: &str, id: &str) -> Statement {
+    Statement {
+        sql: format!(
+            "SELECT {DELIVERY_COLUMNS}, {DELIVERY_EVENT} FROM deliveries AS t WHERE project_id = ?1 AND id = ?2"
+        ),
+        params: vec![project_id.into(), id.into()],
+    }
+}
+
+/// The attempts of a delivery before its last, oldest first.
+pub fn earlier_attempts(delivery_id: &str) -> Statement {
+    statement("SELECT doc FROM attempts WHERE delivery_id = ?1 ORDER BY n", [delivery_id.into()])
+}

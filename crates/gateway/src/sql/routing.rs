@@ -1,0 +1,150 @@
+//! Routing: one batch for a whole batch of envelopes; see `route` for the rows.
+
+use serde_json::Value;
+
+use super::{Statement, statement};
+
+/// Claims dedup keys: `[scope, key, event, claimed_at, expires_at]`. A key is free when nobody
+/// holds it or when its time was over as the event arrived.
+pub fn claim(rows: Value) -> Statement {
+    statement(
+        "INSERT INTO claims (source_id, key, event_id, claimed_at, expires_at) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) WHERE true \
+         ON CONFLICT (source_id, key) DO UPDATE SET \
+         event_id = excluded.event_id, claimed_at = excluded.claimed_at, expires_at = excluded.expires_at \
+         WHERE claims.expires_at <= excluded.claimed_at",
+        [rows.into()],
+    )
+}
+
+/// Counts the verdicts of sources that observe, before their events are inserted: `[project, source, event, verified (1 or 0),
+/// at]`. What is there already has been counted.
+pub fn count_verdicts(rows: Value) -> Statement {
+    statement(
+        "INSERT INTO verdicts (project_id, source_id, verified, refused, last_refused_at) \
+         SELECT j.value ->> 0, j.value ->> 1, sum(j.value ->> 3), sum(1 - (j.value ->> 3)), \
+         max(CASE j.value ->> 3 WHEN 0 THEN j.value ->> 4 END) FROM json_each(?1) AS j \
+         WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 2) \
+         GROUP BY j.value ->> 0, j.value ->> 1 \
+         ON CONFLICT (project_id, source_id) DO UPDATE SET verified = verified + excluded.verified, \
+         refused = refused + excluded.refused, last_refused_at = coalesce(excluded.last_refused_at, last_refused_at)",
+        [rows.into()],
+    )
+}
+
+/// What a source that observes has seen: `verified`, `refused`, `last_refused_at`.
+pub fn verdicts(project_id: &str, source_id: &str) -> Statement {
+    statement(
+        "SELECT verified, refused, last_refused_at FROM verdicts WHERE project_id = ?1 AND source_id = ?2",
+        [project_id.into(), source_id.into()],
+    )
+}
+
+/// Milliseconds of which one refused request of a source is kept, and how many are.
+const REJECTION_SLOT_MS: u64 = 5_000;
+const REJECTION_SLOTS: u64 = 100;
+
+/// Keeps a refused request in the place of an old one: the first of its five seconds.
+pub fn keep_rejection(project_id: &str, source_id: &str, now_ms: u64, doc: Value) -> Statement {
+    statement(
+        "INSERT INTO rejections (project_id, source_id, slot, at, doc) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (project_id, source_id, slot) DO UPDATE SET at = excluded.at, doc = excluded.doc \
+         WHERE rejections.at + ?6 <= excluded.at",
+        [
+            project_id.into(),
+            source_id.into(),
+            (now_ms / REJECTION_SLOT_MS % REJECTION_SLOTS).into(),
+            now_ms.into(),
+            doc.into(),
+            REJECTION_SLOT_MS.into(),
+        ],
+    )
+}
+
+/// The refused requests of a source that are kept, newest first.
+pub fn rejections(project_id: &str, source_id: &str) -> Statement {
+    statement(
+        "SELECT doc FROM rejections WHERE project_id = ?1 AND source_id = ?2 ORDER BY at DESC",
+        [project_id.into(), source_id.into()],
+    )
+}
+
+/// Inserts the events that hold their claim, or need none. A body in `?2` stands for that of the only row.
+pub fn insert_events(rows: Value, body: Option<String>) -> Statement {
+    statement(
+        "INSERT INTO events (project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
+         idempotency_key, is_base64, body_key, status, failure_reason, body, verification, target, \
+         broker_message_id) SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, \
+         j.value ->> 7, j.value ->> 8, j.value ->> 9, j.value ->> 10, j.value ->> 11, j.value ->> 12, j.value ->> 13, \
+         coalesce(?2, j.value ->> 14), j.value ->> 15, j.value ->> 16, j.value ->> 17 FROM json_each(?1) AS j \
+         WHERE j.value ->> 9 IS NULL OR EXISTS (SELECT 1 FROM claims AS c \
+         WHERE c.source_id = coalesce(j.value ->> 18, j.value ->> 2) AND c.key = j.value ->> 9 AND c.event_id = j.value ->> 1) \
+         ON CONFLICT (project_id, id) DO NOTHING",
+        [rows.into(), body.into()],
+    )
+}
+
+/// Notes the copies among `[project, event, scope, key, received_at]`: those that were not inserted.
+pub fn insert_duplicates(rows: Value) -> Statement {
+    statement(
+        "INSERT INTO duplicates (project_id, id, event_id, received_at) \
+         SELECT j.value ->> 0, j.value ->> 1, c.event_id, j.value ->> 4 FROM json_each(?1) AS j \
+         JOIN claims AS c ON c.source_id = j.value ->> 2 AND c.key = j.value ->> 3 \
+         WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 1) \
+         ON CONFLICT (project_id, id) DO NOTHING",
+        [rows.into()],
+    )
+}
+
+/// Inserts the deliveries `[project, id, event, subscription, endpoint, source, type, mode, now, replay or null]` of events
+/// that were inserted. What is there already stays as it is.
+pub fn insert_deliveries(rows: Value) -> Statement {
+    statement(
+        "INSERT INTO deliveries (project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, delivery_mode, \
+         status, created_at, updated_at, replay) \
+         SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, \
+         j.value ->> 7, 'Scheduled', j.value ->> 8, j.value ->> 8, j.value ->> 9 FROM json_each(?1) AS j \
+         WHERE EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 2) \
+         ON CONFLICT (project_id, id) DO NOTHING",
+        [rows.into()],
+    )
+}
+
+/// Notes the deliveries of a fan-out, for the sweep. `deliveries` are pairs of project and delivery.
+pub fn insert_outbox(now_ms: u64, id: &str, deliveries: Value) -> Statement {
+    statement(
+        "INSERT INTO outbox (at, id, deliveries) VALUES (?1, ?2, ?3) ON CONFLICT (at, id) DO NOTHING",
+        [now_ms.into(), id.into(), deliveries.into()],
+    )
+}
+
+/// Which of `deliveries` (pairs of project and delivery) wait for their first attempt.
+pub fn scheduled(deliveries: Value) -> Statement {
+    statement(
+        "SELECT d.project_id AS project_id, d.id AS id, d.endpoint_id AS endpoint_id FROM json_each(?1) AS j \
+         JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 WHERE d.status = 'Scheduled'",
+        [deliveries.into()],
+    )
+}
+
+pub fn insert_dead_letter(
+    id: &str,
+    kind: &str,
+    reason: &str,
+    payload: &str,
+    is_base64: bool,
+    now_ms: u64,
+) -> Statement {
+    statement(
+        "INSERT INTO dead_letters (id, kind, reason, payload, is_base64, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (id) DO NOTHING",
+        [
+            id.into(),
+            kind.into(),
+            reason.into(),
+            payload.into(),
+            u64::from(is_base64).into(),
+            now_ms.into(),
+        ],
+    )
+}

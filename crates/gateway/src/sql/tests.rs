@@ -1,0 +1,380 @@
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, params_from_iter};
+use serde_json::json;
+
+use crate::api::PageQuery;
+use crate::deliver::INTERRUPTED;
+use crate::search::Search;
+use crate::subscription::Subscription;
+
+use super::*;
+
+/// The two schemas in one database, from the files that production applies.
+pub(crate) fn database() -> Connection {
+    let db = Connection::open_in_memory().unwrap();
+    for folder in ["control", "events"] {
+        let folder = format!("{}/../../migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        for file in files {
+            db.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+        }
+    }
+    db
+}
+
+pub(crate) fn run(db: &Connection, statement: &Statement) -> Vec<Value> {
+    let params = statement.params.iter().map(|param| match param {
+        Param::Null => SqlValue::Null,
+        Param::Int(value) => SqlValue::Integer(i64::try_from(*value).unwrap()),
+        Param::Text(value) => SqlValue::Text(value.clone()),
+    });
+    let mut prepared =
+        db.prepare(&statement.sql).unwrap_or_else(|error| panic!("{error}: {}", statement.sql));
+    let names: Vec<String> = prepared.column_names().map(ToString::to_string).collect();
+    let rows = prepared.query_map(params_from_iter(params), |row| {
+        let mut object = serde_json::Map::new();
+        for (index, name) in names.iter().enumerate() {
+            let value = match row.get::<_, SqlValue>(index)? {
+                SqlValue::Null => Value::Null,
+                SqlValue::Integer(number) => number.into(),
+                SqlValue::Text(text) => text.into(),
+                other => panic!("{name}: {other:?}"),
+            };
+            object.insert(name.clone(), value);
+        }
+        Ok(Value::Object(object))
+    });
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn count(db: &Connection, table: &str) -> u64 {
+    run(db, &statement(&format!("SELECT count(*) AS n FROM {table}"), []))[0]["n"].as_u64().unwrap()
+}
+
+fn plan(db: &Connection, statement: &Statement) -> String {
+    let explain =
+        Statement { sql: format!("EXPLAIN QUERY PLAN {}", statement.sql), ..statement.clone() };
+    run(db, &explain)
+        .iter()
+        .map(|row| row["detail"].as_str().unwrap().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn event_row(id: &str, key: Option<&str>) -> Value {
+    json!(["p", id, "s", "m", "push", 5, null, "[]", "", key, 0, null, "Success", "", "{}"])
+}
+
+fn arrive(db: &Connection, id: &str, key: &str, at: u64, window: u64) {
+    run(db, &claim(json!([["s", key, id, at, at + window]])));
+    run(db, &insert_events(json!([event_row(id, Some(key))]), None));
+    run(db, &insert_duplicates(json!([["p", id, "s", key, at]])));
+}
+
+#[test]
+fn a_key_is_claimed_once_in_its_window_and_again_after_it() {
+    let db = database();
+    arrive(&db, "a", "k", 1000, 500);
+    arrive(&db, "b", "k", 1400, 500);
+    arrive(&db, "c", "k", 1500, 500);
+    arrive(&db, "c", "k", 1500, 500);
+    arrive(&db, "a", "k", 1000, 500);
+    assert_eq!(count(&db, "events"), 2);
+    let duplicates = run(&db, &statement("SELECT id, event_id FROM duplicates", []));
+    assert_eq!(duplicates, [json!({"id": "b", "event_id": "a"})]);
+    assert_eq!(run(&db, &event_of_duplicate("p", "b"))[0]["id"], "a");
+}
+
+#[test]
+fn copies_in_one_batch_make_one_event() {
+    let db = database();
+    let claims: Vec<_> = (0..1000).map(|n| json!(["s", "k", format!("e{n:04}"), 1, 100])).collect();
+    let events: Vec<_> = (0..1000).map(|n| event_row(&format!("e{n:04}"), Some("k"))).collect();
+    run(&db, &claim(json!(claims)));
+    run(&db, &insert_events(json!(events), None));
+    assert_eq!(count(&db, "events"), 1);
+    assert_eq!(run(&db, &event("p", "e0000")).len(), 1);
+}
+
+#[test]
+fn a_verdict_is_counted_once_however_often_its_event_is_routed() {
+    let db = database();
+    for (id, verified) in [("e1", 1), ("e2", 0), ("e2", 0)] {
+        run(&db, &count_verdicts(json!([["p", "s", id, verified, 7]])));
+        run(&db, &insert_events(json!([event_row(id, None)]), None));
+    }
+    let seen = run(&db, &verdicts("p", "s"));
+    assert_eq!(json!(seen), json!([{"verified": 1, "refused": 1, "last_refused_at": 7}]));
+    assert!(run(&db, &verdicts("other", "s")).is_empty());
+}
+
+#[test]
+fn a_bounded_number_of_refused_requests_is_kept() {
+    let db = database();
+    for at in 0..2_000u64 {
+        run(&db, &keep_rejection("p", "s", at * 1_000, json!({"at": at})));
+    }
+    let kept = run(&db, &rejections("p", "s"));
+    assert_eq!(kept.len(), 100);
+    assert_eq!(kept[0]["doc"], r#"{"at":1995}"#, "the first of its five seconds");
+    assert!(run(&db, &rejections("p", "other")).is_empty());
+}
+
+#[test]
+fn a_change_is_stored_only_on_what_it_was_made_from() {
+    let db = database();
+    let body = br#"{"name":"a","endpoint_id":"e"}"#;
+    let input = crate::api::parse(body).unwrap();
+    let mut first = Subscription::create(input, "p", false, 5, &mut |b| b.fill(1)).unwrap();
+    run(&db, &insert_subscription(&first));
+    let before = first.updated_at;
+    let mut second = first.clone();
+    first.toggle(5).unwrap();
+    second.toggle(5).unwrap();
+    assert_eq!(run(&db, &update_subscription(&first, before)).len(), 1);
+    assert_eq!(run(&db, &update_subscription(&second, before)).len(), 0);
+}
+
+#[test]
+fn a_large_body_is_bound_beside_its_row() {
+    let db = database();
+    run(&db, &insert_events(json!([event_row("a", None)]), Some("large".into())));
+    assert_eq!(run(&db, &event("p", "a"))[0]["body"], "large");
+}
+
+fn delivered(db: &Connection) {
+    run(db, &insert_events(json!([event_row("a", None)]), None));
+    let row = json!(["p", "d", "a", "sub", "end", "s", "push", "at_least_once", 10]);
+    let orphan = json!(["p", "o", "no-such-event", "sub", "end", "s", "push", "at_least_once", 10]);
+    run(db, &insert_deliveries(json!([row, orphan])));
+}
+
+fn ids() -> Value {
+    json!([["p", "d"], ["p", "nothing"]])
+}
+
+#[test]
+fn a_delivery_is_leased_by_one_dispatcher_at_a_time() {
+    let db = database();
+    delivered(&db);
+    assert_eq!(count(&db, "deliveries"), 1);
+    assert_eq!(run(&db, &scheduled(ids())).len(), 1);
+    assert_eq!(run(&db, &held(ids(), 1000)).len(), 0);
+    assert_eq!(run(&db, &lease(ids(), true, 1000, 2000)).len(), 1);
+    assert_eq!(run(&db, &lease(ids(), true, 1500, 2500)).len(), 0);
+    assert_eq!(run(&db, &held(ids(), 1500)).len(), 1);
+    assert_eq!(run(&db, &held(ids(), 2001)).len(), 0);
+    assert_eq!(run(&db, &scheduled(ids())).len(), 0);
+    let taken_over = run(&db, &lease(ids(), true, 2001, 3000));
+    assert_eq!(taken_over[0]["description"], INTERRUPTED);
+    assert_eq!(run(&db, &events_of(ids())).len(), 1);
+}
+
+#[test]
+fn attempts_are_all_kept_and_a_success_is_final() {
+    let db = database();
+    delivered(&db);
+    let record = |attempt: &str, status: &str, due: Option<u64>, lease: u64| {
+        for statement in
+            super::record(json!([["p", "d", status, "", attempt, due, due, 50, lease]]))
+        {
+            run(&db, &statement);
+        }
+    };
+    run(&db, &lease(ids(), true, 1000, 2000));
+    record("stranger", "Failure", None, 1999);
+    record("one", "Retry", Some(100_000), 2000);
+    assert_eq!(run(&db, &lease(ids(), true, 97_999, 98_000)).len(), 0);
+    assert_eq!(run(&db, &lease(ids(), true, 98_000, 99_000)).len(), 1);
+    record("two", "Retry", Some(200_000), 99_000);
+    run(&db, &lease(ids(), true, 200_000, 201_000));
+    record("three", "Success", None, 201_000);
+    record("late", "Retry", Some(1), 201_000);
+    let delivery = &run(&db, &delivery("p", "d"))[0];
+    assert_eq!((&delivery["attempts"], &delivery["attempt"]), (&json!(3), &json!("three")));
+    assert_eq!(delivery["status"], "Success");
+    let earlier = run(&db, &earlier_attempts("d"));
+    assert_eq!(earlier, [json!({"doc": "one"}), json!({"doc": "two"})]);
+}
+
+#[test]
+fn the_sweep_finds_what_was_forgotten_and_nothing_else() {
+    let db = database();
+    delivered(&db);
+    run(&db, &insert_outbox(10, "o", ids()));
+    assert_eq!(run(&db, &old_outbox(10)).len(), 0);
+    let old = run(&db, &old_outbox(11));
+    for statement in settle_outbox(10, "o", old[0]["deliveries"].as_str().unwrap(), 100) {
+        run(&db, &statement);
+    }
+    assert_eq!(count(&db, "outbox"), 0);
+    assert_eq!(run(&db, &look(99, 160)).len(), 0);
+    assert_eq!(run(&db, &look(100, 160)).len(), 1);
+    assert_eq!(run(&db, &look(100, 160)).len(), 0);
+    run(&db, &lease(ids(), true, 150, 300));
+    assert_eq!(run(&db, &look(200, 260)).len(), 0);
+    assert_eq!(run(&db, &look(300, 360)).len(), 1);
+}
+
+#[test]
+fn a_delivery_that_is_done_is_not_looked_at() {
+    let db = database();
+    delivered(&db);
+    run(&db, &lease(ids(), true, 5, 50));
+    for statement in record(json!([["p", "d", "Success", "", "x", null, null, 50, 50]])) {
+        run(&db, &statement);
+    }
+    for statement in settle_outbox(10, "o", &ids().to_string(), 100) {
+        run(&db, &statement);
+    }
+    assert_eq!(run(&db, &look(1000, 2000)).len(), 0);
+}
+
+#[test]
+fn the_journal_is_read_in_order_and_emptied_whole() {
+    let db = database();
+    let journal = Journal::at(0);
+    run(&db, &journal.append("m0", "body", false));
+    run(&db, &journal.append("m1", "body", false));
+    run(&db, &journal.append("m2", "body", false));
+    let rows = run(&db, &journal.waiting());
+    assert_eq!(
+        rows.iter().map(|row| row["meta"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["m0", "m1", "m2"]
+    );
+    run(&db, &journal.done(2, 0));
+    assert_eq!(run(&db, &journal.emptiable())[0]["emptiable"], 0);
+    run(&db, &journal.done(3, 0));
+    assert_eq!(run(&db, &journal.waiting()).len(), 0);
+    assert_eq!(run(&db, &journal.emptiable())[0]["emptiable"], 1);
+    for statement in journal.empty() {
+        run(&db, &statement);
+    }
+    assert_eq!(run(&db, &journal.emptiable())[0]["emptiable"], 0);
+    run(&db, &journal.append("new", "body", false));
+    run(&db, &journal.done(3, 0));
+    assert_eq!(
+        run(&db, &journal.waiting())[0]["meta"],
+        "new",
+        "a router of the time before moved the mark"
+    );
+}
+
+#[test]
+fn a_drain_takes_few_rows_when_they_are_large() {
+    let db = database();
+    let journal = Journal::at(0);
+    for n in 0..50 {
+        run(&db, &journal.append(format!("m{n}"), "x".repeat(500_000), false));
+    }
+    assert_eq!(run(&db, &journal.waiting()).len(), 8);
+    for n in 0..300 {
+        run(&db, &Journal::at(3_600_000).append(format!("m{n}"), "{}", false));
+    }
+    assert_eq!(run(&db, &Journal::at(3_600_000).waiting()).len(), 200);
+}
+
+#[test]
+fn journals_take_turns_and_only_a_rested_one_is_emptied() {
+    let hour = 3_600_000;
+    assert_ne!(Journal::at(0), Journal::at(hour));
+    assert_eq!(Journal::at(0), Journal::at(2 * hour));
+    assert_eq!(Journal::idle(hour), None);
+    assert_eq!(Journal::idle(hour + 600_001), Some(Journal::at(0)));
+    assert_eq!(Journal::both(5), [Journal::at(hour), Journal::at(0)]);
+}
+
+#[test]
+fn the_statements_of_the_hot_path_use_their_keys() {
+    let db = database();
+    for (statement, expect) in [
+        (lease(ids(), true, 1, 2), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
+        (scheduled(ids()), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
+        (events_of(ids()), "SEARCH e USING PRIMARY KEY (project_id=? AND id=?)"),
+        (record(ids())[1].clone(), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
+        (look(1, 2), "deliveries_to_look_at"),
+        (
+            search(&Search::deliveries("eventId=e").unwrap(), "p", None, &[]),
+            "SEARCH t USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
+        ),
+        (
+            search(
+                &Search::events("sourceId=s&endpointId=e&perPage=5").unwrap(),
+                "p",
+                Some("b"),
+                &[],
+            ),
+            "SEARCH t USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
+        ),
+        (
+            search(&Search::events("endpointId=e").unwrap(), "p", None, &[]),
+            "USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
+        ),
+        (
+            scan_end(&Search::events("sourceId=s").unwrap(), "p", 5).unwrap(),
+            "SEARCH t USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
+        ),
+        (Journal::at(0).waiting(), "SEARCH j USING INTEGER PRIMARY KEY (rowid>?)"),
+        (subscriptions_of(&[("p", "s")]), "subscriptions_by_source"),
+        (source_of_mask("m"), "(mask_id=?)"),
+    ] {
+        let plan = plan(&db, &statement);
+        assert!(plan.contains(expect), "{}\n{plan}", statement.sql);
+    }
+}
+
+#[test]
+fn lists_are_scoped_filtered_and_paged() {
+    let db = database();
+    for (project, id, name) in
+        [("p", "1", "Alpha"), ("p", "2", "beta"), ("p", "3", "alphabet"), ("q", "4", "alpha")]
+    {
+        let sql = "INSERT INTO sources (project_id, id, mask_id, name, type, provider, doc) VALUES (?1, ?2, ?2, ?3, 'http', '', '{}')";
+        run(&db, &statement(sql, [project.into(), id.into(), name.into()]));
+    }
+    let ids = |filters: &[(&'static str, String)],
+               search: Option<&str>,
+               query: &str|
+     -> (Vec<String>, bool) {
+        let (page, newer) = list(List::Sources, "p", filters, search, &PageQuery::parse(query));
+        let rows = run(&db, &page);
+        let mut ids: Vec<String> =
+            rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+        ids.sort_by(|a, b| b.cmp(a));
+        let has_newer = ids.first().is_some_and(|first| !run(&db, &newer(first)).is_empty());
+        (ids, has_newer)
+    };
+    let owned = |list: &[&str]| list.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    assert_eq!(ids(&[], None, ""), (owned(&["3", "2", "1"]), false));
+    assert_eq!(ids(&[], Some("ALPHA"), ""), (owned(&["3", "1"]), false));
+    assert_eq!(ids(&[], None, "next_page_cursor=2"), (owned(&["2", "1"]), true));
+    assert_eq!(ids(&[], None, "direction=prev&prev_page_cursor=1"), (owned(&["3", "2"]), false));
+    assert_eq!(ids(&[("provider", "github".into())], None, ""), (owned(&[]), false));
+}
+
+#[test]
+fn the_rest_of_the_statements_are_sound() {
+    let db = database();
+    for statement in [
+        projects(),
+        project("p"),
+        project_named("p"),
+        project_of_key("h", 1),
+        source("p", "s"),
+        endpoint("p", "e"),
+        subscription("p", "s"),
+        verdicts("p", "s"),
+        delete_subscription("p", "s"),
+        endpoints_of(&[("p", "e")]),
+        insert_dead_letter("i", "k", "r", "p", false, 1),
+        delivery("p", "d"),
+        event_of_duplicate("p", "d"),
+    ] {
+        run(&db, &statement);
+    }
+    for statement in delete_source("p", "s").into_iter().chain(delete_endpoint("p", "e")) {
+        run(&db, &statement);
+    }
+}
