@@ -34,6 +34,7 @@ mod event_types;
 mod events;
 mod exact_search;
 mod filters;
+mod fresh_events;
 mod harness;
 mod header_values;
 mod hookstream;

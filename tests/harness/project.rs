@@ -163,12 +163,13 @@ impl Project<'_> {
         self.get(&format!("/events/{id}")).expect(200).data()
     }
 
-    /// Waits until the event is in the API.
+    /// Waits until the event is routed.
     #[track_caller]
     pub fn wait_for_event(&self, id: &str) -> Value {
         poll_until(&format!("event {id}"), || {
             let reply = self.get(&format!("/events/{id}"));
-            (reply.status == 200).then(|| reply.data())
+            let is_there = reply.status == 200 && reply.data()["status"] != "Pending";
+            is_there.then(|| reply.data())
         })
     }
 

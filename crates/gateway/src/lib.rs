@@ -35,6 +35,7 @@ mod number;
 pub mod oauth;
 pub mod pace;
 pub mod payload;
+pub mod pending;
 pub mod portal;
 pub mod profile;
 pub mod project;

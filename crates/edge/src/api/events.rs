@@ -8,6 +8,7 @@ use inlet_gateway::retry::Strategy;
 use inlet_gateway::route::Owned;
 use inlet_gateway::search::{Kind, Search};
 
+use super::pending::FoundEvent;
 use super::*;
 
 /// A page of rows.
@@ -33,17 +34,10 @@ pub(super) fn json_text(text: String) -> Reply {
 
 impl Caller<'_> {
     pub(super) async fn get_event(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
-        let events = self.bindings.events(project.shard)?;
-        let (event, duplicate) =
-            match events.row::<StoredEvent>(&sql::event_with_endpoints(&project.uid, id)).await? {
-                Some(event) => (event, None),
-                None => {
-                    let original = events
-                        .row::<StoredEvent>(&sql::event_of_duplicate(&project.uid, id))
-                        .await?;
-                    (original.ok_or_else(|| ApiError::not_found("event not found"))?, Some(id))
-                }
-            };
+        let (event, duplicate) = match self.find_event(project, id, false).await? {
+            FoundEvent::Stored(event) | FoundEvent::Waiting(event) => (event, None),
+            FoundEvent::CopyOf(original) => (original, Some(id)),
+        };
         let body = dispatch::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
         let (body, _share) =
             body.ok_or_else(|| ApiError::new(410, "the event's body is gone from the store"))?;
@@ -78,8 +72,12 @@ impl Caller<'_> {
     pub(super) async fn list_deliveries(&self, project: &Project) -> Answered {
         let mut search = self.scope.search(Kind::Deliveries, &self.query)?;
         self.know_owner(project, &mut search).await?;
-        let found: Found<Delivery> =
+        let mut found: Found<Delivery> =
             self.search(project, &search, |delivery: &Delivery| delivery.id.as_str()).await?;
+        if found.rows.is_empty() && self.await_deliveries(project).await? {
+            found =
+                self.search(project, &search, |delivery: &Delivery| delivery.id.as_str()).await?;
+        }
         let shown = self.shown_deliveries(project, &found.rows).await?;
         let data = json!({"content": shown, "pagination": found.pagination});
         Ok(Answer::ok(200, "Event deliveries fetched successfully", data))

@@ -12,6 +12,7 @@ mod filters;
 mod hookstream;
 mod keys;
 mod meta_events;
+mod pending;
 mod portal;
 mod projects;
 mod push;
@@ -86,6 +87,8 @@ enum Refusal {
     Busy,
     /// Too many events in a time; after so many seconds there is room again.
     Limited(u64),
+    /// What it needs is under way; after so many seconds it is there.
+    Later(ApiError, u64),
 }
 
 impl From<ApiError> for Refusal {
@@ -124,6 +127,7 @@ impl Refusal {
     fn told(self) -> (ApiError, Option<u64>) {
         match self {
             Self::Api(error) => (error, None),
+            Self::Later(error, seconds) => (error, Some(seconds)),
             Self::Limited(seconds) => (ApiError::new(429, "exceeded rate limit"), Some(seconds)),
             Self::Store(error) => {
                 log::error("store_failed", json!({"error": error.to_string()}));

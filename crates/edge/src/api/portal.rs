@@ -48,6 +48,7 @@ impl Caller<'_> {
             Theirs::Event(event) => {
                 let statement = sql::event_of_endpoints(id, event, endpoints);
                 events.row::<ListId>(&statement).await?.is_some()
+                    || self.will_reach(project, event, endpoints).await?
             }
             Theirs::Deliveries(ids) => {
                 let statement = sql::deliveries_of_others(id, json!(ids), endpoints);

@@ -23,9 +23,7 @@ const OVER: &[&str] = &["Failure", "Discarded"];
 
 impl Caller<'_> {
     pub(super) async fn replay_event(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
-        let events = self.bindings.events(project.shard)?;
-        let stored: Option<StoredEvent> = events.row(&sql::event(&project.uid, id)).await?;
-        let mut event = stored.ok_or_else(|| ApiError::not_found("event not found"))?;
+        let mut event = self.routed_event(project, id).await?;
         let (replay_id, count) = self.replay(project, &[event.envelope(project.shard)]).await?;
         if count == 0 {
             let text = "no subscription matches this event, so there is nobody to deliver it to";

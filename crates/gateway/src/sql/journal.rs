@@ -8,6 +8,8 @@ const JOURNAL_TURN_MS: u64 = 3_600_000;
 const JOURNAL_REST_MS: u64 = 600_000;
 /// Rows that one drain takes.
 pub const DRAIN_ROWS: u64 = 200;
+/// Rows of each journal, the newest of those that wait, that are looked at for one event.
+const SEEK_ROWS: u64 = 10_000;
 /// Bytes of bodies that one transaction carries, give or take one body.
 pub const TRANSACTION_BYTES: u64 = 4_000_000;
 
@@ -68,6 +70,21 @@ impl Journal {
             ),
             params: Vec::new(),
         }
+    }
+
+    /// The rows that wait, of both journals, in which the id of an event stands, as `meta`, `body` and `is_base64`. Where nothing
+    /// waits that is a look at two marks.
+    pub fn holding(event_id: &str) -> Statement {
+        let one = |Self(journal): Self| {
+            let table = Self(journal).table();
+            format!(
+                "SELECT * FROM (SELECT meta, body, is_base64 FROM (SELECT j.meta AS meta, j.body AS body, j.is_base64 AS is_base64 \
+                 FROM journal_state AS s JOIN {table} AS j ON j.seq > s.done WHERE s.journal = {journal} \
+                 ORDER BY j.seq DESC LIMIT {SEEK_ROWS}) WHERE instr(meta, ?1) > 0 LIMIT 2)"
+            )
+        };
+        let sql = format!("{} UNION ALL {}", one(Self(0)), one(Self(1)));
+        Statement { sql, params: vec![event_id.into()] }
     }
 
     /// Marks all rows up to `seq` as routed. It is run after the transaction that routes them: whoever dies between

@@ -427,11 +427,13 @@ fn events() -> Vec<Operation> {
             .fails(400, BAD_QUERY)
             .shows(200, "events count successful", Plain(count, json!({"num": 12, "is_complete": true}))),
         in_project("GET", "/events/{eventID}", "getEvent", "Get an event")
+            .about("An event that was accepted a moment ago is found, too: from the journal it is shown as `Pending`, and what is still on its way is waited for, two seconds at most.")
             .fails(410, "The body of the event is gone from the store.")
             .shows(200, "Endpoint event fetched successfully", One("Event")),
         in_project("PUT", "/events/{eventID}/replay", "replayEvent", "Replay an event")
-            .about("New deliveries, to those who would get the event now.")
-            .fails(400, "Nobody would get the event.")
+            .about("New deliveries, to those who would get the event now. An event that was accepted a moment ago is waited for.")
+            .fails(400, "Nobody would get the event, or it was dropped as a copy.")
+            .fails(409, "The event is stored and not routed yet: try again after `Retry-After`.")
             .shows(200, "Endpoint event replayed successfully", One("Event"))
             .beside("replay_id", json!("01KB0J7EA0REP1AY00EXAMP1E0")),
     ]
