@@ -8,15 +8,15 @@ use smallvec::SmallVec;
 use crate::{
     Encoding, Hash, Mac, Outcome, Place, Policy, Refused, Request, Secret, UnixTime, Verified,
     digest, ed25519,
-    encoding::Short,
     hash::{self, Ready, Sum, digest_of, hmac_of},
     keys,
     keys::Kind,
-    place,
-    scheme::{Algorithm, BodyHash, CertificateAt, KeySource, Part, Signed, Stamp, StampAt, Syntax},
-    step::{Job, Macs, Search, SignatureAlgorithm, Wanted},
-    syntax::{self, Claims},
-    time, uri,
+    message::{Piece, concat, is_form, messages, render},
+    place, public,
+    scheme::{Algorithm, BodyHash, Part, Signed, Stamp, StampAt, Syntax},
+    step::Macs,
+    syntax::Claims,
+    time,
 };
 
 /// Everything a check looks at.
@@ -28,9 +28,6 @@ pub(crate) struct Ask<'r> {
     pub(crate) policy: &'r Policy,
 }
 
-/// A piece of a message: borrowed from the request or the row, or made for it.
-pub(crate) type Piece<'r> = Cow<'r, [u8]>;
-
 pub(crate) fn start(scheme: &Signed<'_>, ask: Ask<'_>) -> Outcome {
     match begin(scheme, ask) {
         Ok(outcome) => outcome,
@@ -39,16 +36,16 @@ pub(crate) fn start(scheme: &Signed<'_>, ask: Ask<'_>) -> Outcome {
 }
 
 fn begin(scheme: &Signed<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
-    let claims = syntax::read(scheme.places, scheme.syntax, ask.request)?;
-    let stamp = read_stamp(scheme.stamp.as_ref(), &claims, ask.request)?;
+    let mut reading = Reading::default();
+    reading.claims.read(scheme.places, scheme.syntax, ask.request)?;
+    reading.stamp = read_stamp(scheme.stamp.as_ref(), &reading.claims, ask.request)?;
     match &scheme.body_hash {
         Some(hash) => check_body_hash(hash, ask.request)?,
         None => check_form(scheme, ask.request)?,
     }
-    let reading = Reading { claims, stamp };
     if Kind::of(scheme.algorithm).is_some() {
         check_age(scheme.stamp.as_ref(), &reading, ask)?;
-        return public(scheme, &reading, ask);
+        return public::start(scheme, &reading, ask);
     }
     if let Some(macs) = by_platform(scheme, &reading, ask) {
         return Ok(macs.next());
@@ -61,10 +58,11 @@ fn begin(scheme: &Signed<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
 }
 
 /// What the headers say, before any of it is believed.
+#[derive(Default)]
 pub(crate) struct Reading<'r> {
     pub(crate) claims: Claims<'r>,
     /// As written, and in milliseconds.
-    stamp: Option<(Cow<'r, str>, u64)>,
+    pub(crate) stamp: Option<(Cow<'r, str>, u64)>,
 }
 
 fn read_stamp<'r>(
@@ -148,19 +146,13 @@ fn check_form(scheme: &Signed<'_>, request: &Request<'_>) -> Result<(), Refused>
     Err(Refused::Malformed { what: "the body".to_owned(), why: "is not declared to be a form" })
 }
 
-pub(crate) fn is_form(request: &Request<'_>) -> bool {
-    let form = "application/x-www-form-urlencoded";
-    request.headers.get("content-type").is_some_and(|value| {
-        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(form))
-    })
-}
-
 /// MACs and digests: which secret matches.
 fn shared(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<usize, Refused> {
     if ask.secrets.is_empty() {
         return Err(Refused::NoSecret);
     }
-    let claimed = decode(scheme, reading)?;
+    let mut claimed = Signatures::new();
+    decode(scheme, reading, &mut claimed)?;
     let mut matching = None;
     let mut unusable = None;
     let mut usable = false;
@@ -195,11 +187,12 @@ fn by_platform(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Opti
     {
         return None;
     }
-    let claimed = decode(scheme, reading).ok()?;
+    let mut claimed = Signatures::new();
+    decode(scheme, reading, &mut claimed).ok()?;
     let signatures = claimed.len();
     let standard = scheme.syntax == Syntax::Versions;
     let compared = claimed.into_iter().filter(|claim| !standard || claim.label == "v1");
-    let compared: Vec<Short> = compared.map(|claim| claim.bytes).collect();
+    let compared: Vec<Sum> = compared.map(|claim| claim.bytes).collect();
     let mut queue = VecDeque::new();
     for (index, secret) in ask.secrets.iter().enumerate() {
         if standard && secret.expose().starts_with(keys::PUBLIC_PREFIX.as_bytes()) {
@@ -223,19 +216,25 @@ fn around(body: &[u8], message: &[Piece<'_>]) -> Option<(Vec<u8>, Vec<u8>)> {
     halves.next().is_none().then(|| (concat(before), concat(after)))
 }
 
+const ED25519_BYTES: usize = 64;
+
 /// A decoded candidate.
 struct Claimed<'r> {
     label: &'r str,
     hash: Hash,
-    bytes: Short,
+    bytes: Sum,
 }
 
+type Signatures<'r> = SmallVec<[Claimed<'r>; 1]>;
+
+/// Decodes the candidates, each where it stays: to copy what was just written costs as much as to
+/// decode it.
 fn decode<'r>(
     scheme: &Signed<'_>,
     reading: &'r Reading<'_>,
-) -> Result<SmallVec<[Claimed<'r>; 1]>, Refused> {
+    claimed: &mut Signatures<'r>,
+) -> Result<(), Refused> {
     let mut why = "holds no signature of this version";
-    let mut claimed = SmallVec::new();
     for candidate in &reading.claims.candidates {
         let hash = match (scheme.syntax, scheme.algorithm) {
             (Syntax::NamedHash(_), _) => Hash::from_name(&candidate.label),
@@ -243,27 +242,38 @@ fn decode<'r>(
             _ => None,
         };
         let Some(hash) = hash else { continue };
-        match scheme.encoding.decode_short(candidate.text.as_bytes()) {
-            None => why = not(scheme.encoding),
-            Some(bytes) => {
-                // Ed25519 signatures stand in the same list under their own version.
-                if bytes.len() == hash.size() || candidate.label == "v1a" {
-                    claimed.push(Claimed { label: &candidate.label, hash, bytes });
-                } else {
-                    why = "holds a signature of the wrong length";
-                }
-            }
+        // Ed25519 signatures stand in the same list under their own version.
+        let size = if candidate.label == "v1a" { ED25519_BYTES } else { hash.size() };
+        claimed.push(Claimed { label: &candidate.label, hash, bytes: Sum::default() });
+        let Some(last) = claimed.last_mut() else { continue };
+        if let Err(fault) = read_signature(scheme.encoding, &candidate.text, size, &mut last.bytes)
+        {
+            why = fault;
+            claimed.pop();
         }
     }
     if claimed.is_empty() {
         let what = scheme.places.first().map_or_else(String::new, ToString::to_string);
         return Err(Refused::Malformed { what, why });
     }
-    Ok(claimed)
+    Ok(())
 }
 
-pub(crate) const fn not(encoding: Encoding) -> &'static str {
+/// The bytes of a signature, or what is wrong with its text.
+pub(crate) fn read_signature(
+    encoding: Encoding,
+    text: &str,
+    size: usize,
+    sum: &mut Sum,
+) -> Result<(), &'static str> {
+    let length = sum.fill(|room| encoding.decode_into(text.as_bytes(), room));
+    if length == Some(size) { Ok(()) } else { Err(fault(encoding, text)) }
+}
+
+#[cold]
+fn fault(encoding: Encoding, text: &str) -> &'static str {
     match encoding {
+        _ if encoding.decode(text.as_bytes()).is_some() => "holds a signature of the wrong length",
         Encoding::Hex => "is not hex",
         Encoding::Base64 | Encoding::Base64Url => "is not base64",
         Encoding::Base64Hex => "is not base64 of hex",
@@ -369,268 +379,9 @@ fn streamed<'c>(
     }
 }
 
-fn concat(message: &[Piece<'_>]) -> Vec<u8> {
-    message.concat()
-}
-
 /// The public key whose pair counts, in a header of such pairs.
 fn public_half<'s>(scheme: &Signed<'_>, secret: &'s Secret) -> Option<&'s [u8]> {
-    let (public, _) = keys::pair(secret.expose());
-    (scheme.syntax == Syntax::KeyedPairs && !public.is_empty()).then_some(public)
-}
-
-/// Public-key signatures: what has to be fetched or checked.
-fn public(scheme: &Signed<'_>, reading: &Reading<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
-    let (algorithm, kind) = match scheme.algorithm {
-        Algorithm::Rsa(hash) => (Some(SignatureAlgorithm::RsaPkcs1(hash)), Kind::Rsa),
-        Algorithm::Ecdsa(hash) => (Some(SignatureAlgorithm::EcdsaP256(hash)), Kind::P256),
-        _ => (None, Kind::Ed25519),
-    };
-    let mut signatures = Vec::new();
-    for candidate in &reading.claims.candidates {
-        if scheme.syntax == Syntax::Versions && candidate.label != "v1a" {
-            continue;
-        }
-        let decoded = scheme.encoding.decode(candidate.text.as_bytes());
-        signatures.extend(match kind {
-            Kind::P256 => decoded.and_then(|der| keys::ecdsa_raw(&der)),
-            Kind::Ed25519 => decoded.filter(|bytes| bytes.len() == 64),
-            Kind::Rsa => decoded,
-        });
-    }
-    if signatures.is_empty() {
-        let what = scheme.places.first().map_or_else(String::new, ToString::to_string);
-        return Err(Refused::Malformed { what, why: "holds no signature that could be read" });
-    }
-    let pasted = !matches!(scheme.keys, KeySource::Certificate(_));
-    let mut signed = Vec::new();
-    if pasted {
-        for message in messages(scheme, reading, None, ask.request)? {
-            signed.push((None, concat(&message)));
-        }
-    } else {
-        // The key comes with the request; the secret is part of what it signs.
-        for (index, secret) in ask.secrets.iter().enumerate() {
-            for message in messages(scheme, reading, Some(secret), ask.request)? {
-                signed.push((Some(index), concat(&message)));
-            }
-        }
-        if signed.is_empty() {
-            for message in messages(scheme, reading, None, ask.request)? {
-                signed.push((None, concat(&message)));
-            }
-        }
-    }
-    let key_id = match scheme.keys {
-        KeySource::Published { key_id: Some(place), .. } => {
-            Some(place::one(&place, ask.request)?.into_owned())
-        }
-        _ => reading.claims.field("kid").ok().map(ToString::to_string),
-    };
-    find_keys(Job { algorithm, kind, key_id, messages: signed, signatures }, scheme.keys, ask)
-}
-
-/// Keys from the secrets, or a step that fetches them.
-pub(crate) fn find_keys(job: Job, source: KeySource, ask: Ask<'_>) -> Result<Outcome, Refused> {
-    if let KeySource::Certificate(CertificateAt { place, hosts, path, subjects }) = source {
-        let url = place::one(place, ask.request)?;
-        let host = uri::https_host(&url).filter(|host| trusted(host, hosts));
-        host.filter(|_| leads_to_certificate(&url, *path)).ok_or(Refused::Host)?;
-        return Ok(job.fetch_certificate(url.into_owned(), Wanted { subjects, now: ask.now }));
-    }
-    if source == KeySource::Plaid {
-        let secret = ask.secrets.first().ok_or(Refused::NoSecret)?;
-        let (client, key) = keys::pair(secret.expose());
-        let quoted = |bytes: &[u8]| quote(&String::from_utf8_lossy(bytes));
-        let key_id = job.key_id.clone().unwrap_or_default();
-        let (client, key, key_id) = (quoted(client), quoted(key), quote(&key_id));
-        let body = format!(r#"{{"client_id":{client},"secret":{key},"key_id":{key_id}}}"#);
-        let url = "https://production.plaid.com/webhook_verification_key/get";
-        return Ok(job.fetch(url.to_owned(), Some(body)));
-    }
-    let mut found = Vec::new();
-    let mut urls = VecDeque::new();
-    for (index, secret) in ask.secrets.iter().enumerate() {
-        if let Some(url) = keys::key_url(secret) {
-            urls.push_back((index, url.to_owned()));
-            continue;
-        }
-        let keys = keys::public_keys(secret.expose(), job.kind, job.key_id.as_deref());
-        found.extend(keys.into_iter().map(|key| (Some(index), key)));
-    }
-    if !urls.is_empty() {
-        return Ok(Search { job, found, urls, of: None, failed: None, wanted: None }.next());
-    }
-    match source {
-        KeySource::Published { url, .. } if ask.secrets.is_empty() => {
-            let key_id = job.key_id.clone().unwrap_or_default();
-            let plain =
-                key_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-            if !plain {
-                let what = "the key id".to_owned();
-                return Err(Refused::Malformed { what, why: "holds characters of no key id" });
-            }
-            Ok(job.fetch(url.replace("{kid}", &key_id), None))
-        }
-        _ if ask.secrets.is_empty() => Err(Refused::NoSecret),
-        _ if found.is_empty() => {
-            Err(Refused::Secret { index: 0, why: "holds no public key of the kind needed" })
-        }
-        _ => Ok(job.with_keys(found)),
-    }
-}
-
-/// Whether the path of an `https` URL is what the row says, around a name without anything odd in it.
-fn leads_to_certificate(url: &str, (before, after): (&str, &str)) -> bool {
-    let rest = url.strip_prefix("https://").unwrap_or_default();
-    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
-    let name = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    name.is_some_and(|name| !name.is_empty() && !name.contains("..") && name.bytes().all(plain))
-}
-
-/// Whether a pattern of the row fits the host. `*.` in front stands for one or more labels,
-/// `*` inside for the letters, digits and hyphens of one label.
-pub(crate) fn trusted(host: &str, patterns: &[&str]) -> bool {
-    patterns.iter().any(|pattern| match pattern.split_once('*') {
-        Some(("", domain)) => host.len() > domain.len() && host.ends_with(domain),
-        Some((before, after)) => host
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after))
-            // A bucket of anybody's can be named `sns` and answer at `sns.s3-….amazonaws.com`.
-            .is_some_and(|label| {
-                2 < label.len() && !label.contains('.') && !label.starts_with("s3")
-            }),
-        None => host == *pattern,
-    })
-}
-
-fn bytes(text: Cow<'_, str>) -> Piece<'_> {
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-    }
-}
-
-/// The pieces of a message: few, so that they need no heap.
-type Message<'r> = SmallVec<[Piece<'r>; 5]>;
-
-/// Every alternative of which the request has all parts.
-fn messages<'r>(
-    scheme: &Signed<'r>,
-    reading: &'r Reading<'_>,
-    secret: Option<&'r Secret>,
-    request: &'r Request<'_>,
-) -> Result<SmallVec<[Message<'r>; 1]>, Refused> {
-    let mut found = SmallVec::new();
-    let mut missing = None;
-    for alternative in scheme.messages {
-        let pieces: Result<Message<'r>, _> =
-            alternative.iter().map(|part| render(part, reading, secret, request)).collect();
-        match pieces {
-            Ok(pieces) => found.push(pieces),
-            Err(refused) => missing = missing.or(Some(refused)),
-        }
-    }
-    match missing {
-        Some(refused) if found.is_empty() => Err(refused),
-        _ => Ok(found),
-    }
-}
-
-fn render<'r>(
-    part: &Part<'r>,
-    reading: &'r Reading<'_>,
-    secret: Option<&'r Secret>,
-    request: &'r Request<'_>,
-) -> Result<Piece<'r>, Refused> {
-    let absent = |what: &str| Refused::Missing { what: what.to_owned() };
-    let owned = |text: String| Ok(Cow::Owned(text.into_bytes()));
-    let optional = |before: &str, place: &Place<'_>, after: &str, lower: bool| {
-        let text = place::extract(place, request).map(|text| {
-            let text = if lower { text.to_lowercase() } else { text };
-            format!("{before}{text}{after}")
-        });
-        owned(text.unwrap_or_default())
-    };
-    match part {
-        Part::Text(text) => Ok(Cow::Borrowed(text.as_bytes())),
-        Part::Body => Ok(Cow::Borrowed(request.body)),
-        Part::BodyDigest(hash, encoding) => owned(encoding.encode(&digest(*hash, &[request.body]))),
-        Part::BodyCrc32 => owned(crc32(request.body).to_string()),
-        Part::BodyQuoted => match std::str::from_utf8(request.body) {
-            Ok(text) => owned(quote(text)),
-            Err(_) => Err(Refused::Malformed { what: "the body".to_owned(), why: "is not UTF-8" }),
-        },
-        Part::At(place) => Ok(bytes(place::one(place, request)?)),
-        Part::Maybe(before, place, after) => optional(before, place, after, false),
-        Part::MaybeLower(before, place, after) => optional(before, place, after, true),
-        Part::Raw(path) => {
-            let steps: Vec<_> = path.split('.').collect();
-            let raw = crate::json::find_only(request.body, &steps)?;
-            Ok(Cow::Borrowed(raw))
-        }
-        Part::Field(name) => Ok(Cow::Borrowed(reading.claims.field(name)?.as_bytes())),
-        Part::Stamp => match &reading.stamp {
-            Some((text, _)) => Ok(Cow::Borrowed(text.as_bytes())),
-            None => Err(absent("the timestamp")),
-        },
-        Part::Method => Ok(Cow::Borrowed(request.method.as_bytes())),
-        Part::Url(form) => owned(uri::form(request.url, *form)),
-        Part::Form if !is_form(request) => Ok(Cow::Borrowed(&[])),
-        Part::Form => {
-            let mut pairs = uri::sorted(request.body);
-            pairs.dedup();
-            owned(pairs.into_iter().map(|(name, value)| name + &value).collect())
-        }
-        Part::Secret => {
-            secret.map(|secret| Cow::Borrowed(secret.expose())).ok_or(Refused::NoSecret)
-        }
-        Part::Public => {
-            let (public, _) = keys::pair(secret.ok_or(Refused::NoSecret)?.expose());
-            Ok(Cow::Borrowed(public))
-        }
-        Part::Custom(make) => make(request).map(Cow::Owned).ok_or_else(|| absent("a signed part")),
-        Part::CustomFields(make) => {
-            let secret = secret.ok_or(Refused::NoSecret)?;
-            let piece = make(request, &reading.claims.fields, secret);
-            piece.map(Cow::Owned).ok_or_else(|| absent("a signed part"))
-        }
-    }
-}
-
-/// A JSON string literal, as JavaScript's `JSON.stringify` writes it.
-pub(crate) fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for char in text.chars() {
-        match char {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\u{8}' => quoted.push_str("\\b"),
-            '\u{c}' => quoted.push_str("\\f"),
-            low @ ..' ' => quoted.extend(['\\', 'u', '0', '0', digit(low, 4), digit(low, 0)]),
-            char => quoted.push(char),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// Four bits of a character below U+0100 in hex.
-fn digit(char: char, shift: u32) -> char {
-    char::from_digit((u32::from(char) >> shift) & 15, 16).unwrap_or('0')
-}
-
-/// CRC-32 as in zlib. Bit by bit: a table would be larger than the code it saves.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
-        })
-    };
-    !bytes.iter().fold(!0, step)
+    let keyed = matches!(scheme.syntax, Syntax::KeyedPairs);
+    let public = keyed.then(|| keys::pair(secret.expose()).0)?;
+    (!public.is_empty()).then_some(public)
 }

@@ -7,8 +7,8 @@
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Encoding, Hash, Place, Policy, Provider, Request, Secret, UnixTime, digest, engine::quote,
-    extract, hmac, json, keys, scheme::UrlForm, uri,
+    Encoding, Hash, Place, Policy, Provider, Request, Secret, UnixTime, digest, extract, hmac,
+    json, keys, message::quote, scheme::UrlForm, uri,
 };
 
 /// In front of a secret that is only compared with the token of a question, never used as a key.
@@ -555,5 +555,5 @@ pub fn confirmation(provider: &Provider, request: &Request<'_>) -> Option<String
     }
     let url = extract(&Place::Body("SubscribeURL"), request)?;
     let host = uri::https_host(&url)?;
-    crate::engine::trusted(&host, crate::catalogue::SNS_HOSTS).then_some(url)
+    crate::public::trusted(&host, crate::catalogue::SNS_HOSTS).then_some(url)
 }

@@ -108,7 +108,7 @@ pub fn digest(hash: Hash, parts: &[&[u8]]) -> Vec<u8> {
 /// The longest block of a [`Hash`].
 const BLOCK_MAX: usize = 144;
 
-/// A digest that is not on the heap: requests are many, and short.
+/// A digest, or a text that was read as one, that is not on the heap: requests are many, and short.
 #[derive(Clone, Copy)]
 pub(crate) struct Sum {
     bytes: [u8; 64],
@@ -122,6 +122,25 @@ impl Sum {
             *to = *from;
         }
         sum
+    }
+
+    /// Takes what `write` writes, and says the length of.
+    pub(crate) fn fill(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<usize> {
+        let length = write(&mut self.bytes)?;
+        self.len = length;
+        Some(length)
+    }
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self { bytes: [0; 64], len: 0 }
+    }
+}
+
+impl std::fmt::Debug for Sum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sum(..)")
     }
 }
 

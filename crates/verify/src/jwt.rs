@@ -4,10 +4,10 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     Encoding, Hash, Outcome, Place, Refused, Request, Secret, Verified, digest,
-    engine::{Ask, find_keys, within},
+    engine::{Ask, within},
     hmac, json,
     keys::Kind,
-    place,
+    place, public,
     scheme::{Claim, Jwt, JwtAlgorithm, JwtPlace},
     step::{Job, SignatureAlgorithm},
     time,
@@ -90,7 +90,7 @@ fn begin(scheme: &Jwt<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
     let job = Job { algorithm: Some(algorithm), kind, key_id, messages, signatures };
     // Where the secret is the audience, it is no key.
     let secrets = if scheme.audience { &[] } else { ask.secrets };
-    find_keys(job, scheme.keys, Ask { secrets, ..ask })
+    public::find_keys(job, scheme.keys, Ask { secrets, ..ask })
 }
 
 /// The claims of a token that was believed.

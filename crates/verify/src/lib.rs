@@ -13,6 +13,7 @@ mod hash;
 pub mod json;
 mod jwt;
 mod keys;
+mod message;
 mod multipart;
 mod naming;
 #[cfg(feature = "native-crypto")]
@@ -20,6 +21,7 @@ pub mod native;
 mod nfkd;
 mod place;
 mod provider;
+mod public;
 mod refused;
 mod request;
 pub mod scheme;

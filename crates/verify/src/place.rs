@@ -202,7 +202,7 @@ pub(crate) type Lines<'r> = SmallVec<[Cow<'r, str>; 2]>;
 
 /// Every text at `place`, empty ones included: one for each header line.
 pub(crate) fn lines<'r>(place: &Place<'_>, request: &Request<'r>) -> Lines<'r> {
-    let trimmed = |line: &'r str| Cow::Borrowed(line.trim());
+    let trimmed = |line: &'r str| Cow::Borrowed(line.trim_ascii());
     match place {
         Place::Header(name) => request.headers.get_all(name).map(trimmed).collect(),
         Place::Numbered(prefix) => {
@@ -265,7 +265,7 @@ fn first_header<'r>(
 ) -> Result<Option<Cow<'r, str>>, Refused> {
     for header in headers {
         let Place::Header(name) = header else { continue };
-        let mut lines = request.headers.get_all(name).map(str::trim);
+        let mut lines = request.headers.get_all(name).map(str::trim_ascii);
         let Some(first) = lines.next() else { continue };
         if lines.any(|line| line != first) {
             return Err(several(place, self::lines(header, request)));

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     Hash, Refused, UnixTime, Verified, ed25519,
-    encoding::Short,
+    hash::Sum,
     keys::{self, Kind, PublicKey},
     x509,
 };
@@ -135,7 +135,7 @@ pub(crate) struct Macs {
     pub(crate) queue: VecDeque<(usize, Mac)>,
     /// The secret of the one under way.
     pub(crate) secret: usize,
-    pub(crate) claimed: Vec<Short>,
+    pub(crate) claimed: Vec<Sum>,
     pub(crate) matching: Option<usize>,
     pub(crate) missed: Refused,
     /// What is to be said about the time, once the signature is right.

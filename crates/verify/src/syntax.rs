@@ -69,62 +69,64 @@ impl<'r> Claims<'r> {
     }
 }
 
-/// Reads the signatures at `places`.
-pub(crate) fn read<'r>(
-    places: &[Place<'_>],
-    syntax: Syntax<'_>,
-    request: &Request<'r>,
-) -> Result<Claims<'r>, Refused> {
-    let first = || places.first().map_or_else(String::new, ToString::to_string);
-    let mut claims = Claims::default();
-    let (mut present, mut written) = (false, false);
-    let single = matches!(syntax, Syntax::One { .. } | Syntax::NamedHash(_));
-    for place in places {
-        if let Place::Header(name) = place {
-            let mut several = false;
-            for line in request.headers.get_all(name).map(str::trim) {
-                several |= present || line.contains(',');
-                present = true;
-                written |= !line.is_empty();
-                take(line, syntax, place, &mut claims);
+impl<'r> Claims<'r> {
+    /// Reads the signatures at `places`.
+    pub(crate) fn read(
+        &mut self,
+        places: &[Place<'_>],
+        syntax: Syntax<'_>,
+        request: &Request<'r>,
+    ) -> Result<(), Refused> {
+        let first = || places.first().map_or_else(String::new, ToString::to_string);
+        let (mut present, mut written) = (false, false);
+        let single = matches!(syntax, Syntax::One { .. } | Syntax::NamedHash(_));
+        for place in places {
+            if let Place::Header(name) = place {
+                let mut several = false;
+                for line in request.headers.get_all(name).map(str::trim_ascii) {
+                    several |= present;
+                    present = true;
+                    written |= !line.is_empty();
+                    several |= 1 < take(line, syntax, place, self);
+                }
+                if single && several {
+                    alone(place, &place::lines(place, request))?;
+                }
+                continue;
             }
-            if single && several {
-                alone(place, &place::lines(place, request))?;
+            let lines = place::lines(place, request);
+            present |= !lines.is_empty();
+            written |= lines.iter().any(|line| !line.is_empty());
+            if single && !matches!(place, Place::Numbered(_)) {
+                alone(place, &lines)?;
             }
-            continue;
-        }
-        let lines = place::lines(place, request);
-        present |= !lines.is_empty();
-        written |= lines.iter().any(|line| !line.is_empty());
-        if single && !matches!(place, Place::Numbered(_)) {
-            alone(place, &lines)?;
-        }
-        for line in lines {
-            match line {
-                Cow::Borrowed(line) => take(line, syntax, place, &mut claims),
-                Cow::Owned(line) => {
-                    let mut own = Claims::default();
-                    take(&line, syntax, place, &mut own);
-                    claims.absorb(own);
+            for line in lines {
+                match line {
+                    Cow::Borrowed(line) => _ = take(line, syntax, place, self),
+                    Cow::Owned(line) => {
+                        let mut own = Claims::default();
+                        take(&line, syntax, place, &mut own);
+                        self.absorb(own);
+                    }
                 }
             }
         }
-    }
-    match (present, written) {
-        (false, _) => Err(Refused::Missing { what: first() }),
-        (_, false) => Err(Refused::Empty { what: first() }),
-        _ if claims.candidates.is_empty() => Err(Refused::Malformed {
-            what: first(),
-            why: "holds no signature of the kind this provider sends",
-        }),
-        _ => Ok(claims),
+        match (present, written) {
+            (false, _) => Err(Refused::Missing { what: first() }),
+            (_, false) => Err(Refused::Empty { what: first() }),
+            _ if self.candidates.is_empty() => Err(Refused::Malformed {
+                what: first(),
+                why: "holds no signature of the kind this provider sends",
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
 /// Refuses two different values where the provider sends one: a proxy or application behind us
 /// might look at the other.
 fn alone(place: &Place<'_>, lines: &[Cow<'_, str>]) -> Result<(), Refused> {
-    let pieces = lines.iter().flat_map(|line| line.split(',')).map(str::trim);
+    let pieces = lines.iter().flat_map(|line| line.split(',')).map(str::trim_ascii);
     let mut pieces = pieces.filter(|piece| !piece.is_empty());
     let first = pieces.next();
     let Some(second) = pieces.find(|piece| Some(*piece) != first) else { return Ok(()) };
@@ -137,33 +139,41 @@ fn alone(place: &Place<'_>, lines: &[Cow<'_, str>]) -> Result<(), Refused> {
     Err(Refused::Ambiguous { what: place.to_string(), times: distinct.len() })
 }
 
-fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut Claims<'r>) {
+/// Adds what one line says. How many pieces it has, where there should be one.
+fn take<'r>(
+    line: &'r str,
+    syntax: Syntax<'_>,
+    place: &Place<'_>,
+    claims: &mut Claims<'r>,
+) -> usize {
+    let mut count = 0;
     match syntax {
         Syntax::One { prefix } => {
             // Runtimes join repeated header lines with commas; no encoding uses them.
             let separators = if matches!(place, Place::Header(_)) { "," } else { "" };
             for piece in split(line, separators) {
+                count += 1;
                 if let Some(text) = after(piece, prefix) {
                     claims.push("", text);
                 }
             }
         }
         Syntax::Several { prefix, separators } => {
-            for piece in split(line, ",").flat_map(|piece| split(piece, separators)) {
+            let others = if separators == "," { "" } else { separators };
+            for piece in split(line, ",").flat_map(|piece| split(piece, others)) {
                 if let Some(text) = after(piece, prefix) {
                     claims.push("", text);
                 }
             }
         }
         Syntax::After { prefix, separators } => {
-            let Some(list) = after(line, prefix) else { return };
-            for piece in split(list, separators) {
-                claims.push("", after(piece, prefix).unwrap_or(piece.trim()));
+            for piece in after(line, prefix).into_iter().flat_map(|list| split(list, separators)) {
+                claims.push("", after(piece, prefix).unwrap_or(piece.trim_ascii()));
             }
         }
         Syntax::Pairs { separators, signatures } => {
             for piece in split(line, separators) {
-                let Some((name, value)) = piece.trim().split_once('=') else { continue };
+                let Some((name, value)) = piece.trim_ascii().split_once('=') else { continue };
                 if signatures.contains(&name) {
                     claims.push(name, value);
                 } else {
@@ -172,7 +182,7 @@ fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut C
             }
         }
         Syntax::Positional => {
-            let mut pieces = line.split(',').map(str::trim);
+            let mut pieces = line.split(',').map(str::trim_ascii);
             if let Some(first) = pieces.next() {
                 claims.add_field(Cow::Borrowed("0"), Cow::Borrowed(first));
             }
@@ -180,15 +190,16 @@ fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut C
         }
         Syntax::Versions => {
             // A joined second line starts with `, `, which leaves a comma alone in its word.
-            for piece in line.split_ascii_whitespace() {
-                if let Some((version, text)) = piece.trim_end_matches(',').split_once(',') {
-                    claims.push(version, text);
+            for piece in split(line, " ") {
+                if let Some((version, text)) = piece.split_once(',') {
+                    claims.push(version, text.strip_suffix(',').unwrap_or(text));
                 }
             }
         }
         Syntax::NamedHash(hashes) => {
             for piece in line.split(',') {
-                let Some((name, text)) = piece.trim().split_once('=') else { continue };
+                count += 1;
+                let Some((name, text)) = piece.trim_ascii().split_once('=') else { continue };
                 let is = |hash: &&Hash| hash.name().eq_ignore_ascii_case(name);
                 if let Some(hash) = hashes.iter().find(is) {
                     claims.push(hash.name(), text);
@@ -196,7 +207,7 @@ fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut C
             }
         }
         Syntax::JsonEnvelope => {
-            let Some(envelope) = Encoding::Base64.decode(line.as_bytes()) else { return };
+            let Some(envelope) = Encoding::Base64.decode(line.as_bytes()) else { return count };
             let member = |name| json::find(&envelope, &[name]).and_then(json::text);
             if let Some(kid) = member("kid") {
                 claims.add_field(Cow::Borrowed("kid"), Cow::Owned(kid));
@@ -214,7 +225,7 @@ fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut C
         }
         Syntax::Dictionary => {
             for piece in line.split(',') {
-                let Some((name, value)) = piece.trim().split_once('=') else { continue };
+                let Some((name, value)) = piece.trim_ascii().split_once('=') else { continue };
                 let inner = value.strip_prefix(':').and_then(|value| value.strip_suffix(':'));
                 if let Some(text) = inner {
                     claims.push(name, text);
@@ -222,20 +233,11 @@ fn take<'r>(line: &'r str, syntax: Syntax<'_>, place: &Place<'_>, claims: &mut C
             }
         }
     }
+    count
 }
 
-/// The pieces between `separators`: between the first of them, and in these between the others.
+/// The pieces between any of `separators`, which nearly always are one byte or two.
 fn split<'a, 's>(
-    text: &'a str,
-    separators: &'s str,
-) -> impl Iterator<Item = &'a str> + use<'a, 's> {
-    let first = separators.chars().next().map_or(0, char::len_utf8);
-    let (first, others) = separators.split_at_checked(first).unwrap_or((separators, ""));
-    pieces(text, first).flat_map(move |piece| pieces(piece, others))
-}
-
-/// The pieces between any of `separators`, which nearly always are one byte.
-fn pieces<'a, 's>(
     text: &'a str,
     separators: &'s str,
 ) -> impl Iterator<Item = &'a str> + use<'a, 's> {
@@ -244,8 +246,8 @@ fn pieces<'a, 's>(
         let here = rest?;
         let end = match separators.as_bytes() {
             [] => None,
-            // `find` looks for a single character by the word.
-            [one] => here.find(char::from(*one)),
+            [one] => find_either(here.as_bytes(), *one, *one),
+            [one, two] if separators.is_ascii() => find_either(here.as_bytes(), *one, *two),
             _ => here.find(|char| separators.contains(char)),
         };
         let Some((piece, tail)) = end.and_then(|end| here.split_at_checked(end)) else {
@@ -258,9 +260,27 @@ fn pieces<'a, 's>(
     })
 }
 
+/// Where the first of two bytes stands, looked for eight bytes at a time.
+fn find_either(text: &[u8], one: u8, two: u8) -> Option<usize> {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    // The lowest of its bits that is set marks the first zero byte; those above it may be wrong.
+    let zeros = |word: u64| word.wrapping_sub(EACH) & !word & (EACH << 7);
+    let (ones, twos) = (EACH * u64::from(one), EACH * u64::from(two));
+    let (words, rest) = text.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ ones) | zeros(word ^ twos);
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|byte| *byte == one || *byte == two)?;
+    Some(words.len() * 8 + at)
+}
+
 /// What follows `prefix`, which may be in any case.
 fn after<'a>(piece: &'a str, prefix: &str) -> Option<&'a str> {
-    let piece = piece.trim();
+    let piece = piece.trim_ascii();
     let (head, tail) = piece.split_at_checked(prefix.len())?;
-    (head == prefix || head.eq_ignore_ascii_case(prefix)).then(|| tail.trim_start())
+    (head == prefix || head.eq_ignore_ascii_case(prefix)).then(|| tail.trim_ascii_start())
 }

@@ -18,16 +18,20 @@ pub(crate) fn parse(text: &str, unit: Unit) -> Option<u64> {
     }
 }
 
-/// Digits only: no sign, no fraction, no `Infinity`.
+/// Digits only: no sign, no fraction, no `Infinity`. Eighteen of them always fit.
 fn number(text: &str) -> Option<u64> {
-    let more = |sum: u64, byte: u8| {
+    if !(1..=18).contains(&text.len()) {
+        return None;
+    }
+    let mut sum = 0;
+    for byte in text.bytes() {
         let digit = byte.wrapping_sub(b'0');
         if 9 < digit {
             return None;
         }
-        sum.checked_mul(10)?.checked_add(digit.into())
-    };
-    (!text.is_empty()).then(|| text.bytes().try_fold(0, more))?
+        sum = sum * 10 + u64::from(digit);
+    }
+    Some(sum)
 }
 
 fn rfc3339(text: &[u8]) -> Option<u64> {

@@ -7,9 +7,8 @@ use subtle::ConstantTimeEq;
 use crate::{
     Encoding, Hash, Headers, Integrity, Mac, Outcome, Place, Provider, Refused, Request, Scheme,
     Secret, UnixTime, custom,
-    encoding::Short,
     engine::{self, Ask},
-    hash::{self, hmac_of},
+    hash::{self, Sum, hmac_of},
     jwt, keys, place, refused,
     scheme::{Check, Jwt, JwtPlace, KeyForm},
     step::Macs,
@@ -385,14 +384,11 @@ fn by_hand_claimed(
     hash: Hash,
     encoding: Encoding,
     ask: Ask<'_>,
-) -> Result<Short, Refused> {
+) -> Result<Sum, Refused> {
     let value = strip_label(single(ask.request.headers, header)?, hash);
-    let malformed = |why| Refused::Malformed { what: refused::header(header), why };
-    let claimed =
-        encoding.decode_short(value.as_bytes()).ok_or_else(|| malformed(engine::not(encoding)))?;
-    if claimed.len() != hash.size() {
-        return Err(malformed("holds a signature of the wrong length"));
-    }
+    let mut claimed = Sum::default();
+    engine::read_signature(encoding, value, hash.size(), &mut claimed)
+        .map_err(|why| Refused::Malformed { what: refused::header(header), why })?;
     if ask.secrets.is_empty() {
         return Err(Refused::NoSecret);
     }

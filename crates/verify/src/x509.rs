@@ -4,8 +4,8 @@
 
 use crate::{
     UnixTime,
-    engine::trusted,
     keys::{Kind, PublicKey, blocks, from_spki, tlv},
+    public::trusted,
     step::Wanted,
     time,
 };

@@ -1,0 +1,157 @@
+//! What was signed: the parts of a row, as they stand in a request.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use crate::{
+    Place, Refused, Request, Secret, digest,
+    engine::Reading,
+    keys, place,
+    scheme::{Part, Signed},
+    uri,
+};
+
+/// A piece of a message: borrowed from the request or the row, or made for it.
+pub(crate) type Piece<'r> = Cow<'r, [u8]>;
+
+fn bytes(text: Cow<'_, str>) -> Piece<'_> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
+
+/// The pieces of a message: few, so that they need no heap.
+pub(crate) type Message<'r> = SmallVec<[Piece<'r>; 5]>;
+
+/// Every alternative of which the request has all parts.
+pub(crate) fn messages<'r>(
+    scheme: &Signed<'r>,
+    reading: &'r Reading<'_>,
+    secret: Option<&'r Secret>,
+    request: &'r Request<'_>,
+) -> Result<SmallVec<[Message<'r>; 1]>, Refused> {
+    let mut found = SmallVec::new();
+    let mut missing = None;
+    for alternative in scheme.messages {
+        let pieces: Result<Message<'r>, _> =
+            alternative.iter().map(|part| render(part, reading, secret, request)).collect();
+        match pieces {
+            Ok(pieces) => found.push(pieces),
+            Err(refused) => missing = missing.or(Some(refused)),
+        }
+    }
+    match missing {
+        Some(refused) if found.is_empty() => Err(refused),
+        _ => Ok(found),
+    }
+}
+
+pub(crate) fn render<'r>(
+    part: &Part<'r>,
+    reading: &'r Reading<'_>,
+    secret: Option<&'r Secret>,
+    request: &'r Request<'_>,
+) -> Result<Piece<'r>, Refused> {
+    let absent = |what: &str| Refused::Missing { what: what.to_owned() };
+    let owned = |text: String| Ok(Cow::Owned(text.into_bytes()));
+    let optional = |before: &str, place: &Place<'_>, after: &str, lower: bool| {
+        let text = place::extract(place, request).map(|text| {
+            let text = if lower { text.to_lowercase() } else { text };
+            format!("{before}{text}{after}")
+        });
+        owned(text.unwrap_or_default())
+    };
+    match part {
+        Part::Text(text) => Ok(Cow::Borrowed(text.as_bytes())),
+        Part::Body => Ok(Cow::Borrowed(request.body)),
+        Part::BodyDigest(hash, encoding) => owned(encoding.encode(&digest(*hash, &[request.body]))),
+        Part::BodyCrc32 => owned(crc32(request.body).to_string()),
+        Part::BodyQuoted => match std::str::from_utf8(request.body) {
+            Ok(text) => owned(quote(text)),
+            Err(_) => Err(Refused::Malformed { what: "the body".to_owned(), why: "is not UTF-8" }),
+        },
+        Part::At(place) => Ok(bytes(place::one(place, request)?)),
+        Part::Maybe(before, place, after) => optional(before, place, after, false),
+        Part::MaybeLower(before, place, after) => optional(before, place, after, true),
+        Part::Raw(path) => {
+            let steps: Vec<_> = path.split('.').collect();
+            let raw = crate::json::find_only(request.body, &steps)?;
+            Ok(Cow::Borrowed(raw))
+        }
+        Part::Field(name) => Ok(Cow::Borrowed(reading.claims.field(name)?.as_bytes())),
+        Part::Stamp => match &reading.stamp {
+            Some((text, _)) => Ok(Cow::Borrowed(text.as_bytes())),
+            None => Err(absent("the timestamp")),
+        },
+        Part::Method => Ok(Cow::Borrowed(request.method.as_bytes())),
+        Part::Url(form) => owned(uri::form(request.url, *form)),
+        Part::Form if !is_form(request) => Ok(Cow::Borrowed(&[])),
+        Part::Form => {
+            let mut pairs = uri::sorted(request.body);
+            pairs.dedup();
+            owned(pairs.into_iter().map(|(name, value)| name + &value).collect())
+        }
+        Part::Secret => {
+            secret.map(|secret| Cow::Borrowed(secret.expose())).ok_or(Refused::NoSecret)
+        }
+        Part::Public => {
+            let (public, _) = keys::pair(secret.ok_or(Refused::NoSecret)?.expose());
+            Ok(Cow::Borrowed(public))
+        }
+        Part::Custom(make) => make(request).map(Cow::Owned).ok_or_else(|| absent("a signed part")),
+        Part::CustomFields(make) => {
+            let secret = secret.ok_or(Refused::NoSecret)?;
+            let piece = make(request, &reading.claims.fields, secret);
+            piece.map(Cow::Owned).ok_or_else(|| absent("a signed part"))
+        }
+    }
+}
+
+/// A JSON string literal, as JavaScript's `JSON.stringify` writes it.
+pub(crate) fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for char in text.chars() {
+        match char {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            low @ ..' ' => quoted.extend(['\\', 'u', '0', '0', digit(low, 4), digit(low, 0)]),
+            char => quoted.push(char),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Four bits of a character below U+0100 in hex.
+fn digit(char: char, shift: u32) -> char {
+    char::from_digit((u32::from(char) >> shift) & 15, 16).unwrap_or('0')
+}
+
+/// CRC-32 as in zlib. Bit by bit: a table would be larger than the code it saves.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    };
+    !bytes.iter().fold(!0, step)
+}
+
+pub(crate) fn is_form(request: &Request<'_>) -> bool {
+    let form = "application/x-www-form-urlencoded";
+    request.headers.get("content-type").is_some_and(|value| {
+        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(form))
+    })
+}
+
+pub(crate) fn concat(message: &[Piece<'_>]) -> Vec<u8> {
+    message.concat()
+}
