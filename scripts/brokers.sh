@@ -142,8 +142,8 @@ start_rabbitmq() (
   certificates
   if [ ! -d "$dir" ]; then
     mkdir -p "$dir/log" "$dir/mnesia"
-    read -r amqp amqps epmd dist <<<"$(free_ports 4)"
-    printf 'AMQP=%s AMQPS=%s EPMD=%s DIST=%s\n' "$amqp" "$amqps" "$epmd" "$dist" >"$dir/ports"
+    read -r amqp amqps tls epmd dist <<<"$(free_ports 5)"
+    printf 'AMQP=%s AMQPS=%s TLS=%s EPMD=%s DIST=%s\n' "$amqp" "$amqps" "$tls" "$epmd" "$dist" >"$dir/ports"
     : >"$dir/rabbitmq-env.conf"
     printf '[].\n' >"$dir/enabled_plugins"
     cat >"$dir/rabbitmq.conf" <<C
@@ -165,6 +165,9 @@ C
   printf '%s\n' "$wrapper" >"$dir/wrapper"
   wait_for 60 "$dir/wrapper" port_open "$AMQP" || { missing rabbitmq "it did not start; see $dir/log"; return 1; }
   wait_for 20 "$dir/wrapper" "$(dirname "$server")/rabbitmqctl" await_startup || return 1
+  # Its configuration has one set of TLS options for all listeners. This one asks nobody for a certificate.
+  "$(dirname "$server")/rabbitmqctl" -q eval "rabbit_networking:start_ssl_listener({\"127.0.0.1\", $TLS},
+    [{certfile, \"$HOME_DIR/tls/server.pem\"}, {keyfile, \"$HOME_DIR/tls/server.key\"}], 2)." >>"$dir/log/stdout" || return 1
   there "rabbitmq on $AMQP"
 )
 
@@ -183,18 +186,18 @@ start_kafka() (
   certificates
   if [ ! -d "$dir" ]; then
     mkdir -p "$dir"
-    read -r plain controller sasl sasls ssl <<<"$(free_ports 5)"
-    printf 'PLAIN=%s CONTROLLER=%s SASL=%s SASLS=%s SSL=%s\n' "$plain" "$controller" "$sasl" "$sasls" "$ssl" >"$dir/ports"
+    read -r plain controller sasl sasls tls ssl <<<"$(free_ports 6)"
+    printf 'PLAIN=%s CONTROLLER=%s SASL=%s SASLS=%s TLS=%s SSL=%s\n' "$plain" "$controller" "$sasl" "$sasls" "$tls" "$ssl" >"$dir/ports"
     local plain_jaas='org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="secret-1";'
     local scram_jaas='org.apache.kafka.common.security.scram.ScramLoginModule required;'
-    local listeners="PLAINTEXT://127.0.0.1:$plain,SASLP://127.0.0.1:$sasl,SASLS://127.0.0.1:$sasls,MTLS://127.0.0.1:$ssl"
+    local listeners="PLAINTEXT://127.0.0.1:$plain,SASLP://127.0.0.1:$sasl,SASLS://127.0.0.1:$sasls,TLS://127.0.0.1:$tls,MTLS://127.0.0.1:$ssl"
     cat >"$dir/server.properties" <<C
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
 listeners=$listeners,CONTROLLER://127.0.0.1:$controller
 advertised.listeners=$listeners
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASLP:SASL_PLAINTEXT,SASLS:SASL_SSL,MTLS:SSL
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASLP:SASL_PLAINTEXT,SASLS:SASL_SSL,TLS:SSL,MTLS:SSL
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 log.dirs=$dir/data
@@ -293,9 +296,9 @@ write_env() (
   set +e
   {
     printf 'INLET_TEST_TLS=%s\n' "$HOME_DIR/tls"
-    if alive "$HOME_DIR/rabbitmq/wrapper"; then ports rabbitmq && printf 'INLET_TEST_AMQP=127.0.0.1:%s\nINLET_TEST_AMQPS=127.0.0.1:%s\n' "$AMQP" "$AMQPS"; fi
+    if alive "$HOME_DIR/rabbitmq/wrapper"; then ports rabbitmq && printf 'INLET_TEST_AMQP=127.0.0.1:%s\nINLET_TEST_AMQPS=127.0.0.1:%s\nINLET_TEST_AMQPS_CA=127.0.0.1:%s\n' "$AMQP" "$AMQPS" "$TLS"; fi
     if alive "$HOME_DIR/kafka/pid"; then
-      ports kafka && printf 'INLET_TEST_KAFKA=127.0.0.1:%s\nINLET_TEST_KAFKA_SASL=127.0.0.1:%s\nINLET_TEST_KAFKA_SASL_TLS=127.0.0.1:%s\nINLET_TEST_KAFKA_MTLS=127.0.0.1:%s\n' "$PLAIN" "$SASL" "$SASLS" "$SSL"
+      ports kafka && printf 'INLET_TEST_KAFKA=127.0.0.1:%s\nINLET_TEST_KAFKA_SASL=127.0.0.1:%s\nINLET_TEST_KAFKA_SASL_TLS=127.0.0.1:%s\nINLET_TEST_KAFKA_TLS=127.0.0.1:%s\nINLET_TEST_KAFKA_MTLS=127.0.0.1:%s\n' "$PLAIN" "$SASL" "$SASLS" "$TLS" "$SSL"
     fi
     if alive "$HOME_DIR/sqs/pid"; then ports sqs && printf 'INLET_TEST_SQS=http://127.0.0.1:%s\n' "$PORT"; fi
     if alive "$HOME_DIR/sqs-auth/pid"; then cat "$HOME_DIR/sqs-auth/env"; fi

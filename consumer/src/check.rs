@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use tokio::time::timeout;
 
 use crate::edge::{Edge, Listed};
@@ -9,6 +10,8 @@ use crate::run::probe;
 use crate::settings::Settings;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How many brokers are asked at a time.
+const AT_ONCE: usize = 16;
 
 /// Lines to print, and whether all is well.
 pub(crate) async fn check(settings: &Settings, say: impl Fn(&str)) -> bool {
@@ -44,8 +47,9 @@ pub(crate) async fn check(settings: &Settings, say: impl Fn(&str)) -> bool {
         };
         let (count, project) = (list.sources.len(), &list.project_id);
         tell(true, format!("key {number}: project {project}, {count} source(s) to read"));
-        for listed in &list.sources {
-            let (good, text) = one(listed).await;
+        // Many at a time, told in the order of the list.
+        let mut checked = stream::iter(&list.sources).map(one).buffered(AT_ONCE);
+        while let Some((good, text)) = checked.next().await {
             tell(good, text);
         }
     }

@@ -3,14 +3,19 @@
 //! A thread of its own polls, as the client library wants it: while the gateway pushes back, partitions are paused and
 //! polling goes on, so that the group keeps its member. An offset is stored only when everything before it is durable.
 
+mod config;
+mod reasons;
+
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers as _};
-use rdkafka::{ClientConfig, ClientContext, Message as _, Statistics};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
+use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, Statistics, TopicPartitionList};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -19,9 +24,13 @@ use tokio::time::timeout;
 use crate::broker::{Broker, Fault, Message, Purpose, Settled, text_of};
 use crate::log;
 use crate::prefix::Prefixes;
-use crate::source::{Kafka as Config, given, given_secret};
+use crate::source::Kafka as Config;
+
+use config::client_config;
+use reasons::Reasons;
 
 const CONNECT: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long a full pipeline may hold up the polling before partitions are paused.
 const HELD_UP: Duration = Duration::from_secs(1);
 /// How long a partition that another member gets is waited for, so that what is under way is not done twice.
@@ -48,8 +57,7 @@ struct Shared {
     stopping: AtomicBool,
     /// -1: not known.
     lag: AtomicI64,
-    /// What the client library said last; its error codes alone tell little.
-    reason: Mutex<Option<String>>,
+    reasons: Mutex<Reasons>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -60,14 +68,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Context(Arc<Shared>);
 
 impl ClientContext for Context {
-    fn log(&self, _level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         log::debug("kafka", json!({"facility": facility, "text": message}));
+        // A broker that hangs up is no error to the library, but it may be all that there is to say.
+        if facility == "FAIL" {
+            lock(&self.0.reasons).note(message);
+        }
     }
 
     fn stats(&self, statistics: Statistics) {
         let partitions = statistics.topics.values().flat_map(|topic| &topic.partitions);
         let lag = partitions
-            .filter(|(number, _)| **number >= 0)
+            // The numbers of a partition that is another member's by now stand still.
+            .filter(|(number, one)| **number >= 0 && is_read(&one.fetch_state))
             .map(|(_, partition)| match partition.consumer_lag_stored {
                 lag @ 0.. => lag,
                 _ => partition.consumer_lag,
@@ -75,15 +88,22 @@ impl ClientContext for Context {
             .filter(|lag| *lag >= 0)
             .reduce(i64::saturating_add);
         self.0.lag.store(lag.unwrap_or(-1), Ordering::Relaxed);
+        let up = statistics.brokers.values().filter(|broker| broker.state == "UP");
+        lock(&self.0.reasons).forget(up.map(|broker| broker.nodename.as_str()));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         log::debug("kafka", json!({"error": error.to_string(), "text": reason}));
-        // That all brokers are down is the consequence; the cause was said before.
+        // That all brokers are down is the consequence; the causes were said before.
         if error.rdkafka_error_code() != Some(Code::AllBrokersDown) {
-            *lock(&self.0.reason) = Some(reason.to_owned());
+            lock(&self.0.reasons).note(reason);
         }
     }
+}
+
+/// Whether a partition in this state of the library is ours.
+fn is_read(fetch_state: &str) -> bool {
+    !matches!(fetch_state, "none" | "stopping" | "stopped")
 }
 
 impl ConsumerContext for Context {
@@ -146,7 +166,7 @@ impl Broker for Kafka {
         let shared = Arc::new(Shared { lag: AtomicI64::new(-1), ..Shared::default() });
         let context = Context(Arc::clone(&shared));
         let name = topic.clone();
-        let consumer = tokio::task::spawn_blocking(move || reach(&client, context, &name))
+        let consumer = tokio::task::spawn_blocking(move || reach(&client, context, &name, purpose))
             .await
             .map_err(|_| Fault::new("connecting was interrupted"))??;
         let (into, chunks) = mpsc::channel(4);
@@ -229,33 +249,31 @@ impl Drop for Kafka {
     }
 }
 
-/// Connects and looks for the topic.
+/// Connects, looks for the topic, and asks those who lead its partitions: the addresses that brokers tell of themselves may
+/// be others than those they were reached at.
 fn reach(
     client: &ClientConfig,
     context: Context,
     topic: &str,
+    purpose: Purpose,
 ) -> Result<Arc<BaseConsumer<Context>>, Fault> {
     let shared = Arc::clone(&context.0);
     let consumer: BaseConsumer<Context> =
         client.create_with_context(context).map_err(|error| words(&shared, &error))?;
     let until = Instant::now() + CONNECT;
-    loop {
-        let found = consumer.fetch_metadata(Some(topic), Duration::from_secs(2));
-        // Errors wait in the queue until somebody polls.
-        while let Some(polled) = consumer.poll(Duration::ZERO) {
-            if let Some(fault) = polled.err().filter(is_final).map(|error| words(&shared, &error)) {
-                return Err(fault);
-            }
-        }
+    let partitions = loop {
+        let found = consumer.fetch_metadata(Some(topic), ANSWER);
+        listen(&consumer, &shared)?;
         match found {
             Ok(metadata) => {
                 let known = metadata.topics().iter().find(|one| one.name() == topic);
-                let missing =
-                    known.is_none_or(|one| one.error().is_some() || one.partitions().is_empty());
-                if !missing {
-                    return Ok(Arc::new(consumer));
+                let partitions: Vec<i32> = known.map_or_else(Vec::new, |one| {
+                    one.partitions().iter().map(MetadataPartition::id).collect()
+                });
+                let error = known.and_then(MetadataTopic::error);
+                if error.is_none() && !partitions.is_empty() {
+                    break partitions;
                 }
-                let error = known.and_then(rdkafka::metadata::MetadataTopic::error);
                 if Instant::now() >= until || error.is_some() {
                     let why = error.map_or("it has no partitions".to_owned(), |error| {
                         KafkaError::MetadataFetch(error.into()).to_string()
@@ -266,7 +284,77 @@ fn reach(
             Err(error) if Instant::now() >= until => return Err(words(&shared, &error)),
             Err(_) => {}
         }
+    };
+    match purpose {
+        Purpose::Work => ask_one(&consumer, &shared, topic, &partitions, until)?,
+        Purpose::Check => {
+            let from_now_on = client.get("auto.offset.reset") == Some("latest");
+            ask_all(&consumer, &shared, topic, &partitions, from_now_on)?;
+        }
     }
+    Ok(Arc::new(consumer))
+}
+
+/// What the library has to say; its errors wait until somebody polls.
+fn listen(consumer: &BaseConsumer<Context>, shared: &Shared) -> Result<(), Fault> {
+    while let Some(polled) = consumer.poll(Duration::ZERO) {
+        if let Some(fault) = polled.err().filter(is_final).map(|error| words(shared, &error)) {
+            return Err(fault);
+        }
+    }
+    Ok(())
+}
+
+/// One partition that can be read is work; the others may come.
+fn ask_one(
+    consumer: &BaseConsumer<Context>,
+    shared: &Shared,
+    topic: &str,
+    partitions: &[i32],
+    until: Instant,
+) -> Result<(), Fault> {
+    for partition in partitions.iter().cycle() {
+        let answer = consumer.fetch_watermarks(topic, *partition, ANSWER);
+        listen(consumer, shared)?;
+        match answer {
+            Ok(_) => break,
+            Err(error) if Instant::now() >= until => return Err(words(shared, &error)),
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Every partition, and what the group has read of it: the lag.
+fn ask_all(
+    consumer: &BaseConsumer<Context>,
+    shared: &Shared,
+    topic: &str,
+    partitions: &[i32],
+    from_now_on: bool,
+) -> Result<(), Fault> {
+    let told = |error: KafkaError| match listen(consumer, shared) {
+        Ok(()) => words(shared, &error),
+        Err(fault) => fault,
+    };
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        asked.add_partition(topic, *partition);
+    }
+    let committed = consumer.committed_offsets(asked, CONNECT).map_err(told)?;
+    let mut lag = 0_i64;
+    for partition in committed.elements_for_topic(topic) {
+        let (first, next) =
+            consumer.fetch_watermarks(topic, partition.partition(), CONNECT).map_err(told)?;
+        let read = match partition.offset() {
+            Offset::Offset(offset) => offset.max(first),
+            _ if from_now_on => next,
+            _ => first,
+        };
+        lag = lag.saturating_add(next.saturating_sub(read).max(0));
+    }
+    shared.lag.store(lag, Ordering::Relaxed);
+    Ok(())
 }
 
 /// What polling again does not change.
@@ -287,77 +375,7 @@ fn is_final(error: &KafkaError) -> bool {
 }
 
 fn words(shared: &Shared, error: &KafkaError) -> Fault {
-    match lock(&shared.reason).take() {
-        Some(reason) => Fault::new(format!("{error}: {reason}")),
-        None => Fault::new(error.to_string()),
-    }
-}
-
-fn client_config(config: &Config, source: &str) -> Result<ClientConfig, Fault> {
-    // The client library panics on a NUL.
-    if config.topic_name.is_empty() || config.topic_name.contains('\0') {
-        return Err(Fault::new("kafka.topic_name is no name of a topic"));
-    }
-    let mut client = ClientConfig::new();
-    let group = given(config.consumer_group_id.as_ref())
-        .map_or_else(|| format!("inlet-{source}"), str::to_owned);
-    let mut set = |name: &str, value: &str| {
-        client.set(name, value);
-    };
-    set("bootstrap.servers", &config.brokers.join(","));
-    set("client.id", "inlet-consumer");
-    set("group.id", &group);
-    set("auto.offset.reset", given(config.auto_offset_reset.as_ref()).unwrap_or("earliest"));
-    set("enable.auto.commit", "true");
-    set("auto.commit.interval.ms", "1000");
-    set("enable.auto.offset.store", "false");
-    set("partition.assignment.strategy", "cooperative-sticky");
-    // A member that dies is missed soon. It polls all the time, whatever the gateway does.
-    set("session.timeout.ms", "10000");
-    set("max.poll.interval.ms", "60000");
-    set("statistics.interval.ms", "5000");
-    set("fetch.wait.max.ms", "100");
-    // What is fetched ahead: enough for full speed, and not the library's 64 MB.
-    set("queued.max.messages.kbytes", "8192");
-    set("fetch.max.bytes", "4194304");
-    set("reconnect.backoff.max.ms", "5000");
-    set("log_level", "4");
-    let tls = config.tls.as_ref().filter(|tls| tls.enabled);
-    let encrypted = tls.is_some() || config.auth.as_ref().is_some_and(|auth| auth.tls);
-    let protocol = match (&config.auth, encrypted) {
-        (None, false) => "plaintext",
-        (None, true) => "ssl",
-        (Some(_), false) => "sasl_plaintext",
-        (Some(_), true) => "sasl_ssl",
-    };
-    set("security.protocol", protocol);
-    if let Some(auth) = &config.auth {
-        let mechanism = match (auth.kind.as_str(), auth.hash.as_deref()) {
-            ("plain", _) => "PLAIN",
-            ("scram", Some("SHA256")) => "SCRAM-SHA-256",
-            ("scram", _) => "SCRAM-SHA-512",
-            (other, _) => {
-                return Err(Fault::new(format!(
-                    "kafka.auth.type {other} is neither plain nor scram"
-                )));
-            }
-        };
-        set("sasl.mechanism", mechanism);
-        set("sasl.username", &auth.username);
-        set("sasl.password", auth.password.expose());
-    }
-    if let Some(tls) = tls {
-        for (name, value) in [
-            ("ssl.ca.pem", given(tls.ca_cert.as_ref())),
-            ("ssl.certificate.pem", given(tls.client_cert.as_ref())),
-            ("ssl.key.pem", given_secret(tls.client_key.as_ref())),
-        ] {
-            if let Some(value) = value {
-                set(name, value);
-            }
-        }
-    }
-    Ok(client)
+    lock(&shared.reasons).words(error)
 }
 
 struct Poller {
@@ -445,7 +463,7 @@ impl Poller {
         Ok(())
     }
 
-    fn pause(&self) -> Option<rdkafka::TopicPartitionList> {
+    fn pause(&self) -> Option<TopicPartitionList> {
         let all = self.consumer.assignment().ok()?;
         self.consumer.pause(&all).ok()?;
         Some(all)
@@ -468,81 +486,5 @@ impl Poller {
             read.headers.push(("x-inlet-tombstone".to_owned(), "true".to_owned()));
         }
         read
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(json: serde_json::Value) -> Config {
-        let mut whole = json!({"brokers": ["a:1", "b:2"], "topic_name": "t"});
-        whole.as_object_mut().unwrap().extend(json.as_object().unwrap().clone());
-        serde_json::from_value(whole).unwrap()
-    }
-
-    #[test]
-    fn what_a_source_says_reaches_the_client() {
-        let scram = json!({"type": "scram", "hash": "SHA256", "username": "u", "password": "p"});
-        let scram_tls = json!({"type": "scram", "username": "u", "password": "p", "tls": true});
-        let plain = json!({"type": "plain", "username": "u", "password": "p"});
-        let tls =
-            json!({"enabled": true, "ca_cert": "CA", "client_cert": "CERT", "client_key": "KEY"});
-        for (fields, expect) in [
-            (
-                json!({}),
-                vec![
-                    ("security.protocol", "plaintext"),
-                    ("group.id", "inlet-s"),
-                    ("bootstrap.servers", "a:1,b:2"),
-                    ("auto.offset.reset", "earliest"),
-                    ("enable.auto.offset.store", "false"),
-                ],
-            ),
-            (
-                json!({"consumer_group_id": "g", "auto_offset_reset": "latest"}),
-                vec![("group.id", "g"), ("auto.offset.reset", "latest")],
-            ),
-            (
-                json!({"auth": plain}),
-                vec![
-                    ("security.protocol", "sasl_plaintext"),
-                    ("sasl.mechanism", "PLAIN"),
-                    ("sasl.username", "u"),
-                    ("sasl.password", "p"),
-                ],
-            ),
-            (
-                json!({"auth": scram, "tls": tls}),
-                vec![
-                    ("security.protocol", "sasl_ssl"),
-                    ("sasl.mechanism", "SCRAM-SHA-256"),
-                    ("ssl.ca.pem", "CA"),
-                ],
-            ),
-            (
-                json!({"auth": scram_tls}),
-                vec![("security.protocol", "sasl_ssl"), ("sasl.mechanism", "SCRAM-SHA-512")],
-            ),
-            (
-                json!({"tls": tls}),
-                vec![
-                    ("security.protocol", "ssl"),
-                    ("ssl.certificate.pem", "CERT"),
-                    ("ssl.key.pem", "KEY"),
-                ],
-            ),
-            (
-                json!({"tls": {"enabled": false, "ca_cert": "CA"}}),
-                vec![("security.protocol", "plaintext")],
-            ),
-        ] {
-            let client = client_config(&config(fields.clone()), "s").unwrap();
-            for (name, value) in expect {
-                assert_eq!(client.get(name), Some(value), "{fields}");
-            }
-        }
-        let other = config(json!({"auth": {"type": "oauth"}}));
-        assert!(client_config(&other, "s").unwrap_err().0.contains("oauth"));
     }
 }

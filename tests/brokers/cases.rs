@@ -305,7 +305,18 @@ pub(crate) fn status_and_check<S: Server>(server: S) {
     }
     assert_eq!(status["companions"].as_array().map(Vec::len), Some(1));
     let said = Companion::check(world.project.gateway.url(), &world.key);
-    assert!(said.contains("ok   Inlet") && said.contains(": reached"), "{said}");
+    let reached = if S::NAME == "pubsub" { ": reached" } else { ": reached, 0 message(s) wait" };
+    assert!(said.contains("ok   Inlet") && said.contains(reached), "{said}");
+    // Another that stops says nothing of this one.
+    let second = world.companion();
+    let both = |status: &Value| status["companions"].as_array().map(Vec::len) == Some(2);
+    world.status("both", both);
+    second.stop();
+    world.status("that one of two has stopped", |status| {
+        let all = status["companions"].as_array().into_iter().flatten();
+        all.filter(|one| one["state"] == "stopped").count() == 1
+    });
+    world.status("that the other goes on", |status| both(status) && state(status) == "connected");
     companion.stop();
     world.status("that it has stopped", |status| state(status) == "stopped");
 }

@@ -8,7 +8,7 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::servers::{Kafka, Place, RabbitMq, Record, Server, Sqs, unique, variable, wait};
-use crate::world::{World, is_there, script, skipped, uid};
+use crate::world::{Companion, World, is_there, script, skipped, uid};
 
 /// The source with another `pub_sub`.
 pub(crate) fn change<S: Server>(world: &World<'_, S>, pub_sub: &Value) {
@@ -26,9 +26,10 @@ fn kafka_speaks_every_kind_of_tls_and_password() {
     if !is_there::<Kafka>() {
         return;
     }
-    let (Some(sasl), Some(sasl_tls), Some(mtls)) = (
+    let (Some(sasl), Some(sasl_tls), Some(tls), Some(mtls)) = (
         variable("INLET_TEST_KAFKA_SASL"),
         variable("INLET_TEST_KAFKA_SASL_TLS"),
+        variable("INLET_TEST_KAFKA_TLS"),
         variable("INLET_TEST_KAFKA_MTLS"),
     ) else {
         skipped::<Kafka>("TLS and passwords, because it is not ours");
@@ -44,6 +45,7 @@ fn kafka_speaks_every_kind_of_tls_and_password() {
         json!({"brokers": [sasl], "auth": plain}),
         json!({"brokers": [sasl], "auth": scram("SHA256")}),
         json!({"brokers": [sasl_tls], "auth": scram("SHA512"), "tls": ca}),
+        json!({"brokers": [tls], "tls": ca}),
         json!({"brokers": [mtls], "tls": client}),
     ];
     let _companion = world.companion();
@@ -176,6 +178,47 @@ fn rabbitmq_queues_are_bound_declared_and_left_as_they_are() {
     RabbitMq.publish(&place, &world.numbers(2..4));
     let _second = world.companion();
     assert_eq!(world.wait_for_numbers(4).len(), 4);
+}
+
+#[test]
+fn rabbitmq_check_asks_for_the_exchange_and_makes_nothing() {
+    if !is_there::<RabbitMq>() {
+        return;
+    }
+    let world = World::new(RabbitMq);
+    let (queue, exchange) = (unique(), unique());
+    change(&world, &RabbitMq::config(&queue, json!({"exchange": exchange, "routing_key": "k"})));
+    let check = || Companion::check(world.project.gateway.url(), &world.key);
+    let told = format!("the queue {queue} is to be bound to {exchange}: NOT_FOUND");
+    let said = check();
+    assert!(said.contains("BAD  rabbitmq") && said.contains(&told), "{said}");
+    wait(async {
+        let connection = RabbitMq::connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let declared = channel.exchange_declare(
+            exchange.as_str().into(),
+            lapin::ExchangeKind::Direct,
+            ExchangeDeclareOptions::default(),
+            FieldTable::default(),
+        );
+        declared.await.unwrap();
+        connection.close(200, "done".into()).await.unwrap();
+    });
+    let said = check();
+    assert!(said.contains("ok   rabbitmq"), "{said}");
+    let made = wait(async {
+        let connection = RabbitMq::connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()).await.is_ok()
+    });
+    assert!(!made, "check has declared the queue");
+    // The companion does, and binds it.
+    let _companion = world.companion();
+    world.status("that it is connected", |status| status["state"] == "connected");
+    wait(RabbitMq::publish_to(&exchange, "other", &world.numbers(0..1)));
+    wait(RabbitMq::publish_to(&exchange, "k", &world.numbers(1..2)));
+    assert_eq!(world.wait_for_numbers(1), [1]);
 }
 
 #[test]

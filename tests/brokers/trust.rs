@@ -84,6 +84,32 @@ fn rabbitmq_asks_for_a_certificate_and_shows_one() {
 }
 
 #[test]
+fn rabbitmq_is_believed_by_its_ca_alone() {
+    if !is_there::<RabbitMq>() {
+        return;
+    }
+    let Some(address) = variable("INLET_TEST_AMQPS_CA") else {
+        skipped::<RabbitMq>("certificates, because it is not ours");
+        return;
+    };
+    let world = World::new(RabbitMq);
+    let port: u16 = address.rsplit_once(':').unwrap().1.parse().unwrap();
+    let of = |schema: &str, tls: Value| {
+        let more = json!({"schema": schema, "port": port, "tls": tls});
+        with(&world.place.pub_sub, "amqp", &more)
+    };
+    told_until_right(
+        &world,
+        &[
+            (of("amqps", json!({})), &["unknownissuer"]),
+            (of("amqps", tls("stranger.pem", None)), &["unknownissuer"]),
+        ],
+        &of("amqps", tls("ca.pem", None)),
+        |n| world.publish(&world.numbers(n..n + 1)),
+    );
+}
+
+#[test]
 fn kafka_asks_for_a_certificate_and_shows_one() {
     if !is_there::<Kafka>() {
         return;

@@ -525,10 +525,20 @@ fn what_companions_say_is_shown_on_the_source() {
     let error = json!({"message": "no route to host", "at": 1_764_190_000_000_u64});
     report("b", "failing", Value::Null, error).expect(204);
     let shown = status();
-    assert_eq!(shown["state"], "failing", "the worst counts");
+    assert_eq!(
+        (&shown["state"], &shown["lag"]),
+        (&json!("connected"), &json!(7)),
+        "the best counts"
+    );
     assert_eq!(shown["error"]["message"], "no route to host");
     assert_eq!(shown["companions"].as_array().unwrap().len(), 2);
     assert_eq!(shown["companions"][0]["received"], 5);
+    report("b", "connected", json!(5), Value::Null).expect(204);
+    assert_eq!(status()["lag"], 12, "of Kafka each tells of its own partitions");
+    report("a", "stopped", json!(7), Value::Null).expect(204);
+    let shown = status();
+    assert_eq!((&shown["state"], &shown["lag"]), (&json!("connected"), &json!(5)));
+    assert_eq!(shown["companions"].as_array().unwrap().len(), 2);
     report("a", "asleep", Value::Null, Value::Null).expect(400);
     // Who says nothing for a minute is gone.
     let sql = "UPDATE consumer_reports SET seen_at = seen_at - 61000 WHERE source_id = ?1";

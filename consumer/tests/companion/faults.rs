@@ -1,12 +1,14 @@
 //! What it does when the gateway, the broker or a message is not as it should be.
 
+use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
 use inlet_tests::poll_until;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::process::Companion;
+use crate::process::{Companion, run};
 use crate::{Topic, edge_with, texts};
 
 #[test]
@@ -159,8 +161,63 @@ fn a_source_that_fails_disturbs_no_other() {
     let report =
         edge.wait_for_report("missing", "why it fails", |source| source["state"] == "failing");
     let error = report["error"]["message"].as_str().unwrap();
-    assert!(error.contains("127.0.0.1:9") && error.contains("refused"), "{error}");
+    assert!(error.contains("no broker can be used: 127.0.0.1:9: "), "{error}");
+    assert!(error.ends_with("Connection refused"), "{error}");
     companion.wait_for_log("a source is in trouble");
+}
+
+#[test]
+fn every_broker_of_a_source_is_named_with_what_is_wrong_with_it() {
+    let closes = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closes.local_addr().unwrap().to_string();
+    thread::spawn(move || closes.incoming().for_each(drop));
+    let topic = Topic::new(1);
+    let mut source = topic.source("s", "1");
+    source["kafka"]["brokers"] = json!(["127.0.0.1:9", address]);
+    let edge = edge_with(source);
+    let names_both = |text: &str| {
+        text.contains("127.0.0.1:9: Connect to")
+            && text.contains("refused; ")
+            && text.contains(&format!("{address}: Disconnected"))
+    };
+    let said = run(&["check"], &edge.url(), "CK.good.key");
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(
+        text.contains("BAD  orders (s): no broker can be used: ") && names_both(&text),
+        "{text}"
+    );
+    let _companion = Companion::start(&edge.url());
+    edge.wait_for_report("s", "the same words", |source| {
+        source["error"]["message"].as_str().is_some_and(names_both)
+    });
+}
+
+#[test]
+fn check_asks_many_at_once_and_tells_them_in_their_order() {
+    const SOURCES: usize = 6;
+    // Hangs up only when all are there: asked one after another, each would wait in vain.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        let all: Vec<_> = listener.incoming().take(SOURCES).collect();
+        drop(all);
+    });
+    let sources: Vec<_> = (0..SOURCES)
+        .map(|n| {
+            json!({"uid": format!("s{n}"), "name": "q", "version": "1", "workers": 1, "type": "amqp",
+            "amqp": {"host": "127.0.0.1", "port": port, "queue": "q"}})
+        })
+        .collect();
+    let edge = edge_with(json!({}));
+    edge.sources(json!(sources));
+    let said = run(&["check"], &edge.url(), "CK.good.key");
+    assert_eq!(said.status.code(), Some(1));
+    let text = String::from_utf8(said.stdout).unwrap();
+    let told: Vec<&str> = text.lines().filter(|line| line.starts_with("BAD")).collect();
+    assert_eq!(told.len(), SOURCES, "{text}");
+    for (n, line) in told.iter().enumerate() {
+        assert!(line.contains(&format!("(s{n})")) && !line.contains("does not answer"), "{text}");
+    }
 }
 
 #[test]

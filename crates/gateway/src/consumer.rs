@@ -9,6 +9,7 @@ use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::json;
 use crate::project::Project;
+use crate::pub_sub::Broker;
 use crate::source::Source;
 use crate::time::rfc3339;
 use crate::vault::{Vault, VaultError};
@@ -150,13 +151,13 @@ pub struct Fault {
     pub at: u64,
 }
 
-/// From the worst to the best: of several companions the worst counts.
+/// From the worst to the best. A companion that has stopped does not speak for those that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    Stopped,
     Failing,
     Connecting,
-    Stopped,
     Connected,
 }
 
@@ -236,8 +237,9 @@ pub struct Seen {
     pub doc: String,
 }
 
-/// `pub_sub_status` of a source: of all who reported in the last minute.
-pub fn status(seen: &[Seen], now_ms: u64) -> Value {
+/// `pub_sub_status` of a source: of all who reported in the last minute. Messages arrive as long as one companion is well, so
+/// the best state is the source's; how each of them fares stands in `companions`.
+pub fn status(broker: Broker, seen: &[Seen], now_ms: u64) -> Value {
     let mut companions = Vec::new();
     let mut reports: Vec<SourceReport> = Vec::new();
     for one in seen {
@@ -255,14 +257,25 @@ pub fn status(seen: &[Seen], now_ms: u64) -> Value {
         companions.push(shown);
         reports.push(report);
     }
-    let state = reports.iter().map(|report| report.state).min();
-    // What one companion is behind, each of them is: they share the work by the broker's own means.
-    let lag = reports.iter().filter_map(|report| report.lag).max();
-    let error = reports.iter().filter_map(|report| report.error.as_ref()).max_by_key(|one| one.at);
     let last = reports.iter().filter_map(|report| report.last_message_at).max();
+    let state = reports.iter().map(|report| report.state).max();
+    // One that was told to stop is no trouble, unless there is no other.
+    reports.retain(|report| report.state != State::Stopped || state == Some(State::Stopped));
+    let lags = reports.iter().filter_map(|report| report.lag);
+    let lag = match broker {
+        // Each tells of the partitions that are its own.
+        Broker::Kafka => lags.reduce(u64::saturating_add),
+        // Each tells of the whole queue.
+        Broker::Sqs | Broker::Google | Broker::Amqp => lags.max(),
+    };
+    let error = reports
+        .iter()
+        .filter_map(|report| Some((report.state == State::Failing, report.error.as_ref()?)))
+        .max_by_key(|(fails_now, error)| (*fails_now, error.at));
     json!({
         "state": state.map_or_else(|| json!("unattended"), |state| json!(state)), "lag": lag,
-        "error": error.map(Fault::present), "last_message_at": last.map(rfc3339), "companions": companions,
+        "error": error.map(|(_, error)| error.present()), "last_message_at": last.map(rfc3339),
+        "companions": companions,
     })
 }
 
@@ -294,21 +307,81 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_of_those_who_speak_counts() {
-        let error = |at: u64| json!({"state": "failing", "error": {"message": format!("at {at}"), "at": at}});
-        let shown = status(
-            &[
-                seen("a", 100_000, json!({"lag": 3, "last_message_at": 5})),
-                seen("b", 90_000, error(7)),
-                seen("c", 80_000, error(9)),
-                seen("gone", 10_000, json!({"lag": 99})),
-            ],
-            100_000,
-        );
-        assert_eq!((&shown["state"], &shown["lag"]), (&json!("failing"), &json!(3)));
-        assert_eq!(shown["error"]["message"], "at 9");
-        assert_eq!(shown["companions"].as_array().unwrap().len(), 3);
-        assert_eq!(status(&[], 0)["state"], "unattended");
+    fn a_source_is_as_well_as_the_best_of_its_companions() {
+        use Broker::{Amqp, Google, Kafka, Sqs};
+        let now = 100_000;
+        let of = |state: &str, lag: Value, error_at: Option<u64>| {
+            let error = error_at.map(|at| json!({"message": format!("at {at}"), "at": at}));
+            (now, json!({"state": state, "lag": lag, "error": error}))
+        };
+        let none = Value::Null;
+        let connected = |lag: u64| of("connected", json!(lag), None);
+        let silent = |(_, doc): (u64, Value)| (now - 60_001, doc);
+        type Case = (Broker, Vec<(u64, Value)>, (&'static str, Option<u64>, Option<&'static str>));
+        let cases: Vec<Case> = vec![
+            (Kafka, vec![], ("unattended", None, None)),
+            (Kafka, vec![silent(connected(9))], ("unattended", None, None)),
+            (Kafka, vec![connected(3), connected(4)], ("connected", Some(7), None)),
+            (Kafka, vec![connected(3), silent(connected(4))], ("connected", Some(3), None)),
+            (Sqs, vec![connected(3), connected(4)], ("connected", Some(4), None)),
+            (Amqp, vec![connected(4), connected(3)], ("connected", Some(4), None)),
+            (
+                Google,
+                vec![of("connected", none.clone(), None), of("connected", none.clone(), None)],
+                ("connected", None, None),
+            ),
+            // One that fails stops nobody else, and is not hidden.
+            (
+                Amqp,
+                vec![connected(3), of("failing", none.clone(), Some(7))],
+                ("connected", Some(3), Some("at 7")),
+            ),
+            // What fails now says more than what failed later and is over.
+            (
+                Amqp,
+                vec![of("failing", none.clone(), Some(7)), of("connected", json!(3), Some(9))],
+                ("connected", Some(3), Some("at 7")),
+            ),
+            (
+                Sqs,
+                vec![of("failing", none.clone(), Some(7)), of("failing", none.clone(), Some(8))],
+                ("failing", None, Some("at 8")),
+            ),
+            (
+                Sqs,
+                vec![of("connecting", none.clone(), None), of("failing", none.clone(), Some(8))],
+                ("connecting", None, Some("at 8")),
+            ),
+            // One that has stopped counts for nothing beside another.
+            (
+                Kafka,
+                vec![of("stopped", json!(50), Some(9)), connected(2)],
+                ("connected", Some(2), None),
+            ),
+            (
+                Kafka,
+                vec![of("stopped", none.clone(), Some(9)), of("failing", none.clone(), Some(8))],
+                ("failing", None, Some("at 8")),
+            ),
+            (
+                Kafka,
+                vec![of("stopped", none.clone(), Some(9)), of("stopped", none, None)],
+                ("stopped", None, Some("at 9")),
+            ),
+        ];
+        for (broker, companions, expect) in cases {
+            let seen: Vec<Seen> =
+                companions.iter().map(|(at, doc)| seen("one", *at, doc.clone())).collect();
+            let shown = status(broker, &seen, now);
+            let found = (
+                shown["state"].as_str().unwrap(),
+                shown["lag"].as_u64(),
+                shown["error"]["message"].as_str(),
+            );
+            assert_eq!(found, expect, "{broker:?} {companions:?}");
+            let counted = companions.iter().filter(|(at, _)| *at == now).count();
+            assert_eq!(shown["companions"].as_array().unwrap().len(), counted, "each is shown");
+        }
     }
 
     #[test]

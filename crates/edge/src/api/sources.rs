@@ -127,12 +127,13 @@ impl Caller<'_> {
                 fields.insert("observed".into(), seen);
             }
         }
-        if source.pub_sub.is_some()
+        if let Some(pub_sub) = &source.pub_sub
             && let Some(fields) = shown.as_object_mut()
         {
             let statement = sql::reports(&project.uid, &source.uid);
             let seen: Vec<Seen> = self.bindings.db()?.rows(&statement).await?;
-            fields.insert("pub_sub_status".into(), consumer_status(&seen, now_ms()));
+            let status = consumer_status(pub_sub.broker, &seen, now_ms());
+            fields.insert("pub_sub_status".into(), status);
         }
         self.count_into(project, std::slice::from_mut(&mut shown)).await?;
         Ok(Answer::ok(200, "Source fetched successfully", shown))

@@ -400,7 +400,7 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
                 all.push(observing.clone());
             }
             let mut read = source(KAFKA_BODY).present(ORIGIN);
-            read["pub_sub_status"] = consumer::status(&[], NOW);
+            read["pub_sub_status"] = consumer::status(crate::pub_sub::Broker::Kafka, &[], NOW);
             let mut counted = [read.clone(), read];
             let source_id = SOURCE.to_owned();
             count_into(
