@@ -177,7 +177,7 @@ fn every_broker_of_a_source_is_named_with_what_is_wrong_with_it() {
     let edge = edge_with(source);
     let names_both = |text: &str| {
         text.contains("127.0.0.1:9: Connect to")
-            && text.contains("refused; ")
+            && text.contains("failed: Connection refused")
             && text.contains(&format!("{address}: Disconnected"))
     };
     let said = run(&["check"], &edge.url(), "CK.good.key");
