@@ -47,6 +47,7 @@ mod projects;
 mod python;
 mod senders;
 mod signatures;
+mod source_functions;
 mod source_lists;
 mod sources;
 mod transforms;

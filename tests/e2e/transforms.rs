@@ -179,14 +179,6 @@ fn a_function_that_does_not_compile_is_refused_when_it_is_saved() {
         let message = reply.json()["message"].as_str().unwrap().to_owned();
         assert!(message.starts_with(expect), "{message}");
     }
-    let http =
-        json!({"name": "a", "type": "http", "body_function": "function transform(x) { return x }"});
-    let reply = project.post("/sources", &http).expect(400);
-    assert!(
-        reply.text().contains("body_function:is for sources of the type pub_sub"),
-        "{}",
-        reply.text()
-    );
 }
 
 #[test]

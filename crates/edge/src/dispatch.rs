@@ -510,10 +510,18 @@ pub(crate) async fn body_of(
     deadline_ms: u64,
     bindings: &Bindings,
 ) -> Result<Option<(Vec<u8>, Option<Share>)>> {
-    let key = match event.inline_body() {
-        Ok(body) => return Ok(Some((body, None))),
-        Err(key) => key,
-    };
+    match event.inline_body() {
+        Ok(body) => Ok(Some((body, None))),
+        Err(key) => stored_body(key, deadline_ms, bindings).await,
+    }
+}
+
+/// The same of a body in the object store.
+pub(crate) async fn stored_body(
+    key: &str,
+    deadline_ms: u64,
+    bindings: &Bindings,
+) -> Result<Option<(Vec<u8>, Option<Share>)>> {
     let Some(object) = bindings.bodies()?.get(key).execute().await? else { return Ok(None) };
     let share = body::share_until(object.size(), deadline_ms).await;
     let share =

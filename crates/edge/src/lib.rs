@@ -9,6 +9,7 @@ mod chance;
 mod config;
 mod dead_letters;
 mod dispatch;
+mod functions;
 mod glue;
 mod hold;
 mod ingest;

@@ -18,7 +18,7 @@ use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Res
 use crate::bindings::Bindings;
 use crate::body::{self, Share};
 use crate::store::{Doc, rows};
-use crate::{bell, chance, dead_letters, log};
+use crate::{bell, chance, dead_letters, functions, log};
 
 /// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
 const DRAINS_MAX: usize = 5;
@@ -269,6 +269,8 @@ async fn store(shard: u32, envelopes: &[Envelope], bindings: &Bindings) -> Resul
         directory(envelopes.iter().map(|envelope| &envelope.meta), bindings).await?;
     let most = (DELIVERIES_MAX / directory.most_deliveries()).max(1);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
+    let made = functions::apply(envelopes, bindings).await?;
+    let envelopes = &*made;
     let (read, _shares) = read_bodies(&mut directory, envelopes, bindings).await?;
     let envelopes = envelopes.get(..read).unwrap_or(envelopes);
 

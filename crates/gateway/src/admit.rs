@@ -32,7 +32,7 @@ use crate::wire::{
 };
 
 /// The most bytes of headers that are kept with an event; the envelope has to fit a queue message.
-const HEADERS_MAX_BYTES: usize = 64 * 1024;
+pub(crate) const HEADERS_MAX_BYTES: usize = 64 * 1024;
 
 /// Bytes of a message whose HMAC is the platform's work. A shorter one is not worth the wait, a longer one not the copy.
 const PLATFORM_MACS: std::ops::Range<usize> = 16 * 1024..1024 * 1024;
@@ -376,6 +376,7 @@ impl Compiled {
         );
         meta.verification = verification;
         meta.schema_faults = schema_faults;
+        meta.has_functions = !self.source.functions.is_none();
         if !meta.fits(META_MAX_BYTES) {
             return Err(Rejection::HeadersTooLarge);
         }

@@ -5,9 +5,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::json;
+use crate::made::{Arrived, ArrivedBody, Bytes};
 use crate::payload;
 use crate::time::rfc3339;
 use crate::wire::{Body, Envelope, Meta, Target, Text};
+
+/// What stands for the key of a payload that a list leaves out although the row has it.
+pub(crate) const CUT: &str = "large";
 
 /// A row of the event store.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,6 +38,8 @@ pub struct StoredEvent {
     /// JSON of [`crate::wire::Target`].
     pub target: Option<String>,
     pub broker_message_id: Option<String>,
+    /// JSON: what it was before the functions of its source; see [`crate::made`].
+    pub arrived: Option<String>,
     /// JSON: the ids of the endpoints that it went to, where they were asked for.
     #[serde(default)]
     pub endpoints: Option<String>,
@@ -71,13 +77,53 @@ impl StoredEvent {
         meta
     }
 
-    /// The event with its body, for a replay. How long a body in the object store is, its row does not say.
+    /// The event as it arrived, for a replay: functions run again. How long a body in the object store is, its row does not
+    /// say.
     pub fn envelope(&self, shard: u32) -> Envelope {
-        let body = match self.inline_body() {
-            Ok(bytes) => Body::Inline(bytes),
-            Err(key) => Body::Stored { key: key.to_owned(), len: 0 },
+        let mut meta = self.meta(shard);
+        meta.has_functions = !self.source_id.is_empty() && self.broker_message_id.is_none();
+        meta.was_made = self.arrived.is_some();
+        let stored = |key: &str| Body::Stored { key: key.to_owned(), len: 0 };
+        let Arrived { headers, body } = self.arrived();
+        meta.headers = headers.unwrap_or(meta.headers);
+        let body = match body {
+            None => match self.inline_body() {
+                Ok(bytes) => Body::Inline(bytes),
+                Err(key) => stored(key),
+            },
+            Some(ArrivedBody { content_type, bytes }) => {
+                meta.content_type = content_type;
+                match bytes {
+                    Bytes::Here(bytes) => Body::Inline(bytes),
+                    Bytes::Stored(key) => stored(&key),
+                }
+            }
         };
-        Envelope { meta: self.meta(shard), body }
+        Envelope { meta, body }
+    }
+
+    /// What it was before the functions of its source.
+    pub fn arrived(&self) -> Arrived {
+        self.arrived.as_deref().map(Arrived::read).unwrap_or_default()
+    }
+
+    /// Where the body is that a function read, when it is in the object store.
+    pub fn arrived_key(&self) -> Option<String> {
+        match self.arrived().body?.bytes {
+            Bytes::Stored(key) => Some(key),
+            Bytes::Here(_) => None,
+        }
+    }
+
+    /// Puts it where it is shown.
+    pub fn put_raw(&mut self, raw: &[u8]) {
+        let text = Text::from_bytes(raw);
+        self.arrived = Some(json!({"body": [text.text, text.is_base64]}).to_string());
+    }
+
+    /// Whether the row was read for a list, without a payload that is in it.
+    pub fn is_cut(&self) -> bool {
+        self.body_key.as_deref() == Some(CUT)
     }
 
     /// The event in a list: without a payload that is large. Then `data` is null and `is_data_omitted` true.
@@ -110,13 +156,21 @@ impl StoredEvent {
     /// The event as the API shows it, as JSON text. `data` holds the body's own JSON, byte for byte: no number
     /// is rounded and no key moves. A body that is no JSON is a string; one that is no text is base64.
     /// `duplicate_of` is set when the event that was asked for was dropped as a copy of this one.
+    /// `raw` is the body as it arrived, which is another than `body` where a function ran. One in the object store is left out.
     pub fn present(&self, body: &[u8], duplicate: Option<&str>) -> String {
         let data = payload::data(self.content_type.as_deref(), body);
-        let raw = Text::from_bytes(body);
+        let arrived = self.arrived().body.map(|body| match body.bytes {
+            Bytes::Here(bytes) => bytes,
+            Bytes::Stored(_) => Vec::new(),
+        });
+        let raw = Text::from_bytes(arrived.as_deref().unwrap_or(body));
         let data_json = std::str::from_utf8(&data)
             .ok()
             .and_then(|text| serde_json::from_str::<Box<RawValue>>(text).ok())
-            .map_or_else(|| Value::from(&*raw.text).to_string(), |json| json.get().to_owned());
+            .map_or_else(
+                || Value::from(&*Text::from_bytes(body).text).to_string(),
+                |json| json.get().to_owned(),
+            );
         let mut headers = Map::new();
         for (name, value) in self.headers() {
             // Brokers have names that repeat.
@@ -138,7 +192,7 @@ impl StoredEvent {
             "url_path": url_path, "url_query_params": self.query,
             "idempotency_key": self.idempotency_key.as_deref().unwrap_or_default(),
             "is_duplicate_event": duplicate.is_some(), "duplicate_of": duplicate.map(|_| &self.id),
-            "raw": raw.text, "raw_is_base64": raw.is_base64,
+            "raw": raw.text, "raw_is_base64": raw.is_base64, "is_transformed": self.arrived.is_some(),
             "verification": self.verification.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
             "status": self.status, "failure_reason": self.failure_reason,
             "target": self.target().map(|target| target.present()),
@@ -195,6 +249,7 @@ pub(crate) mod tests {
             verification: None,
             target: None,
             broker_message_id: None,
+            arrived: None,
             endpoints: None,
         }
     }

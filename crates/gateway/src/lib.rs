@@ -29,6 +29,7 @@ pub mod ids;
 pub mod json;
 pub mod limit;
 pub mod locate;
+pub mod made;
 pub mod meta_event;
 mod needle;
 mod number;

@@ -82,6 +82,7 @@ impl StoredEvent {
             verification,
             target: meta.target.map(|target| json!(target).to_string()),
             broker_message_id: meta.broker_message_id,
+            arrived: None,
             endpoints: Some("[]".into()),
         }
     }

@@ -62,8 +62,11 @@ impl Directory {
     }
 
     /// To whom an event goes; when to nobody, why.
-    fn receivers<'a>(&'a self, envelope: &'a Envelope) -> Result<Vec<Receiver<'a>>, &'static str> {
+    fn receivers<'a>(&'a self, envelope: &'a Envelope) -> Result<Vec<Receiver<'a>>, &'a str> {
         let Envelope { meta, body } = envelope;
+        if let Some(fault) = &meta.fault {
+            return Err(fault);
+        }
         let candidates = self.candidates(meta);
         let bytes = match body {
             Body::Inline(bytes) => Some(bytes.as_slice()),
@@ -237,13 +240,8 @@ pub fn route(
                 meta.received_at
             ]));
         }
-        let (text, body_key) = match body {
-            Body::Inline(bytes) => (Text::from_bytes(bytes), None),
-            Body::Stored { key, .. } => (Text { text: "".into(), is_base64: false }, Some(key)),
-        };
+        let Written { text, body_key, in_row } = Written::of(body);
         let headers = json!(meta.headers).to_string();
-        let is_small = text.text.len() <= SMALL_BODY_MAX_BYTES;
-        let in_row = if is_small { Value::from(&*text.text) } else { Value::Null };
         let row = json!([
             meta.project_id,
             meta.event_id,
@@ -259,16 +257,17 @@ pub fn route(
             body_key,
             status,
             reason,
-            in_row,
+            in_row.clone(),
             meta.verification_json(),
             meta.target.as_ref().map(|target| json!(target).to_string()),
             meta.broker_message_id,
-            meta.claim.as_ref().and_then(|claim| claim.scope.as_deref())
+            meta.claim.as_ref().and_then(|claim| claim.scope.as_deref()),
+            meta.arrived
         ]);
-        if is_small {
-            events.push(row);
-        } else {
+        if in_row.is_null() {
             large.push(sql::insert_events(json!([row]), Some(text.text.into_owned())));
+        } else {
+            events.push(row);
         }
         for receiver in receivers {
             let id = receiver.delivery_uid(&meta.event_id, "");
@@ -302,6 +301,28 @@ pub fn route(
     Routing { statements, deliveries }
 }
 
+/// A body as it is written into a row.
+struct Written<'a> {
+    text: Text<'a>,
+    body_key: Option<&'a str>,
+    /// The text, or `null` where it is bound by itself.
+    in_row: Value,
+}
+
+impl<'a> Written<'a> {
+    fn of(body: &'a Body) -> Self {
+        let (text, body_key) = match body {
+            Body::Inline(bytes) => (Text::from_bytes(bytes), None),
+            Body::Stored { key, .. } => {
+                (Text { text: "".into(), is_base64: false }, Some(key.as_str()))
+            }
+        };
+        let is_small = text.text.len() <= SMALL_BODY_MAX_BYTES;
+        let in_row = if is_small { Value::from(&*text.text) } else { Value::Null };
+        Self { text, body_key, in_row }
+    }
+}
+
 fn outbox(deliveries: &[(String, String)], id: &str, now_ms: u64) -> Vec<Statement> {
     let parts = deliveries.chunks(DELIVERIES_PER_PARAM).enumerate();
     parts
@@ -319,6 +340,7 @@ pub fn replay(
 ) -> (Routing, usize) {
     let mut fan_out = Rows::default();
     let mut wanted = Rows::default();
+    let mut remade = Vec::new();
     let mut count = 0;
     let mut deliveries = Vec::new();
     for envelope in envelopes {
@@ -326,6 +348,22 @@ pub fn replay(
         let receivers = directory.receivers(envelope).unwrap_or_default();
         if !receivers.is_empty() {
             count += 1;
+            if meta.arrived.is_some() || meta.was_made {
+                let Written { text, body_key, in_row } = Written::of(&envelope.body);
+                let is_bound = in_row.is_null();
+                let row = json!([
+                    meta.project_id,
+                    meta.event_id,
+                    meta.content_type,
+                    json!(meta.headers).to_string(),
+                    u8::from(text.is_base64),
+                    body_key,
+                    in_row,
+                    meta.arrived
+                ]);
+                let bound = is_bound.then(|| text.text.into_owned());
+                remade.push(sql::remake_events(json!([row]), bound));
+            }
             wanted.push(json!([meta.project_id, meta.event_id]));
         }
         for receiver in receivers {
@@ -345,7 +383,8 @@ pub fn replay(
             deliveries.push((meta.project_id.clone(), id));
         }
     }
-    let mut statements = fan_out.statements(sql::insert_deliveries);
+    let mut statements = remade;
+    statements.extend(fan_out.statements(sql::insert_deliveries));
     statements.extend(wanted.statements(sql::note_wanted));
     statements.extend(outbox(&deliveries, replay_id, now_ms));
     (Routing { statements, deliveries }, count)

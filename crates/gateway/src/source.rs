@@ -252,11 +252,8 @@ impl Source {
         name.clone_into(&mut self.name);
 
         check_length("name", name, NAME_MAX_CHARS)?;
-        self.functions.change(
-            input.body_function,
-            input.header_function,
-            self.kind == Kind::PubSub,
-        )?;
+        self.functions.change(input.body_function, input.header_function)?;
+        self.functions.check(self.kind != Kind::RestApi)?;
         self.apply_pub_sub(input.pub_sub, vault, &mut *fill)?;
         if let Some(verifier) = input.verifier {
             self.verifier = self.stored_verifier(verifier, vault, now_ms, &mut *fill)?;

@@ -104,7 +104,7 @@ const DELIVERY_COLUMNS: &str = "project_id, id, event_id, subscription_id, endpo
 const DELIVERY_EVENT: &str = "(SELECT json_object('idempotency_key', e.idempotency_key, 'query', e.query, \
     'received_at', e.received_at) FROM events AS e WHERE e.project_id = t.project_id AND e.id = t.event_id) AS event";
 const EVENT_COLUMNS: &str = "project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
-    idempotency_key, body, is_base64, body_key, status, failure_reason, verification, target, broker_message_id";
+    idempotency_key, body, is_base64, body_key, status, failure_reason, verification, target, broker_message_id, arrived";
 
 #[cfg(test)]
 pub(crate) mod tests;

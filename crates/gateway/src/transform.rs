@@ -115,12 +115,12 @@ pub fn input_of(body: &[u8]) -> Result<String, String> {
     Ok(if is_json { text.to_owned() } else { json!(text).to_string() })
 }
 
-/// The functions of a source that reads a broker; empty where there is none.
+/// The functions of a source; empty where there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Functions {
-    /// From the message's payload to an event, as `POST /events` takes it.
+    /// From a broker's message to an event, as `POST /events` takes it; from the body of a request to that of the event.
     pub body: String,
-    /// From the message's headers to those of the event.
+    /// From the headers of either to those of the event.
     pub header: String,
 }
 
@@ -129,23 +129,25 @@ impl Functions {
         self.body.is_empty() && self.header.is_empty()
     }
 
+    /// Refuses functions that would never run.
+    pub fn check(&self, takes_events: bool) -> Result<(), ApiError> {
+        let have = [("body_function", &self.body), ("header_function", &self.header)];
+        match have.into_iter().find(|(_, code)| !takes_events && !code.is_empty()) {
+            None => Ok(()),
+            Some((field, _)) => Err(ApiError::bad_request(format!(
+                "{field}:has no effect on a source of the type rest_api, which takes no events in; use http or pub_sub"
+            ))),
+        }
+    }
+
     /// Takes what an update gives: `None` leaves a function as it is, an empty text removes it.
-    pub fn change(
-        &mut self,
-        body: Option<String>,
-        header: Option<String>,
-        is_broker: bool,
-    ) -> Result<(), ApiError> {
+    pub fn change(&mut self, body: Option<String>, header: Option<String>) -> Result<(), ApiError> {
         let functions = [
             ("body_function", body, &mut self.body),
             ("header_function", header, &mut self.header),
         ];
         for (field, given, stored) in functions {
             let Some(code) = given else { continue };
-            if !is_broker && !code.trim().is_empty() {
-                let text = format!("{field}:is for sources of the type pub_sub");
-                return Err(ApiError::bad_request(text));
-            }
             check_length(field, &code, CODE_MAX_BYTES)?;
             *stored = if code.trim().is_empty() { String::new() } else { code };
         }
@@ -160,8 +162,8 @@ pub enum Kind {
     Body,
     /// Its result is an object of headers.
     Header,
-    /// Of a subscription: its result is the body of the delivery, whatever it is.
-    Delivery,
+    /// Of a subscription, or of a source that takes requests: its result is a body, whatever it is.
+    Payload,
 }
 
 /// The body of `POST …/test_function`.
@@ -171,6 +173,7 @@ pub struct Trial {
     /// JSON text.
     pub payload: String,
     kind: Option<String>,
+    source_type: Option<String>,
 }
 
 impl FromFields for Trial {
@@ -179,6 +182,7 @@ impl FromFields for Trial {
             code: fields.text("function")?.unwrap_or_default(),
             payload: fields.raw("payload").unwrap_or_else(|| json!({})).to_string(),
             kind: fields.text("type")?,
+            source_type: fields.text("source_type")?,
         })
     }
 }
@@ -187,8 +191,14 @@ impl Trial {
     /// Checks it, for a source's function or a subscription's.
     pub fn kind(&self, of_source: bool) -> Result<Kind, ApiError> {
         check_code("function", &self.code)?;
+        let takes_requests = match self.source_type.as_deref().unwrap_or("pub_sub") {
+            "http" => true,
+            "pub_sub" | "" => false,
+            _ => return Err(ApiError::bad_request("source_type:one of http and pub_sub")),
+        };
         match self.kind.as_deref().unwrap_or("body") {
-            _ if !of_source => Ok(Kind::Delivery),
+            _ if !of_source => Ok(Kind::Payload),
+            "body" if takes_requests => Ok(Kind::Payload),
             "body" => Ok(Kind::Body),
             "header" => Ok(Kind::Header),
             _ => Err(ApiError::bad_request("type:one of body and header")),
@@ -201,7 +211,7 @@ pub fn present(kind: Kind, ran: &Ran) -> Result<Value, ApiError> {
     match kind {
         Kind::Body => check_event(&ran.output)?,
         Kind::Header => drop(headers_of(&ran.output)?),
-        Kind::Delivery => {}
+        Kind::Payload => {}
     }
     let payload: Value = serde_json::from_str(&ran.output)
         .map_err(|error| ApiError::new(500, format!("the result is no JSON: {error}")))?;
@@ -296,11 +306,14 @@ mod tests {
             assert!(message.contains(expect), "{output}: {message}");
         }
         assert!(of(Kind::Header, r#"{"a":"b"}"#).is_ok());
-        assert!(of(Kind::Delivery, "[1,2]").is_ok());
+        assert!(of(Kind::Payload, "[1,2]").is_ok());
         let trial = |body: &str| crate::api::parse::<Trial>(body.as_bytes()).unwrap();
         assert!(trial(r#"{"function":" "}"#).kind(true).is_err());
         assert!(trial(r#"{"function":"f","type":"x"}"#).kind(true).is_err());
         assert_eq!(trial(r#"{"function":"f"}"#).kind(true), Ok(Kind::Body));
-        assert_eq!(trial(r#"{"function":"f","type":"x"}"#).kind(false), Ok(Kind::Delivery));
+        let http = r#"{"function":"f","source_type":"http"}"#;
+        assert_eq!(trial(http).kind(true), Ok(Kind::Payload));
+        assert!(trial(r#"{"function":"f","source_type":"x"}"#).kind(true).is_err());
+        assert_eq!(trial(r#"{"function":"f","type":"x"}"#).kind(false), Ok(Kind::Payload));
     }
 }

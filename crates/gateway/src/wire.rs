@@ -142,6 +142,18 @@ pub struct Meta {
     /// What does not fit the JSON schema of a source that only warns.
     #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
     pub schema_faults: Vec<String>,
+    /// Whether the source had functions, which the router runs, when the event came in.
+    #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_functions: bool,
+    /// What the event was before the functions of its source: see [`crate::made`].
+    #[serde(skip)]
+    pub arrived: Option<String>,
+    /// Whether the row of the event holds what functions made before.
+    #[serde(skip)]
+    pub was_made: bool,
+    /// Why a function of its source made nothing of it.
+    #[serde(skip)]
+    pub fault: Option<String>,
     /// Set when the body is an R2 object: its key and length.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     stored: Option<(String, u64)>,
@@ -231,6 +243,10 @@ impl Meta {
             broker_message_id: None,
             verification: None,
             schema_faults: Vec::new(),
+            has_functions: false,
+            arrived: None,
+            was_made: false,
+            fault: None,
             stored: None,
         }
     }
@@ -353,7 +369,8 @@ impl Envelope {
         let headers: usize =
             self.meta.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         let body = if let Body::Inline(body) = &self.body { body.len() } else { 0 };
-        (headers + body + self.meta.query.len() + self.meta.event_type.len()) as u64
+        let arrived = self.meta.arrived.as_ref().map_or(0, String::len);
+        (headers + body + arrived + self.meta.query.len() + self.meta.event_type.len()) as u64
     }
 }
 

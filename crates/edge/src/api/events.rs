@@ -34,13 +34,22 @@ pub(super) fn json_text(text: String) -> Reply {
 
 impl Caller<'_> {
     pub(super) async fn get_event(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
-        let (event, duplicate) = match self.find_event(project, id, false).await? {
+        let (mut event, duplicate) = match self.find_event(project, id, false).await? {
             FoundEvent::Stored(event) | FoundEvent::Waiting(event) => (event, None),
             FoundEvent::CopyOf(original) => (original, Some(id)),
         };
         let body = dispatch::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
         let (body, _share) =
             body.ok_or_else(|| ApiError::new(410, "the event's body is gone from the store"))?;
+        let raw = match event.arrived_key() {
+            Some(key) => {
+                dispatch::stored_body(&key, now_ms() + BODY_WAIT_MS, self.bindings).await?
+            }
+            None => None,
+        };
+        if let Some((raw, _)) = &raw {
+            event.put_raw(raw);
+        }
         let data = self.scope.shown(event).present(&body, duplicate);
         let text = format!(
             "{{\"status\":true,\"message\":\"Endpoint event fetched successfully\",\"data\":{data}}}"

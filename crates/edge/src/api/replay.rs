@@ -10,7 +10,7 @@ use super::events::{Id, json_text};
 use super::*;
 use crate::router::{Waiting, directory, read_bodies};
 use crate::store::rows;
-use crate::{bell, chance};
+use crate::{bell, chance, functions};
 
 /// Events or deliveries that one call takes up; past that its answer has a cursor to go on with.
 const AGAIN_MAX: usize = 10_000;
@@ -21,16 +21,29 @@ const AGAIN_SCAN_ROWS: u64 = 20 * SCAN_ROWS;
 /// What may be retried.
 const OVER: &[&str] = &["Failure", "Discarded"];
 
+/// What a replay came to.
+struct Replayed {
+    /// Events that were looked at.
+    seen: usize,
+    /// Those that have a receiver.
+    count: usize,
+    /// Why a function made nothing of one of them.
+    fault: Option<String>,
+}
+
 impl Caller<'_> {
     pub(super) async fn replay_event(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
-        let mut event = self.routed_event(project, id).await?;
-        let (replay_id, count) = self.replay(project, &[event.envelope(project.shard)]).await?;
-        if count == 0 {
+        let event = self.routed_event(project, id).await?;
+        let (replay_id, done) = self.replay(project, &[event.envelope(project.shard)]).await?;
+        if let Some(fault) = done.fault {
+            return Err(ApiError::bad_request(fault).into());
+        }
+        if done.count == 0 {
             let text = "no subscription matches this event, so there is nobody to deliver it to";
             return Err(ApiError::bad_request(text).into());
         }
-        event.status = "Success".into();
-        event.failure_reason = String::new();
+        let events = self.bindings.events(project.shard)?;
+        let event = events.row(&sql::event(&project.uid, id)).await?.unwrap_or(event);
         let data = event.present_in_list();
         Ok(json_text(format!(
             "{{\"status\":true,\"message\":\"Endpoint event replayed successfully\",\"data\":{data},\"replay_id\":\"{replay_id}\"}}"
@@ -42,35 +55,39 @@ impl Caller<'_> {
         &self,
         project: &Project,
         envelopes: &[Envelope],
-    ) -> Result<(String, usize), Refusal> {
+    ) -> Result<(String, Replayed), Refusal> {
         let replay_id = chance::uid(now_ms());
-        let (mut rest, mut count) = (envelopes, 0);
-        while !rest.is_empty() {
-            let (done, replayed) = self.replay_some(project, rest, &replay_id).await?;
-            rest = rest.get(done..).unwrap_or_default();
-            count += replayed;
+        let mut all = Replayed { seen: 0, count: 0, fault: None };
+        while let Some(rest @ [_, ..]) = envelopes.get(all.seen..) {
+            let some = self.replay_some(project, rest, &replay_id).await?;
+            all.seen += some.seen;
+            all.count += some.count;
+            all.fault = all.fault.or(some.fault);
         }
         log::info(
             "replayed",
-            json!({"project_id": project.uid, "replay_id": replay_id, "events": count}),
+            json!({"project_id": project.uid, "replay_id": replay_id, "events": all.count}),
         );
-        Ok((replay_id, count))
+        Ok((replay_id, all))
     }
 
-    /// The same for the first of them: how many were looked at, and how many have a receiver.
+    /// The same for the first of them.
     async fn replay_some(
         &self,
         project: &Project,
         envelopes: &[Envelope],
         replay_id: &str,
-    ) -> Result<(usize, usize), Refusal> {
+    ) -> Result<Replayed, Refusal> {
         let metas = envelopes.iter().map(|envelope| &envelope.meta);
         let mut directory = directory(metas, self.bindings).await?;
+        let made = functions::apply(envelopes, self.bindings).await?;
+        let envelopes = &*made;
         let (read, _shares) = read_bodies(&mut directory, envelopes, self.bindings).await?;
         let envelopes = envelopes.get(..read).unwrap_or(envelopes);
+        let fault = envelopes.iter().find_map(|envelope| envelope.meta.fault.clone());
         let (routing, count) = replay(envelopes, &directory, now_ms(), replay_id);
         if count == 0 {
-            return Ok((read, 0));
+            return Ok(Replayed { seen: read, count, fault });
         }
         let mut statements = routing.statements;
         let writes = statements.len();
@@ -81,7 +98,7 @@ impl Caller<'_> {
             waiting.extend(rows::<Waiting>(result)?.into_iter().map(Waiting::into_parts));
         }
         self.ring(bells(project.shard, waiting)).await;
-        Ok((read, count))
+        Ok(Replayed { seen: read, count, fault })
     }
 
     /// Rings for deliveries that the sweep watches: should a bell be lost, they are only later.
@@ -113,11 +130,13 @@ impl Caller<'_> {
             let page = sql::search(&search, &project.uid, end.as_deref(), &[]);
             let mut found: Vec<StoredEvent> = events.rows(&page).await?;
             let extra = (AGAIN_TOGETHER < found.len()).then(|| found.pop()).flatten();
-            let envelopes: Vec<Envelope> =
-                found.iter().map(|event| event.envelope(project.shard)).collect();
-            let (_, count) = self.replay(project, &envelopes).await?;
-            replayed += count;
-            failed += envelopes.len() - count;
+            let mut envelopes = Vec::with_capacity(found.len());
+            for event in found {
+                envelopes.push(self.whole(project, event).await?.envelope(project.shard));
+            }
+            let (_, done) = self.replay(project, &envelopes).await?;
+            replayed += done.count;
+            failed += envelopes.len() - done.count;
             let Some(extra) = extra else {
                 break;
             };
@@ -130,6 +149,15 @@ impl Caller<'_> {
         let go_on = go_on.or(end);
         let data = go_on.map_or(Value::Null, |cursor| json!({"next_page_cursor": cursor}));
         Ok(Answer::ok(200, &format!("{replayed} successful, {failed} failed"), data))
+    }
+
+    /// An event that a list has found, with its payload: filters and functions read it.
+    async fn whole(&self, project: &Project, event: StoredEvent) -> Result<StoredEvent, Refusal> {
+        if !event.is_cut() {
+            return Ok(event);
+        }
+        let events = self.bindings.events(project.shard)?;
+        Ok(events.row(&sql::event(&project.uid, &event.id)).await?.unwrap_or(event))
     }
 
     pub(super) async fn count_replay(&self, project: &Project) -> Answered {

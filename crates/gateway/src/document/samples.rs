@@ -190,6 +190,7 @@ fn event() -> StoredEvent {
         verification: Some(r#"{"verdict":"verified","secret":"primary"}"#.into()),
         target: None,
         broker_message_id: None,
+        arrived: None,
         endpoints: None,
     }
 }

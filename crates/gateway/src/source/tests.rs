@@ -97,13 +97,11 @@ fn a_source_that_cannot_be_is_refused_in_convoys_words() {
 fn fields_without_an_effect_are_refused() {
     for field in ["body_function", "header_function"] {
         let body = format!(
-            r#"{{"name":"a","type":"http","{field}":"function transform(x) {{ return x }}"}}"#
+            r#"{{"name":"a","type":"rest_api","{field}":"function transform(x) {{ return x }}"}}"#
         );
-        assert!(
-            create(&body)
-                .unwrap_err()
-                .starts_with(&format!("{field}:is for sources of the type pub_sub"))
-        );
+        let error = create(&body).unwrap_err();
+        assert!(error.starts_with(&format!("{field}:has no effect on a source")), "{error}");
+        assert!(create(&body.replace("rest_api", "http")).is_ok());
     }
     let body = r#"{"name":"a","type":"http","pub_sub":{"type":"kafka","workers":1}}"#;
     assert!(create(body).unwrap_err().starts_with("pub_sub:is for sources of the type"));

@@ -6,6 +6,7 @@ use super::range::Range;
 use super::{DELIVERY_COLUMNS, DELIVERY_EVENT, EVENT_COLUMNS, Param, Statement, doc, statement};
 use crate::api::Direction;
 use crate::endpoint::Endpoint;
+use crate::event::CUT;
 use crate::push::DYNAMIC_NAME;
 use crate::search::{Kind, Search};
 use crate::subscription::Subscription;
@@ -94,8 +95,8 @@ pub fn subscribe_dynamic(subscription: &Subscription) -> Vec<Statement> {
 
 // --- Lists ---
 
-/// Payloads up to this many bytes stand in a list.
-const LISTED_BODY_MAX_BYTES: u64 = 16_384;
+/// Payloads up to this many bytes stand in a list, together with what they were made from.
+const IS_LISTED: &str = "length(t.body) + coalesce(length(t.arrived), 0) <= 16384";
 
 fn table(search: &Search) -> &'static str {
     match search.kind {
@@ -158,12 +159,11 @@ pub fn search(search: &Search, project_id: &str, end: Option<&str>, columns: &[&
         (Kind::Events, []) => EVENT_COLUMNS
             .split(", ")
             .map(|column| match column {
-                "body" => format!(
-                    "CASE WHEN length(t.body) <= {LISTED_BODY_MAX_BYTES} THEN t.body ELSE '' END AS body"
-                ),
-                "body_key" => format!(
-                    "CASE WHEN length(t.body) <= {LISTED_BODY_MAX_BYTES} THEN t.body_key ELSE 'large' END AS body_key"
-                ),
+                "body" => format!("CASE WHEN {IS_LISTED} THEN t.body ELSE '' END AS body"),
+                "arrived" => format!("CASE WHEN {IS_LISTED} THEN t.arrived END AS arrived"),
+                "body_key" => {
+                    format!("CASE WHEN {IS_LISTED} THEN t.body_key ELSE '{CUT}' END AS body_key")
+                }
                 column => format!("t.{column} AS {column}"),
             })
             .collect(),
@@ -206,6 +206,17 @@ pub fn note_wanted(events: Value) -> Statement {
     )
 }
 
+/// Writes what events are now that their functions have run again: `[project, event, content_type, headers, is_base64,
+/// body_key, body, arrived]`. A body in `?2` stands for that of the only row.
+pub fn remake_events(rows: Value, body: Option<String>) -> Statement {
+    statement(
+        "UPDATE events SET content_type = j.value ->> 2, headers = j.value ->> 3, is_base64 = j.value ->> 4, \
+         body_key = j.value ->> 5, body = coalesce(?2, j.value ->> 6), arrived = j.value ->> 7 FROM json_each(?1) AS j \
+         WHERE events.project_id = j.value ->> 0 AND events.id = j.value ->> 1",
+        [rows.into(), body.into()],
+    )
+}
+
 /// Puts deliveries that are over back to their start, if they have one of `statuses`, and under the eye of the sweep. `ids`
 /// are pairs of project and delivery. Those it did come back.
 pub fn reschedule(ids: Value, statuses: &[&str], now_ms: u64, look_at: u64) -> Statement {
@@ -234,7 +245,7 @@ pub const EXPIRE_ROWS: usize = 500;
 pub fn expired_events(project_id: &str, cutoff: &str) -> Statement {
     Statement {
         sql: format!(
-            "SELECT id, body_key FROM events WHERE project_id = ?1 AND id < ?2 ORDER BY id LIMIT {EXPIRE_ROWS}"
+            "SELECT id, coalesce(body_key, arrived ->> '$.key') AS body_key FROM events WHERE project_id = ?1 AND id < ?2 ORDER BY id LIMIT {EXPIRE_ROWS}"
         ),
         params: vec![project_id.into(), cutoff.into()],
     }

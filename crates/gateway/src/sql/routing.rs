@@ -74,9 +74,9 @@ pub fn insert_events(rows: Value, body: Option<String>) -> Statement {
     statement(
         "INSERT INTO events (project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
          idempotency_key, is_base64, body_key, status, failure_reason, body, verification, target, \
-         broker_message_id) SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, \
+         broker_message_id, arrived) SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, \
          j.value ->> 7, j.value ->> 8, j.value ->> 9, j.value ->> 10, j.value ->> 11, j.value ->> 12, j.value ->> 13, \
-         coalesce(?2, j.value ->> 14), j.value ->> 15, j.value ->> 16, j.value ->> 17 FROM json_each(?1) AS j \
+         coalesce(?2, j.value ->> 14), j.value ->> 15, j.value ->> 16, j.value ->> 17, j.value ->> 19 FROM json_each(?1) AS j \
          WHERE j.value ->> 9 IS NULL OR EXISTS (SELECT 1 FROM claims AS c \
          WHERE c.source_id = coalesce(j.value ->> 18, j.value ->> 2) AND c.key = j.value ->> 9 AND c.event_id = j.value ->> 1) \
          ON CONFLICT (project_id, id) DO NOTHING",

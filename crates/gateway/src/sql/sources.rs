@@ -27,6 +27,18 @@ pub fn slug_taken(project_id: &str, id: &str, slug: &str) -> Statement {
     )
 }
 
+/// The functions of those of these sources, pairs of project and source, that have any and read no broker:
+/// [`crate::made::OfSource`].
+pub fn functions_of(sources: &[(&str, &str)]) -> Statement {
+    statement(
+        "SELECT s.project_id AS project_id, s.id AS source_id, coalesce(s.doc ->> '$.functions.body', '') AS body, \
+         coalesce(s.doc ->> '$.functions.header', '') AS header FROM json_each(?1) AS j JOIN sources AS s \
+         ON s.project_id = j.value ->> 0 AND s.id = j.value ->> 1 \
+         WHERE s.type <> 'pub_sub' AND (s.doc ->> '$.functions.body' <> '' OR s.doc ->> '$.functions.header' <> '')",
+        [json!(sources).into()],
+    )
+}
+
 /// How much each of these sources has brought: `source_id`, `events`, `last_event_at`.
 pub fn source_counts(project_id: &str, sources: &[&str]) -> Statement {
     statement(
