@@ -126,6 +126,27 @@ fn a_large_body_is_looked_into_where_a_filter_asks() {
 }
 
 #[test]
+fn bodies_that_strict_readers_refuse_are_looked_into() {
+    let project = gateway().project();
+    let source = project.open_source_with(json!({
+        "json_schema": {"type": "object", "required": ["id"]}, "json_schema_action": "reject",
+    }));
+    let endpoint = Endpoint::answering(&[]);
+    subscribed(&project, &source, &endpoint, json!({"body": {"id": 5}}));
+    let deep = format!(r#"{{"deep": {}{}, "id": 5}}"#, "[".repeat(500), "]".repeat(500));
+    for (body, count) in [
+        (r#"{"cut": "\ud83d", "id": 5}"#, 1),
+        ("\u{feff}{\"id\": 5}", 1),
+        (&*deep, 1),
+        (r#"{"cut": "\ud83d", "id": 6}"#, 0),
+    ] {
+        let event = accepted(project.ingest(&source, body.as_bytes()));
+        delivered(&project, &event, count);
+    }
+    project.ingest(&source, br#"{"cut": "\ud83d"}"#).expect(422);
+}
+
+#[test]
 fn pushed_events_pass_the_filters_of_those_they_are_for() {
     let project = outgoing();
     let [first, second] = [(); 2].map(|()| Endpoint::answering(&[]));

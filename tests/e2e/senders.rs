@@ -1,7 +1,7 @@
 //! Senders with manners of their own: those that sign nothing, send by GET, or read our answer.
 
-use inlet_tests::{Endpoint, Gateway, base64, hmac_sha256, source_path};
-use serde_json::json;
+use inlet_tests::{Connection, Endpoint, Gateway, base64, hmac_sha256, poll_until, source_path};
+use serde_json::{Value, json};
 
 use crate::gateway;
 
@@ -133,4 +133,39 @@ fn keys_are_fetched_from_where_the_operator_says() {
     send(&nowhere, body).expect(503);
     let refused = project.post("/sources", &with("https://10.0.0.1/discord")).expect(400);
     assert!(refused.message().contains("names a URL from which no key is fetched"));
+}
+
+#[test]
+fn slow_senders_of_one_source_leave_room_for_the_bodies_of_another() {
+    let gateway = Gateway::builder().start();
+    let project = gateway.project();
+    let (slow, other) = (project.open_source(), project.open_source());
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: t\r\nContent-Length: 700000\r\n\r\n",
+        source_path(&slow)
+    );
+    let part = [head.as_bytes(), &vec![b'x'; 600_000]].concat();
+    let waiting: Vec<_> = (0..45)
+        .map(|_| {
+            let mut connection = Connection::open(gateway.url()).expect("a connection");
+            // One that is refused is not read to its end.
+            connection.write(&part).ok();
+            connection
+        })
+        .collect();
+    let body = vec![b'x'; 2_000_000];
+    let send =
+        |source: &Value| gateway.call("POST", &source_path(source)).body(body.as_slice()).send();
+    let busy = poll_until("the slow hold all that they may", || {
+        let reply = send(&slow);
+        (reply.status == 503).then_some(reply)
+    });
+    assert!(busy.header("Retry-After").is_some(), "{busy:?}");
+    send(&other).expect(200);
+    drop(waiting);
+    poll_until("those who broke off hold nothing", || (send(&slow).status == 200).then_some(()));
+    // Nor is anything waiting that nobody gives back: as much as all may hold goes through one after another.
+    for _ in 0..15 {
+        send(&slow).expect(200);
+    }
 }

@@ -1,10 +1,11 @@
 //! Bodies in memory: reading them counted, and not holding too many of them at once.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, pin_mut};
+use inlet_gateway::room::{PACE_EVERY_MS, Room, SMALL_BYTES};
 use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::ReadableStream;
@@ -16,67 +17,67 @@ use crate::glue::Body;
 /// What an isolate holds of bodies that come in, and as much again of bodies that go out. It has 128 MB for everything,
 /// and a body stands in it twice for a moment: here, and as the runtime's own buffer.
 const HELD_MAX_BYTES: u64 = 24 * 1024 * 1024;
-/// Bodies up to this size are not counted.
-const SMALL_BYTES: u64 = 64 * 1024;
+/// How much of it one source, or one project that pushes, may hold.
+const HELD_BY_ONE_BYTES: u64 = 16 * 1024 * 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a sender may take for a body.
-const READ_WITHIN: Duration = Duration::from_secs(30);
+const READ_WITHIN_MS: u64 = 30_000;
 
 /// Which way a body goes. Those that come in and those that go out do not take each other's room.
 #[derive(Clone, Copy)]
-pub(crate) enum Way {
+enum Way {
     In,
     Out,
 }
 
 thread_local! {
-    static HELD_IN: Cell<u64> = const { Cell::new(0) };
-    static HELD_OUT: Cell<u64> = const { Cell::new(0) };
+    static IN: RefCell<Room> = RefCell::new(Room::new(HELD_MAX_BYTES, HELD_BY_ONE_BYTES));
+    static OUT: RefCell<Room> = RefCell::new(Room::new(HELD_MAX_BYTES, HELD_MAX_BYTES));
 }
 
 /// A share of the memory, given back when it is dropped.
 pub(crate) struct Share {
     way: Way,
+    holder: String,
     bytes: u64,
 }
 
 impl Share {
-    fn none(way: Way) -> Self {
-        Self { way, bytes: 0 }
+    fn none(way: Way, holder: &str) -> Self {
+        Self { way, holder: holder.to_owned(), bytes: 0 }
     }
 
-    /// Makes the share one for `bytes`, if there is room. One body always has room.
+    /// Makes the share one for `bytes`, if there is room.
     fn grow(&mut self, bytes: u64) -> bool {
         if bytes <= SMALL_BYTES || bytes <= self.bytes {
             return true;
         }
-        let (way, own) = (self.way, self.bytes);
-        let others = held(way, Cell::get).saturating_sub(own);
-        if others != 0 && HELD_MAX_BYTES < others + bytes {
-            return false;
+        let fits = room(self.way, |room| room.grow(&self.holder, self.bytes, bytes));
+        if fits {
+            self.bytes = bytes;
         }
-        held(way, |held| held.set(others + bytes));
-        self.bytes = bytes;
-        true
+        fits
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        held(self.way, |held| held.set(held.get().saturating_sub(self.bytes)));
+        if self.bytes != 0 {
+            room(self.way, |room| room.give_back(&self.holder, self.bytes));
+        }
     }
 }
 
-fn held<T>(way: Way, with: impl FnOnce(&Cell<u64>) -> T) -> T {
+fn room<T>(way: Way, with: impl FnOnce(&mut Room) -> T) -> T {
     match way {
-        Way::In => HELD_IN.with(with),
-        Way::Out => HELD_OUT.with(with),
+        Way::In => IN.with_borrow_mut(with),
+        Way::Out => OUT.with_borrow_mut(with),
     }
 }
 
 /// Waits for room for a body that goes out, until `deadline_ms`.
 pub(crate) async fn share_until(bytes: u64, deadline_ms: u64) -> Option<Share> {
-    let mut share = Share::none(Way::Out);
+    let mut share = Share::none(Way::Out, "");
     while !share.grow(bytes) {
         if deadline_ms < chance::now_ms() {
             return None;
@@ -95,14 +96,16 @@ pub(crate) enum Unread {
     Broken,
 }
 
-/// Reads a body of at most `limit_bytes`. What is small and declares its length is read at once, because HTTP keeps to a
-/// length; anything else is counted as it arrives: only what is there takes room, and one byte too many ends it.
+/// Reads a body of at most `limit_bytes` that counts as `holder`'s. What is small and declares its length is read at once,
+/// because HTTP keeps to a length; anything else is counted as it arrives: only what is there takes room, and one byte too
+/// many ends it.
 pub(crate) async fn read(
     request: &web_sys::Request,
+    holder: &str,
     length: Option<u64>,
     limit_bytes: u64,
 ) -> Result<(Body, Share), Unread> {
-    let share = Share::none(Way::In);
+    let share = Share::none(Way::In, holder);
     if length.is_some_and(|length| limit_bytes < length) {
         return Err(Unread::TooLarge);
     }
@@ -117,30 +120,19 @@ pub(crate) async fn read(
     if request.body().is_none() {
         return Ok((Body::new(Vec::new()), share));
     }
-    let counted =
-        count(Request::from(<web_sys::Request as Clone>::clone(request)), share, limit_bytes);
-    let timeout = Delay::from(READ_WITHIN);
-    pin_mut!(counted, timeout);
-    match select(counted, timeout).await {
-        Either::Left((read, _)) => read,
-        Either::Right(((), _)) => Err(Unread::Broken),
-    }
+    let mut request = Request::from(<web_sys::Request as Clone>::clone(request));
+    count(request.stream().map_err(|_| Unread::Broken)?, share, limit_bytes).await
 }
 
 /// Reads a body that is compressed with gzip. What counts is what it holds, counted while it comes out: a small body that
 /// would be a large one ends where it is too large.
 pub(crate) async fn read_gzip(
     request: &Request,
+    holder: &str,
     limit_bytes: u64,
 ) -> Result<(Body, Share), Unread> {
     let stream = inflated(request).map_err(|_| Unread::Broken)?;
-    let counted = count_stream(stream, Share::none(Way::In), limit_bytes);
-    let timeout = Delay::from(READ_WITHIN);
-    pin_mut!(counted, timeout);
-    match select(counted, timeout).await {
-        Either::Left((read, _)) => read,
-        Either::Right(((), _)) => Err(Unread::Broken),
-    }
+    count(stream, Share::none(Way::In, holder), limit_bytes).await
 }
 
 /// The body of a request through the platform's
@@ -154,30 +146,34 @@ fn inflated(request: &Request) -> Result<ByteStream, JsValue> {
     Ok(pipe.call1(&body, &inflate)?.dyn_into::<ReadableStream>()?.into())
 }
 
+/// Reads a stream until it ends, or is too large, too late, or too slow while others wait for room.
 async fn count(
-    mut request: Request,
-    share: Share,
-    limit_bytes: u64,
-) -> Result<(Body, Share), Unread> {
-    count_stream(request.stream().map_err(|_| Unread::Broken)?, share, limit_bytes).await
-}
-
-async fn count_stream(
-    mut stream: ByteStream,
+    stream: ByteStream,
     mut share: Share,
     limit_bytes: u64,
 ) -> Result<(Body, Share), Unread> {
+    pin_mut!(stream);
     let mut body = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        body.extend(chunk.map_err(|_| Unread::Broken)?);
-        if limit_bytes < body.len() as u64 {
-            return Err(Unread::TooLarge);
+    for _ in 0..READ_WITHIN_MS / PACE_EVERY_MS {
+        let before = body.len();
+        let pace = Delay::from(Duration::from_millis(PACE_EVERY_MS));
+        pin_mut!(pace);
+        while let Either::Left((chunk, _)) = select(stream.next(), pace.as_mut()).await {
+            let Some(chunk) = chunk else { return Ok((Body::new(body), share)) };
+            body.extend(chunk.map_err(|_| Unread::Broken)?);
+            if limit_bytes < body.len() as u64 {
+                return Err(Unread::TooLarge);
+            }
+            if !share.grow(body.len() as u64) {
+                return Err(Unread::Busy);
+            }
         }
-        if !share.grow(body.len() as u64) {
+        let came = (body.len() - before) as u64;
+        if share.bytes != 0 && room(share.way, |room| room.is_too_slow(came)) {
             return Err(Unread::Busy);
         }
     }
-    Ok((Body::new(body), share))
+    Err(Unread::Broken)
 }
 
 /// The declared length of a body.

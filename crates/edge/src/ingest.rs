@@ -74,7 +74,7 @@ async fn take_in(
         limits::take(who, limit, 1).map_err(|seconds| Rejection::Limited { seconds })?;
     }
 
-    let read = body::read(request, length, source.body_max_bytes()).await;
+    let read = body::read(request, &source.source.uid, length, source.body_max_bytes()).await;
     let (body, _share) = read.map_err(|unread| match unread {
         Unread::TooLarge => source.too_large(),
         Unread::Busy => Rejection::Busy,

@@ -4,6 +4,7 @@
 //! signature, event type, dedup key ([`Compiled::admit`]). Nothing is stored before all of it has passed,
 //! and the dedup key is only computed here: it is claimed by the router, once the event is durable.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use inlet_verify::{
@@ -327,10 +328,10 @@ impl Compiled {
             Parts { headers: arrival.headers, query, body: body.as_deref(), payload: arrival.body };
 
         let event_type = self.event_type(&parts, &request)?;
-        let payload = || payload::value(content_type, arrival.body);
-        let mut schema_faults = self.schemas.faults(&event_type, payload);
+        let payload = LazyCell::new(|| payload::value(content_type, arrival.body));
+        let mut schema_faults = self.schemas.faults(&event_type, || payload.as_ref());
         if let Some(schema) = &self.gate.schema {
-            schema_faults.extend(shape::faults(schema, payload()));
+            schema_faults.extend(shape::faults(schema, payload.as_ref()));
         }
         if !schema_faults.is_empty() && !self.source.admission.schema_warns {
             return Err(Rejection::Schema(schema_faults));

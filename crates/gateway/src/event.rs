@@ -1,10 +1,10 @@
 //! Events as they are stored and shown.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::json;
+use crate::lenient;
 use crate::made::{Arrived, ArrivedBody, Bytes};
 use crate::payload;
 use crate::time::rfc3339;
@@ -154,7 +154,8 @@ impl StoredEvent {
     }
 
     /// The event as the API shows it, as JSON text. `data` holds the body's own JSON, byte for byte: no number
-    /// is rounded and no key moves. A body that is no JSON is a string; one that is no text is base64.
+    /// is rounded and no key moves; only what strict readers choke on is mended. A body that is no JSON is a string; one that is
+    /// no text is base64.
     /// `duplicate_of` is set when the event that was asked for was dropped as a copy of this one.
     /// `raw` is the body as it arrived, which is another than `body` where a function ran. One in the object store is left out.
     pub fn present(&self, body: &[u8], duplicate: Option<&str>) -> String {
@@ -164,13 +165,8 @@ impl StoredEvent {
             Bytes::Stored(_) => Vec::new(),
         });
         let raw = Text::from_bytes(arrived.as_deref().unwrap_or(body));
-        let data_json = std::str::from_utf8(&data)
-            .ok()
-            .and_then(|text| serde_json::from_str::<Box<RawValue>>(text).ok())
-            .map_or_else(
-                || Value::from(&*Text::from_bytes(body).text).to_string(),
-                |json| json.get().to_owned(),
-            );
+        let data_json = lenient::json(&data)
+            .unwrap_or_else(|| Value::from(&*Text::from_bytes(body).text).to_string().into());
         let mut headers = Map::new();
         for (name, value) in self.headers() {
             // Brokers have names that repeat.

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::lenient;
+
 /// How a body is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -35,7 +37,7 @@ pub fn data<'a>(content_type: Option<&str>, body: &'a [u8]) -> Cow<'a, [u8]> {
 pub fn value(content_type: Option<&str>, body: &[u8]) -> Option<Value> {
     match fields(content_type, body) {
         Some(fields) => Some(Value::Object(fields)),
-        None => serde_json::from_str(std::str::from_utf8(body).ok()?).ok(),
+        None => lenient::read(body),
     }
 }
 

@@ -78,7 +78,7 @@ async fn answer(
         ConsumerCall::Sources => caller.told_sources(&project, &header("if-none-match")).await,
         ConsumerCall::Status => {
             let length = body::length(request);
-            let read = body::read(request.inner(), length, BODY_MAX_BYTES).await;
+            let read = body::read(request.inner(), &project.uid, length, BODY_MAX_BYTES).await;
             let (body, _share) = read.map_err(unread)?;
             caller.body = body.bytes;
             caller.keep_report(&project).await
@@ -97,9 +97,9 @@ async fn answer(
             let read = match encoding.as_str() {
                 "" | "identity" => {
                     let length = body::length(request);
-                    body::read(request.inner(), length, limit).await
+                    body::read(request.inner(), &project.uid, length, limit).await
                 }
-                "gzip" => body::read_gzip(request, limit).await,
+                "gzip" => body::read_gzip(request, &project.uid, limit).await,
                 _ => {
                     let text = "the body of a batch is as it is, or compressed with gzip";
                     return Err(ApiError::new(415, text).into());

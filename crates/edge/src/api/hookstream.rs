@@ -61,7 +61,7 @@ async fn carry_out(
     let key = authenticate(&authorization, "", false, bindings).await?;
     check_content_type(&header("content-type"))?;
     let (origin, query) = origin_and_query(request, bindings);
-    let (body, _share) = read_body(request, BODY_MAX_BYTES).await?;
+    let (body, _share) = read_body(request, key.holder(), BODY_MAX_BYTES).await?;
     let input: Option<HookstreamSource> = match call {
         SourceCall::Create | SourceCall::Change(_) => Some(api::parse(&body.bytes)?),
         SourceCall::List | SourceCall::Get(_) | SourceCall::Delete(_) => None,

@@ -181,6 +181,16 @@ enum Key {
     Owner(Rc<Project>, Owner),
 }
 
+impl Key {
+    /// Whose room a body takes.
+    fn holder(&self) -> &str {
+        match self {
+            Self::Root => "",
+            Self::Project(project) | Self::Owner(project, _) => &project.uid,
+        }
+    }
+}
+
 /// Whether a call hands events in. It changes nothing that is known, and may rely on it.
 fn is_push(call: &Call<'_>) -> bool {
     use ProjectCall::{PushEvent, PushEvents};
@@ -215,7 +225,7 @@ async fn carry_out(
     let key = authenticate(&header("authorization"), &query, is_push(&call), bindings).await?;
     let version = Version::of(&header("x-convoy-version"))?;
     check_content_type(&header("content-type"))?;
-    let (body, _share) = read_body(request, body_max_bytes(&call, &key)).await?;
+    let (body, _share) = read_body(request, key.holder(), body_max_bytes(&call, &key)).await?;
     let scope = match &key {
         Key::Owner(_, owner) => Scope::Owner(owner.clone()),
         Key::Root | Key::Project(_) => Scope::Project,
@@ -273,8 +283,12 @@ fn check_content_type(content_type: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn read_body(request: &Request, limit_bytes: u64) -> Result<(Body, Share), ApiError> {
-    let read = body::read(request.inner(), body::length(request), limit_bytes).await;
+async fn read_body(
+    request: &Request,
+    holder: &str,
+    limit_bytes: u64,
+) -> Result<(Body, Share), ApiError> {
+    let read = body::read(request.inner(), holder, body::length(request), limit_bytes).await;
     read.map_err(|unread| match unread {
         Unread::TooLarge => ApiError::new(413, "request body too large"),
         Unread::Busy => {

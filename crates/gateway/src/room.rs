@@ -1,0 +1,100 @@
+//! Room for bodies in the memory of an isolate: so much for all, and not all of it for one.
+
+use std::collections::HashMap;
+
+/// Bodies up to this size are not counted.
+pub const SMALL_BYTES: u64 = 64 * 1024;
+/// How often a sender's pace is looked at, in milliseconds.
+pub const PACE_EVERY_MS: u64 = 3_000;
+/// What has to come in that time while room is short.
+const PACE_BYTES: u64 = 96 * 1024;
+
+/// What is held, and by whom.
+#[derive(Debug)]
+pub struct Room {
+    all_max: u64,
+    one_max: u64,
+    all: u64,
+    by_holder: HashMap<String, u64>,
+}
+
+impl Room {
+    /// Room for `all_max` bytes, of which one holder has at most `one_max`.
+    pub fn new(all_max: u64, one_max: u64) -> Self {
+        Self { all_max, one_max, all: 0, by_holder: HashMap::new() }
+    }
+
+    /// Makes a share of `holder` that is `own` bytes large one of `bytes`, and says whether there is room for it. The only
+    /// body of all always has room, and so has the only body of a holder within what all may hold.
+    pub fn grow(&mut self, holder: &str, own: u64, bytes: u64) -> bool {
+        let others = self.all.saturating_sub(own);
+        let of_holder = self.by_holder.get(holder).map_or(0, |held| held.saturating_sub(own));
+        let fits = |held: u64, most: u64| held == 0 || held.saturating_add(bytes) <= most;
+        if !fits(others, self.all_max) || !fits(of_holder, self.one_max) {
+            return false;
+        }
+        self.all = others.saturating_add(bytes);
+        self.by_holder.insert(holder.to_owned(), of_holder.saturating_add(bytes));
+        true
+    }
+
+    /// Gives a share of `bytes` back.
+    pub fn give_back(&mut self, holder: &str, bytes: u64) {
+        self.all = self.all.saturating_sub(bytes);
+        if let Some(held) = self.by_holder.get_mut(holder) {
+            *held = held.saturating_sub(bytes);
+            if *held == 0 {
+                self.by_holder.remove(holder);
+            }
+        }
+    }
+
+    /// Whether a body of which `bytes` came in the last [`PACE_EVERY_MS`] has to make room for others. A slow sender is
+    /// borne with as long as there is room.
+    pub fn is_too_slow(&self, bytes: u64) -> bool {
+        bytes < PACE_BYTES && self.all_max / 2 < self.all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_leaves_room_for_the_others() {
+        let mut room = Room::new(24, 16);
+        assert!(room.grow("a", 0, 10));
+        assert!(room.grow("a", 10, 12), "its own share grows");
+        assert!(!room.grow("a", 0, 5), "16 are all that one may hold");
+        assert!(room.grow("a", 0, 4));
+        assert!(room.grow("b", 0, 8));
+        assert!(!room.grow("c", 0, 1), "24 are all that there is");
+        room.give_back("b", 8);
+        assert!(room.grow("c", 0, 8));
+        for (holder, bytes) in [("a", 12), ("a", 4), ("c", 8)] {
+            room.give_back(holder, bytes);
+        }
+        assert_eq!((room.all, room.by_holder.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_body_alone_always_has_room() {
+        let mut room = Room::new(24, 16);
+        assert!(room.grow("a", 0, 100));
+        assert!(!room.grow("b", 0, 1));
+        room.give_back("a", 100);
+        assert!(room.grow("b", 0, 20), "more than one may hold, as its only body");
+        assert!(!room.grow("b", 0, 1));
+        assert!(room.grow("a", 0, 4));
+    }
+
+    #[test]
+    fn the_slow_make_room_only_when_it_is_short() {
+        let mut room = Room::new(24, 16);
+        assert!(room.grow("a", 0, 12));
+        assert!(!room.is_too_slow(0));
+        assert!(room.grow("a", 12, 13));
+        assert!(room.is_too_slow(0) && room.is_too_slow(PACE_BYTES - 1));
+        assert!(!room.is_too_slow(PACE_BYTES));
+    }
+}
