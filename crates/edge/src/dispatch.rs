@@ -111,16 +111,6 @@ fn report(bell: &Bell, done: Result<()>) {
 
 /// Reads, calls, records: the deliveries of one bell side by side.
 async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
-    if bell.endpoint_id.is_empty() {
-        for bell in hold::find_endpoints(bell, bindings).await? {
-            dispatch_to_endpoint(&bell, bindings).await?;
-        }
-        return Ok(());
-    }
-    dispatch_to_endpoint(bell, bindings).await
-}
-
-async fn dispatch_to_endpoint(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let Some((project_id, _)) = bell.deliveries.first() else { return Ok(()) };
     let to = Receiver::of(project_id, &bell.endpoint_id, bindings).await?;
     let Taken { deliveries, events, lease_until } = hold::take(bell, to.as_ref(), bindings).await?;

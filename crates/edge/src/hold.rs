@@ -10,9 +10,9 @@ use inlet_gateway::pace::RateLimit;
 use inlet_gateway::project::Project;
 use inlet_gateway::retry::Strategy;
 use inlet_gateway::route::{Bell, bells};
-use inlet_gateway::sql::{self, Gate, Statement};
+use inlet_gateway::sql::{self, Gate, Release, Statement};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use worker::{D1Result, Result};
 
 use crate::bindings::Bindings;
@@ -254,21 +254,22 @@ async fn park(bell: &Bell, to: &Receiver, why: &str, bindings: &Bindings) -> Res
     let now: Option<Doc> = bindings.db()?.row(&sql::endpoint(&project.uid, id)).await?;
     let endpoint: Option<Endpoint> = now.map(|doc| doc.read()).transpose()?;
     if endpoint.is_none_or(|endpoint| endpoint.status == EndpointStatus::Active) {
-        release(project, id, bindings).await?;
+        release(project, id, Release::OfEndpoint, bindings).await?;
     }
     Ok(())
 }
 
 /// Lets go what waits for an endpoint, oldest first, and rings for it.
-pub(crate) async fn release(
+async fn release(
     project: &Project,
     endpoint_id: &str,
+    which: Release,
     bindings: &Bindings,
 ) -> Result<()> {
     let events = bindings.events(project.shard)?;
     for _ in 0..RELEASES_MAX {
-        let sweep_after = bindings.settings.sweep_after_ms;
-        let statement = sql::release(&project.uid, endpoint_id, chance::now_ms(), sweep_after);
+        let (now, sweep_after) = (chance::now_ms(), bindings.settings.sweep_after_ms);
+        let statement = sql::release(&project.uid, endpoint_id, which, now, sweep_after);
         let released: Vec<Waiting> = events.rows(&statement).await?;
         let count = released.len();
         let waiting = released.into_iter().map(Waiting::into_parts).collect();
@@ -298,7 +299,9 @@ pub(crate) async fn follow_breaker(
     }
     match breaker.consequence(&to.project.config.circuit_breaker, now) {
         None => Ok(()),
-        Some(Consequence::Release) => release(&to.project, &to.endpoint.uid, bindings).await,
+        Some(Consequence::Release) => {
+            release(&to.project, &to.endpoint.uid, Release::OfBreaker, bindings).await
+        }
         Some(Consequence::Disable(reason)) => disable(to, &reason, bindings).await,
     }
 }
@@ -344,8 +347,9 @@ pub(crate) async fn ask_again(
     endpoint_id: &str,
     bindings: &Bindings,
 ) -> Result<()> {
-    bindings.events(project.shard)?.run(&sql::forget_gates(&project.uid, gates)).await?;
-    release(project, endpoint_id, bindings).await
+    let forget = sql::forget_gates(&project.uid, endpoint_id, gates);
+    bindings.events(project.shard)?.run(&forget).await?;
+    release(project, endpoint_id, Release::All, bindings).await
 }
 
 /// Forgets a breaker and the places under rate limits, and lets go what waits for them or for the endpoint.
@@ -356,16 +360,8 @@ pub(crate) async fn start_afresh(
 ) -> Result<()> {
     let statements = [
         sql::reset_breaker(&project.uid, endpoint_id),
-        sql::forget_gates(&project.uid, &[endpoint_id]),
+        sql::forget_gates(&project.uid, endpoint_id, &[]),
     ];
     bindings.events(project.shard)?.batch(&statements).await?;
-    release(project, endpoint_id, bindings).await
-}
-
-/// Deliveries that a bell of old names without their endpoint.
-pub(crate) async fn find_endpoints(bell: &Bell, bindings: &Bindings) -> Result<Vec<Bell>> {
-    let ids: Value = json!(bell.deliveries);
-    let found: Vec<Waiting> =
-        bindings.events(bell.shard)?.rows(&sql::endpoints_of_deliveries(ids)).await?;
-    Ok(bells(bell.shard, found.into_iter().map(Waiting::into_parts).collect()))
+    release(project, endpoint_id, Release::All, bindings).await
 }

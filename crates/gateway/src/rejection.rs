@@ -143,30 +143,85 @@ impl Rejection {
 mod tests {
     use super::*;
 
+    /// Whose a rejection is; a new one has to be put here, and into the list.
+    fn is_ours(rejection: &Rejection) -> bool {
+        match rejection {
+            Rejection::UnknownSource
+            | Rejection::Disabled
+            | Rejection::Paused
+            | Rejection::NotHttp
+            | Rejection::Method { .. }
+            | Rejection::TooLarge { .. }
+            | Rejection::HeadersTooLarge
+            | Rejection::Refused { .. }
+            | Rejection::EventType(_)
+            | Rejection::Schema(_)
+            | Rejection::Handshake { .. }
+            | Rejection::Unreadable
+            | Rejection::Address { .. }
+            | Rejection::Expired
+            | Rejection::UsedUp
+            | Rejection::Limited { .. } => false,
+            Rejection::NotCheckable { .. }
+            | Rejection::NotDurable
+            | Rejection::Busy
+            | Rejection::NoConfig
+            | Rejection::NoKey => true,
+        }
+    }
+
+    fn all() -> [Rejection; 21] {
+        let cause = Refused::NoSecret;
+        [
+            Rejection::UnknownSource,
+            Rejection::Disabled,
+            Rejection::Paused,
+            Rejection::NotHttp,
+            Rejection::Method { allow: "POST" },
+            Rejection::TooLarge { limit_bytes: 1 },
+            Rejection::HeadersTooLarge,
+            Rejection::Refused { status: 401, cause: cause.clone(), custom: None },
+            Rejection::NotCheckable { cause },
+            Rejection::EventType("no type".into()),
+            Rejection::Schema(vec!["a fault".into()]),
+            Rejection::Handshake { status: 400, reason: "no handshake" },
+            Rejection::Unreadable,
+            Rejection::Address { client: None },
+            Rejection::Expired,
+            Rejection::UsedUp,
+            Rejection::Limited { seconds: 3 },
+            Rejection::NotDurable,
+            Rejection::Busy,
+            Rejection::NoConfig,
+            Rejection::NoKey,
+        ]
+    }
+
     #[test]
-    fn our_own_failures_never_tell_the_sender_to_give_up() {
-        for ours in [Rejection::NotDurable, Rejection::Busy, Rejection::NoConfig, Rejection::NoKey]
-        {
-            let reply = ours.reply();
-            assert_eq!(reply.status, 503, "{ours:?}");
-            assert!(reply.headers.contains(&("retry-after", "10".into())));
+    fn a_status_says_whether_the_same_may_be_sent_again_and_when() {
+        for rejection in all() {
+            let reply = rejection.reply();
+            let after = reply.headers.iter().find(|(name, _)| *name == "retry-after");
+            let after = after.map(|(_, value)| value.as_str());
+            let expect = match &rejection {
+                Rejection::Limited { .. } => (429, Some("3")),
+                ours if is_ours(ours) => (503, Some("10")),
+                theirs => {
+                    assert!((400..500).contains(&reply.status), "{theirs:?}");
+                    (reply.status, None)
+                }
+            };
+            assert_eq!((reply.status, after), expect, "{rejection:?}");
         }
     }
 
     #[test]
-    fn the_senders_failures_never_ask_for_the_same_again() {
-        let refused = Refused::NoSecret;
-        for theirs in [
-            Rejection::UnknownSource,
-            Rejection::Disabled,
-            Rejection::Method { allow: "POST" },
-            Rejection::TooLarge { limit_bytes: 1 },
-            Rejection::Refused { status: 401, cause: refused, custom: None },
-        ] {
-            let reply = theirs.reply();
-            assert!((400..500).contains(&reply.status), "{theirs:?}");
-            assert!(!reply.headers.iter().any(|(name, _)| *name == "retry-after"));
-        }
+    fn each_cause_has_a_label_of_its_own_and_a_text() {
+        let mut labels: Vec<&str> = all().iter().map(|rejection| rejection.status().1).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), all().len());
+        assert!(all().iter().all(|rejection| !rejection.to_string().is_empty()));
     }
 
     #[test]

@@ -474,8 +474,6 @@ impl Rows {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Bell {
     pub shard: u32,
-    /// Where they go; empty in bells of the time when it was not said.
-    #[serde(default)]
     pub endpoint_id: String,
     /// Pairs of project and delivery.
     pub deliveries: Vec<(String, String)>,

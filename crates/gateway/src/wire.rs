@@ -359,11 +359,6 @@ impl Envelope {
         rest.is_some_and(|rest| self.meta.fits(rest))
     }
 
-    /// Bytes that the encoded envelope takes, not counting the body.
-    pub fn overhead(&self) -> usize {
-        5 + self.meta_json().len()
-    }
-
     /// About as many bytes as the envelope takes in memory.
     pub fn weight(&self) -> u64 {
         let headers: usize =

@@ -137,13 +137,35 @@ pub fn park(ids: Value, why: &str, now_ms: u64) -> Statement {
     }
 }
 
-/// Lets the oldest deliveries go that an endpoint's state has held back; those come back.
-pub fn release(project_id: &str, endpoint_id: &str, now_ms: u64, sweep_after_ms: u64) -> Statement {
+/// Which deliveries of an endpoint are let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// What its breaker holds back. What waits for room under a rate limit has its place, and keeps it.
+    OfBreaker,
+    /// What waits until it is active.
+    OfEndpoint,
+    /// Whatever waits: for who has just forgotten the gates, because those that have a place ask for another.
+    All,
+}
+
+/// Lets the oldest deliveries go that are held back; those come back.
+pub fn release(
+    project_id: &str,
+    endpoint_id: &str,
+    which: Release,
+    now_ms: u64,
+    sweep_after_ms: u64,
+) -> Statement {
+    let held = match which {
+        Release::OfBreaker => "hold = 'breaker'",
+        Release::OfEndpoint => "hold = 'endpoint'",
+        Release::All => "hold IS NOT NULL",
+    };
     Statement {
         sql: format!(
             "UPDATE deliveries SET hold = NULL, due_at = ?3, look_at = ?4, updated_at = ?3, description = '' \
              WHERE (project_id, id) IN (SELECT project_id, id FROM deliveries INDEXED BY deliveries_held \
-             WHERE project_id = ?1 AND endpoint_id = ?2 AND hold IS NOT NULL ORDER BY id LIMIT {RELEASE_ROWS}) \
+             WHERE project_id = ?1 AND endpoint_id = ?2 AND {held} ORDER BY id LIMIT {RELEASE_ROWS}) \
              RETURNING project_id, id, endpoint_id"
         ),
         params: vec![
@@ -155,11 +177,14 @@ pub fn release(project_id: &str, endpoint_id: &str, now_ms: u64, sweep_after_ms:
     }
 }
 
-/// Forgets the places that were given under limits which have changed.
-pub fn forget_gates(project_id: &str, gates: &[&str]) -> Statement {
+/// Forgets the places that were given under these limits, and under all that deliveries of the endpoint have passed or wait
+/// for: who is released asks again, and would otherwise stand behind the place that was its own.
+pub fn forget_gates(project_id: &str, endpoint_id: &str, gates: &[&str]) -> Statement {
     statement(
-        "DELETE FROM gates WHERE project_id = ?1 AND gate IN (SELECT value FROM json_each(?2))",
-        [project_id.into(), json!(gates).into()],
+        "DELETE FROM gates WHERE project_id = ?1 AND (gate = ?2 OR gate IN (SELECT value FROM json_each(?3)) \
+         OR gate IN (SELECT subscription_id FROM deliveries INDEXED BY deliveries_held \
+         WHERE project_id = ?1 AND endpoint_id = ?2 AND hold IS NOT NULL))",
+        [project_id.into(), endpoint_id.into(), json!(gates).into()],
     )
 }
 
@@ -314,15 +339,6 @@ pub fn disable_endpoint(project_id: &str, id: &str, reason: &str, now_ms: u64) -
         "UPDATE endpoints SET doc = json_set(doc, '$.status', 'inactive', '$.status_reason', ?3, '$.updated_at', CAST(?4 AS INTEGER)) \
          WHERE project_id = ?1 AND id = ?2 AND doc ->> '$.status' = 'active' RETURNING id, doc",
         [project_id.into(), id.into(), reason.into(), now_ms.into()],
-    )
-}
-
-/// Where deliveries go, for bells that do not say so.
-pub fn endpoints_of_deliveries(ids: Value) -> Statement {
-    statement(
-        "SELECT d.project_id AS project_id, d.id AS id, d.endpoint_id AS endpoint_id FROM json_each(?1) AS j \
-         JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1",
-        [ids.into()],
     )
 }
 

@@ -78,14 +78,63 @@ fn a_subscription_and_its_endpoint_both_have_to_have_room() {
 }
 
 #[test]
-fn without_a_limit_nothing_is_written() {
+fn a_limit_without_calls_has_no_row_and_a_call_without_a_limit_takes_no_place() {
     let db = database();
-    waiting(&db, 2);
-    assert_eq!(run(&db, &lease(ids(0..2), true, 1_000, 91_000)).len(), 2);
-    for table in ["gates", "breakers"] {
-        let rows = run(&db, &statement(&format!("SELECT count(*) AS n FROM {table}"), []));
-        assert_eq!(rows[0]["n"], 0);
+    waiting(&db, 4);
+    // All of these are of `s0`: the limit of `s1` is asked for nothing.
+    let even = json!([["p", "d00"], ["p", "d02"]]);
+    assert_eq!(ask(&db, &[gate("s1", 1, 10)], &even, 1_000), (2, vec![]));
+    assert_eq!(gates(&db), [] as [Value; 0]);
+    assert_eq!(ask(&db, &[gate("s1", 1, 10)], &ids(0..4), 1_000), (1, vec![11_000]));
+    assert_eq!(
+        gates(&db),
+        ["s1"],
+        "what was leased does not ask, and nobody asks for the endpoint"
+    );
+}
+
+fn gates(db: &Db) -> Vec<Value> {
+    let rows = run(db, &statement("SELECT gate FROM gates ORDER BY gate", []));
+    rows.iter().map(|row| row["gate"].clone()).collect()
+}
+
+fn slots(db: &Db) -> Vec<Value> {
+    let sql = "SELECT due_at FROM deliveries WHERE hold = 'limit' ORDER BY id";
+    run(db, &statement(sql, [])).iter().map(|row| row["due_at"].clone()).collect()
+}
+
+#[test]
+fn a_breaker_that_closes_leaves_those_their_places_that_wait_for_room() {
+    let db = database();
+    waiting(&db, 6);
+    let one = [gate("e", 1, 1)];
+    assert_eq!(ask(&db, &one, &ids(0..4), 1_000), (1, vec![2_000, 3_000, 4_000]));
+    for calls in ["xxxx", "."] {
+        count(&db, &config(), calls, 1_500);
+        for statement in face_breaker(&ids(4..6), "p", "e", &config(), 31_500, 1) {
+            run(&db, &statement);
+        }
     }
+    assert_eq!(slots(&db), [2_000, 3_000, 4_000]);
+    let free = run(&db, &release("p", "e", Release::OfBreaker, 32_000, 60));
+    assert!(free.iter().all(|row| ["d04", "d05"].contains(&row["id"].as_str().unwrap())));
+    assert_eq!(slots(&db), [2_000, 3_000, 4_000], "and so they come at their time");
+}
+
+#[test]
+fn who_is_released_to_ask_again_does_not_stand_behind_its_own_place() {
+    let db = database();
+    waiting(&db, 9);
+    let both = [gate("e", 1, 1), gate("s1", 1, 10)];
+    assert_eq!(ask(&db, &both, &ids(0..8), 1_000).0, 1);
+    run(&db, &forget_gates("p", "other", &["other"]));
+    assert_eq!(gates(&db), ["e", "s1"]);
+    // Only the endpoint's limit has changed, or the endpoint is active again.
+    run(&db, &forget_gates("p", "e", &[]));
+    assert_eq!(gates(&db), [] as [Value; 0]);
+    assert_eq!(run(&db, &release("p", "e", Release::All, 2_000, 60)).len(), 7);
+    let until = vec![3_000, 5_000, 7_000, 9_000, 12_000, 22_000, 32_000];
+    assert_eq!(ask(&db, &both, &ids(0..9), 2_000), (1, until), "d01 goes now, and d02 at 3 s");
 }
 
 #[test]
@@ -97,8 +146,9 @@ fn what_an_endpoint_holds_back_goes_when_it_is_released() {
     let held = run(&db, &statement("SELECT status, description FROM deliveries ORDER BY id", []));
     assert_eq!(held[0], json!({"status": "Scheduled", "description": "paused"}));
     assert_eq!(held[2], json!({"status": "Retry", "description": "paused"}));
-    assert_eq!(run(&db, &release("p", "other", 2_000, 60)).len(), 0);
-    assert_eq!(run(&db, &release("p", "e", 2_000, 60)).len(), 3);
+    assert_eq!(run(&db, &release("p", "other", Release::All, 2_000, 60)).len(), 0);
+    assert_eq!(run(&db, &release("p", "e", Release::OfBreaker, 2_000, 60)).len(), 0);
+    assert_eq!(run(&db, &release("p", "e", Release::OfEndpoint, 2_000, 60)).len(), 3);
     assert_eq!(run(&db, &lease(ids(0..3), true, 2_000, 3_000)).len(), 3);
     assert_eq!(run(&db, &events_of(ids(0..3))).len(), 1);
 }
@@ -191,7 +241,7 @@ fn a_breaker_opens_tries_and_closes() {
         (&json!("closed"), &json!(0), &json!(0))
     );
     assert_eq!(run(&db, &lease(ids(5..9), true, 94_000, 95_000)).len(), 3);
-    assert_eq!(run(&db, &release("p", "e", 94_000, 60)).len(), 3);
+    assert_eq!(run(&db, &release("p", "e", Release::OfBreaker, 94_000, 60)).len(), 3);
 }
 
 #[test]
@@ -242,10 +292,9 @@ fn an_active_endpoint_is_taken_out_of_use_once() {
 fn the_look_ups_of_what_is_held_use_their_keys() {
     let db = database();
     waiting(&db, 1);
-    run(&db, &forget_gates("p", &["e"]));
+    run(&db, &forget_gates("p", "e", &["s0"]));
     run(&db, &paces("p", "e"));
     run(&db, &retries("p", &["s0"]));
-    assert_eq!(run(&db, &endpoints_of_deliveries(ids(0..1)))[0]["endpoint_id"], "e");
     for statement in record(json!([["p", "d00", "Success", "", "x", null, null, 50, 50]])) {
         run(&db, &statement);
     }
@@ -254,7 +303,10 @@ fn the_look_ups_of_what_is_held_use_their_keys() {
     };
     for (statement, expect) in [
         (wait.clone(), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
-        (release("p", "e", 1, 1), "deliveries_held (project_id=? AND endpoint_id=?)"),
+        (
+            release("p", "e", Release::OfBreaker, 1, 1),
+            "deliveries_held (project_id=? AND endpoint_id=?)",
+        ),
         (
             lease(ids(0..1), true, 1, 2),
             "SEARCH b USING PRIMARY KEY (project_id=? AND endpoint_id=?)",
