@@ -90,7 +90,7 @@ fn both_dialects_show_and_change_the_same_sources() {
     let paused = patch(&project, &shown, &json!({"status": "paused"}));
     assert_eq!(
         (&paused["slug"], &paused["verification_secret"]),
-        (&json!("github"), &json!("********thub"))
+        (&json!(derived("github", &there)), &json!("********thub"))
     );
     assert_eq!(project.ingest(&there, b"{}").expect(403).message(), "source is paused");
     let enabled = json!({"name": "github", "type": "http", "is_disabled": false});
@@ -102,6 +102,73 @@ fn both_dialects_show_and_change_the_same_sources() {
     call(&project, "DELETE", &path(&shown)).send().expect(200);
     refused(call(&project, "GET", &path(&shown)).send(), 404, "source not found");
     project.ingest(&there, b"{}").expect(404);
+}
+
+/// The slug of a source that was given none.
+fn derived(name: &str, source: &Value) -> String {
+    let id = source["uid"].as_str().expect("a uid").to_lowercase();
+    format!("{name}-{}", &id[id.len() - 8..])
+}
+
+#[test]
+fn slugs_are_unique_whether_given_or_made_from_a_name() {
+    let project = gateway().project();
+    let [first, second] = [(); 2].map(|()| {
+        project.source(json!({"name": "orders", "type": "http", "verifier": {"type": "noop"}}))
+    });
+    let listed = call(&project, "GET", "/v1/sources").send().expect(200).json();
+    let slugs: Vec<&str> = listed["sources"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["slug"].as_str().expect("a slug"))
+        .collect();
+    assert_eq!(slugs, [derived("orders", &second), derived("orders", &first)]);
+    let body = json!({"name": "a", "slug": slugs[0]});
+    refused(send(&project, "POST", "/v1/sources", &body), 409, "is that of another source");
+    create(&project, &json!({"name": "a", "slug": "orders"}));
+    // Its own may be sent back.
+    let shown = json!({"id": first["uid"]});
+    assert_eq!(patch(&project, &shown, &json!({"slug": slugs[1]}))["slug"], slugs[1]);
+}
+
+#[test]
+fn a_session_takes_events_until_it_ends_or_is_claimed() {
+    let (project, other) = (gateway().project(), gateway().project());
+    refused(gateway().call("POST", "/v1/test/sessions").send(), 401, "Authentication");
+    let opened = call(&project, "POST", "/v1/test/sessions").send().expect(201).json();
+    let id = opened["session_id"].as_str().expect("an id").to_owned();
+    assert_eq!((&opened["request_limit"], &opened["request_count"]), (&json!(2000), &json!(0)));
+    assert!(opened["url"].as_str().is_some_and(|url| url.ends_with(&format!("/v1/ingest/{id}"))));
+    let source = json!({"id": id});
+    let at = format!("/v1/test/sessions/{id}");
+    let answer = json!({"status": 202, "content_type": "text/plain", "body": "thanks"});
+    let shown = send(&project, "PATCH", &format!("{at}/response"), &answer).expect(200).json();
+    assert_eq!(shown["response"], answer);
+    assert_eq!(ingest(&project, &source, &[], "{}").expect(202).text(), "thanks");
+    let shown = call(&project, "GET", &at).send().expect(200).json();
+    assert_eq!(shown["request_count"], 1);
+    refused(call(&other, "GET", &at).send(), 404, "session not found");
+    refused(send(&project, "PATCH", &format!("{at}/response"), &json!({"body": 1})), 400, "body");
+
+    let body = json!({"name": "kept", "slug": "kept"});
+    let claimed = send(&project, "POST", &format!("{at}/claim"), &body).expect(200).json();
+    let claimed = &claimed["source"];
+    assert_eq!(
+        (&claimed["slug"], &claimed["is_ephemeral"], &claimed["expires_at"]),
+        (&json!("kept"), &json!(0), &Value::Null)
+    );
+    refused(call(&project, "GET", &at).send(), 404, "session not found");
+    ingest(&project, &source, &[], "{}").expect(202);
+
+    let one = json!({"request_limit": 1});
+    let short = send(&project, "POST", "/v1/agent/sessions", &one).expect(201).json();
+    let source = json!({"id": short["session_id"]});
+    ingest(&project, &source, &[], "{}").expect(200);
+    refused(ingest(&project, &source, &[], "{}"), 410, "has had all of its requests");
+    let at = format!("/v1/test/sessions/{}", short["session_id"].as_str().expect("an id"));
+    assert_eq!(call(&project, "DELETE", &at).send().expect(200).json()["deleted"], true);
+    refused(ingest(&project, &source, &[], "{}"), 404, "");
 }
 
 #[test]

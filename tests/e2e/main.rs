@@ -19,6 +19,7 @@ mod convoy_events;
 mod convoy_ingest;
 mod convoy_limits;
 mod convoy_lists;
+mod convoy_shapes;
 mod convoy_sources;
 mod dead_letters;
 mod dedup;

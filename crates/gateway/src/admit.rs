@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::admission::Gate;
+use crate::fields::line_fault;
 use crate::header::sendable;
 use crate::locate::{Location, Parts};
 use crate::pace::RateLimit;
@@ -359,6 +360,9 @@ impl Compiled {
         if EVENT_TYPE_MAX_BYTES < event_type.len() {
             let text = format!("event type too long: at most {EVENT_TYPE_MAX_BYTES} bytes");
             return Err(Rejection::EventType(text));
+        }
+        if let Some(fault) = line_fault(&event_type) {
+            return Err(Rejection::EventType(format!("event type:{fault}")));
         }
         let data_len = payload::data(content_type, arrival.body).len();
         let reply = self.accepted(arrival.door, &event_id, data_len, &request);

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::fields::{Fields, FromFields};
+use crate::version::{NEWEST, Version};
 
 /// An answer of the API: a status and a JSON body.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +49,24 @@ impl ApiError {
             body: serde_json::json!({"status": false, "message": self.message}),
         }
     }
+}
+
+/// The longest id of a call that is taken over from its caller.
+const REQUEST_ID_MAX_BYTES: usize = 128;
+
+/// The headers by which every answer names its call: Convoy's id of the request, the caller's own if it is one, and the version
+/// of the API.
+pub fn names_of_call(
+    request_id: &str,
+    version: &str,
+    new_id: impl FnOnce() -> String,
+) -> [(&'static str, String); 2] {
+    let is_id = !request_id.is_empty()
+        && request_id.len() <= REQUEST_ID_MAX_BYTES
+        && request_id.bytes().all(|byte| byte.is_ascii_graphic());
+    let id = if is_id { request_id.to_owned() } else { new_id() };
+    let version = Version::of(version).map_or(NEWEST, Version::name);
+    [("x-request-id", id), ("x-convoy-version", version.to_owned())]
 }
 
 /// Reads the first JSON value of a request body, as Convoy does; bytes after it are ignored.
@@ -300,6 +319,17 @@ mod tests {
             parse::<Sample>(b"{\"name\":\"\xff\"}").unwrap_err().message,
             "body contains badly-formed JSON (at character 10)"
         );
+    }
+
+    #[test]
+    fn an_answer_names_its_call_and_its_version() {
+        let names = |id: &str, version: &str| {
+            names_of_call(id, version, || "new".into()).map(|(_, value)| value)
+        };
+        assert_eq!(names("", ""), ["new", "2025-11-24"]);
+        assert_eq!(names("trace-1/a", "2024-04-01"), ["trace-1/a", "2024-04-01"]);
+        assert_eq!(names("a b", "garbage"), ["new", "2025-11-24"]);
+        assert_eq!(names(&"x".repeat(129), "2024-01-01"), ["new", "2024-01-01"]);
     }
 
     #[test]

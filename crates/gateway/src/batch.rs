@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::admit::PRIVATE_HEADERS;
 use crate::api::ApiError;
+use crate::fields::line_fault;
 use crate::header::is_header_value;
 use crate::json;
 use crate::project::Project;
@@ -236,6 +237,9 @@ impl Message<'_> {
         let event_type = event_type.unwrap_or(&mapping.event_type);
         if KEY_MAX_CHARS < event_type.chars().count() {
             return Err(format!("event_type:at most {KEY_MAX_CHARS} characters"));
+        }
+        if let Some(fault) = line_fault(event_type) {
+            return Err(format!("event_type:{fault}"));
         }
         let own = self.header("content-type");
         let own = own.filter(|value| value.len() <= 256 && is_header_value(value));

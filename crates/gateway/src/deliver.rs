@@ -19,6 +19,7 @@ use crate::project::Config;
 use crate::retry::{PAUSE_MAX_S, Strategy};
 use crate::subscription::DeliveryMode;
 use crate::time::{retry_after_ms, rfc3339};
+use crate::version;
 
 /// How much of an endpoint's answer is kept.
 pub const RESPONSE_MAX_BYTES: usize = 51_200;
@@ -171,7 +172,7 @@ impl Outgoing<'_> {
             ("webhook-id".into(), self.event.id.clone()),
             ("webhook-timestamp".into(), now_s.to_string()),
             ("webhook-signature".into(), self.standard_signature(now_s)),
-            ("user-agent".into(), USER_AGENT.into()),
+            ("user-agent".into(), self.user_agent()),
             ("inlet-event-id".into(), self.event.id.clone()),
             ("inlet-delivery-id".into(), self.delivery.id.clone()),
             ("inlet-attempt".into(), (self.delivery.attempts + 1).to_string()),
@@ -221,6 +222,13 @@ impl Outgoing<'_> {
             }
         }
         headers
+    }
+
+    /// That of `custom_headers`, or ours: the one that came with a provider's request says nothing of this call.
+    fn user_agent(&self) -> String {
+        let own = self.event.headers().into_iter().find(|(name, _)| name == "user-agent");
+        let own = own.filter(|_| self.event.mask_id.is_empty());
+        own.map_or_else(|| USER_AGENT.to_owned(), |(_, value)| value)
     }
 
     /// `X-Convoy-Signature` over the bytes that are sent.
@@ -429,7 +437,7 @@ impl Attempt {
         };
         json!({
             "uid": self.uid, "msg_id": delivery.id, "event_delivery_id": delivery.id, "project_id": delivery.project_id,
-            "endpoint_id": delivery.endpoint_id, "url": self.url, "method": "POST", "api_version": "", "ip_address": "",
+            "endpoint_id": delivery.endpoint_id, "url": self.url, "method": "POST", "api_version": version::NEWEST, "ip_address": "",
             "attempt": self.n,
             "http_status": self.http_status.map(http_status_text).unwrap_or_default(),
             "request_http_header": object(&self.request_headers),

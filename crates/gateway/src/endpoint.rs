@@ -246,7 +246,7 @@ impl Endpoint {
             "content_type": self.content_type,
             "authentication": self.authentication.as_ref().map(Authentication::present),
             "slack_webhook_url": "", "support_email": "", "status": self.status,
-            "status_reason": self.status_reason, "events": 0,
+            "status_reason": self.status_reason,
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
         })
     }

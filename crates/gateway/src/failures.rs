@@ -74,6 +74,13 @@ impl FailureRates {
     }
 }
 
+/// A row of [`crate::sql::deliveries_of_endpoints`].
+#[derive(Debug, Deserialize)]
+pub struct Delivered {
+    pub endpoint_id: String,
+    pub n: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

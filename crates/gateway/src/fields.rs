@@ -7,6 +7,41 @@ use serde_json::{Map, Value};
 
 use crate::api::ApiError;
 
+/// Fields that name something: people read them in lists and logs, and some go out as headers.
+const NAMES: [&str; 11] = [
+    "name",
+    "title",
+    "label",
+    "slug",
+    "category",
+    "tags",
+    "owner_id",
+    "event_type",
+    "event_types",
+    "companion",
+    "app_id",
+];
+
+/// What a name must not hold, if it does: a line break or another control character, or a mark that turns the direction of the
+/// text around it, so that people read another name than machines do.
+pub fn line_fault(text: &str) -> Option<String> {
+    let is_mark = |char: char| matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let at = text.chars().position(|char| char.is_control() || is_mark(char))?;
+    let code = text.chars().nth(at).map_or(0, u32::from);
+    Some(format!(
+        "one line of text without control characters and marks of direction (character {} is U+{code:04X})",
+        at + 1
+    ))
+}
+
+/// Refuses a name that is no line of text.
+pub fn check_line(field: &str, text: &str) -> Result<(), ApiError> {
+    match line_fault(text) {
+        None => Ok(()),
+        Some(fault) => Err(ApiError::bad_request(format!("{field}:{fault}"))),
+    }
+}
+
 /// A type that the body of a call is read into.
 pub trait FromFields: Sized {
     fn from_fields(fields: Fields) -> Result<Self, ApiError>;
@@ -51,10 +86,12 @@ impl Fields {
     }
 
     pub fn text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
-        self.read(name, Kind::Text, |value| match value {
+        let text = self.read(name, Kind::Text, |value| match value {
             Value::String(text) => Some(text),
             _ => None,
-        })
+        })?;
+        self.check_name(name, text.as_slice())?;
+        Ok(text)
     }
 
     /// The text under the first of two names that is there.
@@ -71,7 +108,7 @@ impl Fields {
     }
 
     pub fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, ApiError> {
-        self.read(name, Kind::Texts, |value| match value {
+        let texts = self.read(name, Kind::Texts, |value| match value {
             Value::Array(items) => items
                 .into_iter()
                 .map(|item| match item {
@@ -80,7 +117,17 @@ impl Fields {
                 })
                 .collect(),
             _ => None,
-        })
+        })?;
+        self.check_name(name, texts.as_deref().unwrap_or_default())?;
+        Ok(texts)
+    }
+
+    fn check_name(&self, name: &str, texts: &[String]) -> Result<(), ApiError> {
+        if NAMES.contains(&name) {
+            let path = self.path_of(name);
+            texts.iter().try_for_each(|text| check_line(&path, text))?;
+        }
+        Ok(())
     }
 
     pub fn object<T: FromFields>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
@@ -169,4 +216,46 @@ impl Fields {
 
 fn wrong_type(path: &str) -> ApiError {
     ApiError::bad_request(format!("body contains incorrect JSON type for field \"{path}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_line_that_reads_as_it_is_written() {
+        for good in ["", "invoice.paid", "Zoë's شركة 公司 👩‍👩‍👧", "a b", "می‌خواهم"]
+        {
+            assert_eq!(line_fault(good), None, "{good:?}");
+        }
+        for (bad, expect) in [
+            ("a\0b", "2 is U+0000"),
+            ("a\n", "2 is U+000A"),
+            ("\ta", "1 is U+0009"),
+            ("\u{7f}", "1 is U+007F"),
+            ("\u{85}", "1 is U+0085"),
+            ("üa\u{202e}b", "3 is U+202E"),
+            ("\u{2066}a", "1 is U+2066"),
+            ("a\u{2028}", "2 is U+2028"),
+            ("\u{200f}", "1 is U+200F"),
+        ] {
+            assert!(line_fault(bad).is_some_and(|fault| fault.contains(expect)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_checked_wherever_they_stand_and_other_texts_are_not() {
+        let fields = || {
+            let body = json!({"name": "a\n", "description": "a\n", "event_types": ["a", "b\0"], "owner_id": "o"});
+            Fields::of("[3]".into(), body).unwrap()
+        };
+        let message = fields().text("name").unwrap_err().message;
+        assert!(message.starts_with("[3].name:one line of text"), "{message}");
+        let message = fields().texts("event_types").unwrap_err().message;
+        assert!(message.starts_with("[3].event_types:one line of text"), "{message}");
+        assert_eq!(fields().text("description").unwrap().as_deref(), Some("a\n"));
+        assert_eq!(fields().text("owner_id").unwrap().as_deref(), Some("o"));
+    }
 }

@@ -6,6 +6,7 @@
 
 mod check;
 mod input;
+mod session;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -14,9 +15,12 @@ use inlet_verify::catalogue;
 use serde_json::{Map, Value, json};
 
 pub use input::HookstreamSource;
+pub use session::{
+    SessionInput, SessionResponse, check_session, claim, open_session, present_session, respond,
+};
 pub use show::{present, shown_slug};
 
-use crate::api::{Answer, ApiError, PageQuery};
+use crate::api::{Answer, ApiError, PageQuery, parse};
 use crate::fields::{Fields, FromFields};
 use crate::header::is_header_name;
 use crate::ids::Fill;
@@ -24,6 +28,7 @@ use crate::locate::PAYLOAD_HASH;
 use crate::payload::query_value;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::routes::SourceCall;
 use crate::source::{Source, SourceInput};
 use crate::vault::Vault;
 
@@ -61,10 +66,48 @@ pub fn refuse(rejection: &Rejection, request_id: &str) -> Reply {
     reply
 }
 
+/// What a call asks for, beside its path.
+#[derive(Debug, Default)]
+pub enum Input {
+    #[default]
+    Nothing,
+    Source(Box<HookstreamSource>),
+    Session(SessionInput),
+    Response(SessionResponse),
+}
+
+impl Input {
+    /// Reads the body of a call. Of a session all of it may be left out.
+    pub fn read(call: &SourceCall<'_>, body: &[u8]) -> Result<Self, ApiError> {
+        Ok(match call {
+            SourceCall::Create | SourceCall::Change(_) => Self::Source(Box::new(parse(body)?)),
+            SourceCall::OpenSession | SourceCall::ClaimSession(_) => {
+                let is_empty = body.trim_ascii().is_empty();
+                Self::Session(if is_empty { SessionInput::default() } else { parse(body)? })
+            }
+            SourceCall::AnswerSession(_) => Self::Response(parse(body)?),
+            SourceCall::List
+            | SourceCall::Get(_)
+            | SourceCall::Delete(_)
+            | SourceCall::GetSession(_)
+            | SourceCall::DeleteSession(_) => Self::Nothing,
+        })
+    }
+
+    fn projects(&self) -> impl Iterator<Item = String> {
+        let (org, env) = match self {
+            Self::Source(source) => source.projects(),
+            Self::Session(session) => (session.org_id.clone(), session.env_id.clone()),
+            Self::Nothing | Self::Response(_) => (None, None),
+        };
+        [org, env].into_iter().flatten()
+    }
+}
+
 /// The projects that a call names: in its query, and in its body.
-pub fn named_projects(query: &str, input: Option<&HookstreamSource>) -> Vec<String> {
+pub fn named_projects(query: &str, input: &Input) -> Vec<String> {
     let in_query = ["org_id", "env_id"].map(|name| query_value(query, name));
-    let in_body = input.map(HookstreamSource::projects).into_iter().flatten();
+    let in_body = input.projects();
     in_query.into_iter().flatten().chain(in_body).filter(|id| !id.is_empty()).collect()
 }
 

@@ -314,7 +314,7 @@ pub fn present(
 ) -> Value {
     let last = delivery.and_then(Delivery::last_attempt);
     let attempt = match (&last, delivery) {
-        (Some(last), Some(delivery)) => last.present(delivery),
+        (Some(last), Some(delivery)) => shown_attempt(last.present(delivery), event),
         _ => Value::Null,
     };
     let text = body.map(|body| String::from_utf8_lossy(body).into_owned());
@@ -332,6 +332,17 @@ pub fn present(
         },
         "attempt": attempt, "created_at": rfc3339(event.received_at), "updated_at": rfc3339(updated_at), "deleted_at": null,
     })
+}
+
+/// An attempt of a meta event: its delivery and its endpoint are no rows that anybody could look up.
+fn shown_attempt(mut attempt: Value, event: &StoredEvent) -> Value {
+    if let Some(fields) = attempt.as_object_mut() {
+        fields.insert("project_id".into(), project_of_shadow(&event.project_id).into());
+        fields.insert("msg_id".into(), event.id.as_str().into());
+        fields.remove("event_delivery_id");
+        fields.remove("endpoint_id");
+    }
+    attempt
 }
 
 #[cfg(test)]
@@ -484,5 +495,28 @@ mod tests {
             (&json!("Retry limit exceeded"), &json!("500 Internal Server Error"))
         );
         assert_eq!(data["attempt"]["response_data"], "");
+    }
+
+    #[test]
+    fn an_attempt_of_a_meta_event_names_the_project_and_nothing_of_its_shadow() {
+        let mut event = crate::event::tests::stored(None);
+        event.project_id = shadow_id("p");
+        let delivery: Delivery = serde_json::from_value(json!({
+            "project_id": "p/meta", "id": "d", "event_id": event.id, "subscription_id": "", "endpoint_id": "p/meta", "source_id": "",
+            "event_type": "t", "delivery_mode": "at_least_once", "status": "Success", "description": "", "attempts": 1,
+            "attempt": json!({
+                "uid": "a", "n": 1, "url": "https://x/", "http_status": 200, "request_headers": [], "response_headers": [],
+                "response_data": "", "error": "", "is_success": true, "requested_at": 1, "responded_at": 2,
+            }).to_string(),
+            "due_at": null, "created_at": 0, "updated_at": 0, "replay": null,
+        }))
+        .unwrap();
+        let shown = present(&event, Some(b"{}"), Some(&delivery), &Strategy::default());
+        assert_eq!(
+            (&shown["project_id"], &shown["attempt"]["project_id"]),
+            (&json!("p"), &json!("p"))
+        );
+        assert_eq!(shown["attempt"]["msg_id"], json!(event.id));
+        assert!(!shown.to_string().contains("/meta"), "{shown}");
     }
 }

@@ -7,6 +7,9 @@ use crate::api::{ApiError, TEXT_MAX_CHARS, check_length};
 use crate::fields::Fields;
 
 const SLUG_MAX_CHARS: usize = 128;
+/// Characters of a source's id that end the slug of one which was given none. A slug that is given does not end in those of
+/// another source, so the two are never the same.
+pub const SLUG_ID_CHARS: usize = 8;
 
 /// As it is stored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -360,6 +360,8 @@ fn headers(given: Map<String, Value>) -> Result<Vec<(String, String)>, ApiError>
             "not a header name"
         } else if !may_be_sent(&name.to_ascii_lowercase()) {
             "this header is the connection's, and is not yours to set"
+        } else if is_ours(&name.to_ascii_lowercase()) {
+            "the gateway sets this header itself"
         } else if !is_header_value(&value) {
             "a header's value has visible characters, spaces and tabs only"
         } else {
@@ -372,6 +374,12 @@ fn headers(given: Map<String, Value>) -> Result<Vec<(String, String)>, ApiError>
     headers.sort();
     headers.dedup_by(|a, b| a.0 == b.0);
     Ok(headers)
+}
+
+/// Whether deliveries have a header of their own by this name, whatever their project says.
+fn is_ours(lower_name: &str) -> bool {
+    lower_name.starts_with("inlet-")
+        || ["webhook-id", "webhook-timestamp", "webhook-signature"].contains(&lower_name)
 }
 
 fn may_be_sent(lower_name: &str) -> bool {
@@ -445,6 +453,16 @@ mod tests {
                 Broadcast,
                 r#"{"data":1,"event_type":"t","custom_headers":{"Host":"1"}}"#,
                 "custom_headers.Host:this header is the connection's, and is not yours to set",
+            ),
+            (
+                Broadcast,
+                r#"{"data":1,"event_type":"t","custom_headers":{"Webhook-Id":"1"}}"#,
+                "custom_headers.Webhook-Id:the gateway sets this header itself",
+            ),
+            (
+                Broadcast,
+                r#"{"data":1,"event_type":"t\u0000","idempotency_key":"k"}"#,
+                "event_type:one line of text without control characters and marks of direction (character 2 is U+0000)",
             ),
             (
                 Broadcast,

@@ -49,6 +49,12 @@ pub enum SourceCall<'a> {
     Get(&'a str),
     Change(&'a str),
     Delete(&'a str),
+    /// A source that ends by itself.
+    OpenSession,
+    GetSession(&'a str),
+    ClaimSession(&'a str),
+    AnswerSession(&'a str),
+    DeleteSession(&'a str),
 }
 
 /// A call of a companion.
@@ -256,6 +262,13 @@ routes! {
         PATCH => Hookstream(SourceCall::Change(source_id)),
         DELETE => Hookstream(SourceCall::Delete(source_id))
     }
+    ["v1", "test", "sessions"] { POST => Hookstream(SourceCall::OpenSession) }
+    ["v1", "test", "sessions", session_id] {
+        GET => Hookstream(SourceCall::GetSession(session_id)),
+        DELETE => Hookstream(SourceCall::DeleteSession(session_id))
+    }
+    ["v1", "test", "sessions", session_id, "claim"] { POST => Hookstream(SourceCall::ClaimSession(session_id)) }
+    ["v1", "test", "sessions", session_id, "response"] { PATCH => Hookstream(SourceCall::AnswerSession(session_id)) }
     ["portal-api", "portal_link"] { GET => InPortal { call: ProjectCall::GetOwnPortalLink } }
 }
 
@@ -371,6 +384,9 @@ pub fn call<'a>(method: &str, path: &'a str) -> Result<Call<'a>, NoCall> {
         ["portal-api", rest @ ..] if !matches!(rest, [] | ["portal_link"]) => {
             Ok(Call::InPortal { call: project_call(method, rest)? })
         }
+        ["v1", "agent", "sessions", rest @ ..] => {
+            gateway_call(method, &[&["v1", "test", "sessions"], rest].concat())
+        }
         path => gateway_call(method, path),
     }
 }
@@ -448,6 +464,11 @@ mod tests {
                 "GET",
                 "/portal-api/portal_link",
                 Ok(Call::InPortal { call: ProjectCall::GetOwnPortalLink }),
+            ),
+            (
+                "POST",
+                "/v1/agent/sessions/s/claim",
+                Ok(Call::Hookstream(SourceCall::ClaimSession("s"))),
             ),
             ("GET", "/portal-api", Err(NoCall::Path)),
             ("PUT", "/portal-api/portal_link", Err(NoCall::Method { allow: "GET" })),

@@ -17,6 +17,9 @@ pub enum Version {
     V20251124,
 }
 
+/// How the newest is named.
+pub const NEWEST: &str = "2025-11-24";
+
 /// Fields that are times.
 const TIMES: [&str; 2] = ["http_timeout", "rate_limit_duration"];
 /// Names, and those that they had.
@@ -28,8 +31,17 @@ impl Version {
         match header.trim() {
             "2024-01-01" => Ok(Self::V20240101),
             "2024-04-01" => Ok(Self::V20240401),
-            "2025-11-24" | "" => Ok(Self::V20251124),
+            NEWEST | "" => Ok(Self::V20251124),
             _ => Err(ApiError::bad_request("Invalid API version")),
+        }
+    }
+
+    /// As its header has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V20240101 => "2024-01-01",
+            Self::V20240401 => "2024-04-01",
+            Self::V20251124 => NEWEST,
         }
     }
 
@@ -82,7 +94,9 @@ mod tests {
     #[test]
     fn a_version_is_one_of_three() {
         assert_eq!(Version::of("").unwrap(), Version::V20251124);
-        assert_eq!(Version::of("2024-04-01").unwrap(), Version::V20240401);
+        for name in ["2024-01-01", "2024-04-01", "2025-11-24"] {
+            assert_eq!(Version::of(name).unwrap().name(), name);
+        }
         for header in ["2024-02-30", "1", "2025-11-24x", "latest"] {
             assert_eq!(Version::of(header).unwrap_err().message, "Invalid API version");
         }

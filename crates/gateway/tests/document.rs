@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use inlet_gateway::document::{
-    COMMAND, FILE, generate, operations, parameters, routes, taken_by_any_method, undescribed,
+    COMMAND, FILE, generate, operations, owner_path, parameters, routes, taken_by_any_method,
+    undescribed,
 };
 use inlet_gateway::search::{Kind, Search};
 use serde_json::Value;
@@ -117,4 +118,90 @@ fn the_file_is_what_the_code_says() {
     let current = generate().to_string();
     let is_current = kept.trim_end() == current;
     assert!(is_current, "{FILE} is out of date; write it anew: {COMMAND}");
+}
+
+/// Makers of types take a property with a `default` for one that is always there.
+#[test]
+fn no_property_of_a_request_has_a_default() {
+    fn check(at: &str, value: &Value) {
+        match value {
+            Value::Object(fields) => {
+                assert!(!fields.contains_key("default"), "{at} has a default: say it in words");
+                for (name, value) in fields.iter().filter(|(name, _)| !name.starts_with("example"))
+                {
+                    check(&format!("{at}/{name}"), value);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| check(at, item)),
+            _ => {}
+        }
+    }
+    let document = generate();
+    check("", &document);
+    let interval = &document["components"]["schemas"]["SourceInput"]["properties"];
+    let about = interval["dedup_window_seconds"]["description"].as_str().unwrap();
+    assert!(about.ends_with("Default: `259200`."), "{about}");
+}
+
+#[test]
+fn calls_of_owners_are_documented_and_those_that_are_closed_to_them_are_not() {
+    let document = generate();
+    let mut open = BTreeSet::new();
+    for operation in operations() {
+        if let Some(path) = owner_path(&operation) {
+            let method = operation.method.to_ascii_lowercase();
+            let described = &document["paths"][&path][&method];
+            assert_eq!(
+                described["security"][0]["portal"],
+                Value::Array(Vec::new()),
+                "{method} {path}"
+            );
+            open.insert(format!("{} {path}", operation.method));
+        }
+    }
+    let paths = document["paths"].as_object().unwrap();
+    let of_owners = paths.iter().filter(|(path, _)| path.starts_with("/portal-api/"));
+    let documented: usize = of_owners
+        .map(|(_, item)| {
+            item.as_object().unwrap().keys().filter(|key| *key != "parameters").count()
+        })
+        .sum();
+    assert_eq!(documented, open.len() + 1, "and the link itself");
+    for call in [
+        "GET /portal-api/events",
+        "POST /portal-api/events",
+        "GET /portal-api/eventdeliveries/{deliveryID}/deliveryattempts",
+        "POST /portal-api/subscriptions",
+        "PUT /portal-api/endpoints/{endpointID}/pause",
+    ] {
+        assert!(open.contains(call), "{call}: {open:?}");
+    }
+    for call in [
+        "GET /portal-api/sources",
+        "POST /portal-api/events/fanout",
+        "GET /portal-api/dead-letters",
+    ] {
+        assert!(!open.contains(call), "{call}");
+    }
+}
+
+/// An answer under an older version is what the document says, too.
+#[test]
+fn each_version_of_an_endpoint_fits_its_schema() {
+    let document = generate();
+    let endpoint = &document["components"]["schemas"]["Endpoint"];
+    let required: Vec<&str> =
+        endpoint["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for (older, newer) in [("title", "name"), ("target_url", "url")] {
+        assert!(endpoint["properties"][older]["deprecated"].as_bool().unwrap());
+        assert!(!required.contains(&older) && !required.contains(&newer));
+    }
+    for time in ["http_timeout", "rate_limit_duration"] {
+        assert_eq!(endpoint["properties"][time]["type"], serde_json::json!(["integer", "string"]));
+    }
+    assert_eq!(endpoint["anyOf"].as_array().unwrap().len(), 2);
+    let path = &document["paths"]["/api/v1/projects/{projectID}/endpoints"];
+    assert!(path.to_string().contains("#/components/parameters/convoyVersion"));
+    let answer = &path["post"]["responses"]["201"]["headers"];
+    assert!(answer["X-Request-ID"].is_object() && answer["X-Convoy-Version"].is_object());
 }

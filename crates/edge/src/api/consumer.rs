@@ -21,7 +21,7 @@ use super::*;
 use crate::bindings::Durability;
 use crate::ingest::make_all_durable;
 use crate::known::{Isolate, Known};
-use crate::{backlog, chance, dead_letters, transform};
+use crate::{backlog, dead_letters, transform};
 
 /// How long an isolate believes what it read about a key or a source.
 pub(super) const FRESH_MS: u64 = 10_000;

@@ -2,6 +2,7 @@
 
 use inlet_gateway::breaker;
 use inlet_gateway::endpoint::{EndpointInput, Status as EndpointStatus};
+use inlet_gateway::failures::Delivered;
 use inlet_gateway::meta_event::Kind;
 
 use super::meta_events::tell_of;
@@ -78,12 +79,21 @@ impl Caller<'_> {
         let ids: Vec<String> = content.iter().map(uid).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let breakers = hold::breakers(project, &ids, self.bindings).await?;
+        let delivered: Vec<Delivered> = match ids.as_slice() {
+            [] => Vec::new(),
+            ids => {
+                let statement = sql::deliveries_of_endpoints(&project.uid, ids);
+                self.bindings.events(project.shard)?.rows(&statement).await?
+            }
+        };
         let config = &project.config.circuit_breaker;
         for (shown, id) in content.iter_mut().zip(ids) {
             let breaker = breakers.iter().find(|breaker| breaker.endpoint_id == id);
             let fields = breaker::present(breaker, config, now_ms());
             if let (Value::Object(shown), Value::Object(fields)) = (&mut *shown, fields) {
                 shown.extend(fields);
+                let own = delivered.iter().find(|one| one.endpoint_id == id);
+                shown.insert("events".into(), json!(own.map_or(0, |one| one.n)));
             }
             *shown = self.version.show_endpoint(shown.take());
         }

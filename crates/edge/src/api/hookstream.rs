@@ -1,11 +1,10 @@
 //! Hookstream's dialect: `/v1/sources`.
 
-use inlet_gateway::hookstream::{self, HookstreamSource};
+use inlet_gateway::hookstream::{self, HookstreamSource, Input, SessionInput, SessionResponse};
 use inlet_gateway::routes::SourceCall;
 use inlet_gateway::source_count::SourceCount;
 
 use super::*;
-use crate::chance;
 
 /// A fresh `req_…`, by which the log finds what an answer was about.
 pub(crate) fn request_id() -> String {
@@ -62,10 +61,7 @@ async fn carry_out(
     check_content_type(&header("content-type"))?;
     let (origin, query) = origin_and_query(request, bindings);
     let (body, _share) = read_body(request, key.holder(), BODY_MAX_BYTES).await?;
-    let input: Option<HookstreamSource> = match call {
-        SourceCall::Create | SourceCall::Change(_) => Some(api::parse(&body.bytes)?),
-        SourceCall::List | SourceCall::Get(_) | SourceCall::Delete(_) => None,
-    };
+    let input = Input::read(&call, &body.bytes)?;
     let caller = Caller {
         bindings,
         context,
@@ -75,7 +71,7 @@ async fn carry_out(
         body: Vec::new(),
         scope: Scope::Project,
     };
-    let named = hookstream::named_projects(&caller.query, input.as_ref());
+    let named = hookstream::named_projects(&caller.query, &input);
     let project: Project = match key {
         Key::Root => {
             let id = hookstream::one_project(named)?;
@@ -90,9 +86,29 @@ async fn carry_out(
         }
     };
     match (call, input) {
-        (SourceCall::Create, Some(input)) => caller.create_hookstream(&project, input).await,
-        (SourceCall::Change(id), Some(input)) => {
-            caller.change_hookstream(&project, id, input).await
+        (SourceCall::Create, Input::Source(input)) => {
+            caller.create_hookstream(&project, *input).await
+        }
+        (SourceCall::Change(id), Input::Source(input)) => {
+            caller.change_hookstream(&project, id, *input).await
+        }
+        (SourceCall::OpenSession, Input::Session(input)) => {
+            caller.open_session(&project, input).await
+        }
+        (SourceCall::ClaimSession(id), Input::Session(input)) => {
+            caller.claim_session(&project, id, input).await
+        }
+        (SourceCall::AnswerSession(id), Input::Response(input)) => {
+            caller.answer_session(&project, id, input).await
+        }
+        (SourceCall::GetSession(id), _) => {
+            let session = caller.session(&project, id).await?;
+            caller.show_session(&project, &session, 200).await
+        }
+        (SourceCall::DeleteSession(id), _) => {
+            caller.session(&project, id).await?;
+            caller.remove_source(&project, id).await?;
+            Ok(Answer { status: 200, body: json!({"deleted": true, "id": id}) })
         }
         (SourceCall::Get(id), _) => {
             let source = caller.source(&project.uid, id).await?;
@@ -144,6 +160,51 @@ impl Caller<'_> {
         let has_more = next.is_some();
         let body = json!({"sources": shown, "cursor": next, "has_more": has_more});
         Ok(Answer { status: 200, body })
+    }
+
+    async fn session(&self, project: &Project, id: &str) -> Result<Source, Refusal> {
+        let source: Source = self.doc(&sql::source(&project.uid, id), "session not found").await?;
+        hookstream::check_session(&source)?;
+        Ok(source)
+    }
+
+    async fn open_session(&self, project: &Project, input: SessionInput) -> Answered {
+        let vault = self.bindings.vault()?;
+        let session = hookstream::open_session(input, &project.uid, &vault, now_ms(), &mut fill)?;
+        self.insert_source(project, &session).await?;
+        self.show_session(project, &session, 201).await
+    }
+
+    async fn claim_session(&self, project: &Project, id: &str, input: SessionInput) -> Answered {
+        let vault = self.bindings.vault()?;
+        let mut source = self.session(project, id).await?;
+        hookstream::claim(&mut source, input, &vault, now_ms(), &mut fill)?;
+        self.replace_source(project, &source).await?;
+        self.show_source(project, &source, 200).await
+    }
+
+    async fn answer_session(
+        &self,
+        project: &Project,
+        id: &str,
+        input: SessionResponse,
+    ) -> Answered {
+        let vault = self.bindings.vault()?;
+        let mut session = self.session(project, id).await?;
+        hookstream::respond(&mut session, input, &vault, now_ms(), &mut fill)?;
+        self.replace_source(project, &session).await?;
+        self.show_session(project, &session, 200).await
+    }
+
+    async fn show_session(&self, project: &Project, session: &Source, status: u16) -> Answered {
+        #[derive(Deserialize)]
+        struct Had {
+            requests: u64,
+        }
+        let statement = sql::requests_of(&project.uid, &session.uid);
+        let had: Option<Had> = self.bindings.events(project.shard)?.row(&statement).await?;
+        let had = had.map_or(0, |had| had.requests);
+        Ok(Answer { status, body: hookstream::present_session(session, &self.origin, had) })
     }
 
     async fn show_source(&self, project: &Project, source: &Source, status: u16) -> Answered {

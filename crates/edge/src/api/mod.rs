@@ -56,7 +56,7 @@ use crate::chance::{fill, now_ms};
 use crate::glue::Body;
 use crate::known::{Isolate, Known};
 use crate::store::Doc;
-use crate::{backlog, config, dispatch, log};
+use crate::{backlog, chance, config, dispatch, log};
 
 /// The largest request body of the API.
 const BODY_MAX_BYTES: u64 = 1024 * 1024;
@@ -206,12 +206,21 @@ pub(crate) async fn serve(
     context: &Context,
 ) -> Reply {
     let changes = !is_push(&call) && request.method() != Method::Get;
+    let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
+    let names = api::names_of_call(&header("x-request-id"), &header("x-convoy-version"), || {
+        chance::uid(now_ms())
+    });
     let done = carry_out(&mut request, call, bindings, context).await;
     if changes {
         PROJECTS.clear();
         ENDPOINTS.clear();
     }
-    done.unwrap_or_else(Refusal::reply)
+    let mut reply = done.unwrap_or_else(Refusal::reply);
+    if 500 <= reply.status {
+        log::error("answered", json!({"names": names, "status": reply.status}));
+    }
+    reply.headers.extend(names);
+    reply
 }
 
 async fn carry_out(

@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use super::meta_events::tell_of;
 use super::*;
 use crate::ingest::make_all_durable;
-use crate::{chance, limits};
+use crate::limits;
 
 impl Caller<'_> {
     pub(super) async fn push_event(&self, project: &Project, kind: Kind) -> Result<Reply, Refusal> {

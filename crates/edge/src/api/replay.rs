@@ -10,7 +10,7 @@ use super::events::{Id, json_text};
 use super::*;
 use crate::router::{Waiting, directory, read_bodies};
 use crate::store::rows;
-use crate::{bell, chance, functions};
+use crate::{bell, functions};
 
 /// Events or deliveries that one call takes up; past that its answer has a cursor to go on with.
 const AGAIN_MAX: usize = 10_000;

@@ -77,6 +77,16 @@ impl Case {
 }
 
 #[test]
+fn a_pushed_event_names_its_own_user_agent_and_a_providers_is_not_passed_on() {
+    let mut case = Case::new("secret", "https://example.com/");
+    assert_eq!(case.header("user-agent", 1), USER_AGENT);
+    case.event.headers = r#"[["user-agent","Mine/1"]]"#.into();
+    assert_eq!(case.header("user-agent", 1), USER_AGENT, "it came with a request");
+    case.event.mask_id = String::new();
+    assert_eq!(case.header("user-agent", 1), "Mine/1");
+}
+
+#[test]
 fn convoys_published_signatures_come_out() {
     let mut case = Case::new("convoy-webhook-secret", "https://example.com");
     for (hash, encoding, simple, advanced) in [

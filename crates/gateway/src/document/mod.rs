@@ -9,9 +9,11 @@
 )]
 
 mod operations;
+mod portal;
 mod record;
 mod samples;
 mod schema;
+mod versions;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 pub use operations::all as operations;
+pub use portal::owner_path;
 pub(crate) use record::note_parameter;
 pub use record::{Read, Readers, Recorder, parameters};
 
@@ -250,6 +253,7 @@ impl Operation {
             if self.path.contains("{projectID}") {
                 all.insert(404, "There is no such thing in this project, or no such project.");
             }
+            all.insert(400, "`X-Convoy-Version` names no version.");
             if self.body.is_some() {
                 all.insert(400, "The body cannot be read, or asks for what cannot be. The message says which field.");
             }
@@ -462,8 +466,10 @@ impl Operation {
         }
         if !self.query.is_empty() {
             let parameters = self.query.iter().map(|parameter| {
-                let schema: Value = serde_json::from_str(parameter.schema).expect("a schema is JSON");
-                json!({"name": parameter.name, "in": "query", "description": parameter.about, "schema": schema})
+                let schema: Value =
+                    serde_json::from_str(parameter.schema).expect("a schema is JSON");
+                json!({"name": parameter.name, "in": "query", "description": parameter.about,
+                    "schema": schema::without_default(schema)})
             });
             described["parameters"] = parameters.collect();
         }
@@ -490,6 +496,9 @@ impl Operation {
             };
             responses.insert(status.to_string(), refusal);
         }
+        if versions::counts(&self.path) {
+            responses.values_mut().for_each(versions::add_headers);
+        }
         Value::Object(responses)
     }
 }
@@ -498,24 +507,32 @@ fn refusal_content() -> Value {
     json!({"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}})
 }
 
+/// What all calls of a path have.
+fn path_item(path: &str) -> Value {
+    let ids = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let version = versions::counts(path).then_some("convoyVersion");
+    let all: Vec<Value> = ids
+        .chain(version)
+        .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))
+        .collect();
+    if all.is_empty() { json!({}) } else { json!({"parameters": all}) }
+}
+
 /// The whole document.
 pub fn generate() -> Value {
     let operations = operations();
     let readers = readers();
     let mut paths: Map<String, Value> = Map::new();
     for operation in &operations {
-        let path = paths.entry(operation.path.clone()).or_insert_with(|| {
-            let ids: Vec<Value> = operation
-                .path
-                .split('/')
-                .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-                .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))
-                .collect();
-            if ids.is_empty() { json!({}) } else { json!({"parameters": ids}) }
-        });
-        path[operation.method.to_ascii_lowercase()] = operation.describe(&readers);
+        let method = operation.method.to_ascii_lowercase();
+        let described = operation.describe(&readers);
+        if let Some((path, described)) = portal::of_owner(operation, &described) {
+            paths.entry(path.clone()).or_insert_with(|| path_item(&path))[&method] = described;
+        }
+        let path = paths.entry(operation.path.clone());
+        path.or_insert_with(|| path_item(&operation.path))[&method] = described;
     }
-    let parameters: Map<String, Value> = words::IDS
+    let mut parameters: Map<String, Value> = words::IDS
         .iter()
         .map(|(name, about, example)| {
             let parameter = json!({"name": name, "in": "path", "required": true, "description": about,
@@ -523,11 +540,13 @@ pub fn generate() -> Value {
             ((*name).to_owned(), parameter)
         })
         .collect();
+    parameters.insert("convoyVersion".into(), versions::parameter());
     let mut responses = Map::new();
     for operation in &operations {
         for (status, why) in operation.refusals() {
             if !operation.fails.iter().any(|(own, _)| *own == status) {
-                let response = json!({"description": why, "content": refusal_content()});
+                let mut response = json!({"description": why, "content": refusal_content()});
+                versions::add_headers(&mut response);
                 responses.insert(status.to_string(), response);
             }
         }
@@ -543,9 +562,11 @@ pub fn generate() -> Value {
         "Refusal",
         "HookstreamRefusal",
         "HookstreamSourceShown",
+        "HookstreamSession",
     ]) {
         schemas.insert(shape.to_owned(), schema::of_samples(shape, &samples::of(shape)));
     }
+    versions::open_endpoint(&mut schemas);
     let tags: Vec<Value> = words::TAGS
         .iter()
         .map(|(name, about)| json!({"name": name, "description": about}))
@@ -563,8 +584,10 @@ pub fn generate() -> Value {
                 "description": "The key of a project, as `POST /api/v1/projects` gave it, or `ROOT_KEY`."},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key",
                     "description": "The same keys, where Hookstream's callers write them."},
+                "portal": {"type": "http", "scheme": "bearer", "description": "The token of a portal link."},
+                "portalToken": {"type": "apiKey", "in": "query", "name": "token", "description": "The same, in the URL."},
                 "companion": {"type": "http", "scheme": "bearer", "description": "A consumer key."}},
-            "parameters": parameters, "responses": responses, "schemas": schemas,
+            "headers": versions::headers(), "parameters": parameters, "responses": responses, "schemas": schemas,
         },
     })
 }

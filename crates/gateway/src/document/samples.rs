@@ -22,6 +22,7 @@ use crate::source_count::{SourceCount, count_into};
 use crate::subscription::Subscription;
 use crate::type_filter::{Batch, FilterInput, TypeFilter};
 use crate::vault::Vault;
+use crate::version::Version;
 
 /// 2026-11-26T12:00:00Z.
 pub(super) const NOW: u64 = 1_795_694_400_000;
@@ -123,6 +124,21 @@ fn endpoint(body: &str) -> (Endpoint, String) {
     (Endpoint { uid: ENDPOINT.into(), ..made }, secret)
 }
 
+fn sessions() -> Vec<Value> {
+    let open =
+        made(hookstream::open_session(made(parse(b"{}")), PROJECT, &vault(), NOW, &mut fill()));
+    let open = Source { uid: SOURCE.into(), mask_id: SOURCE.into(), ..open };
+    let mut answering = open.clone();
+    let response = made(parse(br#"{"status":202,"content_type":"text/plain","body":"thanks"}"#));
+    made(hookstream::respond(&mut answering, response, &vault(), NOW, &mut fill()));
+    // Half of the limits may be taken away as from any source.
+    let (mut endless, mut unlimited) = (open.clone(), open.clone());
+    endless.admission.expires_at = None;
+    unlimited.admission.max_requests = None;
+    let all = [open, answering, endless, unlimited];
+    all.iter().map(|source| hookstream::present_session(source, ORIGIN, 12)).collect()
+}
+
 fn endpoints() -> Vec<Value> {
     let (endpoint, secret) = endpoint(ENDPOINT_BODY);
     let mut exchanged = endpoint.clone();
@@ -159,8 +175,12 @@ fn endpoints() -> Vec<Value> {
         let fields = breaker::present(breaker, &BreakerConfig::default(), NOW);
         if let (Value::Object(shown), Value::Object(fields)) = (shown, fields) {
             shown.extend(fields);
+            shown.insert("events".into(), json!(12));
         }
     }
+    let older = [Version::V20240101, Version::V20240401];
+    let older = older.map(|version| version.show_endpoint(all[0].clone()));
+    all.extend(older);
     all
 }
 
@@ -412,6 +432,7 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
             all.extend(counted);
             all
         }
+        "HookstreamSession" => sessions(),
         "DeadLetter" => {
             let mut all = dead_letters();
             for letter in &mut all {

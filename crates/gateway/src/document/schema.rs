@@ -8,6 +8,21 @@ use super::record::{Read, Readers};
 use super::words::{self, Field};
 use crate::fields::Kind;
 
+/// A schema with its `default` said in words. Makers of types take a property with a `default` for one that is always there,
+/// which in a request it is not.
+pub(super) fn without_default(mut schema: Value) -> Value {
+    let Value::Object(fields) = &mut schema else { return schema };
+    let Some(default) = fields.remove("default") else { return schema };
+    let default = match default {
+        Value::String(text) => format!("Default: `{text}`."),
+        other => format!("Default: `{other}`."),
+    };
+    let about = fields.get("description").and_then(Value::as_str).unwrap_or_default();
+    let about = format!("{about} {default}").trim().to_owned();
+    fields.insert("description".into(), about.into());
+    schema
+}
+
 /// Lays the keywords of `more`, a JSON object, over a schema. `replace` stands for all that was inferred.
 fn with(mut schema: Value, about: &str, more: &str) -> Value {
     let mut more: Map<String, Value> = if more.is_empty() { Map::new() } else { parsed(more) };
@@ -19,7 +34,7 @@ fn with(mut schema: Value, about: &str, more: &str) -> Value {
         fields.insert("description".into(), json!(about));
     }
     fields.extend(more);
-    schema
+    without_default(schema)
 }
 
 fn parsed(text: &str) -> Map<String, Value> {

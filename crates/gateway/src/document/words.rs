@@ -31,6 +31,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
 pub(super) const IDS: &[(&str, &str, &str)] = &[
     ("projectID", "The project's `uid`.", super::samples::PROJECT),
     ("keyID", "The key's `uid`.", "01KB0J7EA0AP1KEY00EXAMP1E0"),
+    ("sessionID", "The session's `session_id`.", super::samples::SOURCE),
     ("sourceID", "The source's `uid`.", super::samples::SOURCE),
     ("endpointID", "The endpoint's `uid`.", super::samples::ENDPOINT),
     ("subscriptionID", "The subscription's `uid`.", super::samples::SUBSCRIPTION),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{EventType, checked_schema};
 use crate::api::{ApiError, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length};
-use crate::fields::{Fields, FromFields};
+use crate::fields::{Fields, FromFields, check_line};
 use crate::ids::Fill;
 
 /// Event types that one document makes.
@@ -73,6 +73,7 @@ fn webhook(document: &Value, name: &str, item: &Value) -> Result<Imported, ApiEr
         return Err(refused("a webhook needs a name"));
     }
     check_length("spec:webhooks", name, NAME_MAX_CHARS)?;
+    check_line("spec:webhooks", name)?;
     let item = resolved(document, item).map_err(at)?;
     let methods = ["post", "put", "patch", "get", "delete"];
     let Some(operation) = methods.iter().find_map(|method| item.get(method)) else {

@@ -79,8 +79,8 @@ impl FromFields for HookstreamSource {
 }
 
 impl HookstreamSource {
-    pub(super) fn projects(&self) -> impl Iterator<Item = String> {
-        [self.org_id.clone(), self.env_id.clone()].into_iter().flatten()
+    pub(super) fn projects(&self) -> (Option<String>, Option<String>) {
+        (self.org_id.clone(), self.env_id.clone())
     }
 }
 

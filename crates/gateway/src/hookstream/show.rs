@@ -4,6 +4,7 @@ use inlet_verify::{Hash, Provider, catalogue};
 use serde_json::{Map, Value, json};
 
 use crate::locate::Location;
+use crate::profile::SLUG_ID_CHARS;
 use crate::source::{CustomResponse, Source};
 use crate::source_count::SourceCount;
 use crate::time::rfc3339;
@@ -57,7 +58,7 @@ pub fn present(source: &Source, origin: &str, counts: &[SourceCount]) -> Value {
     })
 }
 
-/// The slug, or what the name makes of it: every source has one here.
+/// The slug, or what the name and the end of the id make: every source has one here, and no other of its project has the same.
 pub fn shown_slug(source: &Source) -> String {
     if !source.profile.slug.is_empty() {
         return source.profile.slug.clone();
@@ -65,8 +66,9 @@ pub fn shown_slug(source: &Source) -> String {
     let lower = source.name.to_ascii_lowercase();
     let words =
         lower.split(|one: char| !one.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let slug = words.collect::<Vec<_>>().join("-");
-    if slug.is_empty() { source.uid.to_ascii_lowercase() } else { slug }
+    let id = source.uid.to_ascii_lowercase();
+    let end = id.get(id.len().saturating_sub(SLUG_ID_CHARS)..).unwrap_or(&id);
+    words.chain([end]).collect::<Vec<_>>().join("-")
 }
 
 fn list(items: &[String]) -> Option<String> {

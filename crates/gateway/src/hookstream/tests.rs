@@ -582,7 +582,8 @@ fn pages_are_as_long_as_is_asked_for() {
 
 #[test]
 fn a_call_names_its_project_or_none() {
-    let named = |query: &str, body: Value| named_projects(query, Some(&input(&body).unwrap()));
+    let read = |body: &Value| Input::Source(Box::new(input(body).unwrap()));
+    let named = |query: &str, body: Value| named_projects(query, &read(&body));
     assert_eq!(check_projects(named("", json!({})), "p"), Ok(()));
     assert_eq!(check_projects(named("org_id=p", json!({"env_id": "p"})), "p"), Ok(()));
     for (query, body) in [

@@ -7,6 +7,7 @@ use crate::api::{Direction, PageQuery};
 use crate::endpoint::Endpoint;
 use crate::event_type::EventType;
 use crate::needle;
+use crate::profile::SLUG_ID_CHARS;
 use crate::project::Project;
 use crate::source::Source;
 use crate::subscription::Subscription;
@@ -143,13 +144,22 @@ pub fn insert_source(source: &Source, unique: bool) -> Statement {
     )
 }
 
+/// That a source is shown with this slug: its own, or one that ends as its id does.
+pub(super) fn has_slug(slug: &str) -> String {
+    format!(
+        "(doc ->> '$.profile.slug' = {slug} OR (coalesce(doc ->> '$.profile.slug', '') = '' \
+         AND lower(substr(id, -{SLUG_ID_CHARS})) = substr({slug}, -{SLUG_ID_CHARS})))"
+    )
+}
+
 /// Other sources of the project are few, and only asked where there is a slug.
 fn unless_slug_taken(slug: &str, source: &Source) -> String {
     if source.profile.slug.is_empty() {
         return format!("{slug} = ''");
     }
     format!(
-        "NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND id <> ?2 AND doc ->> '$.profile.slug' = {slug})"
+        "NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND id <> ?2 AND {})",
+        has_slug(slug)
     )
 }
 

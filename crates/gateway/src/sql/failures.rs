@@ -21,6 +21,21 @@ pub fn counts_by_endpoint(
     )
 }
 
+/// Deliveries of a project, the newest, that are looked at to say how many an endpoint has had.
+const COUNTED_ROWS: u64 = 5_000;
+
+/// How many of the newest 5,000 deliveries of a project went to these endpoints, as `endpoint_id` and `n`.
+pub fn deliveries_of_endpoints(project_id: &str, endpoints: &[&str]) -> Statement {
+    Statement {
+        sql: format!(
+            "SELECT endpoint_id, count(*) AS n FROM (SELECT endpoint_id FROM deliveries \
+             WHERE project_id = ?1 ORDER BY id DESC LIMIT {COUNTED_ROWS}) \
+             WHERE endpoint_id IN (SELECT value FROM json_each(?2)) GROUP BY endpoint_id"
+        ),
+        params: vec![project_id.into(), json!(endpoints).into()],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +56,8 @@ mod tests {
                 delivery_mode, status, created_at, updated_at) VALUES (?1, ?2, '', '', ?3, '', '', '', ?4, 0, 0)";
             run(&db, &statement(sql, [project, id, endpoint, status].map(Into::into)));
         }
+        let all = run(&db, &deliveries_of_endpoints("p", &["a", "c"]));
+        assert_eq!(json!(all), json!([{"endpoint_id": "a", "n": 4}]));
         let rows = run(&db, &counts_by_endpoint("p", "2", "9", &["a".to_owned()]));
         assert_eq!(
             json!(rows),

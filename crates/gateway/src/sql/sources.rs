@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::control::has_slug;
 use super::{Statement, statement};
 
 /// Counts the events of sources, before they are inserted: `[project, source, event, received_at, key, scope]`. What is there
@@ -21,10 +22,13 @@ pub fn count_events(rows: Value) -> Statement {
 
 /// Whether another source of the project has this slug: then a row.
 pub fn slug_taken(project_id: &str, id: &str, slug: &str) -> Statement {
-    statement(
-        "SELECT id FROM sources WHERE project_id = ?1 AND id <> ?2 AND doc ->> '$.profile.slug' = ?3 LIMIT 1",
-        [project_id.into(), id.into(), slug.into()],
-    )
+    let has_slug = has_slug("?3");
+    Statement {
+        sql: format!(
+            "SELECT id FROM sources WHERE project_id = ?1 AND id <> ?2 AND {has_slug} LIMIT 1"
+        ),
+        params: vec![project_id.into(), id.into(), slug.into()],
+    }
 }
 
 /// The functions of those of these sources, pairs of project and source, that have any and read no broker:
@@ -57,6 +61,14 @@ pub fn take_request(project_id: &str, source_id: &str, most: u64) -> Statement {
     )
 }
 
+/// How many of its requests a source has had, as `requests`.
+pub fn requests_of(project_id: &str, source_id: &str) -> Statement {
+    statement(
+        "SELECT requests FROM source_requests WHERE source_id = ?1",
+        [format!("{project_id}/{source_id}").into()],
+    )
+}
+
 /// Removes what a shard keeps of a source beside its events.
 pub fn forget_source(project_id: &str, source_id: &str) -> Vec<Statement> {
     let mut statements: Vec<Statement> = ["rejections", "source_counts", "verdicts"]
@@ -84,6 +96,7 @@ mod tests {
         let taken = |source: &str, most| run(&db, &take_request("p", source, most)).len();
         assert_eq!([taken("s", 2), taken("s", 2), taken("s", 2)], [1, 1, 0]);
         assert_eq!((taken("s", 3), taken("other", 1)), (1, 1));
+        assert_eq!(run(&db, &requests_of("p", "s"))[0]["requests"], 3);
         for statement in forget_source("p", "s") {
             run(&db, &statement);
         }

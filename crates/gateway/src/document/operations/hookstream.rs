@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::samples;
 use super::super::schema;
 use super::{Access, Operation, open};
-use crate::hookstream::HookstreamSource;
+use crate::hookstream::{HookstreamSource, SessionInput, SessionResponse};
 
 const LIMIT: super::Parameter = super::Parameter {
     name: "limit",
@@ -69,7 +69,7 @@ pub(super) fn hookstream() -> Vec<Operation> {
         "cursor": {"type": ["string", "null"]}, "has_more": {"type": "boolean"}}});
     let deleted = json!({"type": "object", "required": ["deleted", "id"], "properties": {
         "deleted": {"type": "boolean"}, "id": {"type": "string"}}});
-    vec![
+    let mut all = vec![
         in_project("GET", "/v1/sources", "hookstreamListSources", "List sources")
             .query(&[LIMIT, super::parameter("cursor", "As the page before gave it.")])
             .query(&project_ids())
@@ -97,7 +97,43 @@ pub(super) fn hookstream() -> Vec<Operation> {
             .query(&project_ids())
             .answers(answers(
                 "200",
-                content("It is deleted.", deleted, json!({"deleted": true, "id": samples::SOURCE})),
+                content("It is deleted.", deleted.clone(), json!({"deleted": true, "id": samples::SOURCE})),
+                &[],
+            )),
+    ];
+    all.extend(sessions(&deleted));
+    all
+}
+
+fn sessions(deleted: &Value) -> Vec<Operation> {
+    let in_project = |method, path, id, summary| {
+        open(method, path, id, summary).access(Access::Hookstream).query(&project_ids())
+    };
+    let session = |description: &str| {
+        let example = samples::of("HookstreamSession").into_iter().next().unwrap_or_default();
+        content(description, schema::reference("HookstreamSession"), example)
+    };
+    vec![
+        in_project("POST", "/v1/test/sessions", "hookstreamOpenSession", "Open a test session")
+            .about("A source that ends after 14 days or 2,000 events, without any field to fill in. It needs a key like every other call: \
+                who has none cannot fill the store. `/v1/agent/sessions` is the same.")
+            .reads::<SessionInput>(r#"{"request_limit":100}"#)
+            .optional()
+            .answers(answers("201", session("It is open."), &[TAKEN])),
+        in_project("GET", "/v1/test/sessions/{sessionID}", "hookstreamGetSession", "Get a test session")
+            .answers(answers("200", session("The session."), &[])),
+        in_project("POST", "/v1/test/sessions/{sessionID}/claim", "hookstreamClaimSession", "Make a test session a source for good")
+            .about("Its URL stays, and so does what came to it.")
+            .reads::<SessionInput>(r#"{"name":"orders","slug":"orders"}"#)
+            .optional()
+            .answers(answers("200", one("It is a source."), &[TAKEN])),
+        in_project("PATCH", "/v1/test/sessions/{sessionID}/response", "hookstreamAnswerSession", "Say what senders are answered")
+            .reads::<SessionResponse>(r#"{"status":202,"content_type":"text/plain","body":"thanks"}"#)
+            .answers(answers("200", session("It is changed."), &[TAKEN])),
+        in_project("DELETE", "/v1/test/sessions/{sessionID}", "hookstreamDeleteSession", "Delete a test session")
+            .answers(answers(
+                "200",
+                content("It is deleted.", deleted.clone(), json!({"deleted": true, "id": samples::SOURCE})),
                 &[],
             )),
     ]
