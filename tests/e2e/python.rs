@@ -1,4 +1,4 @@
-//! What others wrote in Python, against a running gateway: schemathesis, and Convoy's own SDK.
+//! What others wrote in Python: schemathesis and Convoy's own SDK, against a running gateway; and the schema of docker-compose.yml.
 
 use std::io::Write;
 use std::process::{Command, Output};
@@ -69,6 +69,13 @@ fn the_gateway_keeps_to_its_document_whatever_is_thrown_at_it() {
     }
     // It is as well as before.
     gateway.get("/healthz").expect(200);
+}
+
+#[test]
+fn docker_compose_fits_its_schema_and_what_the_tests_of_brokers_read() {
+    if let Some(output) = run("scripts/compose.sh", &[], &[]) {
+        check(&output);
+    }
 }
 
 #[test]
