@@ -142,7 +142,7 @@ fn run<S: Server>(server: S, turn: &str, counts: &Counts) -> Option<Turned> {
     let total = if delivers { counts.delivered } else { counts.durable };
     let place = place(server);
     let key = source(&project, &place, &endpoint);
-    server.publish(&place, &records(total));
+    server.publish(&place, &records::<S>(total));
 
     let companion = Companion::start(&gateway, &key);
     let count = || if delivers { endpoint.count() } else { companion.accepted() };
@@ -211,7 +211,7 @@ fn source(project: &Project<'_>, place: &Place, endpoint: &Endpoint) -> String {
 }
 
 /// Events of 1 KB that no two are alike, as the messages of a broker are.
-fn records(count: usize) -> Vec<Record> {
+fn records<S: Server>(count: usize) -> Vec<Record> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let frame = json!({"event_type": "order.paid", "data": {"n": 1_000_000, "text": ""}});
     let length = 1024 - frame.to_string().len();
@@ -229,7 +229,12 @@ fn records(count: usize) -> Vec<Record> {
     let record = |n: usize| {
         let data = json!({"n": 1_000_000 + n, "text": text()});
         let body = json!({"event_type": "order.paid", "data": data});
-        Record::new(body.to_string()).header("x-convoy-message-type", "broadcast")
+        let record = Record::new(body.to_string()).header("x-convoy-message-type", "broadcast");
+        match S::NAME {
+            // Without a key, Kafka's client fills one partition more than the other.
+            "kafka" => record.key(&format!("k{}", n % 1_000)),
+            _ => record,
+        }
     };
     (0..count).map(record).collect()
 }

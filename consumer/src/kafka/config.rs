@@ -34,6 +34,8 @@ pub(super) fn client_config(config: &Config, source: &str) -> Result<ClientConfi
     // What is fetched ahead: enough for full speed, and not the library's 64 MB.
     set("queued.max.messages.kbytes", "8192");
     set("fetch.max.bytes", "4194304");
+    // Once that is full the library fetches nothing for so long: its 1,000 are far more than it takes to empty it.
+    set("fetch.queue.backoff.ms", "20");
     set("reconnect.backoff.max.ms", "5000");
     let tls = config.tls.as_ref().filter(|tls| tls.enabled);
     let encrypted = tls.is_some() || config.auth.as_ref().is_some_and(|auth| auth.tls);
