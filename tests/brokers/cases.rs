@@ -13,7 +13,8 @@ macro_rules! for_each_case {
             cases: single_basic_delivery fanout_to_every_endpoint_of_an_owner broadcast_to_all_subscribers
                 dynamic_to_a_url event_types_are_filtered no_matching_subscription several_workers
                 what_is_no_event_is_a_dead_letter poison_in_the_middle_holds_up_nobody raw_bytes_are_mapped
-                large_messages headers_and_keys_arrive order_is_kept status_and_check;
+                large_messages headers_and_keys_arrive headers_that_http_cannot_carry custom_headers_win
+                idempotency_keys_are_asked order_is_kept status_and_check;
             filtered: body_filter_equal body_filter_greater_than body_filter_in header_filter combined_filters
                 filter_mismatch_makes_no_delivery source_body_function source_header_function subscription_function;
             faults: an_outage_of_the_gateway_loses_nothing killed_at_any_moment_it_loses_nothing_and_doubles_nothing
@@ -173,6 +174,12 @@ fn poison<S: Server>(world: &World<'_, S>) -> Vec<(Record, &'static str)> {
         (single(json!({"endpoint_id": endpoint, "event_type": "t"})), "data"),
         (single(json!({"event_type": "t", "data": 1})), "endpoint"),
         (
+            single(
+                json!({"endpoint_id": endpoint, "event_type": "t", "data": 1, "custom_headers": {"a b": "1"}}),
+            ),
+            "not a header name",
+        ),
+        (
             of(json!({"event_type": "t", "data": 1})).header("x-convoy-message-type", "fanout"),
             "owner",
         ),
@@ -280,6 +287,49 @@ pub(crate) fn headers_and_keys_arrive<S: Server>(server: S) {
     // An AMQP message is routed by the name of its queue here.
     let key = if S::NAME == "rabbitmq" { &world.place.name } else { "customer-7" };
     assert_eq!(received.header("x-broker-message-key"), Some(key));
+}
+
+pub(crate) fn headers_that_http_cannot_carry<S: Server>(server: S) {
+    let world = World::new(server);
+    let mut record = world.single("t", &json!(1)).header("X-Odd", "one\nX-Forged: 1\u{7f}");
+    // SQS itself refuses such a name.
+    if S::NAME != "sqs" {
+        record = record.header("x odd:\nname", "1");
+    }
+    world.publish(&[record]);
+    let _companion = world.companion();
+    let received = world.receiver.wait_for_one();
+    assert_eq!(received.header("x-odd"), Some("oneX-Forged: 1"));
+    assert_eq!(received.header("x-forged"), None);
+    assert!(world.project.list("/dead-letters").is_empty());
+}
+
+pub(crate) fn custom_headers_win<S: Server>(server: S) {
+    let world = World::new(server);
+    let body = json!({"endpoint_id": world.endpoint, "event_type": "t", "data": 1,
+        "custom_headers": {"X-Both": "event"}});
+    let record = Record::new(body.to_string());
+    world.publish(&[record.header("X-Both", "broker").header("X-One", "broker")]);
+    let _companion = world.companion();
+    let received = world.receiver.wait_for_one();
+    let found = (received.header("x-both"), received.header("x-one"));
+    assert_eq!(found, (Some("event"), Some("broker")));
+}
+
+pub(crate) fn idempotency_keys_are_asked<S: Server>(server: S) {
+    let world = World::new(server);
+    let of = |n: u64, key: &str| {
+        let body = json!({"endpoint_id": world.silent, "event_type": "t", "data": {"n": n},
+            "idempotency_key": key});
+        Record::new(body.to_string()).key("one")
+    };
+    world.publish(&[of(1, "a"), of(2, "a"), of(3, "b")]);
+    let companion = world.companion();
+    assert_eq!(world.wait_for_numbers(2), [1, 3]);
+    companion.stop();
+    world.publish(&[of(4, "b"), of(5, "c")]);
+    let _second = world.companion();
+    assert_eq!(world.wait_for_numbers(3), [1, 3, 5]);
 }
 
 pub(crate) fn order_is_kept<S: Server>(server: S) {
