@@ -421,6 +421,10 @@ fn at_most_once_is_one_call_even_without_an_answer() {
 fn an_endpoint_that_would_go_round_in_circles_is_refused() {
     let project = gateway().project();
     let source = project.open_source();
-    let reply = project.post("/endpoints", &json!({"name": "a", "url": source["url"]})).expect(400);
-    assert!(reply.message().contains("round in circles"), "{}", reply.message());
+    let hookstream =
+        format!("{}/v1/ingest/{}", gateway().url(), source["uid"].as_str().expect("a uid"));
+    for url in [&source["url"], &json!(hookstream)] {
+        let reply = project.post("/endpoints", &json!({"name": "a", "url": url})).expect(400);
+        assert!(reply.message().contains("round in circles"), "{}", reply.message());
+    }
 }

@@ -1,8 +1,9 @@
 //! How often an endpoint is called: rate limits, and retries of a subscription's own.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
-use inlet_tests::{Answer, Endpoint, Project, poll_until};
+use inlet_tests::{Answer, Endpoint, Gateway, Project, poll_until};
 use serde_json::{Value, json};
 
 use crate::gateway;
@@ -154,5 +155,27 @@ fn a_limit_that_makes_no_sense_is_refused() {
             .extend(fields.as_object().expect("fields").clone());
         let reply = project.post("/endpoints", &body).expect(400);
         assert!(reply.message().contains(expect), "{fields}: {}", reply.message());
+    }
+}
+
+#[test]
+fn an_endpoint_that_hangs_with_thousands_of_deliveries_holds_up_nobody() {
+    let gateway = Gateway::builder().start();
+    // It takes connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", silent.local_addr().expect("an address"));
+    let slow = gateway.project();
+    let endpoint = slow.endpoint(json!({"name": "hangs", "url": url, "http_timeout": 60}));
+    let event = json!({"endpoint_id": endpoint["uid"], "event_type": "t", "data": 1});
+    for _ in 0..4 {
+        slow.post("/events/batch", &json!(vec![&event; 1_000])).expect(201);
+    }
+    let project = gateway.project();
+    let server = Endpoint::ok();
+    let source = project.open_source();
+    project.route(&source, &server);
+    for count in 1..=3 {
+        project.ingest(&source, b"{}").expect(200);
+        server.wait_for(count);
     }
 }

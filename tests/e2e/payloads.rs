@@ -200,6 +200,37 @@ fn forward_headers_names_those_that_are_passed_on() {
 }
 
 #[test]
+fn what_may_be_a_credential_or_a_signature_is_not_passed_on_unless_it_is_named() {
+    let project = gateway().project();
+    let secret = "It's a Secret to Everybody";
+    let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    for (forward_headers, of_github) in
+        [(None, None), (Some(["X-Hub-Signature"]), Some("sha1=abc"))]
+    {
+        let endpoint = Endpoint::ok();
+        let source = project.source(json!({"name": "g", "type": "http", "provider": "github",
+            "verifier": {"hmac": {"secret": secret}}, "forward_headers": forward_headers}));
+        project.route(&source, &endpoint);
+        let call = project.ingest_call(&source).body("Hello, World!").headers(&[
+            ("X-Hub-Signature-256", signature),
+            ("X-Hub-Signature", "sha1=abc"),
+            ("X-Gitlab-Token", "t"),
+            ("X-Auth-Token", "t"),
+            ("Connection", "keep-alive, X-Of-This-Hop"),
+            ("X-Of-This-Hop", "1"),
+            ("X-GitHub-Event", "ping"),
+        ]);
+        call.send().expect(200);
+        let received = endpoint.wait_for_one();
+        assert_eq!(received.header("X-Hub-Signature"), of_github);
+        assert_eq!(received.header("X-GitHub-Event").is_some(), forward_headers.is_none());
+        for name in ["X-Hub-Signature-256", "X-Gitlab-Token", "X-Auth-Token", "X-Of-This-Hop"] {
+            assert_eq!(received.header(name), None, "{name}");
+        }
+    }
+}
+
+#[test]
 fn the_secret_of_an_api_key_source_is_not_passed_on() {
     let endpoint = Endpoint::ok();
     let project = gateway().project();

@@ -311,14 +311,6 @@ fn a_custom_response_has_a_limit() {
 #[test]
 fn fields_that_would_have_no_effect_are_refused() {
     let project = gateway().project();
-    let function = "function transform(x) { return x }";
-    for (field, value) in [("body_function", json!(function)), ("header_function", json!(function))]
-    {
-        let mut body = json!({"name": "a", "type": "http"});
-        body[field] = value;
-        let message = project.post("/sources", &body).expect(400).message();
-        assert_eq!(message, format!("{field}:is for sources of the type pub_sub"));
-    }
     let change_stream = json!({"name": "a", "type": "db_change_stream"});
     let message = project.post("/sources", &change_stream).expect(400).message();
     assert!(message.contains("use http, rest_api or pub_sub"), "{message}");
@@ -371,6 +363,17 @@ fn what_is_not_json_or_has_wrong_types_is_refused() {
             br#"{"name": "a", "type": "http", "custom_response": {"body": {}}}"#,
             "body contains incorrect JSON type for field \"custom_response.body\"",
         );
+        // What would have no effect although it was meant.
+        for (slip, meant) in [
+            (r#""verifer": {"type": "hmac"}"#, "verifer:unknown field: did you mean verifier?"),
+            (r#""isDisabled": true"#, "isDisabled:unknown field: did you mean is_disabled?"),
+            (r#""ip_alowlist": []"#, "ip_alowlist:unknown field: did you mean ip_allowlist?"),
+            (r#""verifier": {"type": "hmac", "hmac": {"secert": "x"}}"#, {
+                "verifier.hmac.secert:unknown field: did you mean secret?"
+            }),
+        ] {
+            check(format!(r#"{{"name": "a", "type": "http", {slip}}}"#).as_bytes(), meant);
+        }
         let deep = format!("{}1{}", r#"{"name":"#.repeat(2000), "}".repeat(2000));
         check(deep.as_bytes(), "body contains");
     }

@@ -100,6 +100,18 @@ async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
         Ok(None) => {}
         Err(error) => log::error("kv_unreadable", json!({"error": error.to_string()})),
     }
+    let Some(snapshot) = stored(bindings, mask).await? else { return Ok(None) };
+    let text = serde_json::to_string(&snapshot)?;
+    if let Ok(put) = kv.put(&key(mask), text)
+        && let Err(error) = put.expiration_ttl(PUT_BACK_EXPIRES_S).execute().await
+    {
+        log::error("kv_unwritable", json!({"error": error.to_string()}));
+    }
+    Ok(Some(snapshot))
+}
+
+/// What the database holds for a source.
+async fn stored(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
     #[derive(serde::Deserialize)]
     struct Row {
         source: String,
@@ -110,21 +122,17 @@ async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
     };
     let source: Source = json::read(&row.source)?;
     let project: Project = json::read(&row.project)?;
-    let snapshot = snapshot(bindings, source, &project).await?;
-    let text = serde_json::to_string(&snapshot)?;
-    if let Ok(put) = kv.put(&key(mask), text)
-        && let Err(error) = put.expiration_ttl(PUT_BACK_EXPIRES_S).execute().await
-    {
-        log::error("kv_unwritable", json!({"error": error.to_string()}));
-    }
-    Ok(Some(snapshot))
+    Ok(Some(snapshot(bindings, source, &project).await?))
 }
 
-/// Makes a change of a source known: in this isolate at once, elsewhere through KV. The error means that others may go on
-/// with what they know for some minutes.
-pub(crate) async fn publish(bindings: &Bindings, source: &Source, project: &Project) -> Result<()> {
-    let text = serde_json::to_string(&snapshot(bindings, source.clone(), project).await?)?;
-    change(bindings, &source.mask_id, Some(&text)).await
+/// Makes a change of a source known: in this isolate at once, elsewhere through KV. What is made known is what the
+/// database holds by now: of two who change a source at the same time, none may tell of less than both did. The error
+/// means that others may go on with what they know for some minutes.
+pub(crate) async fn publish(bindings: &Bindings, mask: &str) -> Result<()> {
+    match stored(bindings, mask).await? {
+        Some(snapshot) => change(bindings, mask, Some(&serde_json::to_string(&snapshot)?)).await,
+        None => withdraw(bindings, mask).await,
+    }
 }
 
 /// Makes known that a source is no more.

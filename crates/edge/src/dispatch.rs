@@ -1,7 +1,7 @@
 //! The dispatcher: leases deliveries, calls endpoints, records what they said.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::json;
 use inlet_gateway::meta_event::is_told;
+use inlet_gateway::room::Places;
 use inlet_gateway::route::Bell;
 use inlet_gateway::sql::{self, Statement};
 use inlet_gateway::transform::input_of;
@@ -35,15 +36,17 @@ use crate::store::Store;
 use crate::token::{self, Client};
 use crate::{bell, chance, log, meta_events, router, transform};
 
-/// Bells that an isolate answers in the background at once; past that, the queue waits.
+/// Bells that an isolate answers in the background at once.
 const BACKGROUND_MAX: usize = 512;
+/// After how many seconds a bell rings again for which there was no place.
+const NO_PLACE_RETRY_S: u32 = 1;
 /// What a lease has to last for after a call.
 const AFTER_CALL_MS: u64 = 10_000;
 const RECORD_TRIES: u32 = 5;
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
 thread_local! {
-    static IN_BACKGROUND: Cell<usize> = const { Cell::new(0) };
+    static BACKGROUND: RefCell<Places> = RefCell::new(Places::new(BACKGROUND_MAX));
 }
 
 /// Answers a batch of bells. A message is acknowledged when its deliveries are settled, or rung for again; with local
@@ -65,8 +68,13 @@ pub(crate) async fn dispatch_batch(
                 continue;
             }
         };
-        if bindings.settings.local_queue && IN_BACKGROUND.get() < BACKGROUND_MAX {
-            let place = Place::take();
+        if !bindings.settings.local_queue {
+            here.push(async move {
+                let done = dispatch(&bell, bindings).await;
+                router::settle(&message, done.is_ok(), bindings.settings.retry_s);
+                report(&bell, done);
+            });
+        } else if let Some(place) = Place::take(&bell.endpoint_id) {
             message.ack();
             let bindings = bindings.clone();
             context.wait_until(async move {
@@ -74,29 +82,26 @@ pub(crate) async fn dispatch_batch(
                 drop(place);
             });
         } else {
-            here.push(async move {
-                let done = dispatch(&bell, bindings).await;
-                router::settle(&message, done.is_ok(), bindings.settings.retry_s);
-                report(&bell, done);
-            });
+            // Whoever waited here would hold up the bells of all others: this queue runs one consumer at a time.
+            router::settle(&message, false, NO_PLACE_RETRY_S);
         }
     }
     join_all(here).await;
 }
 
 /// One of the places in the background, given back even when its invocation is cut off.
-struct Place;
+struct Place(String);
 
 impl Place {
-    fn take() -> Self {
-        IN_BACKGROUND.set(IN_BACKGROUND.get() + 1);
-        Self
+    fn take(endpoint_id: &str) -> Option<Self> {
+        let is_free = BACKGROUND.with_borrow_mut(|places| places.take(endpoint_id));
+        is_free.then(|| Self(endpoint_id.to_owned()))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        IN_BACKGROUND.set(IN_BACKGROUND.get().saturating_sub(1));
+        BACKGROUND.with_borrow_mut(|places| places.give_back(&self.0));
     }
 }
 
@@ -542,7 +547,7 @@ async fn make(call: &Call, body: &[u8]) -> Answered {
     let headers = response.headers().entries().collect();
     let status = response.status_code();
     let kept = RefCell::new(Vec::new());
-    let reading = read(&mut response, &kept);
+    let reading = read(&mut response, &kept, RESPONSE_MAX_BYTES);
     pin_mut!(reading);
     if let Either::Right(_) = select(reading, timeout).await {
         controller.abort();
@@ -564,14 +569,14 @@ async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result
     Fetch::Request(request).send_with_signal(signal).await
 }
 
-/// Reads an answer's body into `kept`, as much of it as is kept.
-pub(crate) async fn read(response: &mut Response, kept: &RefCell<Vec<u8>>) {
+/// Reads an answer's body into `kept`, at most `max_bytes` of it.
+pub(crate) async fn read(response: &mut Response, kept: &RefCell<Vec<u8>>, max_bytes: usize) {
     let Ok(mut stream) = response.stream() else { return };
     while let Some(Ok(chunk)) = stream.next().await {
         let mut kept = kept.borrow_mut();
-        let room = RESPONSE_MAX_BYTES.saturating_sub(kept.len());
+        let room = max_bytes.saturating_sub(kept.len());
         kept.extend(chunk.into_iter().take(room));
-        if kept.len() == RESPONSE_MAX_BYTES {
+        if kept.len() == max_bytes {
             return;
         }
     }

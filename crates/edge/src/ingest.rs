@@ -135,7 +135,13 @@ async fn take_in(
             count_request(&source, bindings).await?;
             let envelope = Envelope { meta: *meta, body: Body::Inline(body.bytes) };
             let (event_id, shard) = (envelope.meta.event_id.clone(), envelope.meta.shard);
-            let route = make_durable(envelope, bindings).await?;
+            let route = match make_durable(envelope, bindings).await {
+                Ok(route) => route,
+                Err(rejection) => {
+                    uncount_request(&source, bindings).await;
+                    return Err(rejection);
+                }
+            };
             log::debug(
                 "accepted",
                 || json!({"event_id": event_id, "source_id": source.source.uid, "by": route}),
@@ -162,6 +168,18 @@ async fn count_request(source: &Compiled, bindings: &Bindings) -> Result<(), Rej
             log::error("request_not_counted", json!({"error": error.to_string()}));
             Err(Rejection::NotDurable)
         }
+    }
+}
+
+/// Gives back what [`count_request`] took: the sender is asked to try again.
+async fn uncount_request(source: &Compiled, bindings: &Bindings) {
+    if source.source.admission.max_requests.is_none() {
+        return;
+    }
+    let give = sql::give_request_back(&source.source.project_id, &source.source.uid);
+    let given = async { bindings.events(source.shard())?.run(&give).await };
+    if let Err(error) = given.await {
+        log::error("request_not_uncounted", json!({"error": error.to_string()}));
     }
 }
 

@@ -16,7 +16,7 @@ use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirec
 
 use crate::bindings::Bindings;
 use crate::glue::Body;
-use crate::{chance, log};
+use crate::{chance, dispatch, log};
 
 /// How long a fetched key is believed.
 const FRESH_MS: u64 = 3_600_000;
@@ -118,7 +118,10 @@ pub(crate) async fn get(url: &str, body: Option<&str>, bindings: &Bindings) -> R
     let fetched = async {
         let mut response = Fetch::Request(request).send().await?;
         let status = response.status_code();
-        let bytes = response.bytes().await?;
+        let kept = RefCell::new(Vec::new());
+        // One byte more says that it is too large.
+        dispatch::read(&mut response, &kept, DOCUMENT_MAX_BYTES + 1).await;
+        let bytes = kept.into_inner();
         if status != 200 || DOCUMENT_MAX_BYTES < bytes.len() {
             let text = format!("answered {status} with {} bytes", bytes.len());
             return Err(worker::Error::RustError(text));

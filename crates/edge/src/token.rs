@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::pin_mut;
 use inlet_gateway::address;
+use inlet_gateway::deliver::RESPONSE_MAX_BYTES;
 use inlet_gateway::oauth::{Oauth2, Token};
 use inlet_verify::Secret;
 use wasm_bindgen::JsValue;
@@ -98,6 +99,6 @@ async fn post(url: &str, form: &str) -> worker::Result<(u16, Vec<u8>)> {
     let mut response = Fetch::Request(Request::new_with_init(url, &init)?).send().await?;
     let status = response.status_code();
     let kept = RefCell::new(Vec::new());
-    dispatch::read(&mut response, &kept).await;
+    dispatch::read(&mut response, &kept, RESPONSE_MAX_BYTES).await;
     Ok((status, kept.into_inner()))
 }

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::admission::Gate;
 use crate::fields::line_fault;
-use crate::header::sendable;
+use crate::header::{is_credential, sendable};
 use crate::locate::{Location, Parts};
 use crate::pace::RateLimit;
 use crate::payload;
@@ -54,6 +54,7 @@ pub(crate) const HOP_HEADERS: &[&str] = &[
     "host",
     "keep-alive",
     "proxy-authenticate",
+    "proxy-connection",
     "proxy-authorization",
     "te",
     "trailer",
@@ -65,8 +66,6 @@ pub(crate) const HOP_HEADERS: &[&str] = &[
 ];
 /// Says of an event that came by another method than POST by which: deliveries are all POSTs.
 const METHOD_HEADER: &str = "inlet-method";
-/// Headers that carry credentials of the sender: kept only when `forward_headers` names them.
-pub(crate) const PRIVATE_HEADERS: &[&str] = &["authorization", "cookie"];
 
 /// What the edge knows of a source: the source, and what its project decides for it. Stored in KV.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -542,10 +541,13 @@ impl Compiled {
         signs && self.secrets.is_empty()
     }
 
-    /// The headers that stay with the event and go on to its endpoints.
+    /// The headers that stay with the event and go on to its endpoints: without those of one hop, and without what may be
+    /// a credential or a signature, unless `forward_headers` names it.
     fn kept_headers(&self, headers: &Headers) -> Vec<(String, String)> {
+        let hop = headers.get("connection").unwrap_or_default().to_ascii_lowercase();
+        let is_of_hop = |name: &str| hop.split(',').any(|of_hop| of_hop.trim() == name);
         let keep = |name: &str| {
-            if HOP_HEADERS.contains(&name) || name == "content-type" {
+            if HOP_HEADERS.contains(&name) || name == "content-type" || is_of_hop(name) {
                 return false;
             }
             match &self.source.forward_headers {
@@ -553,7 +555,7 @@ impl Compiled {
                 None => {
                     let added = ["cf-", "x-forwarded-", "inlet-", "x-convoy-"];
                     let added = added.iter().any(|prefix| name.starts_with(prefix));
-                    let private = PRIVATE_HEADERS.contains(&name)
+                    let private = is_credential(name)
                         || self.credential_headers.iter().any(|credential| credential == name);
                     !added && !private
                 }

@@ -7,10 +7,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::admit::PRIVATE_HEADERS;
 use crate::api::ApiError;
 use crate::fields::line_fault;
-use crate::header::is_header_value;
+use crate::header::{is_credential, is_header_value};
 use crate::json;
 use crate::project::Project;
 use crate::pub_sub::{Broker, Mapping};
@@ -284,7 +283,7 @@ impl Message<'_> {
             match &source.forward_headers {
                 _ if OURS.iter().any(is) => false,
                 Some(names) => names.iter().any(|other| is(&other.as_str())),
-                None => !PRIVATE_HEADERS.iter().any(is),
+                None => !is_credential(name),
             }
         };
         let mut headers: Vec<(String, String)> =

@@ -13,7 +13,7 @@ use crate::breaker::Outcome;
 use crate::endpoint::{ContentType, Endpoint};
 use crate::event::StoredEvent;
 use crate::form;
-use crate::header::sendable;
+use crate::header::{is_sensitive, sendable};
 use crate::json;
 use crate::project::Config;
 use crate::retry::{PAUSE_MAX_S, Strategy};
@@ -511,13 +511,6 @@ impl Delivery {
         }
         shown
     }
-}
-
-/// Whether a header carries a credential.
-pub fn is_sensitive(name: &str) -> bool {
-    ["authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key"]
-        .iter()
-        .any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
 fn place_of(headers: &[(String, String)], name: &str) -> Option<usize> {

@@ -132,7 +132,7 @@ impl FromFields for EndpointInput {
                 content_type: fields.text("content_type")?,
                 authentication: fields.object("authentication")?,
             },
-            other: fields.rest(),
+            other: fields.checked_rest()?,
         })
     }
 }

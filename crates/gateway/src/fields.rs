@@ -52,6 +52,8 @@ pub trait FromFields: Sized {
 pub struct Fields {
     path: String,
     object: Map<String, Value>,
+    /// The fields that were asked for in vain.
+    asked: Vec<String>,
     /// Set when nothing is read, and only noted what would be: for the document of the API.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) recorder: Option<(&'static str, crate::document::Recorder)>,
@@ -75,6 +77,7 @@ impl Fields {
             Value::Object(object) => Ok(Self {
                 path,
                 object,
+                asked: Vec::new(),
                 #[cfg(not(target_arch = "wasm32"))]
                 recorder: None,
             }),
@@ -177,7 +180,11 @@ impl Fields {
     }
 
     fn take(&mut self, name: &str) -> Option<Value> {
-        self.object.remove(name).filter(|value| !value.is_null())
+        let taken = self.object.remove(name);
+        if taken.is_none() {
+            self.asked.push(name.to_owned());
+        }
+        taken.filter(|value| !value.is_null())
     }
 
     #[cfg(not(target_arch = "wasm32"))]
@@ -190,6 +197,26 @@ impl Fields {
     #[cfg(target_arch = "wasm32")]
     #[expect(clippy::unused_self, reason = "only the document of the API notes anything")]
     fn note(&self, _name: &str, _kind: Kind) {}
+
+    /// Refuses a field that nobody has taken and that is nearly one of those that were asked for and are not there: what it
+    /// says would have no effect. Others are let be, because clients send back what they were shown.
+    pub fn check_spelling(&self) -> Result<(), ApiError> {
+        for given in self.object.keys() {
+            if let Some(meant) = self.asked.iter().find(|asked| is_slip(given, asked)) {
+                let path = self.path_of(given);
+                return Err(ApiError::bad_request(format!(
+                    "{path}:unknown field: did you mean {meant}?"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What nobody has taken, when nothing of it is a slip.
+    pub fn checked_rest(self) -> Result<Map<String, Value>, ApiError> {
+        self.check_spelling()?;
+        Ok(self.rest())
+    }
 
     /// What nobody has taken.
     pub fn rest(self) -> Map<String, Value> {
@@ -211,6 +238,41 @@ impl Fields {
 
     fn path_of(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+}
+
+/// What answers show and nobody reads: no slips, although they look like some.
+const SHOWN: &[&str] = &["secrets"];
+
+/// Whether `given` is `meant` with other separators or case, or with a letter or two wrong.
+fn is_slip(given: &str, meant: &str) -> bool {
+    let plain = |name: &str| name.replace(['_', '-', ' '], "").to_ascii_lowercase().into_bytes();
+    let (given_plain, meant_plain) = (plain(given), plain(meant));
+    let most = match meant_plain.len() {
+        0..=4 => 0,
+        5..=8 => 1,
+        _ => 2,
+    };
+    !SHOWN.contains(&given)
+        && given_plain.len().abs_diff(meant_plain.len()) <= most
+        && slips(&given_plain, &meant_plain, most)
+}
+
+/// Whether `most` letters that are wrong, missing, too many or swapped lie between two names.
+fn slips(a: &[u8], b: &[u8], most: usize) -> bool {
+    match (a, b) {
+        ([x, a @ ..], [y, b @ ..]) if x == y => slips(a, b, most),
+        ([], []) => true,
+        _ if most == 0 => false,
+        _ => {
+            let (a_next, b_next) = (a.get(1..), b.get(1..));
+            let swapped = matches!((a, b), ([one, two, ..], [first, second, ..]) if (one, two) == (second, first))
+                && slips(a.get(2..).unwrap_or_default(), b.get(2..).unwrap_or_default(), most - 1);
+            swapped
+                || a_next.is_some_and(|a_next| slips(a_next, b, most - 1))
+                || b_next.is_some_and(|b_next| slips(a, b_next, most - 1))
+                || a_next.zip(b_next).is_some_and(|(a, b)| slips(a, b, most - 1))
+        }
     }
 }
 
@@ -257,5 +319,33 @@ mod tests {
         assert!(message.starts_with("[3].event_types:one line of text"), "{message}");
         assert_eq!(fields().text("description").unwrap().as_deref(), Some("a\n"));
         assert_eq!(fields().text("owner_id").unwrap().as_deref(), Some("o"));
+    }
+
+    #[test]
+    fn slips_are_told_from_other_fields() {
+        for (given, meant) in [
+            ("verifer", "verifier"),
+            ("Verifier", "verifier"),
+            ("ip_alowlist", "ip_allowlist"),
+            ("isDisabled", "is_disabled"),
+            ("is-disabled", "is_disabled"),
+            ("is_disbaled", "is_disabled"),
+            ("custom_reponses", "custom_response"),
+            ("secert", "secret"),
+            ("hAsh", "hash"),
+        ] {
+            assert!(is_slip(given, meant), "{given}");
+        }
+        for (given, meant) in [
+            ("uid", "url"),
+            ("mask_id", "name"),
+            ("secrets", "secret"),
+            ("created_at", "expires_at"),
+            ("events", "event_type"),
+            ("header_name", "header_value"),
+            ("", "name"),
+        ] {
+            assert!(!is_slip(given, meant), "{given}");
+        }
     }
 }

@@ -24,6 +24,32 @@ pub(crate) fn sendable(value: &str) -> Cow<'_, str> {
     }
 }
 
+/// Headers by which senders and answers are known, beside those whose names say so.
+const CREDENTIALS: &[&str] = &[
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "apikey",
+    "api-key",
+    "x-apikey",
+];
+
+/// Whether a header may hold a credential or a signature, by its name: `x-api-key`, `x-hub-signature-256`,
+/// `x-gitlab-token`. Names may have any case.
+pub(crate) fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    is_sensitive(&name) || ["signature", "hmac"].iter().any(|word| name.contains(word))
+}
+
+/// Whether a header may hold what lets anybody in, so that it is masked where it is shown. A signature is good for one
+/// message only.
+pub(crate) fn is_sensitive(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let ends = ["-token", "-secret", "-api-key", "-apikey", "-password"];
+    CREDENTIALS.contains(&name.as_str()) || ends.iter().any(|end| name.ends_with(end))
+}
+
 /// Whether deliveries use a header for something else, or HTTP itself does.
 pub(crate) fn is_taken_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -62,6 +88,42 @@ mod tests {
         ] {
             assert_eq!(sendable(value), expect, "{value:?}");
             assert!(matches!(sendable(expect), Cow::Borrowed(_)));
+        }
+    }
+
+    #[test]
+    fn credentials_are_known_by_their_names() {
+        for name in [
+            "Authorization",
+            "cookie",
+            "X-Api-Key",
+            "x-auth-token",
+            "X-Gitlab-Token",
+            "x-amz-security-token",
+            "X-Hub-Signature",
+            "x-hub-signature-256",
+            "X-Shopify-Hmac-Sha256",
+            "stripe-signature",
+            "X-Signature-Ed25519",
+            "x-goog-channel-token",
+            "x-webhook-secret",
+        ] {
+            assert!(is_credential(name), "{name}");
+        }
+        for name in [
+            "x-github-event",
+            "x-github-delivery",
+            "x-github-hook-id",
+            "content-type",
+            "user-agent",
+            "x-request-id",
+            "webhook-id",
+            "x-shopify-topic",
+            "x-amz-sns-topic-arn",
+            "x-tokens-left",
+            "accept",
+        ] {
+            assert!(!is_credential(name), "{name}");
         }
     }
 

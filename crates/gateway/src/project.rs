@@ -330,6 +330,13 @@ impl Project {
         })
     }
 
+    /// Whether what sources are told of their project ([`crate::admit::Snapshot`]) is not what it was `before`.
+    pub fn decides_otherwise_than(&self, before: &Self) -> bool {
+        let told =
+            |project: &Self| (project.config.max_payload_read_size, project.config.ratelimit);
+        told(self) != told(before)
+    }
+
     /// Applies an update; what is left out stays. The type of a project does not change.
     pub fn update(
         &mut self,

@@ -1,4 +1,4 @@
-//! Room for bodies in the memory of an isolate: so much for all, and not all of it for one.
+//! Room in an isolate, for bodies in its memory and for work at one time: so much for all, and not all of it for one.
 
 use std::collections::HashMap;
 
@@ -56,6 +56,42 @@ impl Room {
     }
 }
 
+/// Places for work that goes on beside other work: the more one holder has, the fewer are left for it, so that whoever
+/// comes new always finds one.
+#[derive(Debug)]
+pub struct Places {
+    max: usize,
+    all: usize,
+    by_holder: HashMap<String, usize>,
+}
+
+impl Places {
+    pub fn new(max: usize) -> Self {
+        Self { max, all: 0, by_holder: HashMap::new() }
+    }
+
+    /// Takes a place, if `holder` has fewer than are free.
+    pub fn take(&mut self, holder: &str) -> bool {
+        let own = self.by_holder.get(holder).copied().unwrap_or_default();
+        if self.max.saturating_sub(self.all) <= own {
+            return false;
+        }
+        self.all += 1;
+        self.by_holder.insert(holder.to_owned(), own + 1);
+        true
+    }
+
+    pub fn give_back(&mut self, holder: &str) {
+        self.all = self.all.saturating_sub(1);
+        if let Some(own) = self.by_holder.get_mut(holder) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                self.by_holder.remove(holder);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +122,27 @@ mod tests {
         assert!(room.grow("b", 0, 20), "more than one may hold, as its only body");
         assert!(!room.grow("b", 0, 1));
         assert!(room.grow("a", 0, 4));
+    }
+
+    #[test]
+    fn nobody_takes_the_last_places_from_who_comes_new() {
+        let mut places = Places::new(8);
+        let mut count = |holder: &str| {
+            let mut taken = 0;
+            while places.take(holder) {
+                taken += 1;
+            }
+            taken
+        };
+        assert_eq!((count("a"), count("b"), count("c"), count("d")), (4, 2, 1, 1));
+        assert_eq!((count("a"), count("e")), (0, 0));
+        places.give_back("a");
+        places.give_back("b");
+        assert!(places.take("e") && !places.take("a"));
+        for holder in ["a", "a", "a", "b", "c", "d", "e"] {
+            places.give_back(holder);
+        }
+        assert_eq!((places.all, places.by_holder.len()), (0, 0));
     }
 
     #[test]

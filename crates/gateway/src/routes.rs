@@ -391,6 +391,13 @@ pub fn call<'a>(method: &str, path: &'a str) -> Result<Call<'a>, NoCall> {
     }
 }
 
+/// Whether `url` is one at which this gateway, reached at `origin`, takes events in.
+pub fn is_ingest_url(origin: &str, url: &str) -> bool {
+    let Some(path) = url.strip_prefix(origin) else { return false };
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    matches!(call("POST", path), Ok(Call::Ingest { .. } | Call::HookstreamIngest { .. }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, first_value};
-use crate::deliver::is_sensitive;
 use crate::event::StoredEvent;
+use crate::header::is_sensitive;
 use crate::push::Kind;
 use crate::routes::{FilterCall, ProjectCall};
 use crate::search::{self, Search};

@@ -100,7 +100,7 @@ impl FromFields for SubscriptionInput {
             retry_config: fields.object("retry_config")?,
             rate_limit_config: fields.object("rate_limit_config")?,
             function: fields.text("function")?,
-            other: fields.rest(),
+            other: fields.checked_rest()?,
         })
     }
 }

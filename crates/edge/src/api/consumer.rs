@@ -111,15 +111,6 @@ async fn answer(
     }
 }
 
-fn unread(unread: Unread) -> Refusal {
-    let error = match unread {
-        Unread::TooLarge => ApiError::new(413, "request body too large"),
-        Unread::Busy => return Refusal::Busy,
-        Unread::Broken => ApiError::bad_request("the request body could not be read"),
-    };
-    error.into()
-}
-
 impl Caller<'_> {
     async fn told_sources(&self, project: &Project, if_none_match: &str) -> Result<Reply, Refusal> {
         let docs: Vec<Doc> = self.bindings.db()?.rows(&sql::pub_sub_sources(&project.uid)).await?;

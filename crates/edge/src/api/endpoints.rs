@@ -4,6 +4,7 @@ use inlet_gateway::breaker;
 use inlet_gateway::endpoint::{EndpointInput, Status as EndpointStatus};
 use inlet_gateway::failures::Delivered;
 use inlet_gateway::meta_event::Kind;
+use inlet_gateway::routes::is_ingest_url;
 
 use super::meta_events::tell_of;
 use super::*;
@@ -110,7 +111,7 @@ impl Caller<'_> {
     }
 
     fn check_circle(&self, endpoint: &Endpoint) -> Result<(), Refusal> {
-        if endpoint.url.starts_with(&format!("{}/ingest/", self.origin)) {
+        if is_ingest_url(&self.origin, &endpoint.url) {
             let text =
                 "endpoint url refused: events would go round in circles through this gateway";
             return Err(ApiError::bad_request(text).into());

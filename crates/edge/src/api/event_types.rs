@@ -94,9 +94,7 @@ impl Caller<'_> {
             return Err(if is_taken { taken().into() } else { error.into() });
         }
         if are_concerned {
-            let project: Project =
-                self.doc(&sql::project(&project.uid), "project not found").await?;
-            self.republish(&project).await?;
+            self.republish(project).await?;
         }
         Ok(())
     }

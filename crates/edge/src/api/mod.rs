@@ -296,15 +296,18 @@ async fn read_body(
     request: &Request,
     holder: &str,
     limit_bytes: u64,
-) -> Result<(Body, Share), ApiError> {
+) -> Result<(Body, Share), Refusal> {
     let read = body::read(request.inner(), holder, body::length(request), limit_bytes).await;
-    read.map_err(|unread| match unread {
+    read.map_err(unread)
+}
+
+fn unread(unread: Unread) -> Refusal {
+    let error = match unread {
         Unread::TooLarge => ApiError::new(413, "request body too large"),
-        Unread::Busy => {
-            ApiError::new(503, "the gateway holds too many large bodies right now, try again")
-        }
+        Unread::Busy => return Refusal::Busy,
         Unread::Broken => ApiError::bad_request("the request body could not be read"),
-    })
+    };
+    error.into()
 }
 
 /// The largest body of a call. Events may be as large as their project takes them.

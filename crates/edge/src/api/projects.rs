@@ -2,7 +2,6 @@
 
 use inlet_gateway::api_key::NewApiKey;
 use inlet_gateway::event_type::{self, EventType};
-use inlet_gateway::json;
 use inlet_gateway::meta_event::{Kind, Means};
 use inlet_gateway::project::ProjectInput;
 
@@ -51,7 +50,7 @@ impl Caller<'_> {
     }
 
     pub(super) async fn update_project(&self, mut project: Project) -> Answered {
-        let old_name = project.name.clone();
+        let before = project.clone();
         let now = now_ms();
         let mut input: ProjectInput = api::parse(&self.body)?;
         let meta_events = input.take_meta_events();
@@ -59,7 +58,7 @@ impl Caller<'_> {
         let vault = self.bindings.vault()?;
         project.change_meta_events(meta_events, self.means(&vault, now), &mut fill)?;
         let db = self.bindings.db()?;
-        if project.name != old_name
+        if project.name != before.name
             && db.row::<Doc>(&sql::project_named(&project.name)).await?.is_some()
         {
             return Err(taken().into());
@@ -69,7 +68,9 @@ impl Caller<'_> {
             let is_taken = error.to_string().contains("UNIQUE constraint failed");
             return Err(if is_taken { taken().into() } else { error.into() });
         }
-        self.republish(&project).await?;
+        if project.decides_otherwise_than(&before) {
+            self.republish(&project).await?;
+        }
         Ok(Answer::ok(202, "Project updated successfully", project.present()))
     }
 
@@ -104,18 +105,8 @@ impl Caller<'_> {
 
     /// Tells the edge what a project decides for its sources: their snapshots hold it.
     pub(super) async fn republish(&self, project: &Project) -> Result<(), Refusal> {
-        let db = self.bindings.db()?;
-        let mut query = PageQuery::parse(&format!("perPage={}", api::PER_PAGE_MAX));
-        loop {
-            let (page, _) = sql::list(List::Sources, &project.uid, &[], None, &query);
-            let rows: Vec<ListRow> = db.rows(&page).await?;
-            for row in rows.iter().take(query.per_page) {
-                told(config::publish(self.bindings, &json::read(&row.doc)?, project).await)?;
-            }
-            match rows.get(query.per_page) {
-                Some(next) => query.cursor = Some(next.id.clone()),
-                None => break,
-            }
+        for mask in self.masks(project).await? {
+            told(config::publish(self.bindings, &mask).await)?;
         }
         Ok(())
     }

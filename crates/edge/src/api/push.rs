@@ -75,6 +75,9 @@ impl Caller<'_> {
             (0, Some(status)) => status,
             _ => 207,
         };
+        if stored == 0 && status == 503 {
+            return Err(Refusal::Later(ApiError::new(503, Rejection::NotDurable.to_string()), 10));
+        }
         let shown: Vec<Value> = results
             .into_iter()
             .map(|result| match result {

@@ -1,7 +1,6 @@
 //! Sources.
 
 use inlet_gateway::consumer::{Seen, status as consumer_status};
-use inlet_gateway::json;
 use inlet_gateway::profile::slug_taken;
 use inlet_gateway::source_count::{SourceCount, count_into};
 use inlet_gateway::time::rfc3339;
@@ -54,7 +53,7 @@ impl Caller<'_> {
             return Err(self.why_not(source).await);
         }
         // Nobody knows its mask yet, so a copy that is not in KV is only read from D1 once.
-        config::publish(self.bindings, source, project).await.unwrap_or_default();
+        config::publish(self.bindings, &source.mask_id).await.unwrap_or_default();
         Ok(())
     }
 
@@ -69,7 +68,7 @@ impl Caller<'_> {
             self.source(&project.uid, &source.uid).await?;
             return Err(self.why_not(source).await);
         }
-        told(config::publish(self.bindings, source, project).await)
+        told(config::publish(self.bindings, &source.mask_id).await)
     }
 
     /// Which of the things that are unique another source has.
@@ -182,7 +181,7 @@ impl Caller<'_> {
         {
             return Err(ApiError::not_found("source not found").into());
         }
-        told(config::publish(self.bindings, &source, project).await)?;
+        told(config::publish(self.bindings, &source.mask_id).await)?;
         Ok(Answer::ok(200, "Source armed successfully", source.present(&self.origin)))
     }
 }
@@ -192,8 +191,7 @@ pub(crate) async fn capture(bindings: &Bindings, source: &Source, secret: &Secre
     let kept: Result<bool, Refusal> = async {
         let db = bindings.db()?;
         let row = db.row::<Doc>(&sql::source(&source.project_id, &source.uid)).await?;
-        let project = db.row::<Doc>(&sql::project(&source.project_id)).await?;
-        let (Some(row), Some(project)) = (row, project) else { return Ok(false) };
+        let Some(row) = row else { return Ok(false) };
         let mut source: Source = row.read()?;
         if !source.capture(secret, &*bindings.vault()?, now_ms(), &mut fill)? {
             return Ok(false);
@@ -201,7 +199,8 @@ pub(crate) async fn capture(bindings: &Bindings, source: &Source, secret: &Secre
         if db.row::<ListRow>(&sql::capture_secret(&source)).await?.is_none() {
             return Ok(false);
         }
-        config::publish(bindings, &source, &project.read()?).await?;
+        // It is kept, so the provider is told so. Others believe the older copy for some minutes at most.
+        config::publish(bindings, &source.mask_id).await.unwrap_or_default();
         Ok(true)
     }
     .await;
@@ -219,16 +218,10 @@ pub(crate) async fn note_handshake(bindings: &Bindings, source: &Source, now: u6
         return;
     }
     let noted: Result<(), Refusal> = async {
-        let db = bindings.db()?;
-        let Some(row) =
-            db.row::<ListRow>(&sql::note_crc(&source.project_id, &source.uid, now)).await?
-        else {
-            return Ok(());
-        };
-        let Some(project) = db.row::<Doc>(&sql::project(&source.project_id)).await? else {
-            return Ok(());
-        };
-        config::publish(bindings, &json::read(&row.doc)?, &project.read()?).await?;
+        let note = sql::note_crc(&source.project_id, &source.uid, now);
+        if bindings.db()?.row::<ListRow>(&note).await?.is_some() {
+            config::publish(bindings, &source.mask_id).await?;
+        }
         Ok(())
     }
     .await;

@@ -25,7 +25,7 @@ pub struct SourceInput {
 
 impl FromFields for SourceInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        Ok(Self {
+        let input = Self {
             name: fields.text("name")?,
             kind: fields.text("type")?,
             provider: fields.text("provider")?,
@@ -42,7 +42,9 @@ impl FromFields for SourceInput {
             pub_sub: fields.raw("pub_sub"),
             profile: ProfileInput::take(&mut fields)?,
             provider_config: fields.object("provider_config")?,
-        })
+        };
+        fields.check_spelling()?;
+        Ok(input)
     }
 }
 
@@ -68,13 +70,15 @@ impl VerifierInput {
 
 impl FromFields for VerifierInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        Ok(Self {
+        let input = Self {
             kind: fields.text("type")?,
             hmac: fields.object("hmac")?,
             basic_auth: fields.object("basic_auth")?,
             api_key: fields.object("api_key")?,
             trust: TrustInput::take(&mut fields)?,
-        })
+        };
+        fields.check_spelling()?;
+        Ok(input)
     }
 }
 
@@ -88,12 +92,14 @@ pub(super) struct HmacInput {
 
 impl FromFields for HmacInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        Ok(Self {
+        let input = Self {
             header: fields.text("header")?,
             hash: fields.text("hash")?,
             encoding: fields.text("encoding")?,
             secret: fields.text("secret")?,
-        })
+        };
+        fields.check_spelling()?;
+        Ok(input)
     }
 }
 
@@ -105,7 +111,9 @@ pub(super) struct BasicAuthInput {
 
 impl FromFields for BasicAuthInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        Ok(Self { username: fields.text("username")?, password: fields.text("password")? })
+        let input = Self { username: fields.text("username")?, password: fields.text("password")? };
+        fields.check_spelling()?;
+        Ok(input)
     }
 }
 
@@ -117,10 +125,12 @@ pub(super) struct ApiKeyInput {
 
 impl FromFields for ApiKeyInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        Ok(Self {
+        let input = Self {
             header_name: fields.text("header_name")?,
             header_value: fields.text("header_value")?,
-        })
+        };
+        fields.check_spelling()?;
+        Ok(input)
     }
 }
 

@@ -69,6 +69,14 @@ pub fn requests_of(project_id: &str, source_id: &str) -> Statement {
     )
 }
 
+/// Gives a request back that was taken for what did not become durable.
+pub fn give_request_back(project_id: &str, source_id: &str) -> Statement {
+    statement(
+        "UPDATE source_requests SET requests = requests - 1 WHERE source_id = ?1 AND requests > 0",
+        [format!("{project_id}/{source_id}").into()],
+    )
+}
+
 /// Removes what a shard keeps of a source beside its events.
 pub fn forget_source(project_id: &str, source_id: &str) -> Vec<Statement> {
     let mut statements: Vec<Statement> = ["rejections", "source_counts", "verdicts"]
@@ -95,6 +103,8 @@ mod tests {
         let db = database();
         let taken = |source: &str, most| run(&db, &take_request("p", source, most)).len();
         assert_eq!([taken("s", 2), taken("s", 2), taken("s", 2)], [1, 1, 0]);
+        run(&db, &give_request_back("p", "s"));
+        assert_eq!([taken("s", 2), taken("s", 2)], [1, 0]);
         assert_eq!((taken("s", 3), taken("other", 1)), (1, 1));
         assert_eq!(run(&db, &requests_of("p", "s"))[0]["requests"], 3);
         for statement in forget_source("p", "s") {
