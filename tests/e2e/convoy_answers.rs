@@ -127,7 +127,9 @@ fn events_deliveries_and_attempts_are_shown_with_convoys_fields() {
             shown,
             "text: project_id event_id endpoint_id subscription_id event_type delivery_mode status description target_url
              text: latency idempotency_key url_query_params acknowledged_at endpoint_metadata.uid event_metadata.uid
-             text: metadata.strategy
+             text: endpoint_metadata.name endpoint_metadata.url endpoint_metadata.target_url endpoint_metadata.status
+             text: metadata.strategy metadata.raw
+             object: metadata.data headers
              number: latency_seconds metadata.num_trials metadata.interval_seconds metadata.retry_limit metadata.max_retry_seconds
              null|text: metadata.next_send_time",
         );

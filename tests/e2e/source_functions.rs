@@ -1,17 +1,9 @@
 //! Functions of sources that take requests: what they make of an event, and what becomes of one that they fail on.
 
-use inlet_tests::{Endpoint, Project, poll_until, uid};
+use inlet_tests::{Endpoint, uid};
 use serde_json::{Value, json};
 
 use crate::gateway;
-
-/// The event, once it is routed.
-#[track_caller]
-fn routed(project: &Project<'_>, id: &str) -> Value {
-    poll_until(&format!("event {id} routed"), || {
-        Some(project.wait_for_event(id)).filter(|event| event["status"] != "Pending")
-    })
-}
 
 fn functions(body: &str, header: &str) -> Value {
     json!({"body_function": body, "header_function": header})
@@ -60,7 +52,7 @@ fn functions_of_an_http_source_make_what_is_filtered_delivered_and_shown() {
         format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };
     let id = form.body(format!("{}--b--\r\n", part("order", "1")).into_bytes()).send().expect(200);
-    let event = routed(&project, id.header("inlet-event-id").unwrap());
+    let event = project.wait_for_event(id.header("inlet-event-id").unwrap());
     assert_eq!(event["data"], json!({"total": null, "kind": "paid"}));
     let large = format!(r#"{{"order": {{"total": 4}}, "pad": "{}"}}"#, "x".repeat(150_000));
     let reply =
@@ -80,7 +72,7 @@ fn an_event_that_a_function_fails_on_is_kept_with_the_reason_and_a_replay_runs_i
     project.route(&source, &receiver);
     let reply = project.ingest(&source, br#"{"n": 1}"#).expect(200);
     let id = reply.header("inlet-event-id").unwrap();
-    let event = routed(&project, id);
+    let event = project.wait_for_event(id);
     assert_eq!((&event["status"], &event["data"]), (&json!("Failure"), &json!({"n": 1})));
     let reason = event["failure_reason"].as_str().unwrap();
     assert!(reason.starts_with("the source's body function failed: TypeError"), "{reason}");

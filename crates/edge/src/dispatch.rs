@@ -1,12 +1,12 @@
 //! The dispatcher: leases deliveries, calls endpoints, records what they said.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 use futures_util::{StreamExt, pin_mut};
+use inlet_gateway::alert;
 use inlet_gateway::auth::Credential;
 use inlet_gateway::deliver::{
     Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, LEASE_MS, Outgoing, RESPONSE_MAX_BYTES,
@@ -19,7 +19,6 @@ use inlet_gateway::meta_event::is_told;
 use inlet_gateway::room::Places;
 use inlet_gateway::route::Bell;
 use inlet_gateway::sql::{self, Statement};
-use inlet_gateway::transform::input_of;
 use inlet_gateway::vault::VaultError;
 use js_sys::Uint8Array;
 use serde_json::{Value, json};
@@ -32,9 +31,10 @@ use worker::{
 use crate::bindings::Bindings;
 use crate::body::{self, Share};
 use crate::hold::{self, Receiver, Taken};
+use crate::making::{Made, made};
 use crate::store::Store;
 use crate::token::{self, Client};
-use crate::{bell, chance, log, meta_events, router, transform};
+use crate::{alerts, bell, chance, log, meta_events, router};
 
 /// Bells that an isolate answers in the background at once.
 const BACKGROUND_MAX: usize = 512;
@@ -187,7 +187,7 @@ async fn record(
 ) -> Result<Settled> {
     let mut tries = 0;
     let mut counted_at = chance::now_ms();
-    let counted = loop {
+    let (counted, alert) = loop {
         tries += 1;
         let (settled, attempt) = (&done.settled, done.attempt.as_ref());
         let told = to.and_then(|to| {
@@ -196,9 +196,16 @@ async fn record(
         let mut statements: Vec<Statement> = told.into_iter().collect();
         statements.extend(sql::record(json!([done.row(delivery, lease_until, bindings)])));
         counted_at = counted_at.max(chance::now_ms());
+        let alert_at = statements.len();
+        let alert = done.failure.as_ref().and_then(|_| alerts::count(delivery, to, counted_at));
+        let alerts = alert.is_some();
+        statements.extend(alert);
         statements.extend(count_call(&done, to, counted_at));
         let error = match events.batch(&statements).await {
-            Ok(mut results) => break results.pop(),
+            Ok(mut results) => {
+                let alert = if alerts { Some(results.remove(alert_at)) } else { None };
+                break (results.pop(), alert);
+            }
             Err(error) => error,
         };
         log::error(
@@ -211,6 +218,12 @@ async fn record(
         done.attempt = done.attempt.map(Attempt::without_response);
         Delay::from(RECORD_PAUSE).await;
     };
+    if let (Some(alert), Some(said), Some(to)) = (&alert, &done.failure, to)
+        && let Err(error) = alerts::follow(delivery, said, to, alert, bindings).await
+    {
+        let fields = json!({"delivery_id": delivery.id, "error": error.to_string()});
+        log::error("not_alerted", fields);
+    }
     let settled = done.settled;
     if let Err(error) =
         follow(delivery, &settled, done.is_endpoints, to, counted, counted_at, bindings).await
@@ -271,9 +284,17 @@ struct Done {
     attempt: Option<Attempt>,
     /// Whether what happened is the endpoint's doing; a function that fails is not.
     is_endpoints: bool,
+    /// What an attempt says that failed.
+    failure: Option<String>,
 }
 
 impl Done {
+    /// Without a call.
+    fn ended(why: Undeliverable) -> Self {
+        let settled = why.settled(chance::now_ms());
+        Self { settled, attempt: None, is_endpoints: false, failure: None }
+    }
+
     /// A row of [`sql::record`].
     fn row(&self, delivery: &Delivery, lease_until: u64, bindings: &Bindings) -> Value {
         let Settled { status, description, due_at } = &self.settled;
@@ -303,11 +324,7 @@ async fn attempt(
     lease_ends: u64,
     bindings: &Bindings,
 ) -> Done {
-    let ended = |why: Undeliverable| Done {
-        settled: why.settled(chance::now_ms()),
-        attempt: None,
-        is_endpoints: false,
-    };
+    let ended = Done::ended;
     let Some(to) = to else { return ended(Undeliverable::EndpointGone) };
     let (endpoint, project) = (&to.endpoint, &to.project);
     let Some(event) = event else { return ended(Undeliverable::BodyGone) };
@@ -402,56 +419,8 @@ async fn attempt(
     } else {
         log::info("attempt_failed", fields());
     }
-    Done { settled, attempt: Some(record), is_endpoints: fault.is_none() }
-}
-
-/// What is delivered, as the subscription's function makes it.
-struct Made<'e> {
-    body: Vec<u8>,
-    event: Cow<'e, StoredEvent>,
-    /// Why the function made nothing.
-    fault: Option<String>,
-}
-
-/// `None` when the engine cannot be had.
-async fn made<'e>(
-    event: &'e StoredEvent,
-    body: Vec<u8>,
-    delivery: &Delivery,
-    to: &Receiver,
-) -> Option<Made<'e>> {
-    let as_is = |body, fault| Some(Made { body, event: Cow::Borrowed(event), fault });
-    let Some(code) = to.function(&delivery.subscription_id) else { return as_is(body, None) };
-    match body_made(code, &body, delivery).await? {
-        Ok(body) => {
-            let content_type = Some("application/json".to_owned());
-            let event = Cow::Owned(StoredEvent { content_type, ..event.clone() });
-            Some(Made { body, event, fault: None })
-        }
-        Err(fault) => as_is(body, Some(fault)),
-    }
-}
-
-/// The body that a function makes, or why it makes none.
-async fn body_made(
-    code: &str,
-    body: &[u8],
-    delivery: &Delivery,
-) -> Option<std::result::Result<Vec<u8>, String>> {
-    let failed = |why: String| Some(Err(format!("the subscription's function failed: {why}")));
-    let input = match input_of(body) {
-        Ok(input) => input,
-        Err(why) => return failed(why),
-    };
-    match transform::run(code, &input).await {
-        Ok(Ok(ran)) => Some(Ok(ran.output.into_bytes())),
-        Ok(Err(fault)) => failed(fault.message),
-        Err(error) => {
-            let fields = json!({"delivery_id": delivery.id, "error": error.to_string()});
-            log::error("function_not_run", fields);
-            None
-        }
-    }
+    let failure = alert::failed(&answered);
+    Done { settled, attempt: Some(record), is_endpoints: fault.is_none(), failure }
 }
 
 /// The header of an endpoint's authentication.

@@ -82,7 +82,7 @@ impl Head {
 pub(crate) fn response(reply: &Reply) -> Result<web_sys::Response> {
     let mut headers = format!("content-type\n{}", reply.content_type);
     for (name, value) in &reply.headers {
-        for text in [name, value.as_str()] {
+        for text in [name.as_ref(), value.as_str()] {
             headers.push('\n');
             headers.push_str(text);
         }

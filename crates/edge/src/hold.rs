@@ -1,5 +1,6 @@
 //! What a dispatcher may call now, and what waits: deliveries are leased, held back, and let go again.
 
+use inlet_gateway::alert::Alert;
 use inlet_gateway::breaker::{Breaker, Consequence};
 use inlet_gateway::deliver::{BELL_DELAY_MAX_MS, Delivery, LEASE_MS};
 use inlet_gateway::endpoint::{Endpoint, Status as EndpointStatus};
@@ -36,6 +37,7 @@ struct Pace {
     retry: Option<Strategy>,
     rate_limit: Option<RateLimit>,
     function: String,
+    alert: Option<Alert>,
 }
 
 impl Receiver {
@@ -64,6 +66,7 @@ impl Receiver {
             retry: Option<String>,
             rate_limit: Option<String>,
             function: Option<String>,
+            alert: Option<String>,
         }
         let statements =
             [sql::endpoints_of(&[(project_id, endpoint_id)]), sql::paces(project_id, endpoint_id)];
@@ -77,6 +80,7 @@ impl Receiver {
                 retry: row.retry.as_deref().map(json::read).transpose()?.flatten(),
                 rate_limit: row.rate_limit.as_deref().map(json::read).transpose()?.flatten(),
                 function: row.function.unwrap_or_default(),
+                alert: row.alert.as_deref().map(json::read).transpose()?.flatten(),
             });
         }
         Ok(Some(Self {
@@ -96,6 +100,12 @@ impl Receiver {
     pub(crate) fn function(&self, subscription_id: &str) -> Option<&str> {
         let own = self.paces.iter().find(|pace| pace.subscription_id == subscription_id)?;
         (!own.function.is_empty()).then_some(own.function.as_str())
+    }
+
+    /// When the project is told that deliveries of this subscription fail.
+    pub(crate) fn alert(&self, subscription_id: &str) -> Option<&Alert> {
+        let own = self.paces.iter().find(|pace| pace.subscription_id == subscription_id)?;
+        own.alert.as_ref()
     }
 
     fn gates(&self) -> Vec<Gate> {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod alerts;
 mod api;
 mod backlog;
 mod bell;
@@ -17,6 +18,7 @@ mod keys;
 mod known;
 mod limits;
 mod log;
+mod making;
 mod meta_events;
 mod router;
 mod store;

@@ -17,13 +17,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::admission::Gate;
+use crate::custom_response::Said;
 use crate::fields::line_fault;
 use crate::header::{is_credential, sendable};
 use crate::locate::{Location, Parts};
 use crate::pace::RateLimit;
 use crate::payload;
 use crate::rejection::Rejection;
-use crate::reply::Reply;
+use crate::reply::{Reply, named};
 use crate::shape::{self, Shapes};
 use crate::source::{Kind, Source};
 use crate::time::rfc3339;
@@ -102,6 +103,8 @@ pub struct Compiled {
     dedup: Vec<Location>,
     schemas: Shapes,
     gate: Gate,
+    /// Whether the source's own answer has something to fill in, and whether that stands in the body.
+    fills: (bool, bool),
 }
 
 /// By which URL a request comes in: that says which methods are taken, and how answers look.
@@ -161,6 +164,7 @@ impl Compiled {
             dedup: dedup.filter_map(Result::ok).collect(),
             schemas: Shapes::new(schemas),
             gate: Gate::new(&source.admission),
+            fills: (source.custom_response.is_templated(), source.custom_response.reads_body()),
             provider,
             tokens,
             source,
@@ -266,8 +270,8 @@ impl Compiled {
         if let Some(provider) = self.provider {
             match handshake(provider, self.known(), &request, now) {
                 Some(Handshake::Reply { status, content_type, body, headers }) => {
-                    let reply =
-                        Reply { status, content_type: content_type.to_owned(), headers, body };
+                    let (content_type, headers) = (content_type.to_owned(), named(headers));
+                    let reply = Reply { status, content_type, headers, body };
                     return Ok(Admitted::Handshake(reply));
                 }
                 Some(Handshake::Refuse { status, reason }) => {
@@ -277,6 +281,7 @@ impl Compiled {
                     if self.source.armed_until.is_some_and(|until| now_ms < until) =>
                 {
                     let content_type = "text/plain; charset=utf-8".to_owned();
+                    let headers = named(headers);
                     let reply = Reply { status, content_type, headers, body: Vec::new() };
                     return Ok(Admitted::Capture { secret, reply });
                 }
@@ -322,7 +327,8 @@ impl Compiled {
 
         let content_type = arrival.headers.get("content-type");
         let query = arrival.url.split_once('?').map(|(_, query)| query).unwrap_or_default();
-        let needs_body = self.dedup.iter().chain(&self.event_type).any(Location::is_body);
+        let needs_body =
+            self.fills.1 || self.dedup.iter().chain(&self.event_type).any(Location::is_body);
         let body = needs_body.then(|| payload::json(content_type, arrival.body));
         let parts =
             Parts { headers: arrival.headers, query, body: body.as_deref(), payload: arrival.body };
@@ -364,7 +370,15 @@ impl Compiled {
             return Err(Rejection::EventType(format!("event type:{fault}")));
         }
         let data_len = payload::data(content_type, arrival.body).len();
-        let reply = self.accepted(arrival.door, &event_id, data_len, &request);
+        let at = if self.fills.0 { rfc3339(now_ms) } else { String::new() };
+        let said = Said {
+            event_id: &event_id,
+            event_type: &event_type,
+            source_id: &self.source.uid,
+            received_at: &at,
+            parts: &parts,
+        };
+        let reply = self.accepted(arrival.door, &said, data_len, &request);
         let mut meta = Meta::new(
             event_id,
             self.source.project_id.clone(),
@@ -584,41 +598,42 @@ impl Compiled {
     fn accepted(
         &self,
         door: Door,
-        event_id: &str,
+        said: &Said<'_>,
         data_len: usize,
         request: &Request<'_>,
     ) -> Reply {
-        let custom = self.source.custom_response.given();
-        let status = self.source.custom_response.status;
+        let own = &self.source.custom_response;
+        let fill = self.fills.0.then_some(said);
+        let custom = own.body(fill);
+        let event_id = said.event_id;
         let wanted =
             self.provider.and_then(|provider| acknowledge(provider, self.known(), request));
-        let mut headers = vec![("inlet-event-id", event_id.to_owned())];
+        let mut headers = vec![("inlet-event-id".into(), event_id.to_owned())];
+        headers.extend(own.headers(fill));
         if custom.is_none() && self.wants_silence() {
             let content_type = "text/plain".to_owned();
             return Reply { status: 200, content_type, headers, body: Vec::new() };
         }
         if let Some(wanted) = &wanted {
-            headers.extend(wanted.headers.iter().cloned());
+            headers.extend(named(wanted.headers.clone()));
         }
         let is_whole = |wanted: &Acknowledgement| !wanted.body.is_empty() || wanted.status != 200;
         if let Some(wanted) =
-            wanted.filter(|wanted| custom.is_none() && status == 0 && is_whole(wanted))
+            wanted.filter(|wanted| custom.is_none() && own.status == 0 && is_whole(wanted))
         {
             let (status, content_type) = (wanted.status, wanted.content_type.to_owned());
             return Reply { status, content_type, headers, body: wanted.body };
         }
-        let (content_type, body) = if let Some((body, content_type)) = custom {
-            (content_type, body.to_owned().into_bytes())
-        } else {
+        let (body, content_type) = custom.unwrap_or_else(|| {
             let body = match door {
                 Door::Ingest => json!({
                     "status": true, "message": "Event received", "data": data_len, "event_id": event_id,
                 }),
                 Door::Hookstream => json!({"event_id": event_id, "source_id": self.source.uid}),
             };
-            ("application/json", body.to_string().into_bytes())
-        };
-        let status = if status == 0 { 200 } else { status };
+            (body.to_string().into_bytes(), "application/json")
+        });
+        let status = if own.status == 0 { 200 } else { own.status };
         // What says that there is no content has none.
         let body = if status == 204 { Vec::new() } else { body };
         Reply { status, content_type: content_type.to_owned(), headers, body }

@@ -517,7 +517,10 @@ fn place_of(headers: &[(String, String)], name: &str) -> Option<usize> {
     headers.iter().position(|(have, _)| have.eq_ignore_ascii_case(name))
 }
 
-fn masked(headers: &[(String, String)], credential: Option<&str>) -> Vec<(String, String)> {
+pub(crate) fn masked(
+    headers: &[(String, String)],
+    credential: Option<&str>,
+) -> Vec<(String, String)> {
     let is_secret = |name: &str| {
         is_sensitive(name) || credential.is_some_and(|secret| name.eq_ignore_ascii_case(secret))
     };

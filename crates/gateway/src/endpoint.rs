@@ -103,6 +103,7 @@ pub struct EndpointInput {
     secret: Option<String>,
     advanced_signatures: Option<bool>,
     http_timeout: Option<u64>,
+    is_disabled: Option<bool>,
     manner: Manner,
     other: Map<String, Value>,
 }
@@ -126,6 +127,7 @@ impl FromFields for EndpointInput {
             secret: fields.text("secret")?,
             advanced_signatures: fields.flag("advanced_signatures")?,
             http_timeout: fields.number("http_timeout")?,
+            is_disabled: fields.flag("is_disabled")?,
             manner: Manner {
                 rate_limit: fields.number("rate_limit")?,
                 rate_limit_duration: fields.number("rate_limit_duration")?,
@@ -189,7 +191,7 @@ impl Endpoint {
             rate_limit: None,
             content_type: ContentType::Json,
             authentication: None,
-            status: Status::Active,
+            status: if input.is_disabled == Some(true) { Status::Paused } else { Status::Active },
             status_reason: String::new(),
             created_at: now_ms,
             updated_at: now_ms,
@@ -282,6 +284,11 @@ impl Endpoint {
         fill: Fill<'_>,
     ) -> Result<(), ApiError> {
         input.check_effects()?;
+        if input.is_disabled == Some(true) && self.status == Status::Active {
+            return Err(ApiError::bad_request(
+                "is_disabled: an endpoint is taken out of use by PUT …/endpoints/{id}/pause",
+            ));
+        }
         self.change_manner(input.manner, allow_private, vault, fill)?;
         let secret = input.secret.unwrap_or_default();
         if !secret.is_empty() && !is_hint(&secret) {
@@ -461,11 +468,6 @@ impl EndpointInput {
     fn check_effects(&self) -> Result<(), ApiError> {
         for field in UNSUPPORTED {
             refuse_unsupported(field, self.other.get(*field))?;
-        }
-        if self.other.get("is_disabled").is_some_and(crate::api::asks_for_something) {
-            return Err(ApiError::bad_request(
-                "is_disabled: an endpoint is taken out of use by PUT …/endpoints/{id}/pause",
-            ));
         }
         if self.other.get("mtls_client_cert").is_some_and(crate::api::asks_for_something) {
             return Err(ApiError::bad_request(

@@ -1,5 +1,7 @@
 //! Events as they are stored and shown.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -7,6 +9,7 @@ use crate::json;
 use crate::lenient;
 use crate::made::{Arrived, ArrivedBody, Bytes};
 use crate::payload;
+use crate::pointed::Pointed;
 use crate::time::rfc3339;
 use crate::wire::{Body, Envelope, Meta, Target, Text};
 
@@ -127,11 +130,11 @@ impl StoredEvent {
     }
 
     /// The event in a list: without a payload that is large. Then `data` is null and `is_data_omitted` true.
-    pub fn present_in_list(&self) -> String {
+    pub fn present_in_list(&self, pointed: &Pointed) -> String {
         match self.inline_body() {
-            Ok(body) => self.present(&body, None),
+            Ok(body) => self.present_with(&body, None, pointed),
             Err(_) => {
-                let shown = self.present(b"null", None);
+                let shown = self.present_with(b"null", None, pointed);
                 let shown = shown.strip_suffix('}').unwrap_or(&shown);
                 format!("{shown},\"is_data_omitted\":true}}")
             }
@@ -159,14 +162,17 @@ impl StoredEvent {
     /// `duplicate_of` is set when the event that was asked for was dropped as a copy of this one.
     /// `raw` is the body as it arrived, which is another than `body` where a function ran. One in the object store is left out.
     pub fn present(&self, body: &[u8], duplicate: Option<&str>) -> String {
-        let data = payload::data(self.content_type.as_deref(), body);
+        self.present_with(body, duplicate, &Pointed::default())
+    }
+
+    /// The same with the names of what it points at.
+    pub fn present_with(&self, body: &[u8], duplicate: Option<&str>, pointed: &Pointed) -> String {
+        let data_json = data_json(self.content_type.as_deref(), body);
         let arrived = self.arrived().body.map(|body| match body.bytes {
             Bytes::Here(bytes) => bytes,
             Bytes::Stored(_) => Vec::new(),
         });
         let raw = Text::from_bytes(arrived.as_deref().unwrap_or(body));
-        let data_json = lenient::json(&data)
-            .unwrap_or_else(|| Value::from(&*Text::from_bytes(body).text).to_string().into());
         let mut headers = Map::new();
         for (name, value) in self.headers() {
             // Brokers have names that repeat.
@@ -193,11 +199,13 @@ impl StoredEvent {
             "status": self.status, "failure_reason": self.failure_reason,
             "target": self.target().map(|target| target.present()),
             "broker_message_id": self.broker_message_id.as_deref().unwrap_or_default(),
-            "source_metadata": {"uid": self.source_id},
+            "source_metadata": pointed.source(&self.source_id),
             "acknowledged_at": rfc3339(self.received_at), "created_at": rfc3339(self.received_at),
             "updated_at": rfc3339(self.received_at), "deleted_at": null,
         });
         if let (Some(endpoints), Some(fields)) = (self.endpoints(), shown.as_object_mut()) {
+            let named: Vec<Value> = endpoints.iter().map(|id| pointed.endpoint(id)).collect();
+            fields.insert("endpoint_metadata".into(), json!(named));
             fields.insert("endpoints".into(), json!(endpoints));
         }
         let shown = shown.to_string();
@@ -207,6 +215,14 @@ impl StoredEvent {
             None => shown,
         }
     }
+}
+
+/// What a body says, as JSON text: its own JSON as it is written, a form as an object, what is no JSON as a string, and what
+/// is no text as one of base64.
+pub(crate) fn data_json(content_type: Option<&str>, body: &[u8]) -> String {
+    let data = payload::data(content_type, body);
+    lenient::json(&data)
+        .map_or_else(|| Value::from(&*Text::from_bytes(body).text).to_string(), Cow::into_owned)
 }
 
 /// `x-github-event` as `X-Github-Event`.

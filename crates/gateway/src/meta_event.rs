@@ -37,9 +37,11 @@ pub enum Kind {
     DeliveryFailed,
     /// Tried, and to be tried again.
     DeliveryUpdated,
+    /// Its deliveries fail as often as its `alert_config` says.
+    SubscriptionAlert,
 }
 
-const KINDS: [(&str, Kind); 8] = [
+const KINDS: [(&str, Kind); 9] = [
     ("project.updated", Kind::ProjectUpdated),
     ("endpoint.created", Kind::EndpointCreated),
     ("endpoint.updated", Kind::EndpointUpdated),
@@ -48,6 +50,7 @@ const KINDS: [(&str, Kind); 8] = [
     ("eventdelivery.success", Kind::DeliverySuccess),
     ("eventdelivery.failed", Kind::DeliveryFailed),
     ("eventdelivery.updated", Kind::DeliveryUpdated),
+    ("subscription.alert", Kind::SubscriptionAlert),
 ];
 
 impl Kind {

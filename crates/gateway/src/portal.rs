@@ -266,10 +266,10 @@ pub fn page(html: &str, nonce: &str) -> Reply {
         status: 200,
         content_type: "text/html; charset=utf-8".into(),
         headers: vec![
-            ("content-security-policy", policy),
-            ("cache-control", "no-store".into()),
-            ("referrer-policy", "no-referrer".into()),
-            ("x-content-type-options", "nosniff".into()),
+            ("content-security-policy".into(), policy),
+            ("cache-control".into(), "no-store".into()),
+            ("referrer-policy".into(), "no-referrer".into()),
+            ("x-content-type-options".into(), "nosniff".into()),
         ],
         body: html.replace("{nonce}", nonce).into_bytes(),
     }

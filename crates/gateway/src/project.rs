@@ -4,7 +4,7 @@ use inlet_verify::{Encoding, Hash};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length};
+use crate::api::{ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length};
 use crate::breaker::{BreakerConfig, BreakerInput};
 use crate::fields::{Fields, FromFields};
 use crate::header::{is_header_name, is_taken_header};
@@ -27,6 +27,9 @@ pub struct Project {
     /// `incoming` or `outgoing`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// A picture of it, for who shows it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub logo_url: String,
     /// The event database that holds this project's events.
     pub shard: u32,
     pub config: Config,
@@ -193,6 +196,7 @@ pub struct SignatureVersion {
 pub struct ProjectInput {
     name: Option<String>,
     kind: Option<String>,
+    logo_url: Option<String>,
     config: Option<ConfigInput>,
 }
 
@@ -201,6 +205,7 @@ impl FromFields for ProjectInput {
         Ok(Self {
             name: fields.text("name")?,
             kind: fields.text("type")?,
+            logo_url: fields.text("logo_url")?,
             config: fields.object("config")?,
         })
     }
@@ -322,6 +327,7 @@ impl Project {
             uid: ids::uid(now_ms, &mut *fill),
             name: name.to_owned(),
             kind: kind.to_owned(),
+            logo_url: logo_of(input.logo_url.unwrap_or_default())?,
             shard,
             config: Config::default().changed(input.config, now_ms, fill)?,
             has_schemas: false,
@@ -358,6 +364,9 @@ impl Project {
             }
             check_length("name", name, NAME_MAX_CHARS)?;
             name.trim().clone_into(&mut self.name);
+        }
+        if let Some(url) = input.logo_url {
+            self.logo_url = logo_of(url)?;
         }
         self.config = self.config.clone().changed(input.config, now_ms, fill)?;
         self.updated_at = now_ms;
@@ -402,10 +411,21 @@ impl Project {
             fields.insert("ratelimit".into(), limit);
         }
         json!({
-            "uid": self.uid, "name": self.name, "type": self.kind, "config": config,
+            "uid": self.uid, "name": self.name, "type": self.kind, "logo_url": self.logo_url, "config": config,
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
         })
     }
+}
+
+/// The URL of a picture. Browsers follow it, so it is one of the web or none.
+fn logo_of(url: String) -> Result<String, ApiError> {
+    check_length("logo_url", &url, TEXT_MAX_CHARS)?;
+    let url = url.trim();
+    let is_web = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if url.is_empty() || is_web {
+        return Ok(url.to_owned());
+    }
+    Err(ApiError::bad_request("logo_url:an http or https URL"))
 }
 
 impl Config {

@@ -127,13 +127,13 @@ impl Rejection {
             reply.body = body.to_string().into_bytes();
         }
         if let Self::Method { allow } = self {
-            reply.headers.push(("allow", (*allow).to_owned()));
+            reply.headers.push(("allow".into(), (*allow).to_owned()));
         }
         if let Self::Limited { seconds } = self {
-            reply.headers.push(("retry-after", seconds.to_string()));
+            reply.headers.push(("retry-after".into(), seconds.to_string()));
         }
         if 500 <= status {
-            reply.headers.push(("retry-after", RETRY_AFTER_S.to_string()));
+            reply.headers.push(("retry-after".into(), RETRY_AFTER_S.to_string()));
         }
         reply
     }

@@ -1,5 +1,7 @@
 //! What the sender of a request reads.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
 /// An HTTP answer, before any runtime has seen it.
@@ -8,8 +10,13 @@ pub struct Reply {
     pub status: u16,
     pub content_type: String,
     /// Lower-case names.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     pub body: Vec<u8>,
+}
+
+/// Headers with names of ours.
+pub fn named(headers: Vec<(&'static str, String)>) -> Vec<(Cow<'static, str>, String)> {
+    headers.into_iter().map(|(name, value)| (name.into(), value)).collect()
 }
 
 impl Reply {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::reply::Reply;
+use crate::reply::{Reply, named};
 
 /// A text that changes with the version only, so that whoever has it need not get it again.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Resource {
         });
         let (status, body) =
             if has_it { (304, Vec::new()) } else { (200, self.body.clone().into_bytes()) };
-        Reply { status, content_type: self.content_type.to_owned(), headers, body }
+        Reply { status, content_type: self.content_type.to_owned(), headers: named(headers), body }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::address;
 use crate::admission::{Admission, AdmissionInput};
 use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length, refuse_unsupported};
+use crate::custom_response::CustomResponse;
 use crate::endpoint::is_weak;
 use crate::fields::{Fields, FromFields};
 use crate::header::is_header_name;
@@ -26,14 +27,8 @@ mod verifier;
 
 pub use hand_over::ArmInput;
 pub use input::SourceInput;
-use input::{
-    CustomResponseInput, VerifierInput, asks_for_something, check_pub_sub, check_tags, header_names,
-};
+use input::{VerifierInput, asks_for_something, check_pub_sub, check_tags, header_names};
 
-/// The type of a body that is given without one.
-pub(crate) const PLAIN: &str = "text/plain; charset=utf-8";
-/// The largest custom response, in bytes.
-pub const RESPONSE_MAX_BYTES: usize = 51_200;
 /// How long a dedup key stays claimed unless the source says otherwise: three days, as long as the
 /// most patient providers go on redelivering.
 pub const DEDUP_WINDOW_DEFAULT_S: u64 = 259_200;
@@ -118,19 +113,6 @@ pub struct StoredBasicAuth {
 pub struct StoredApiKey {
     pub header_name: String,
     pub header_value: Sealed,
-}
-
-/// What the sender reads instead of Inlet's own answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CustomResponse {
-    pub body: String,
-    pub content_type: String,
-    /// Whether an empty body was asked for. Else it means that there is none.
-    #[serde(default)]
-    pub is_empty: bool,
-    /// The status in place of 200; 0 when none was asked for.
-    #[serde(default)]
-    pub status: u16,
 }
 
 const METADATA_LOCATION: &str = "event type location cannot use request headers or query parameters with \
@@ -430,65 +412,6 @@ fn no_kind(kind: &str) -> ApiError {
         "type:{kind} is not supported; use http, rest_api or pub_sub (changes of a database come through a broker, for example \
          by Debezium)"
     ))
-}
-
-impl CustomResponse {
-    /// What is left out stays. A body and a content type that are both empty are what Convoy's clients send where there is
-    /// no response of one's own; an empty body by itself is one.
-    fn change(&mut self, input: CustomResponseInput) -> Result<(), ApiError> {
-        match input.status {
-            None => {}
-            Some(status @ (0 | 200..=204 | 206..=299)) => {
-                self.status = u16::try_from(status).unwrap_or_default();
-            }
-            Some(_) => {
-                let text = "custom_response.status:from 200 to 299 without 205: anything else would make the sender try again";
-                return Err(ApiError::bad_request(text));
-            }
-        }
-        if let Some(body) = input.body {
-            if RESPONSE_MAX_BYTES < body.len() {
-                return Err(ApiError::bad_request("source custom response too large"));
-            }
-            let says_nothing =
-                input.content_type.as_deref().is_some_and(|text| text.trim().is_empty());
-            self.is_empty = body.is_empty() && !says_nothing;
-            self.body = body;
-        }
-        if let Some(content_type) = input.content_type {
-            if !content_type.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-                || 256 < content_type.len()
-            {
-                return Err(ApiError::bad_request(
-                    "custom_response.content_type:not a valid header value",
-                ));
-            }
-            content_type.trim().clone_into(&mut self.content_type);
-        }
-        if self.is_empty && self.content_type.is_empty() {
-            PLAIN.clone_into(&mut self.content_type);
-        }
-        Ok(())
-    }
-
-    /// The body that replaces Inlet's own answer, and its type.
-    pub fn given(&self) -> Option<(&str, &str)> {
-        let content_type = if self.content_type.is_empty() { PLAIN } else { &self.content_type };
-        (self.is_empty || !self.body.is_empty()).then_some((&self.body, content_type))
-    }
-
-    /// As it can be sent back: `null` where a type is kept for a body that is not there.
-    fn present(&self) -> Value {
-        let is_absent = self.given().is_none() && !self.content_type.is_empty();
-        let mut shown =
-            json!({"body": (!is_absent).then_some(&self.body), "content_type": self.content_type});
-        if self.status != 0
-            && let Some(shown) = shown.as_object_mut()
-        {
-            shown.insert("status".to_owned(), self.status.into());
-        }
-        shown
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Many rows travel as one JSON parameter (`json_each(?1)`): D1 takes 100 parameters, and a statement for a
 //! hundred rows costs hardly more than one for one.
 
+mod alerts;
 mod brokers;
 mod control;
 mod dispatching;
@@ -20,6 +21,7 @@ mod reading;
 mod routing;
 mod sources;
 
+pub use alerts::*;
 pub use brokers::*;
 pub use control::*;
 pub use dispatching::*;
@@ -102,7 +104,8 @@ const DELIVERY_COLUMNS: &str = "project_id, id, event_id, subscription_id, endpo
     delivery_mode, status, description, attempts, attempt, due_at, created_at, updated_at, replay";
 /// What is shown of a delivery's event, beside the columns of the delivery `t`.
 const DELIVERY_EVENT: &str = "(SELECT json_object('idempotency_key', e.idempotency_key, 'query', e.query, \
-    'received_at', e.received_at) FROM events AS e WHERE e.project_id = t.project_id AND e.id = t.event_id) AS event";
+    'received_at', e.received_at, 'headers', e.headers, 'content_type', e.content_type, 'is_base64', e.is_base64, \
+    'body', CASE WHEN e.body_key IS NULL AND length(e.body) <= 16384 THEN e.body END) FROM events AS e WHERE e.project_id = t.project_id AND e.id = t.event_id) AS event";
 const EVENT_COLUMNS: &str = "project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
     idempotency_key, body, is_base64, body_key, status, failure_reason, verification, target, broker_message_id, arrived";
 

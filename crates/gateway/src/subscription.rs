@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::alert::{Alert, AlertInput};
 use crate::api::{
     ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, refuse_unsupported,
 };
@@ -40,6 +41,9 @@ pub struct Subscription {
     /// JavaScript that makes the body of a delivery from that of the event; empty: none.
     #[serde(default)]
     pub function: String,
+    /// When the project is told that its deliveries fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Alert>,
     /// It takes no events.
     #[serde(default)]
     pub is_inactive: bool,
@@ -84,6 +88,7 @@ pub struct SubscriptionInput {
     retry_config: Option<RetryInput>,
     rate_limit_config: Option<RateLimitInput>,
     function: Option<String>,
+    alert_config: Option<AlertInput>,
     other: Map<String, Value>,
 }
 
@@ -100,6 +105,7 @@ impl FromFields for SubscriptionInput {
             retry_config: fields.object("retry_config")?,
             rate_limit_config: fields.object("rate_limit_config")?,
             function: fields.text("function")?,
+            alert_config: fields.object("alert_config")?,
             other: fields.checked_rest()?,
         })
     }
@@ -120,7 +126,7 @@ impl FromFields for FilterConfigInput {
     }
 }
 
-const UNSUPPORTED: &[&str] = &["alert_config", "app_id"];
+const UNSUPPORTED: &[&str] = &["app_id"];
 
 impl Subscription {
     /// A new subscription. Whether its source and endpoint exist is for the caller to look up.
@@ -144,6 +150,7 @@ impl Subscription {
             retry: None,
             rate_limit: None,
             function: String::new(),
+            alert: None,
             is_inactive: false,
             created_at: now_ms,
             updated_at: 0,
@@ -198,6 +205,9 @@ impl Subscription {
         if let Some(retry) = input.retry_config {
             self.retry = retry.read()?;
         }
+        if let Some(alert) = input.alert_config {
+            self.alert = alert.read()?;
+        }
         if let Some(limit) = input.rate_limit_config {
             self.rate_limit = limit.read()?;
         }
@@ -241,7 +251,7 @@ impl Subscription {
             "source_id": self.source_id, "endpoint_id": self.endpoint_id,
             "source_metadata": {"uid": self.source_id}, "endpoint_metadata": {"uid": self.endpoint_id},
             "filter_config": {"event_types": self.event_types, "filter": self.filter.present()}, "function": self.function,
-            "delivery_mode": self.delivery_mode, "alert_config": null,
+            "delivery_mode": self.delivery_mode, "alert_config": self.alert.as_ref().map(Alert::present),
             "retry_config": self.retry.as_ref().map(present_retry),
             "rate_limit_config": self.rate_limit.map(RateLimit::present),
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
@@ -282,8 +292,10 @@ mod tests {
         );
         let with =
             |field: &str| format!(r#"{{"name":"a","endpoint_id":"e","source_id":"s",{field}}}"#);
-        let error = create(&with(r#""alert_config":{"count":5,"threshold":"1h"}"#)).unwrap_err();
-        assert!(error.starts_with("alert_config is not supported yet"), "{error}");
+        let error = create(&with(r#""alert_config":{"count":5,"threshold":"x"}"#)).unwrap_err();
+        assert!(error.starts_with("alert_config.threshold:"), "{error}");
+        let alerted = create(&with(r#""alert_config":{"count":5,"threshold":"1h"}"#)).unwrap();
+        assert_eq!(alerted.present()["alert_config"], json!({"count": 5, "threshold": "1h"}));
         assert!(create(&with(r#""filter_config":{"filter":{"body":{},"headers":{}}}"#)).is_ok());
         assert!(create(&with(r#""alert_config":{"count":0,"threshold":""}"#)).is_ok());
     }

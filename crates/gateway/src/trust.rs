@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, NAME_MAX_CHARS, check_length};
+use crate::custom_response::PLAIN;
 use crate::fields::{Fields, FromFields};
-use crate::source::PLAIN;
 use crate::time::{parse_rfc3339, rfc3339};
 use crate::vault::Sealed;
 

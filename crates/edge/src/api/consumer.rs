@@ -122,8 +122,8 @@ impl Caller<'_> {
             let body = consumer::sources(project, &sources, &*self.bindings.vault()?)?;
             reply(&Answer { status: 200, body })
         };
-        reply.headers.push(("etag", etag));
-        reply.headers.push(("cache-control", "no-store".into()));
+        reply.headers.push(("etag".into(), etag));
+        reply.headers.push(("cache-control".into(), "no-store".into()));
         Ok(reply)
     }
 
@@ -158,7 +158,7 @@ impl Caller<'_> {
                 "events wait to be routed since {seconds} s: the broker is the better place to wait"
             );
             let mut reply = reply(&ApiError::new(429, text).answer());
-            reply.headers.push(("retry-after", BEHIND_RETRY_S.into()));
+            reply.headers.push(("retry-after".into(), BEHIND_RETRY_S.into()));
             return Ok(reply);
         }
         let verdicts = self.take_messages(project, &source, &batch.messages, true).await?;

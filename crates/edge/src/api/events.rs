@@ -1,10 +1,6 @@
 //! Events, their deliveries and the attempts.
 
-use std::collections::HashMap;
-
 use inlet_gateway::api::Pagination;
-use inlet_gateway::json;
-use inlet_gateway::retry::Strategy;
 use inlet_gateway::route::Owned;
 use inlet_gateway::search::{Kind, Search};
 
@@ -50,7 +46,9 @@ impl Caller<'_> {
         if let Some((raw, _)) = &raw {
             event.put_raw(raw);
         }
-        let data = self.scope.shown(event).present(&body, duplicate);
+        let event = self.scope.shown(event);
+        let pointed = self.pointed_by(project, std::slice::from_ref(&event)).await?;
+        let data = event.present_with(&body, duplicate, &pointed);
         let text = format!(
             "{{\"status\":true,\"message\":\"Endpoint event fetched successfully\",\"data\":{data}}}"
         );
@@ -68,8 +66,11 @@ impl Caller<'_> {
         self.know_owner(project, &mut search).await?;
         let found: Found<StoredEvent> =
             self.search(project, &search, |event: &StoredEvent| event.id.as_str()).await?;
-        let shown = found.rows.into_iter().map(|event| self.scope.shown(event).present_in_list());
-        let shown: Vec<String> = shown.collect();
+        let events: Vec<StoredEvent> =
+            found.rows.into_iter().map(|event| self.scope.shown(event)).collect();
+        let pointed = self.pointed_by(project, &events).await?;
+        let shown: Vec<String> =
+            events.iter().map(|event| event.present_in_list(&pointed)).collect();
         let text = format!(
             "{{\"status\":true,\"message\":\"App events fetched successfully\",\"data\":{{\"content\":[{}],\"pagination\":{}}}}}",
             shown.join(","),
@@ -78,7 +79,7 @@ impl Caller<'_> {
         Ok(json_text(text))
     }
 
-    pub(super) async fn list_deliveries(&self, project: &Project) -> Answered {
+    pub(super) async fn list_deliveries(&self, project: &Project) -> Result<Reply, Refusal> {
         let mut search = self.scope.search(Kind::Deliveries, &self.query)?;
         self.know_owner(project, &mut search).await?;
         let mut found: Found<Delivery> =
@@ -88,8 +89,11 @@ impl Caller<'_> {
                 self.search(project, &search, |delivery: &Delivery| delivery.id.as_str()).await?;
         }
         let shown = self.shown_deliveries(project, &found.rows).await?;
-        let data = json!({"content": shown, "pagination": found.pagination});
-        Ok(Answer::ok(200, "Event deliveries fetched successfully", data))
+        Ok(json_text(format!(
+            "{{\"status\":true,\"message\":\"Event deliveries fetched successfully\",\"data\":{{\"content\":[{}],\"pagination\":{}}}}}",
+            shown.join(","),
+            json!(found.pagination)
+        )))
     }
 
     /// Resolves `ownerId` to the owner's endpoints.
@@ -162,42 +166,12 @@ impl Caller<'_> {
         Ok(attempts)
     }
 
-    pub(super) async fn get_delivery(&self, project: &Project, id: &str) -> Answered {
+    pub(super) async fn get_delivery(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
         let delivery = self.delivery(project, id).await?;
-        let mut shown = self.shown_deliveries(project, &[delivery]).await?;
-        let shown = shown.pop().unwrap_or_default();
-        Ok(Answer::ok(200, "Event Delivery fetched successfully", shown))
-    }
-
-    /// Deliveries as the API shows them, each with the strategy that decides when it is tried again.
-    pub(super) async fn shown_deliveries(
-        &self,
-        project: &Project,
-        deliveries: &[Delivery],
-    ) -> Result<Vec<Value>, Refusal> {
-        #[derive(Deserialize)]
-        struct Own {
-            id: String,
-            retry: String,
-        }
-        let mut ids: Vec<&str> =
-            deliveries.iter().map(|delivery| delivery.subscription_id.as_str()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.retain(|id| !id.is_empty());
-        let own: Vec<Own> = match ids.as_slice() {
-            [] => Vec::new(),
-            ids => self.bindings.db()?.rows(&sql::retries(&project.uid, ids)).await?,
-        };
-        let mut strategies = HashMap::new();
-        for own in own {
-            strategies.insert(own.id, json::read::<Strategy>(&own.retry)?);
-        }
-        let shown = deliveries.iter().map(|delivery| {
-            let own = strategies.get(&delivery.subscription_id);
-            delivery.present(own.unwrap_or(&project.config.strategy))
-        });
-        Ok(shown.collect())
+        let data = self.shown_delivery(project, &delivery).await?;
+        Ok(json_text(format!(
+            "{{\"status\":true,\"message\":\"Event Delivery fetched successfully\",\"data\":{data}}}"
+        )))
     }
 
     pub(super) async fn list_attempts(&self, project: &Project, delivery: &str) -> Answered {

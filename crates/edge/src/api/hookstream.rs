@@ -29,7 +29,7 @@ fn refuse(refusal: Refusal) -> Reply {
     let id = request_id();
     log::info("refused", json!({"request_id": id, "status": error.status}));
     let mut reply = reply(&hookstream::refusal(&error, &id));
-    reply.headers.extend(retry.map(|seconds| ("retry-after", seconds.to_string())));
+    reply.headers.extend(retry.map(|seconds| ("retry-after".into(), seconds.to_string())));
     reply
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn no_hookstream_call(allow: Option<&'static str>) -> Reply {
         Some(allow) => ApiError::new(405, format!("method not allowed: this path takes {allow}")),
     };
     let mut reply = refuse(Refusal::Api(error));
-    reply.headers.extend(allow.map(|allow| ("allow", allow.to_owned())));
+    reply.headers.extend(allow.map(|allow| ("allow".into(), allow.to_owned())));
     reply
 }
 

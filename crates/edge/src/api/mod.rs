@@ -17,6 +17,7 @@ mod portal;
 mod projects;
 mod push;
 mod replay;
+mod shown;
 mod sources;
 mod subscriptions;
 mod transforms;
@@ -119,7 +120,7 @@ impl Refusal {
     fn reply(self) -> Reply {
         let (error, retry) = self.told();
         let mut reply = reply(&error.answer());
-        reply.headers.extend(retry.map(|seconds| ("retry-after", seconds.to_string())));
+        reply.headers.extend(retry.map(|seconds| ("retry-after".into(), seconds.to_string())));
         reply
     }
 
@@ -219,7 +220,7 @@ pub(crate) async fn serve(
     if 500 <= reply.status {
         log::error("answered", json!({"names": names, "status": reply.status}));
     }
-    reply.headers.extend(names);
+    reply.headers.extend(names.map(|(name, value)| (name.into(), value)));
     reply
 }
 
@@ -447,8 +448,8 @@ impl Caller<'_> {
             C::ForceResend => self.force_resend(project).await?,
             C::RetryDeliveries => self.retry_deliveries(project).await?,
             C::CountRetry => self.count_retry(project).await?,
-            C::ListDeliveries => self.list_deliveries(project).await?,
-            C::GetDelivery(id) => self.get_delivery(project, id).await?,
+            C::ListDeliveries => return self.list_deliveries(project).await,
+            C::GetDelivery(id) => return self.get_delivery(project, id).await,
             C::ListAttempts(delivery) => self.list_attempts(project, delivery).await?,
             C::GetAttempt { delivery, attempt } => {
                 self.get_attempt(project, delivery, attempt).await?
@@ -564,7 +565,7 @@ pub(crate) fn no_call(allow: Option<&'static str>) -> Reply {
                 &ApiError::new(405, format!("method not allowed: this path takes {allow}"))
                     .answer(),
             );
-            reply.headers.push(("allow", allow.to_owned()));
+            reply.headers.push(("allow".into(), allow.to_owned()));
             reply
         }
     }

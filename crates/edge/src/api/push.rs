@@ -30,7 +30,7 @@ impl Caller<'_> {
         }
         log::debug("accepted", || json!({"event_id": id, "project_id": project.uid}));
         let mut reply = reply(&Answer::ok(201, kind.accepted(), json!({"uid": id})));
-        reply.headers.push(("inlet-event-id", id));
+        reply.headers.push(("inlet-event-id".into(), id));
         Ok(reply)
     }
 

@@ -44,7 +44,8 @@ impl Caller<'_> {
         }
         let events = self.bindings.events(project.shard)?;
         let event = events.row(&sql::event(&project.uid, id)).await?.unwrap_or(event);
-        let data = event.present_in_list();
+        let pointed = self.pointed_by(project, std::slice::from_ref(&event)).await?;
+        let data = event.present_in_list(&pointed);
         Ok(json_text(format!(
             "{{\"status\":true,\"message\":\"Endpoint event replayed successfully\",\"data\":{data},\"replay_id\":\"{replay_id}\"}}"
         )))
@@ -203,7 +204,7 @@ impl Caller<'_> {
         }
         self.reschedule(project, &[delivery.id], OVER).await?;
         let delivery = self.delivery(project, id).await?;
-        let shown = self.shown_deliveries(project, &[delivery]).await?.pop().unwrap_or_default();
+        let shown: Value = serde_json::from_str(&self.shown_delivery(project, &delivery).await?)?;
         Ok(Answer::ok(200, "App event processed for retry successfully", shown))
     }
 

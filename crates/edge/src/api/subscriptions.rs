@@ -41,7 +41,8 @@ impl Caller<'_> {
             }
         }
         db.batch(&with_event_types(&subscription, sql::insert_subscription(&subscription))).await?;
-        Ok(Answer::ok(201, "Subscription created successfully", subscription.present()))
+        self.with_ends(project, 201, "Subscription created successfully", subscription.present())
+            .await
     }
 
     pub(super) async fn list_subscriptions(&self, project: &Project) -> Answered {
@@ -49,12 +50,13 @@ impl Caller<'_> {
         let list = List::Subscriptions;
         let content =
             self.list(list, &project.uid, &filters, "name", Subscription::present).await?;
-        Ok(Answer::ok(200, "Subscriptions fetched successfully", content))
+        self.with_ends(project, 200, "Subscriptions fetched successfully", content).await
     }
 
     pub(super) async fn get_subscription(&self, project: &Project, id: &str) -> Answered {
         let subscription = self.subscription(&project.uid, id).await?;
-        Ok(Answer::ok(200, "Subscription fetched successfully", subscription.present()))
+        self.with_ends(project, 200, "Subscription fetched successfully", subscription.present())
+            .await
     }
 
     pub(super) async fn delete_subscription(&self, project: &Project, id: &str) -> Answered {
@@ -96,14 +98,21 @@ impl Caller<'_> {
             let (gates, endpoint_id) = ([subscription.uid.as_str()], &subscription.endpoint_id);
             hold::ask_again(project, &gates, endpoint_id, self.bindings).await?;
         }
-        Ok(Answer::ok(202, "Subscription updated successfully", subscription.present()))
+        self.with_ends(project, 202, "Subscription updated successfully", subscription.present())
+            .await
     }
 
     pub(super) async fn toggle_subscription(&self, project: &Project, id: &str) -> Answered {
         let toggle = async |subscription: &mut Subscription| Ok(subscription.toggle(now_ms())?);
         let missing = "failed to find subscription";
         let (subscription, ()) = self.change_subscription(project, id, missing, toggle).await?;
-        Ok(Answer::ok(202, "Subscription status updated successfully", subscription.present()))
+        self.with_ends(
+            project,
+            202,
+            "Subscription status updated successfully",
+            subscription.present(),
+        )
+        .await
     }
 
     /// Changes a subscription. Of two changes at the same time none is lost: who comes second makes his again, on what the

@@ -71,7 +71,10 @@ fn githubs_own_example_is_an_event() {
     let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!(body["message"], "Event received");
     assert_eq!(body["data"], 13);
-    assert_eq!(reply.headers, [("inlet-event-id", body["event_id"].as_str().unwrap().to_owned())]);
+    assert_eq!(
+        reply.headers,
+        [("inlet-event-id".into(), body["event_id"].as_str().unwrap().to_owned())]
+    );
 }
 
 #[test]

@@ -15,8 +15,10 @@ use crate::event::StoredEvent;
 use crate::event_type::EventType;
 use crate::hookstream;
 use crate::meta_event;
+use crate::pointed::Pointed;
 use crate::portal::PortalLink;
 use crate::project::Project;
+use crate::sent::Sent;
 use crate::source::{ArmInput, Source};
 use crate::source_count::{SourceCount, count_into};
 use crate::subscription::Subscription;
@@ -46,7 +48,7 @@ pub(super) const GITHUB_BODY: &str = r#"{"name":"github","type":"http","provider
 pub(super) const HMAC_BODY: &str = r#"{"name":"own service","type":"http","verifier":{"type":"hmac","hmac":{
     "header":"X-Signature","hash":"SHA256","encoding":"hex","secret":"a-long-secret-of-yours"}},
     "event_type_location":"request.body.type","idempotency_keys":["request.header.X-Request-Id"],
-    "custom_response":{"body":"thanks","content_type":"text/plain"},"forward_headers":["X-Request-Id"]}"#;
+    "custom_response":{"body":"thanks for {{event_id}}","content_type":"text/plain","status":202,"headers":{"X-Queue":"orders"}},"forward_headers":["X-Request-Id"]}"#;
 pub(super) const HOOKSTREAM_BODY: &str = r#"{"name":"orders","slug":"orders","description":"of the shop",
     "verification_type":"hmac_sha256","verification_header":"X-Signature","verification_secret":"a-long-secret-of-yours",
     "dedup_strategy":"header_field","dedup_field":"X-Request-Id","ip_allowlist":["192.0.2.0/24","2001:db8::/32"]}"#;
@@ -215,6 +217,18 @@ fn event() -> StoredEvent {
     }
 }
 
+/// What the other samples point at.
+fn pointed() -> Pointed {
+    let rows = json!([
+        {"kind": "endpoint", "id": ENDPOINT, "shown": json!({"uid": ENDPOINT, "name": "billing",
+            "url": "https://billing.example.com/hooks", "target_url": "https://billing.example.com/hooks", "owner_id": "",
+            "status": "active", "content_type": "application/json"}).to_string()},
+        {"kind": "source", "id": SOURCE, "shown": json!({"uid": SOURCE, "name": "github", "type": "http",
+            "provider": "github", "is_disabled": false}).to_string()},
+    ]);
+    Pointed::new(serde_json::from_value(rows).expect("rows"))
+}
+
 pub(super) fn events() -> Vec<Value> {
     let shown = |text: String| serde_json::from_str::<Value>(&text).expect("an event is JSON");
     let first = StoredEvent { endpoints: Some(json!([ENDPOINT]).to_string()), ..event() };
@@ -237,10 +251,10 @@ pub(super) fn events() -> Vec<Value> {
     };
     let omitted = StoredEvent { body_key: Some("key".into()), ..event() };
     vec![
-        shown(first.present(&body, None)),
+        shown(first.present_with(&body, None, &pointed())),
         shown(plain.present(b"text", None)),
         shown(owned.present(b"[1]", Some(EVENT))),
-        shown(omitted.present_in_list()),
+        shown(omitted.present_in_list(&pointed())),
     ]
 }
 
@@ -363,7 +377,10 @@ fn delivery() -> Delivery {
         updated_at: NOW + 42,
         replay: None,
         event: Some(
-            json!({"idempotency_key": "invoice-7", "query": "", "received_at": NOW}).to_string(),
+            json!({"idempotency_key": "invoice-7", "query": "", "received_at": NOW, "is_base64": 0,
+                "headers": r#"[["x-github-event","push"]]"#, "content_type": "application/json",
+                "body": r#"{"invoice":7,"amount":1250}"#})
+            .to_string(),
         ),
     }
 }
@@ -378,7 +395,13 @@ fn deliveries() -> Vec<Value> {
         event: None,
         ..delivery()
     };
-    [delivery(), waiting].iter().map(|delivery| delivery.present(&strategy)).collect()
+    let shown = |delivery: &Delivery| {
+        let mut shown = delivery.present(&strategy);
+        pointed().lay_over(&mut shown);
+        let text = Sent::in_list(delivery, false, false).lay_over(shown);
+        serde_json::from_str(&text).expect("a delivery is JSON")
+    };
+    [delivery(), waiting].iter().map(shown).collect()
 }
 
 /// Samples of a shape; the first is its example. Together they hold every type that a field may have.
@@ -499,12 +522,13 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
             let open = r#"{"name":"all","source_id":"s","endpoint_id":"e"}"#;
             let paced = r#"{"name":"slow","source_id":"s","endpoint_id":"e",
                 "retry_config":{"type":"linear","duration":60,"retry_count":3},
-                "rate_limit_config":{"count":10,"duration":60}}"#;
-            vec![
-                subscription(SUBSCRIPTION_BODY).present(),
-                subscription(paced).present(),
-                subscription(open).present(),
-            ]
+                "rate_limit_config":{"count":10,"duration":60},"alert_config":{"count":5,"threshold":"1h"}}"#;
+            let shown = |body: &str| {
+                let mut shown = subscription(body).present();
+                pointed().lay_over(&mut shown);
+                shown
+            };
+            [SUBSCRIPTION_BODY, paced, open].map(shown).to_vec()
         }
         "Filter" => {
             let mut of = subscription(SUBSCRIPTION_BODY);

@@ -12,6 +12,19 @@ fn create(body: &str) -> Result<(Endpoint, String), String> {
 }
 
 #[test]
+fn an_endpoint_that_is_created_disabled_begins_paused() {
+    let status = |flag: &str| {
+        let body = format!(r#"{{"name":"a","url":"https://example.com/","is_disabled":{flag}}}"#);
+        create(&body).unwrap().0.status
+    };
+    assert_eq!((status("true"), status("false")), (Status::Paused, Status::Active));
+    let (mut active, _) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+    let input = parse(br#"{"is_disabled":true}"#).unwrap();
+    let error = active.update(input, false, &vault(), 0, &mut |b| b.fill(5)).unwrap_err().message;
+    assert!(error.starts_with("is_disabled: an endpoint is taken out of use by PUT"), "{error}");
+}
+
+#[test]
 fn the_secret_is_shown_once_and_masked_after() {
     let (endpoint, secret) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
     assert!(secret.starts_with("whsec_"));
@@ -69,7 +82,6 @@ fn an_endpoint_is_paused_activated_and_updated_in_convoys_words() {
             r#"{"mtls_client_cert":{"client_cert":"x"}}"#,
             "mtls_client_cert is not supported: a Worker",
         ),
-        (r#"{"is_disabled":true}"#, "is_disabled: an endpoint is taken out of use by PUT"),
         (r#"{"slack_webhook_url":"https://x"}"#, "slack_webhook_url is not supported yet"),
     ] {
         let error = update(body).unwrap_err().message;

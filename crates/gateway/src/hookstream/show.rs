@@ -3,9 +3,10 @@
 use inlet_verify::{Hash, Provider, catalogue};
 use serde_json::{Map, Value, json};
 
+use crate::custom_response::CustomResponse;
 use crate::locate::Location;
 use crate::profile::SLUG_ID_CHARS;
-use crate::source::{CustomResponse, Source};
+use crate::source::Source;
 use crate::source_count::SourceCount;
 use crate::time::rfc3339;
 use crate::trust::Mode;
@@ -84,11 +85,7 @@ fn config(source: &Source) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
     if source.custom_response != CustomResponse::default() {
-        let custom = &source.custom_response;
-        put(
-            "custom_response",
-            json!({"body": custom.body, "content_type": custom.content_type, "status": custom.status}),
-        );
+        put("custom_response", source.custom_response.present());
     }
     if !source.event_type_location.is_empty() {
         put("event_type_location", json!(source.event_type_location));

@@ -473,7 +473,7 @@ fn methods_make_events_that_say_which_it_was() {
     for method in ["HEAD", "OPTIONS", "TRACE"] {
         let refused = admitted(&source, method, &[], "").unwrap_err();
         assert_eq!(refused.status().0, 405);
-        let allow = ("allow", "GET, POST, PUT, PATCH, DELETE".to_owned());
+        let allow = ("allow".into(), "GET, POST, PUT, PATCH, DELETE".to_owned());
         assert!(refuse(&refused, "req_1").headers.contains(&allow));
     }
 }

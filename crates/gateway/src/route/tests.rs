@@ -15,6 +15,7 @@ fn subscription(uid: &str, source: &str, event_type: &str) -> Subscription {
         retry: None,
         rate_limit: None,
         function: String::new(),
+        alert: None,
         filter: crate::conditions::Conditions::default(),
         filters: Vec::new(),
         is_inactive: false,

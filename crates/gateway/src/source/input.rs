@@ -1,6 +1,7 @@
 //! The body of a call about a source, and what is refused before anything else is looked at.
 
 use super::*;
+use crate::custom_response::CustomResponseInput;
 
 /// The body of `POST /sources` and `PUT /sources/{sourceID}`.
 #[derive(Debug, Default)]
@@ -134,27 +135,6 @@ impl FromFields for ApiKeyInput {
     }
 }
 
-#[derive(Debug)]
-pub(super) struct CustomResponseInput {
-    pub(super) body: Option<String>,
-    pub(super) content_type: Option<String>,
-    pub(super) status: Option<u64>,
-}
-
-impl FromFields for CustomResponseInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        let input = Self {
-            body: fields.text("body")?,
-            content_type: fields.text("content_type")?,
-            status: fields.number("status")?,
-        };
-        for (name, value) in fields.rest() {
-            refuse_unsupported(&format!("custom_response.{name}"), Some(&value))?;
-        }
-        Ok(input)
-    }
-}
-
 /// What belongs to requests has no effect on messages of a broker.
 pub(super) fn check_pub_sub(input: &SourceInput) -> Result<(), ApiError> {
     let is_given = |text: &Option<String>| !text.as_deref().unwrap_or_default().is_empty();
@@ -165,12 +145,7 @@ pub(super) fn check_pub_sub(input: &SourceInput) -> Result<(), ApiError> {
             || verifier.basic_auth.is_some()
             || verifier.api_key.is_some()
     });
-    let responds = input.custom_response.as_ref().is_some_and(|given| {
-        given.body.is_some() && given.content_type.is_none()
-            || is_given(&given.body)
-            || is_given(&given.content_type)
-            || given.status.is_some_and(|status| status != 0)
-    });
+    let responds = input.custom_response.as_ref().is_some_and(CustomResponseInput::asks);
     for (field, given, instead) in [
         ("provider", is_given(&input.provider), "messages come from a broker"),
         ("verifier", asks_who, "who may write to the broker is the broker's to say"),

@@ -342,22 +342,24 @@ pub fn disable_endpoint(project_id: &str, id: &str, reason: &str, now_ms: u64) -
     )
 }
 
-/// What the subscriptions of an endpoint say about the pace of their deliveries, where they say anything: `id`, `retry` and
-/// `rate_limit` as JSON.
+/// What the subscriptions of an endpoint say about their deliveries, where they say anything: `id`, `function`, and `retry`,
+/// `rate_limit` and `alert` as JSON.
 pub fn paces(project_id: &str, endpoint_id: &str) -> Statement {
     statement(
-        "SELECT id, doc -> '$.retry' AS retry, doc -> '$.rate_limit' AS rate_limit, doc ->> '$.function' AS function FROM subscriptions \
+        "SELECT id, doc -> '$.retry' AS retry, doc -> '$.rate_limit' AS rate_limit, doc ->> '$.function' AS function, doc -> '$.alert' AS alert FROM subscriptions \
          INDEXED BY subscriptions_by_endpoint WHERE project_id = ?1 AND endpoint_id = ?2 \
-         AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.rate_limit' IS NOT NULL OR doc ->> '$.function' <> '')",
+         AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.rate_limit' IS NOT NULL OR doc ->> '$.function' <> '' OR doc ->> '$.alert' IS NOT NULL)",
         [project_id.into(), endpoint_id.into()],
     )
 }
 
-/// The retry strategies that some of these subscriptions have of their own, as `id` and `retry` (JSON).
+/// The retry strategies that some of these subscriptions have of their own, and whether a function makes what they send, as
+/// `id`, `retry` (JSON) and `has_function`.
 pub fn retries(project_id: &str, subscriptions: &[&str]) -> Statement {
     statement(
-        "SELECT id, doc -> '$.retry' AS retry FROM subscriptions WHERE project_id = ?1 \
-         AND id IN (SELECT value FROM json_each(?2)) AND doc ->> '$.retry' IS NOT NULL",
+        "SELECT id, doc -> '$.retry' AS retry, coalesce(doc ->> '$.function', '') <> '' AS has_function FROM subscriptions \
+         WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2)) \
+         AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.function' <> '')",
         [project_id.into(), json!(subscriptions).into()],
     )
 }

@@ -105,7 +105,7 @@ pub fn forget_project(project_id: &str) -> Statement {
 /// Removes what is left of a project in its shard when its events and deliveries are gone.
 pub fn delete_remains(project_id: &str) -> Vec<Statement> {
     let mut statements: Vec<Statement> =
-        ["breakers", "gates", "rejections", "source_counts", "verdicts"]
+        ["alerts", "breakers", "gates", "rejections", "source_counts", "verdicts"]
             .iter()
             .map(|table| Statement {
                 sql: format!("DELETE FROM {table} WHERE project_id = ?1"),

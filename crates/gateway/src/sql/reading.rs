@@ -1,5 +1,7 @@
 //! Reading one event or delivery back.
 
+use serde_json::json;
+
 use super::{DELIVERY_COLUMNS, DELIVERY_EVENT, EVENT_COLUMNS, Statement, statement};
 
 /// An event by its uid.
@@ -43,6 +45,20 @@ pub fn delivery(project_id: &str, id: &str) -> Statement {
         ),
         params: vec![project_id.into(), id.into()],
     }
+}
+
+/// What there is to say of endpoints and sources that answers point at: [`crate::pointed::Row`].
+pub fn pointed(project_id: &str, endpoints: &[&str], sources: &[&str]) -> Statement {
+    statement(
+        "SELECT 'endpoint' AS kind, id, json_object('uid', id, 'name', name, 'url', doc ->> '$.url', 'target_url', \
+         doc ->> '$.url', 'owner_id', owner_id, 'status', doc ->> '$.status', 'content_type', \
+         coalesce(doc ->> '$.content_type', 'application/json')) AS shown FROM endpoints \
+         WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2)) \
+         UNION ALL SELECT 'source', id, json_object('uid', id, 'name', name, 'type', type, 'provider', provider, \
+         'is_disabled', json(iif(doc ->> '$.is_disabled', 'true', 'false'))) FROM sources \
+         WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?3))",
+        [project_id.into(), json!(endpoints).into(), json!(sources).into()],
+    )
 }
 
 /// The attempts of a delivery before its last, oldest first.

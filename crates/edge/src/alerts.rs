@@ -1,0 +1,45 @@
+//! Tells projects that deliveries of a subscription fail.
+
+use inlet_gateway::deliver::Delivery;
+use inlet_gateway::meta_event::Kind;
+use inlet_gateway::sql::{self, Statement};
+use serde::Deserialize;
+use worker::{D1Result, Result};
+
+use crate::bindings::Bindings;
+use crate::hold::Receiver;
+use crate::store::rows;
+use crate::{bell, meta_events};
+
+/// Counts an attempt that failed, where somebody wants to know.
+pub(crate) fn count(delivery: &Delivery, to: Option<&Receiver>, now: u64) -> Option<Statement> {
+    let alert = to?.alert(&delivery.subscription_id)?;
+    let (project, subscription) = (&delivery.project_id, &delivery.subscription_id);
+    Some(sql::count_failure(project, subscription, alert.seconds.saturating_mul(1_000), now))
+}
+
+/// Tells the project of a failure, when the count says so.
+pub(crate) async fn follow(
+    delivery: &Delivery,
+    said: &str,
+    to: &Receiver,
+    counted: &D1Result,
+    bindings: &Bindings,
+) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Counted {
+        failures: u64,
+    }
+    let Some(alert) = to.alert(&delivery.subscription_id) else { return Ok(()) };
+    let counted: Vec<Counted> = rows(counted)?;
+    if !counted.first().is_some_and(|counted| alert.is_due(counted.failures)) {
+        return Ok(());
+    }
+    let data = || alert.data(delivery, said);
+    let Some(told) = meta_events::told(&to.project, Kind::SubscriptionAlert, data) else {
+        return Ok(());
+    };
+    bindings.db()?.run(&told.note).await?;
+    meta_events::forward_noted(bindings).await?;
+    bell::send_drain(to.project.shard, bindings).await
+}

@@ -1,0 +1,163 @@
+//! What answers say of what they point at, and what deliveries send.
+
+use std::collections::HashMap;
+
+use inlet_gateway::pointed::{Pointed, Row};
+use inlet_gateway::retry::Strategy;
+use inlet_gateway::sent::Sent;
+use inlet_gateway::{json, sql};
+
+use super::*;
+use crate::hold::Receiver;
+use crate::making;
+use crate::store::rows;
+
+/// What a subscription says about its deliveries.
+#[derive(Deserialize)]
+struct Own {
+    id: String,
+    retry: Option<String>,
+    has_function: u8,
+}
+
+fn each_once<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut ids: Vec<&str> = ids.filter(|id| !id.is_empty()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+impl Caller<'_> {
+    /// The endpoints and sources that an answer points at, by one statement.
+    pub(super) async fn pointed(
+        &self,
+        project: &Project,
+        endpoints: impl Iterator<Item = &str>,
+        sources: impl Iterator<Item = &str>,
+    ) -> Result<Pointed, Refusal> {
+        let (endpoints, sources) = (each_once(endpoints), each_once(sources));
+        if endpoints.is_empty() && sources.is_empty() {
+            return Ok(Pointed::default());
+        }
+        let statement = sql::pointed(&project.uid, &endpoints, &sources);
+        let found: Vec<Row> = self.bindings.db()?.rows(&statement).await?;
+        Ok(Pointed::new(found))
+    }
+
+    /// The same of events, as this caller may see them.
+    pub(super) async fn pointed_by(
+        &self,
+        project: &Project,
+        events: &[StoredEvent],
+    ) -> Result<Pointed, Refusal> {
+        let endpoints: Vec<String> =
+            events.iter().filter_map(StoredEvent::endpoints).flatten().collect();
+        let sources = events.iter().map(|event| event.source_id.as_str());
+        self.pointed(project, endpoints.iter().map(String::as_str), sources).await
+    }
+
+    /// An answer with a subscription, or a page of them, and the names of both their ends.
+    pub(super) async fn with_ends(
+        &self,
+        project: &Project,
+        status: u16,
+        message: &str,
+        mut shown: Value,
+    ) -> Answered {
+        let all: Vec<&mut Value> = match shown.get_mut("content") {
+            Some(Value::Array(content)) => content.iter_mut().collect(),
+            _ => vec![&mut shown],
+        };
+        let ids = |field: &str| -> Vec<String> {
+            let texts = all.iter().filter_map(|one| one.get(field)?.as_str());
+            texts.map(ToOwned::to_owned).collect()
+        };
+        let (endpoints, sources) = (ids("endpoint_id"), ids("source_id"));
+        let endpoints = endpoints.iter().map(String::as_str);
+        let pointed = self.pointed(project, endpoints, sources.iter().map(String::as_str)).await?;
+        for one in all {
+            pointed.lay_over(one);
+        }
+        Ok(Answer::ok(status, message, shown))
+    }
+
+    /// Deliveries as a list shows them, as JSON text: each with the strategy that decides when it is tried again, the names of
+    /// its ends, and what it sends, where that is small and no function makes it.
+    pub(super) async fn shown_deliveries(
+        &self,
+        project: &Project,
+        deliveries: &[Delivery],
+    ) -> Result<Vec<String>, Refusal> {
+        let (own, pointed) = self.around(project, deliveries).await?;
+        let shown = deliveries.iter().map(|delivery| {
+            let (base, is_made) = base(project, delivery, &own, &pointed)?;
+            let takes_forms = pointed.takes_forms(&delivery.endpoint_id);
+            Ok(Sent::in_list(delivery, is_made, takes_forms).lay_over(base))
+        });
+        shown.collect()
+    }
+
+    /// One of them, with all that it sends.
+    pub(super) async fn shown_delivery(
+        &self,
+        project: &Project,
+        delivery: &Delivery,
+    ) -> Result<String, Refusal> {
+        let (own, pointed) = self.around(project, std::slice::from_ref(delivery)).await?;
+        let (base, _) = base(project, delivery, &own, &pointed)?;
+        let statement = sql::event(&project.uid, &delivery.event_id);
+        let event: Option<StoredEvent> =
+            self.bindings.events(project.shard)?.row(&statement).await?;
+        let Some(event) = event else {
+            return Ok(Sent::in_list(delivery, false, false).lay_over(base));
+        };
+        let found = dispatch::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
+        let Some((body, _share)) = found else {
+            let gone = Err("the event's body is gone from the store".to_owned());
+            let sent = Sent::new(delivery, event.content_type.clone(), &event.headers(), gone);
+            return Ok(sent.lay_over(base));
+        };
+        let to = Receiver::of(&project.uid, &delivery.endpoint_id, self.bindings).await?;
+        let (content_type, body) = match &to {
+            Some(to) => making::sent(&event, body, delivery, to).await,
+            None => (event.content_type.clone(), Ok(body)),
+        };
+        Ok(Sent::new(delivery, content_type, &event.headers(), body).lay_over(base))
+    }
+
+    /// What deliveries are shown with.
+    async fn around(
+        &self,
+        project: &Project,
+        deliveries: &[Delivery],
+    ) -> Result<(HashMap<String, Own>, Pointed), Refusal> {
+        if deliveries.is_empty() {
+            return Ok((HashMap::new(), Pointed::default()));
+        }
+        let of = |field: fn(&Delivery) -> &str| each_once(deliveries.iter().map(field));
+        let statements = [
+            sql::retries(&project.uid, &of(|one| &one.subscription_id)),
+            sql::pointed(&project.uid, &of(|one| &one.endpoint_id), &of(|one| &one.source_id)),
+        ];
+        let results = self.bindings.db()?.batch(&statements).await?;
+        let own: Vec<Own> = results.first().map(rows).transpose()?.unwrap_or_default();
+        let found: Vec<Row> = results.get(1).map(rows).transpose()?.unwrap_or_default();
+        let own = own.into_iter().map(|own| (own.id.clone(), own)).collect();
+        Ok((own, Pointed::new(found)))
+    }
+}
+
+/// A delivery without what it sends, and whether a function makes that.
+fn base(
+    project: &Project,
+    delivery: &Delivery,
+    own: &HashMap<String, Own>,
+    pointed: &Pointed,
+) -> Result<(Value, bool), Refusal> {
+    let own = own.get(&delivery.subscription_id);
+    let retry = own.and_then(|own| own.retry.as_deref());
+    let strategy: Option<Strategy> = retry.map(json::read).transpose()?.flatten();
+    let mut shown = delivery.present(strategy.as_ref().unwrap_or(&project.config.strategy));
+    pointed.lay_over(&mut shown);
+    Ok((shown, own.is_some_and(|own| own.has_function != 0)))
+}

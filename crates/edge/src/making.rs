@@ -1,0 +1,83 @@
+//! What a delivery sends: the event's body, or what the subscription's function makes of it.
+
+use std::borrow::Cow;
+
+use inlet_gateway::deliver::{Delivery, body_for};
+use inlet_gateway::endpoint::ContentType;
+use inlet_gateway::event::StoredEvent;
+use inlet_gateway::transform::input_of;
+use serde_json::json;
+
+use crate::hold::Receiver;
+use crate::{log, transform};
+
+/// What is delivered, as the subscription's function makes it.
+pub(crate) struct Made<'e> {
+    pub(crate) body: Vec<u8>,
+    pub(crate) event: Cow<'e, StoredEvent>,
+    /// Why the function made nothing.
+    pub(crate) fault: Option<String>,
+}
+
+/// `None` when the engine cannot be had.
+pub(crate) async fn made<'e>(
+    event: &'e StoredEvent,
+    body: Vec<u8>,
+    delivery: &Delivery,
+    to: &Receiver,
+) -> Option<Made<'e>> {
+    let as_is = |body, fault| Some(Made { body, event: Cow::Borrowed(event), fault });
+    let Some(code) = to.function(&delivery.subscription_id) else { return as_is(body, None) };
+    match body_made(code, &body, delivery).await? {
+        Ok(body) => {
+            let content_type = Some("application/json".to_owned());
+            let event = Cow::Owned(StoredEvent { content_type, ..event.clone() });
+            Some(Made { body, event, fault: None })
+        }
+        Err(fault) => as_is(body, Some(fault)),
+    }
+}
+
+/// What a delivery sends: the type and the bytes of its body, or why there are none.
+pub(crate) async fn sent(
+    event: &StoredEvent,
+    body: Vec<u8>,
+    delivery: &Delivery,
+    to: &Receiver,
+) -> (Option<String>, std::result::Result<Vec<u8>, String>) {
+    let Some(Made { body, event, fault }) = made(event, body, delivery, to).await else {
+        let why = "the engine of functions could not be had: ask again".to_owned();
+        return (event.content_type.clone(), Err(why));
+    };
+    if let Some(fault) = fault {
+        return (event.content_type.clone(), Err(fault));
+    }
+    let content_type = match to.endpoint.content_type {
+        ContentType::Form => Some(ContentType::Form.name().to_owned()),
+        ContentType::Json => event.content_type.clone(),
+    };
+    let body = body_for(&to.endpoint, &body).map(Cow::into_owned);
+    (content_type, body.map_err(|why| why.to_string()))
+}
+
+/// The body that a function makes, or why it makes none.
+async fn body_made(
+    code: &str,
+    body: &[u8],
+    delivery: &Delivery,
+) -> Option<std::result::Result<Vec<u8>, String>> {
+    let failed = |why: String| Some(Err(format!("the subscription's function failed: {why}")));
+    let input = match input_of(body) {
+        Ok(input) => input,
+        Err(why) => return failed(why),
+    };
+    match transform::run(code, &input).await {
+        Ok(Ok(ran)) => Some(Ok(ran.output.into_bytes())),
+        Ok(Err(fault)) => failed(fault.message),
+        Err(error) => {
+            let fields = json!({"delivery_id": delivery.id, "error": error.to_string()});
+            log::error("function_not_run", fields);
+            None
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What an answer says of what it points at: endpoints and sources, by name. What is gone has its id alone.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A row of [`crate::sql::pointed`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct Row {
+    kind: String,
+    id: String,
+    /// What is shown.
+    shown: String,
+}
+
+/// Those that one answer points at.
+#[derive(Debug, Clone, Default)]
+pub struct Pointed(Vec<(String, String, Value)>);
+
+impl Pointed {
+    pub fn new(rows: Vec<Row>) -> Self {
+        let read = |row: Row| {
+            let shown = serde_json::from_str(&row.shown).ok()?;
+            Some((row.kind, row.id, shown))
+        };
+        Self(rows.into_iter().filter_map(read).collect())
+    }
+
+    fn find(&self, kind: &str, id: &str) -> Value {
+        let found = self.0.iter().find(|(have, uid, _)| have == kind && uid == id);
+        found.map_or_else(|| json!({"uid": id}), |(.., shown)| shown.clone())
+    }
+
+    pub fn endpoint(&self, id: &str) -> Value {
+        self.find("endpoint", id)
+    }
+
+    pub fn source(&self, id: &str) -> Value {
+        self.find("source", id)
+    }
+
+    /// Whether an endpoint takes forms.
+    pub fn takes_forms(&self, endpoint_id: &str) -> bool {
+        let endpoint = self.endpoint(endpoint_id);
+        let content_type = endpoint.get("content_type").and_then(Value::as_str);
+        content_type == Some(crate::endpoint::ContentType::Form.name())
+    }
+
+    /// Lays them over a delivery or a subscription as it is shown.
+    pub fn lay_over(&self, shown: &mut Value) {
+        for (kind, id, field) in [
+            ("endpoint", "endpoint_id", "endpoint_metadata"),
+            ("source", "source_id", "source_metadata"),
+        ] {
+            let id = shown.get(id).and_then(Value::as_str).unwrap_or_default();
+            let found = self.find(kind, id);
+            if let Some(fields) = shown.as_object_mut() {
+                fields.insert(field.into(), found);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_named_and_what_is_gone_is_not() {
+        let row = |kind: &str, id: &str, shown: Value| Row {
+            kind: kind.into(),
+            id: id.into(),
+            shown: shown.to_string(),
+        };
+        let form = "application/x-www-form-urlencoded";
+        let pointed = Pointed::new(vec![
+            row("endpoint", "e", json!({"uid": "e", "name": "E", "content_type": form})),
+            row("source", "s", json!({"uid": "s", "name": "S"})),
+        ]);
+        let mut shown = json!({"endpoint_id": "e", "source_id": "s"});
+        pointed.lay_over(&mut shown);
+        assert_eq!(shown["endpoint_metadata"]["name"], "E");
+        assert_eq!(shown["source_metadata"]["name"], "S");
+        let mut shown = json!({"endpoint_id": "s", "source_id": ""});
+        pointed.lay_over(&mut shown);
+        assert_eq!(shown["endpoint_metadata"], json!({"uid": "s"}), "an id is of one kind");
+        assert_eq!(shown["source_metadata"], json!({"uid": ""}));
+        assert!(pointed.takes_forms("e") && !pointed.takes_forms("gone"));
+    }
+}

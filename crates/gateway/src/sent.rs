@@ -1,0 +1,173 @@
+//! What a delivery sends, shown with it: body and headers, as they were sent or will be.
+
+use serde_json::{Map, Value, json};
+
+use crate::deliver::{Delivery, masked};
+use crate::event::data_json;
+use crate::form;
+use crate::json;
+use crate::wire::Text;
+
+/// The body of a delivery, or why it is not shown, and its headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    pub content_type: Option<String>,
+    pub body: Result<Vec<u8>, String>,
+    /// Sensitive ones are masked.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Why a list does not show what a delivery sends.
+const LARGE: &str = "the body is large: see the delivery itself";
+const MADE: &str = "a function of the subscription makes it: see the delivery itself";
+const GONE: &str = "the event is gone";
+
+impl Sent {
+    /// What is sent of an event, whose body is read already. The headers of a call that was made are those of its last
+    /// attempt, as it was made.
+    pub fn new(
+        delivery: &Delivery,
+        content_type: Option<String>,
+        headers: &[(String, String)],
+        body: Result<Vec<u8>, String>,
+    ) -> Self {
+        let headers = match delivery.last_attempt() {
+            Some(last) => last.request_headers,
+            None => {
+                let own = content_type.iter().map(|kind| ("content-type".to_owned(), kind.clone()));
+                let all: Vec<_> = own.chain(headers.iter().cloned()).collect();
+                masked(&all, None)
+            }
+        };
+        Self { content_type, body, headers }
+    }
+
+    /// The same for a list, from what the row of the delivery brings of its event.
+    pub fn in_list(delivery: &Delivery, is_made: bool, takes_forms: bool) -> Self {
+        let event = delivery.event.as_deref();
+        let event = event.and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let Some(event) = event.filter(Value::is_object) else {
+            return Self::new(delivery, None, &[], Err(GONE.into()));
+        };
+        let text = |name: &str| event.get(name).and_then(Value::as_str);
+        let headers: Option<Vec<(String, String)>> =
+            text("headers").and_then(|list| json::read(list).ok());
+        let headers = headers.unwrap_or_default();
+        let is_base64 = event.get("is_base64").and_then(Value::as_u64) == Some(1);
+        let body = match text("body") {
+            _ if is_made => Err(MADE.to_owned()),
+            None => Err(LARGE.to_owned()),
+            Some(body) => Ok(Text { text: body.into(), is_base64 }.to_bytes().unwrap_or_default()),
+        };
+        let content_type = text("content_type").map(ToOwned::to_owned);
+        let (body, content_type) = match body {
+            Ok(body) if takes_forms => {
+                let form = form::from_json(&body);
+                let form = form.ok_or_else(|| "the body is not a JSON object".to_owned());
+                (form, Some("application/x-www-form-urlencoded".to_owned()))
+            }
+            body => (body, content_type),
+        };
+        Self::new(delivery, content_type, &headers, body)
+    }
+
+    /// Lays it over a delivery as it is shown, as JSON text: `metadata.data` is the body's own JSON, byte for byte.
+    pub fn lay_over(&self, mut shown: Value) -> String {
+        let mut headers = Map::new();
+        for (name, value) in &self.headers {
+            let values = headers.entry(name.clone()).or_insert_with(|| json!([]));
+            if let Value::Array(values) = values {
+                values.push(value.as_str().into());
+            }
+        }
+        let mut metadata = Map::new();
+        if let Some(fields) = shown.as_object_mut() {
+            fields.insert("headers".into(), headers.into());
+            if let Some(Value::Object(own)) = fields.remove("metadata") {
+                metadata = own;
+            }
+        }
+        let raw = self.body.as_deref().ok().map(Text::from_bytes);
+        metadata.insert("raw".into(), json!(raw.as_ref().map(|raw| &raw.text)));
+        metadata
+            .insert("raw_is_base64".into(), raw.as_ref().is_some_and(|raw| raw.is_base64).into());
+        metadata.insert("is_data_omitted".into(), self.body.is_err().into());
+        metadata.insert("omitted_because".into(), json!(self.body.as_ref().err()));
+        let data = match &self.body {
+            Ok(body) => data_json(self.content_type.as_deref(), body),
+            Err(_) => "null".to_owned(),
+        };
+        let open = |fields: Value| {
+            let text = fields.to_string();
+            text.strip_suffix('}').unwrap_or(&text).to_owned()
+        };
+        format!("{},\"metadata\":{},\"data\":{data}}}}}", open(shown), open(metadata.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(event: Value) -> Delivery {
+        let row = json!({"project_id": "p", "id": "d", "event_id": "e", "subscription_id": "", "endpoint_id": "x",
+            "source_id": "s", "event_type": "t", "delivery_mode": "at_least_once", "status": "Scheduled",
+            "description": "", "attempts": 0, "attempt": null, "due_at": null, "created_at": 0, "updated_at": 0,
+            "replay": null, "event": event.to_string()});
+        serde_json::from_value(row).unwrap()
+    }
+
+    fn event(body: &str) -> Value {
+        json!({"headers": r#"[["x-a","1"],["X-Api-Key","secret"],["x-a","2"]]"#, "content_type": "application/json",
+            "body": body, "is_base64": 0})
+    }
+
+    #[test]
+    fn a_list_shows_what_is_sent_byte_for_byte_and_masks_credentials() {
+        let body = r#"{ "z": 1.10, "a": 12345678901234567890123 }"#;
+        let sent = Sent::in_list(&delivery(event(body)), false, false);
+        let text = sent.lay_over(json!({"uid": "d", "metadata": {"num_trials": 0}}));
+        assert!(text.ends_with(&format!(",\"data\":{body}}}}}")), "{text}");
+        let shown: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&shown["metadata"]["raw"], &shown["metadata"]["num_trials"]),
+            (&json!(body), &json!(0))
+        );
+        assert_eq!(
+            shown["headers"],
+            json!({"content-type": ["application/json"], "x-a": ["1", "2"],
+            "X-Api-Key": ["********"]})
+        );
+    }
+
+    #[test]
+    fn a_form_is_shown_as_it_is_sent_with_its_fields_as_data() {
+        let sent = Sent::in_list(&delivery(event(r#"{"a":"b c"}"#)), false, true);
+        assert_eq!(sent.body, Ok(b"a=b+c".to_vec()));
+        let text = sent.lay_over(json!({"metadata": {}}));
+        assert!(
+            text.contains(r#""raw":"a=b+c""#) && text.contains(r#""data":{"a":"b c"}"#),
+            "{text}"
+        );
+        let list = Sent::in_list(&delivery(event("[1]")), false, true);
+        assert_eq!(list.body, Err("the body is not a JSON object".into()));
+    }
+
+    #[test]
+    fn what_is_not_shown_says_why() {
+        for (event, is_made, expect) in [
+            (json!(null), false, GONE),
+            (event("{}"), true, MADE),
+            (json!({"headers": "[]", "body": null}), false, LARGE),
+        ] {
+            let text =
+                Sent::in_list(&delivery(event), is_made, false).lay_over(json!({"metadata": {}}));
+            let shown: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(shown["metadata"]["omitted_because"], expect);
+            assert_eq!(
+                (&shown["metadata"]["data"], &shown["metadata"]["is_data_omitted"]),
+                (&json!(null), &json!(true))
+            );
+        }
+    }
+}
