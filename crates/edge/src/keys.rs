@@ -1,12 +1,12 @@
 //! The steps of a verification that need the platform: fetching keys, and checking RSA and ECDSA with WebCrypto.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::pin_mut;
 use inlet_gateway::address;
+use inlet_gateway::key_cache::{KeyCache, Look};
 use inlet_verify::{Answer, Outcome, Pending, Refused, SignatureCheck, Step, Verified};
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use serde_json::json;
@@ -18,21 +18,11 @@ use crate::bindings::Bindings;
 use crate::glue::Body;
 use crate::{chance, dispatch, log};
 
-/// How long a fetched key is believed.
-const FRESH_MS: u64 = 3_600_000;
-/// A key that does not match is fetched again when it is older than this: providers rotate.
-const REFETCH_MS: u64 = 60_000;
 const DOCUMENT_MAX_BYTES: usize = 256 * 1024;
-const DOCUMENTS_MAX: usize = 200;
 const FETCH_WITHIN: Duration = Duration::from_secs(5);
 
-struct Document {
-    bytes: Vec<u8>,
-    read_at: u64,
-}
-
 thread_local! {
-    static DOCUMENTS: RefCell<HashMap<String, Document>> = RefCell::new(HashMap::new());
+    static KEYS: RefCell<KeyCache> = RefCell::default();
 }
 
 /// What the shell did on the way to a verdict.
@@ -81,24 +71,21 @@ async fn key(
     fresh: bool,
     bindings: &Bindings,
 ) -> Result<(Vec<u8>, bool)> {
-    let now = chance::now_ms();
-    let name = format!("{url}\n{}", body.unwrap_or_default());
-    let cached = DOCUMENTS.with_borrow(|documents| {
-        let document = documents.get(&name)?;
-        Some((document.bytes.clone(), now.saturating_sub(document.read_at)))
-    });
-    match cached {
-        Some((bytes, age)) if !fresh && age < FRESH_MS => return Ok((bytes, REFETCH_MS < age)),
-        _ => {}
-    }
-    let bytes = get(url, body, bindings).await?;
-    DOCUMENTS.with_borrow_mut(|documents| {
-        if DOCUMENTS_MAX <= documents.len() {
-            documents.clear();
+    let asked = KEYS.with_borrow_mut(|keys| keys.look(url, body, fresh, chance::now_ms()));
+    match asked {
+        Look::Have { bytes, is_stale } => return Ok((bytes, is_stale)),
+        Look::Wait => {
+            return Err(worker::Error::RustError(
+                "its host has failed lately, or was asked too often".into(),
+            ));
         }
-        documents.insert(name, Document { bytes: bytes.clone(), read_at: now });
-    });
-    Ok((bytes, false))
+        Look::Ask => {}
+    }
+    let fetched = get(url, body, bindings).await;
+    let (now, dice) = (chance::now_ms(), u64::from(chance::jitter()));
+    let outcome = fetched.as_deref().ok();
+    KEYS.with_borrow_mut(|keys| keys.fetched(url, body, outcome, now, dice));
+    fetched.map(|bytes| (bytes, false))
 }
 
 /// Fetches a small document. Redirects are not followed: only the host that was named is trusted.

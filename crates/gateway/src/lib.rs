@@ -29,6 +29,7 @@ pub mod header;
 pub mod hookstream;
 pub mod ids;
 pub mod json;
+pub mod key_cache;
 mod lenient;
 pub mod limit;
 pub mod locate;

@@ -1,0 +1,259 @@
+//! Which fetched keys are believed, and how often their hosts may be asked.
+//!
+//! Who asks is a stranger: a request makes us fetch before its signature is known to be wrong. So what it can cause is
+//! bounded for each document and for each host, and a host that fails is left alone for a while.
+
+use std::collections::HashMap;
+
+/// How long a fetched document is believed.
+const FRESH_MS: u64 = 3_600_000;
+/// Providers rotate: a document in which no key fits is fetched again when it is older than this, and no sooner.
+const REFETCH_MS: u64 = 60_000;
+/// After the first failure; doubled with each that follows.
+const WAIT_FIRST_MS: u64 = 1000;
+const WAIT_MAX_MS: u64 = 60_000;
+/// While somebody has waited so long for an answer, nobody else asks the same.
+const HANGS_MS: u64 = 1000;
+/// Who has waited longer is gone: a fetch takes five seconds at most, and a sender that hangs up ends it.
+const GONE_MS: u64 = 10_000;
+/// A request may name a key that does not exist, and each name is a document of its own.
+const HOST_ASKED_MAX: u32 = 60;
+const HOST_WINDOW_MS: u64 = 60_000;
+const DOCUMENTS_MAX: usize = 200;
+const HOSTS_MAX: usize = 200;
+
+/// What is to be done for a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// `is_stale`: it may be fetched again, should no key in it fit.
+    Have { bytes: Vec<u8>, is_stale: bool },
+    /// Fetch it, then say how it went: [`KeyCache::fetched`].
+    Ask,
+    /// Not now. The sender is to come again.
+    Wait,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    document: Option<(Vec<u8>, u64)>,
+    /// Since when somebody waits for an answer.
+    asked_at: Option<u64>,
+    failures: u32,
+    /// Until when nobody asks.
+    rests_until: u64,
+}
+
+#[derive(Debug)]
+struct Window {
+    began: u64,
+    asked: u32,
+}
+
+/// The documents of one isolate.
+#[derive(Debug, Default)]
+pub struct KeyCache {
+    entries: HashMap<String, Entry>,
+    hosts: HashMap<String, Window>,
+}
+
+impl KeyCache {
+    /// Looks for the document of a URL, and the body that is posted there, if any. `fresh`: no key in what is there has
+    /// fitted.
+    pub fn look(&mut self, url: &str, body: Option<&str>, fresh: bool, now: u64) -> Look {
+        let known = self.entries.get_mut(&name(url, body));
+        let may_ask = known.as_ref().is_none_or(|entry| entry.may_be_asked_for(now));
+        if let Some((bytes, read_at)) = known.as_ref().and_then(|entry| entry.document.as_ref()) {
+            let age = now.saturating_sub(*read_at);
+            let is_stale = REFETCH_MS < age && may_ask;
+            if age < FRESH_MS && !(fresh && is_stale) {
+                return Look::Have { bytes: bytes.clone(), is_stale };
+            }
+        }
+        if !may_ask || !host_has_room(&mut self.hosts, host(url), now) {
+            return Look::Wait;
+        }
+        if let Some(entry) = known {
+            let since = entry.asked_at.filter(|since| now.saturating_sub(*since) < GONE_MS);
+            entry.asked_at = since.or(Some(now));
+        } else {
+            self.make_room(now);
+            let entry = Entry { asked_at: Some(now), ..Entry::default() };
+            self.entries.insert(name(url, body), entry);
+        }
+        Look::Ask
+    }
+
+    fn make_room(&mut self, now: u64) {
+        if DOCUMENTS_MAX <= self.entries.len() {
+            self.entries.retain(|_, entry| entry.matters(now));
+        }
+        if DOCUMENTS_MAX <= self.entries.len() {
+            self.entries.clear();
+        }
+    }
+
+    /// Notes how an [`Look::Ask`] went. `dice` is any number: it spreads the next tries of many isolates.
+    pub fn fetched(
+        &mut self,
+        url: &str,
+        body: Option<&str>,
+        outcome: Option<&[u8]>,
+        now: u64,
+        dice: u64,
+    ) {
+        let entry = self.entries.entry(name(url, body)).or_default();
+        entry.asked_at = None;
+        if let Some(bytes) = outcome {
+            (entry.document, entry.failures, entry.rests_until) =
+                (Some((bytes.to_vec(), now)), 0, 0);
+        } else {
+            let wait = WAIT_FIRST_MS.saturating_mul(1 << entry.failures.min(16)).min(WAIT_MAX_MS);
+            entry.failures = entry.failures.saturating_add(1);
+            // Between half of it and all of it.
+            entry.rests_until = now.saturating_add(wait / 2 + dice % (wait / 2 + 1));
+        }
+    }
+}
+
+impl Entry {
+    fn may_be_asked_for(&self, now: u64) -> bool {
+        let waited = self.asked_at.map(|since| now.saturating_sub(since));
+        let hangs = waited.is_some_and(|waited| (HANGS_MS..GONE_MS).contains(&waited));
+        self.rests_until <= now && !hangs
+    }
+
+    fn matters(&self, now: u64) -> bool {
+        let believed = |(_, read_at): &(Vec<u8>, u64)| now.saturating_sub(*read_at) < FRESH_MS;
+        self.document.as_ref().is_some_and(believed) || now < self.rests_until
+    }
+}
+
+fn name(url: &str, body: Option<&str>) -> String {
+    format!("{url}\n{}", body.unwrap_or_default())
+}
+
+/// What stands before the path.
+fn host(url: &str) -> &str {
+    url.splitn(4, '/').nth(2).unwrap_or(url)
+}
+
+fn host_has_room(hosts: &mut HashMap<String, Window>, host: &str, now: u64) -> bool {
+    let is_over = |window: &Window| HOST_WINDOW_MS <= now.saturating_sub(window.began);
+    if HOSTS_MAX <= hosts.len() {
+        hosts.retain(|_, window| !is_over(window));
+    }
+    let window = hosts.entry(host.to_owned()).or_insert(Window { began: now, asked: 0 });
+    if is_over(window) {
+        *window = Window { began: now, asked: 0 };
+    }
+    let has_room = window.asked < HOST_ASKED_MAX;
+    window.asked += u32::from(has_room);
+    has_room
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://keys.example.com/jwks.json";
+    const START: u64 = 1_700_000_000_000;
+
+    #[test]
+    fn a_document_is_fetched_once_an_hour() {
+        let mut cache = KeyCache::default();
+        assert_eq!(cache.look(URL, None, false, START), Look::Ask);
+        cache.fetched(URL, None, Some(b"keys"), START, 0);
+        let mut asked = 0;
+        for minute in 1..=120 {
+            let now = START + minute * 60_000;
+            if cache.look(URL, None, false, now) == Look::Ask {
+                asked += 1;
+                cache.fetched(URL, None, Some(b"keys"), now, 0);
+            }
+        }
+        assert_eq!(asked, 2);
+    }
+
+    #[test]
+    fn a_key_that_is_not_in_it_makes_one_fetch_a_minute() {
+        let mut cache = KeyCache::default();
+        cache.fetched(URL, None, Some(b"keys"), START, 0);
+        let mut asked = 0;
+        for second in 0..600 {
+            let now = START + second * 1000;
+            // As a request with an unknown key id does: what is there first, then anew if that may help.
+            if let Look::Have { is_stale: true, .. } = cache.look(URL, None, false, now) {
+                assert_eq!(cache.look(URL, None, true, now), Look::Ask);
+                cache.fetched(URL, None, Some(b"keys"), now, 0);
+                asked += 1;
+            }
+        }
+        assert_eq!(asked, 9);
+    }
+
+    #[test]
+    fn a_host_that_fails_is_asked_less_and_less() {
+        for dice in [0, u64::MAX] {
+            let mut cache = KeyCache::default();
+            let mut asked = Vec::new();
+            for tenth in 0..3000 {
+                let now = START + tenth * 100;
+                match cache.look(URL, None, false, now) {
+                    Look::Ask => {
+                        asked.push(tenth / 10);
+                        cache.fetched(URL, None, None, now, dice);
+                    }
+                    other => assert_eq!(other, Look::Wait),
+                }
+            }
+            // Five minutes of ten requests a second.
+            assert!((8..=17).contains(&asked.len()), "{asked:?}");
+            assert_eq!(asked[0], 0);
+            cache.fetched(URL, None, Some(b"keys"), START + 400_000, 0);
+            assert!(matches!(cache.look(URL, None, false, START + 400_001), Look::Have { .. }));
+        }
+    }
+
+    #[test]
+    fn a_known_key_outlives_a_refetch_that_fails() {
+        let mut cache = KeyCache::default();
+        cache.fetched(URL, None, Some(b"keys"), START, 0);
+        let now = START + 2 * REFETCH_MS;
+        assert_eq!(cache.look(URL, None, true, now), Look::Ask);
+        cache.fetched(URL, None, None, now, 0);
+        let have = Look::Have { bytes: b"keys".to_vec(), is_stale: false };
+        assert_eq!(cache.look(URL, None, true, now + 1), have);
+    }
+
+    #[test]
+    fn nobody_queues_behind_a_host_that_hangs() {
+        let mut cache = KeyCache::default();
+        assert_eq!(cache.look(URL, None, false, START), Look::Ask);
+        assert_eq!(cache.look(URL, None, false, START + 10), Look::Ask, "a burst does not wait");
+        assert_eq!(cache.look(URL, None, false, START + HANGS_MS), Look::Wait);
+        // Nobody ever said how that fetch went.
+        assert_eq!(cache.look(URL, None, false, START + GONE_MS), Look::Ask);
+        assert_eq!(cache.look(URL, None, false, START + GONE_MS + HANGS_MS), Look::Wait);
+        cache.fetched(URL, None, Some(b"keys"), START + 20_000, 0);
+        assert!(matches!(cache.look(URL, None, false, START + 20_000), Look::Have { .. }));
+    }
+
+    #[test]
+    fn invented_key_ids_do_not_flood_their_host() {
+        let mut cache = KeyCache::default();
+        let mut asked = 0;
+        for number in 0..1000 {
+            let body = format!(r#"{{"key_id":"{number}"}}"#);
+            let now = START + number * 10;
+            if cache.look(URL, Some(&body), false, now) == Look::Ask {
+                asked += 1;
+                cache.fetched(URL, Some(&body), None, now, number);
+            }
+        }
+        assert_eq!(asked, HOST_ASKED_MAX);
+        assert_eq!(cache.look("https://other.example.com/", None, false, START), Look::Ask);
+        let later = START + HOST_WINDOW_MS;
+        assert_eq!(cache.look(URL, Some("another"), false, later), Look::Ask);
+        assert!(cache.entries.len() <= DOCUMENTS_MAX && cache.hosts.len() <= HOSTS_MAX);
+    }
+}
