@@ -17,6 +17,10 @@ pub fn get(name: &str) -> Option<Value> {
     catalogue::find(&name.to_ascii_lowercase()).map(describe)
 }
 
+/// Said of rows whose places of id and type are from memory.
+const UNCONFIRMED: &str = "no page that we could read says where the dedup key or the event type stands: look at an event of yours, and \
+    set `idempotency_keys` or `event_type_location` on the source where it differs";
+
 /// What protects the source of a provider that signs nothing.
 const INSTEAD: &str = "a verifier of your own, which has to be chosen: `basic_auth` (user and password in the URL that the \
     provider is given), `api_key` (a header, where the provider lets you add one), `scheme` with the algorithm `token` \
@@ -51,6 +55,7 @@ fn describe(row: &Provider) -> Value {
         "handshakes": handshakes, "has_handshake": !row.questions.is_empty(),
         "dedup_key": place(&row.event_id), "no_dedup_key": reason(row.no_event_id),
         "event_type": event_type, "no_event_type": reason(row.no_event_type),
+        "unconfirmed": row.unconfirmed.then_some(UNCONFIRMED),
         "failure_status": row.failure_status, "note": row.note, "signs": !row.is_unsigned(), "protect_with": instead,
         "methods": methods,
     })
@@ -112,6 +117,13 @@ mod tests {
             "enforce",
             "the operator's own verifier is no hearsay"
         );
+    }
+
+    #[test]
+    fn what_is_from_memory_says_so() {
+        for (name, from_memory) in [("github", false), ("podium", true), ("oura", true)] {
+            assert_eq!(get(name).unwrap()["unconfirmed"].is_string(), from_memory, "{name}");
+        }
     }
 
     #[test]

@@ -144,7 +144,9 @@ impl Question {
                 return format!("signed POST with header `{name}: {value}`, which is no event");
             }
             Self::Known(name) => {
-                return format!("GET, answered with the verify token in header `{name}`");
+                return format!(
+                    "a request with nothing in it, answered with the verify token in header `{name}`"
+                );
             }
             Self::NoEvents(name) => {
                 return format!("signed POST whose `{name}` are empty, answered with 200");

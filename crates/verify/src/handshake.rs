@@ -96,7 +96,7 @@ pub enum Question {
     ValidationEvent,
     /// `HEAD`, or `GET` without a body: is anybody there?
     Reachability,
-    /// `GET` without a body, or `HEAD`: answered with the verify token in this header, which every other answer carries, too.
+    /// A request with nothing in it: answered with the verify token in this header, which every other answer carries, too.
     Known(&'static str),
     /// A first request without credentials expects to be asked for them.
     AskForBasic,
@@ -356,7 +356,9 @@ fn answer(question: Question, ask: Ask<'_>) -> Option<Handshake> {
             asks.then(|| reply(200, "text/plain", Vec::new()))
         }
         Question::Known(header) => {
-            let asks = matches!(ask.request.method, "GET" | "HEAD") && ask.request.body.is_empty();
+            // A test without anything in it may come by `POST`, unsigned.
+            let bare = matches!(ask.request.body.trim_ascii(), b"" | b"[]" | b"{}");
+            let asks = bare && (matches!(ask.request.method, "GET" | "HEAD") || ask.post());
             let token = asks.then(|| labelled(ask.secrets))??;
             Some(with_headers(200, vec![(header, printable(&token)?)]))
         }
@@ -504,9 +506,9 @@ pub fn acknowledge(
         return Some(discord(request.body));
     }
     let body = provider.reply.as_bytes().to_vec();
-    let content_type = match body.first() {
-        Some(b'<') => "text/xml",
-        Some(b'{') => "application/json",
+    let content_type = match body.as_slice() {
+        [b'<', ..] => "text/xml",
+        [b'{', ..] | b"[]" => "application/json",
         _ => "text/plain",
     };
     let mut headers = Vec::new();

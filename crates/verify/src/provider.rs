@@ -30,6 +30,9 @@ pub struct Provider {
     pub integrity: Integrity,
     /// How well the row is supported by sources.
     pub confidence: Confidence,
+    /// Whether nothing we could read says where `event_id` or `event_type` stands: they are from memory, or from others'
+    /// code.
+    pub unconfirmed: bool,
     /// What a reader would get wrong. Empty where nothing is odd.
     pub note: &'static str,
     /// The questions about the endpoint that this provider asks.
@@ -158,6 +161,7 @@ impl Provider {
             check: Check::Unsigned,
             integrity: Integrity::None,
             confidence,
+            unconfirmed: matches!(confidence, Confidence::Low),
             note: "",
             questions: &[],
             reply: "",
@@ -230,6 +234,12 @@ impl Provider {
 
     pub(crate) const fn no_kind(mut self, why: &'static str) -> Self {
         self.no_event_type = why;
+        self
+    }
+
+    /// For rows of which an event's id or type stands where no page says so.
+    pub(crate) const fn unconfirmed(mut self) -> Self {
+        self.unconfirmed = true;
         self
     }
 

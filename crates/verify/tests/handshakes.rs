@@ -308,9 +308,14 @@ fn an_event_of_discord_is_no_ping() {
 
 #[test]
 fn vercels_header_is_answered_with_the_token() {
-    let vercel = to("vercel").secrets(&["hush", "verify_token:theirs"]);
-    assert_eq!(vercel.get("").answer_header("x-vercel-verify").as_deref(), Some("theirs"));
+    let vercel = || to("vercel").secrets(&["hush", "verify_token:theirs"]);
+    assert_eq!(vercel().get("").answer_header("x-vercel-verify").as_deref(), Some("theirs"));
     assert_eq!(to("vercel").get("").answer(), None);
+    for nothing in ["", "[]", "{}\n"] {
+        let sent = vercel().body(nothing);
+        assert_eq!(sent.answer_header("x-vercel-verify").as_deref(), Some("theirs"), "{nothing}");
+    }
+    assert_eq!(vercel().body(r#"[{"id":"1"}]"#).answer(), None, "an event has to be signed");
     let secrets = [support::secret("hush"), support::secret("verify_token:theirs")];
     let headers = Headers::default();
     let request = Request { method: "POST", url: "https://x/", headers: &headers, body: b"{}" };
@@ -387,18 +392,51 @@ fn request<'a>(headers: &'a Headers, body: &'a [u8]) -> Request<'a> {
     Request { method: "POST", url: "https://example.com/", headers, body }
 }
 
+/// What the provider wants to read: row, body of the event, status, content type, body. Everybody else takes any 2xx.
 #[test]
 fn acknowledgements() {
+    let table = [
+        ("adyen", "{}", 200, "text/plain", "[accepted]"),
+        ("alipay", "", 200, "text/plain", "success"),
+        ("bandwidth", r#"{"eventType":"answer"}"#, 200, "text/xml", "<Response/>"),
+        ("discord", r#"{"type":2}"#, 200, "application/json", r#"{"type":5}"#),
+        ("discord", r#"{"type":1,"event":{"type":"X"}}"#, 204, "text/plain", ""),
+        ("dropbox_sign", "", 200, "text/plain", "Hello API Event Received"),
+        (
+            "ms_teams_outgoing",
+            "{}",
+            200,
+            "application/json",
+            r#"{"type":"message","text":"Received"}"#,
+        ),
+        ("plivo_v2", "", 200, "text/xml", "<Response/>"),
+        ("plivo_v3", "", 200, "text/xml", "<Response/>"),
+        ("signalwire", "", 200, "text/xml", "<Response/>"),
+        ("twilio", "", 200, "text/xml", "<Response/>"),
+        ("vonage", r#"{"status":"ringing"}"#, 200, "application/json", "[]"),
+    ];
     let headers = support::headers(&[("x-adobesign-clientid", "client")]);
-    let reply =
-        |name: &str| acknowledge(catalogue::find(name).unwrap(), &[], &request(&headers, b""));
-    assert_eq!(reply("adyen").unwrap().body, b"[accepted]");
-    assert_eq!(reply("dropbox_sign").unwrap().body, b"Hello API Event Received");
-    assert_eq!(reply("alipay").unwrap().body, b"success");
-    assert_eq!(reply("salesforce_om").unwrap().content_type, "text/xml");
-    let adobe = reply("adobe_sign").unwrap();
+    let reply = |name: &str, body: &str| {
+        acknowledge(catalogue::find(name).unwrap(), &[], &request(&headers, body.as_bytes()))
+    };
+    for (name, event, status, content_type, body) in table {
+        let reply = reply(name, event).unwrap();
+        let got = (reply.status, reply.content_type, std::str::from_utf8(&reply.body).unwrap());
+        assert_eq!(got, (status, content_type, body), "{name}");
+    }
+    let soap = reply("salesforce_om", "").unwrap();
+    assert_eq!(soap.content_type, "text/xml");
+    assert!(String::from_utf8(soap.body).unwrap().contains("<Ack>true</Ack>"));
+    let adobe = reply("adobe_sign", "").unwrap();
     assert_eq!(adobe.headers, [("x-adobesign-clientid", "client".to_owned())]);
-    assert!(reply("github").is_none());
+    let particular = catalogue::all().iter().filter(|row| reply(row.name, "").is_some());
+    let mut rest: Vec<_> = particular.map(|row| row.name).collect();
+    rest.retain(|name| table.iter().all(|(have, ..)| have != name));
+    assert_eq!(rest, ["adobe_sign", "salesforce_om"]);
+    // A text in an answer is shown to whoever typed the command; of Xero any body is a failure.
+    for row in catalogue::all() {
+        assert_eq!(row.silent, ["slack", "xero"].contains(&row.name), "{}", row.name);
+    }
 }
 
 #[test]

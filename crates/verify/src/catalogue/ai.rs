@@ -89,5 +89,6 @@ pub(super) static ROWS: &[Provider] = &[
     ))
     .id(All(&[Body("modifiedAfter"), Whole]))
     .kind(Body("type"))
-    .note("The old header is a plain SHA-256 of secret and body."),
+    .note("The old header is a plain SHA-256 of secret and body.")
+    .unconfirmed(),
 ];

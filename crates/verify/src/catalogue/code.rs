@@ -69,11 +69,13 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(Field("timestamp"), Unit::Seconds, 300),
         )
         .id(Header("x-buildkite-request"))
-        .kind(First(&[Header("x-buildkite-event"), Body("event")])),
+        .kind(First(&[Header("x-buildkite-event"), Body("event")]))
+        .unconfirmed(),
     Provider::high("buildkite_token", "https://buildkite.com/docs/apis/webhooks/pipelines")
         .token(Header("x-buildkite-token"), "")
         .id(Header("x-buildkite-request"))
-        .kind(Header("x-buildkite-event")),
+        .kind(Header("x-buildkite-event"))
+        .unconfirmed(),
     Provider::medium("travis_ci", "https://docs.travis-ci.com/user/notifications/#verifying-webhook-requests")
         .signed(
             Signed::public(&[Header("signature")], Algorithm::Rsa(Hash::Sha1))
@@ -219,7 +221,8 @@ pub(super) static ROWS: &[Provider] = &[
     Provider::medium("castle", "https://docs.castle.io/docs/webhooks")
         .signed(Signed::hmac256(&[Header("x-castle-signature")]).base64())
         .id(All(&[Body("created_at"), Whole]))
-        .kind(Body("type")),
+        .kind(Body("type"))
+        .unconfirmed(),
     Provider::low("signal_sciences", "https://docs.fastly.com/signalsciences/integrations/generic-webhooks/")
         .signed(Signed::hmac256(&[Header("x-sigsci-signature")]))
         .id(All(&[Body("created"), Whole]))

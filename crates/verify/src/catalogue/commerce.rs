@@ -17,14 +17,11 @@ pub(super) static ROWS: &[Provider] = &[
         .id(All(&[Header("x-wc-webhook-topic"), Body("date_modified_gmt"), Whole]))
         .kind(Header("x-wc-webhook-topic"))
         .note("The delivery id is new on every retry."),
-    Provider::medium("wix", "https://dev.wix.com/docs/rest/articles/getting-started/webhooks")
+    Provider::medium("wix", "https://dev.wix.com/docs/api-reference/articles/work-with-wix-apis/platform/about-the-structure-of-webhooks")
         .check(Check::Jwt(jwt(JwtPlace::Body, &[JwtAlgorithm::Rs256], &[])))
-        .id(First(&[
-            Place::Claim(&JwtPlace::Body, "data.eventId"),
-            All(&[
-                Place::Claim(&JwtPlace::Body, "data.data.entityFqdn"),
-                Place::Claim(&JwtPlace::Body, "data.data.id"),
-            ]),
+        .id(All(&[
+            Place::Claim(&JwtPlace::Body, "data.data.entityFqdn"),
+            Place::Claim(&JwtPlace::Body, "data.data.id"),
         ]))
         .kind(Place::Claim(&JwtPlace::Body, "data.eventType"))
         .note("The body is the token; the secret is the app's public key."),

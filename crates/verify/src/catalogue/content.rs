@@ -13,7 +13,8 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .id(Header("idempotency-key"))
         .kind(Header("sanity-operation"))
-        .note("URL-safe base64 without padding. Sanity enforces no age."),
+        .note("URL-safe base64 without padding. Sanity enforces no age.")
+        .unconfirmed(),
     Provider::high(
         "contentful",
         "https://www.contentful.com/developers/docs/webhooks/request-verification/",
@@ -50,7 +51,8 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .id(All(&[Body("data.updatedAt"), Whole]))
         .kind(Body("operation"))
-        .note("The body is signed as a string inside of a JSON object."),
+        .note("The body is signed as a string inside of a JSON object.")
+        .unconfirmed(),
     Provider::medium("storyblok", "https://www.storyblok.com/docs/concepts/webhooks")
         .signed(Signed::hmac1(&[Header("webhook-signature")]))
         .no_id("A story that is published twice sends the same body twice.")
@@ -70,7 +72,8 @@ pub(super) static ROWS: &[Provider] = &[
             ]),
             Whole,
         ]))
-        .kind(Body("triggerType")),
+        .kind(Body("triggerType"))
+        .unconfirmed(),
     Provider::medium("ghost", "https://ghost.org/docs/webhooks/")
         .signed(
             Signed::hmac256(&[Header("x-ghost-signature")])
@@ -92,7 +95,8 @@ pub(super) static ROWS: &[Provider] = &[
             Whole,
         ]))
         .no_kind("Every type has a URL of its own in Ghost: make a source for each.")
-        .note("Older versions do not sign the time."),
+        .note("Older versions do not sign the time.")
+        .unconfirmed(),
     Provider::medium("discourse", "https://meta.discourse.org/t/setting-up-webhooks/49045")
         .signed(Signed::hmac256(&[Header("x-discourse-event-signature")]).prefix("sha256="))
         .id(Header("x-discourse-event-id"))

@@ -109,7 +109,8 @@ pub(super) static ROWS: &[Provider] = &[
             First(&[Body("userUpdatedAt"), Body("updatedAt")]),
             Whole,
         ]))
-        .kind(Header("x-helpscout-event")),
+        .kind(Header("x-helpscout-event"))
+        .unconfirmed(),
     Provider::medium("crisp", "https://docs.crisp.chat/guides/web-hooks/signing-hooks/")
         .signed(
             Signed::hmac256(&[Header("x-crisp-signature")])
@@ -123,7 +124,8 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(time("x-crisp-request-timestamp"), Unit::Either, 300),
         )
         .id(All(&[Body("event"), Body("timestamp"), Whole]))
-        .kind(Body("event")),
+        .kind(Body("event"))
+        .unconfirmed(),
     Provider::medium("freshchat", "https://developers.freshchat.com/api/#webhooks")
         .signed(Signed::public(&[Header("x-freshchat-signature")], Algorithm::Rsa(Hash::Sha256)))
         .id(All(&[Body("action_time"), Whole]))
@@ -137,7 +139,8 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(time("x-chatwoot-timestamp"), Unit::Either, 300),
         )
         .id(All(&[Body("event"), Body("id"), Whole]))
-        .kind(Body("event")),
+        .kind(Body("event"))
+        .unconfirmed(),
     Provider::low("clearbit", "https://dashboard.clearbit.com/docs#webhooks")
         .signed(Signed::hmac1(&[Header("x-request-signature")]).prefix("sha1="))
         .id(All(&[Body("type"), Body("id"), Whole]))

@@ -92,7 +92,8 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(Field("t"), Unit::Millis, 300),
         )
         .id(All(&[Body("type"), Body("data.id"), Whole]))
-        .kind(Body("type")),
+        .kind(Body("type"))
+        .unconfirmed(),
     Provider::low("knock", "https://docs.knock.app/developer-tools/outbound-webhooks/overview")
         .signed(paired(&[Header("x-knock-signature")], &["s"]).base64())
         .id(Body("id"))

@@ -155,9 +155,10 @@ pub(super) static ROWS: &[Provider] = &[
             )
         }))
         .partial()
+        .replies("[]")
         .id(Place::Claim(&JwtPlace::Header("authorization", "Bearer "), "jti"))
         .kind(First(&[Body("status"), Body("message_type"), Body("type")]))
-        .note("The claim that binds the body may be absent."),
+        .note("The claim that binds the body may be absent. A call is answered with an empty NCCO: to do something with it, set the source's custom response."),
     Provider::high("messagebird", "https://developers.messagebird.com/api/#verifying-http-requests")
         .check(Check::Jwt(Jwt {
             issuers: &["MessageBird"],
@@ -193,13 +194,18 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(time("x-sinch-webhook-signature-timestamp"), Unit::Seconds, 300),
         )
         .id(All(&[Body("accepted_time"), Whole]))
-        .kind(Key("", &Keys::Besides(&["accepted_time", "app_id", "correlation_id", "event_time", "message_metadata", "project_id"]))),
+        .kind(Key("", &Keys::Besides(&["accepted_time", "app_id", "correlation_id", "event_time", "message_metadata", "project_id"])))
+        .unconfirmed(),
     Provider::medium("bandwidth", "https://dev.bandwidth.com/docs/messaging/webhooks/")
         .check(Check::Basic)
         .asks(&[Question::AskForBasic])
-        .id(All(&[Body("*.time"), Whole]))
+        .id(First(&[
+            All(&[Body("callId"), Body("eventType"), Body("eventTime"), Whole]),
+            All(&[Body("*.time"), Whole]),
+        ]))
         .kind(First(&[Body("*.type"), Body("eventType")]))
-        .note("The first request comes without credentials and has to be answered with 401."),
+        .replies("<Response/>")
+        .note("The first request comes without credentials and has to be answered with 401. A call is answered with an empty BXML: to do something with it, set the source's custom response."),
     Provider::high("line", "https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/")
         .signed(Signed::hmac256(&[Header("x-line-signature")]).base64())
         .id(Body("events.*.webhookEventId"))
@@ -387,5 +393,6 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(time("podium-timestamp"), Unit::Millis, 300),
         )
         .id(Body("metadata.event_uid"))
-        .kind(Body("metadata.event_type")),
+        .kind(Body("metadata.event_type"))
+        .unconfirmed(),
 ];

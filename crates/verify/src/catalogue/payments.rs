@@ -113,7 +113,7 @@ pub(super) static ROWS: &[Provider] = &[
                 .over(TIME_BODY)
                 .stamp(time("x-webhook-timestamp"), Unit::Millis, 300),
         )
-        .id(Header("x-idempotency-key"))
+        .id(First(&[Header("x-idempotency-key"), Header("x-idempotency-header")]))
         .kind(Body("type"))
         .note("No dot between time and body: the one in the documentation is PHP's operator."),
     Provider::high("mollie", "https://docs.mollie.com/reference/webhooks-best-practices")
@@ -249,7 +249,8 @@ pub(super) static ROWS: &[Provider] = &[
                 .stamp(Field("t"), Unit::Seconds, 300),
         )
         .id(All(&[First(&[Body("event_timestamp"), Form("event_timestamp")]), Whole]))
-        .kind(First(&[Body("event"), Form("event")])),
+        .kind(First(&[Body("event"), Form("event")]))
+        .unconfirmed(),
     Provider::high("dwolla", "https://developers.dwolla.com/docs/working-with-webhooks")
         .signed(Signed::hmac256(&[Header("x-request-signature-sha-256")]))
         .id(Body("id"))
@@ -286,7 +287,8 @@ pub(super) static ROWS: &[Provider] = &[
                 Whole,
             ]))
         .kind(Header("x-recharge-topic"))
-        .note("No HMAC in spite of the header's name: SHA-256 of secret and body."),
+        .note("No HMAC in spite of the header's name: SHA-256 of secret and body.")
+        .unconfirmed(),
     Provider::high("lemonsqueezy", "https://docs.lemonsqueezy.com/help/webhooks/signing-requests")
         .signed(Signed::hmac256(&[Header("x-signature")]))
         .id(All(&[Body("meta.event_name"), Body("data.attributes.updated_at"), Whole]))
@@ -314,14 +316,15 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .id(All(&[Body("date"), Whole]))
         .kind(Body("eventType"))
-        .note("During a rotation the old secret signs the second header."),
+        .note("During a rotation the old secret signs the second header.")
+        .unconfirmed(),
     Provider::medium("fintoc", "https://docs.fintoc.com/docs/webhooks-walkthrough")
         .signed(paired(&[Header("fintoc-signature")], &["v1"]))
         .id(Body("id"))
         .kind(Body("type")),
     Provider::high("modern_treasury", "https://docs.moderntreasury.com/platform/reference/webhooks")
         .signed(Signed::hmac256(&[Header("x-signature")]))
-        .id(Header("x-event-id"))
+        .id(Header("x-webhook-id"))
         .kind(First(&[Header("x-topic"), Body("event")])),
     Provider::medium("ramp", "https://docs.ramp.com/developer-api/v1/webhooks")
         .signed(Signed::hmac256(&[Header("x-ramp-signature")]))

@@ -117,7 +117,8 @@ pub(super) static ROWS: &[Provider] = &[
             Header("x-pandadoc-webhook-event-id"),
             All(&[Body("*.data.id"), Body("*.event"), Whole]),
         ]))
-        .kind(Body("*.event")),
+        .kind(Body("*.event"))
+        .unconfirmed(),
     Provider::medium("adobe_sign", "https://helpx.adobe.com/sign/developer/webhook/how-to-use.html")
         .token(Header("x-adobesign-clientid"), "")
         .asks(&[Question::AdobeSign])
@@ -182,7 +183,8 @@ pub(super) static ROWS: &[Provider] = &[
                 Body("eventNotifications.*.dataChangeEvent.entities.*.name"),
                 Body("eventNotifications.*.dataChangeEvent.entities.*.operation"),
             ]),
-        ])),
+        ]))
+        .unconfirmed(),
     Provider::medium("greenhouse", "https://developers.greenhouse.io/webhooks.html#authentication")
         .signed(Signed::hmac256(&[Header("signature")]).prefix("sha256 "))
         .id(Header("greenhouse-event-id"))
@@ -203,7 +205,8 @@ pub(super) static ROWS: &[Provider] = &[
                 Whole,
             ]),
         ]))
-        .kind(Body("action")),
+        .kind(Body("action"))
+        .unconfirmed(),
     Provider::low("lever", "https://hire.lever.co/developer/documentation#webhooks")
         .signed(
             Signed::hmac256(&[Body("signature")])
