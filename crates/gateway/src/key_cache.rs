@@ -134,7 +134,7 @@ fn name(url: &str, body: Option<&str>) -> String {
 
 /// What stands before the path.
 fn host(url: &str) -> &str {
-    url.splitn(4, '/').nth(2).unwrap_or(url)
+    url.split('/').nth(2).unwrap_or(url)
 }
 
 fn host_has_room(hosts: &mut HashMap<String, Window>, host: &str, now: u64) -> bool {
