@@ -78,7 +78,7 @@ fn judge(vector: &Value) -> Verdict {
     deliver(provider, secrets, &request, (now, Policy::tolerating(tolerance)), document)
 }
 
-/// The certificate that PayPal's published request names: this program stays off the network.
+/// The certificate that a published request of `PayPal` names: this program stays off the network.
 const PAYPAL: (&str, &[u8]) = (
     "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77",
     include_bytes!("../vectors/paypal.pem"),

@@ -8,12 +8,15 @@ const BODY_MAX_BYTES: usize = 1024 * 1024;
 /// [RFC 2046, 5.1.1](https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1)
 const BOUNDARY_MAX_BYTES: usize = 70;
 
-/// The fields of a form in order, without its files. What is no form has none, or some that mean nothing.
-pub(crate) fn fields(request: &Request<'_>) -> Vec<(String, String)> {
+/// The values of one field of a form in order, without files. What is no form has none, or some that mean nothing.
+pub(crate) fn values(request: &Request<'_>, name: &str) -> Vec<String> {
     let content_type = request.headers.get("content-type").unwrap_or_default();
     match parameter(content_type, "multipart/form-data", "boundary") {
-        Some(boundary) => parts(request.body, &boundary).unwrap_or_default(),
-        None => uri::pairs(request.body),
+        Some(boundary) => {
+            let fields = parts(request.body, &boundary).unwrap_or_default().into_iter();
+            fields.filter(|(have, _)| have == name).map(|(_, value)| value).collect()
+        }
+        None => uri::values(request.body, name).collect(),
     }
 }
 
@@ -79,7 +82,12 @@ mod tests {
     fn read(content_type: &str, body: &str) -> Vec<(String, String)> {
         let headers: Headers =
             [("content-type".to_owned(), content_type.to_owned())].into_iter().collect();
-        fields(&Request { method: "POST", url: "", headers: &headers, body: body.as_bytes() })
+        let request = Request { method: "POST", url: "", headers: &headers, body: body.as_bytes() };
+        let each = |name: &str| {
+            let name = name.to_owned();
+            values(&request, &name).into_iter().map(move |value| (name.clone(), value))
+        };
+        ["json", "two", "f", "a", "b"].into_iter().flat_map(each).collect()
     }
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -142,7 +142,7 @@ fn form_field(name: &str, request: &Request<'_>) -> Option<String> {
     if request.method == "GET" {
         return uri::query_value(request.url, name);
     }
-    Some(multipart::fields(request).into_iter().find(|(have, _)| have == name)?.1)
+    multipart::values(request, name).into_iter().next()
 }
 
 fn key(object: &[u8], keys: Keys<'_>) -> Option<String> {
@@ -217,15 +217,12 @@ pub(crate) fn lines<'r>(place: &Place<'_>, request: &Request<'r>) -> Lines<'r> {
             let found = places.iter().map(|place| lines(place, request));
             found.into_iter().find(|lines| !lines.is_empty()).unwrap_or_default()
         }
-        Place::Query(name) => named(uri::pairs(uri::query(request.url).as_bytes()), name),
-        Place::Form(name) => named(multipart::fields(request), name),
+        Place::Query(name) => {
+            uri::values(uri::query(request.url).as_bytes(), name).map(Cow::Owned).collect()
+        }
+        Place::Form(name) => multipart::values(request, name).into_iter().map(Cow::Owned).collect(),
         _ => extract(place, request).map(Cow::Owned).into_iter().collect(),
     }
-}
-
-fn named<'r>(pairs: Vec<(String, String)>, name: &str) -> Lines<'r> {
-    let named = pairs.into_iter().filter(|(have, _)| have == name);
-    named.map(|(_, value)| Cow::Owned(value)).collect()
 }
 
 /// The one text at `place`. Two that differ are refused: whoever reads the request later might

@@ -5,16 +5,25 @@ use crate::scheme::UrlForm;
 /// The pairs of `application/x-www-form-urlencoded` text, decoded, in order. A query string
 /// is written the same way. Bytes that are no UTF-8 once decoded become U+FFFD.
 pub(crate) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
-    encoded
-        .split(|byte| *byte == b'&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let mut halves = pair.splitn(2, |byte| *byte == b'=');
-            let name = halves.next().unwrap_or_default();
-            let value = halves.next().unwrap_or_default();
-            (decode(name), decode(value))
-        })
-        .collect()
+    raw_pairs(encoded).map(|(name, value)| (decode(name), decode(value))).collect()
+}
+
+/// The values under one name, in order. The others are not decoded: forms are long, and a row asks for
+/// a field or two.
+pub(crate) fn values(encoded: &[u8], name: &str) -> impl Iterator<Item = String> {
+    let named = raw_pairs(encoded).filter(move |(have, _)| {
+        // Escapes only make a name longer.
+        name.len() <= have.len() && (*have == name.as_bytes() || decode(have) == name)
+    });
+    named.map(|(_, value)| decode(value))
+}
+
+fn raw_pairs(encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let pairs = encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let mut halves = pair.splitn(2, |byte| *byte == b'=');
+        (halves.next().unwrap_or_default(), halves.next().unwrap_or_default())
+    })
 }
 
 /// As [`pairs`], sorted.
@@ -32,7 +41,7 @@ pub(crate) fn query(url: &str) -> &str {
 
 /// The first value of a query parameter, decoded.
 pub(crate) fn query_value(url: &str, name: &str) -> Option<String> {
-    pairs(query(url).as_bytes()).into_iter().find(|(have, _)| have == name).map(|(_, value)| value)
+    values(query(url).as_bytes(), name).next()
 }
 
 /// The host of an `https` URL, lower case. `None` for anything that could be read in two ways.
@@ -146,6 +155,16 @@ mod tests {
             [("b", "1 2"), ("a", "+%zz"), ("b", ""), ("c", ""), ("", "x"), ("\u{fffd}", "%")];
         let want: Vec<_> = want.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         assert_eq!(have, want);
+        let named = |name: &str| values(b"b=1+2&a=%2B&%62=&%ff=x&+c=y", name).collect::<Vec<_>>();
+        for (name, want) in [
+            ("b", vec!["1 2", ""]),
+            ("a", vec!["+"]),
+            ("\u{fffd}", vec!["x"]),
+            (" c", vec!["y"]),
+            ("c", vec![]),
+        ] {
+            assert_eq!(named(name), want, "{name}");
+        }
     }
 
     #[test]

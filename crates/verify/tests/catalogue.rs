@@ -279,7 +279,7 @@ fn published_vectors() {
     }
 }
 
-/// PayPal's own request, certificate and dates.
+/// A published request, with the certificate that it names.
 #[test]
 fn a_certificate_counts_for_whom_and_when_it_says() {
     let vectors = Vector::all(PUBLISHED);
