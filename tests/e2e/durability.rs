@@ -175,10 +175,57 @@ fn a_delivery_whose_body_cannot_be_read_for_a_while_is_called_all_the_same() {
         })
     });
     assert_eq!(waiting["status"], "Retry");
+    // A call that may have been made is not made again, whatever cannot be had meanwhile.
+    project.put(&format!("/events/{id}/replay"), &json!({})).expect(200);
+    let left = "UPDATE deliveries SET status = 'Processing', lease_until = 1, look_at = 1, description = '' \
+        WHERE project_id = ?1 AND id <> ?2 AND replay <> '' AND status <> 'Failure'";
+    let lost = poll_until("the one that a dispatcher left", || {
+        story.gateway.sql("EVENTS_0", left, &[json!(story.uid), waiting["uid"].clone()]);
+        story.gateway.cron();
+        let deliveries = project.list("/eventdeliveries");
+        deliveries.into_iter().find(|delivery| delivery["status"] == "Failure")
+    });
+    let why = lost["description"].as_str().unwrap_or_default();
+    assert!(why.starts_with("the only attempt was interrupted"), "{why}");
     story.gateway.allow("BODIES");
     let arrived = poll_until_within(Duration::from_mins(1), || {
         story.gateway.cron();
         (story.endpoint.received().len() == 2).then_some(())
+    });
+    assert!(arrived.is_some(), "its only attempt was not spent");
+}
+
+#[test]
+fn a_delivery_whose_credentials_cannot_be_read_for_a_while_is_called_all_the_same() {
+    let gateway = Gateway::builder().durability("journal").var("SWEEP_AFTER_SECONDS", "2").start();
+    let (project, server) = (gateway.project(), Endpoint::ok());
+    let source = project.open_source();
+    let endpoint = project
+        .endpoint(json!({"name": "e", "url": server.url("/hook"), "authentication":
+        {"type": "api_key", "api_key": {"header_name": "X-Key", "header_value": "a-long-value"}}}));
+    project.subscription(
+        json!({"name": "s", "source_id": source["uid"], "endpoint_id": endpoint["uid"],
+        "delivery_mode": "at_most_once"}),
+    );
+    let doc = "SELECT doc FROM endpoints WHERE project_id = ?1";
+    let stored = gateway.sql("DB", doc, &[json!(project.uid)])[0]["doc"].clone();
+    let sealed = "UPDATE endpoints SET doc = json_set(doc, '$.authentication.secret.ciphertext', 'damaged') WHERE project_id = ?1";
+    gateway.sql("DB", sealed, &[json!(project.uid)]);
+    let id = project
+        .ingest(&source, b"{}")
+        .expect(200)
+        .header("inlet-event-id")
+        .expect("an id")
+        .to_owned();
+    let waiting = project.wait_for_delivery(&id, "Retry");
+    assert_eq!(waiting["metadata"]["num_trials"], 0);
+    let why = waiting["description"].as_str().unwrap_or_default();
+    assert!(why.starts_with("the endpoint's authentication could not be had"), "{why}");
+    let back = "UPDATE endpoints SET doc = ?2 WHERE project_id = ?1";
+    gateway.sql("DB", back, &[json!(project.uid), stored]);
+    let arrived = poll_until_within(Duration::from_mins(1), || {
+        gateway.cron();
+        (server.count() == 1).then_some(())
     });
     assert!(arrived.is_some(), "its only attempt was not spent");
 }
@@ -434,6 +481,35 @@ fn events_that_cannot_be_stored_do_not_hold_up_those_behind_them_and_an_outage_b
         (letters.len() == 3).then_some(letters)
     });
     assert!(letters.iter().all(|letter| letter["kind"] == "event"), "{letters:?}");
+}
+
+#[test]
+fn an_object_store_that_cannot_be_read_buries_nobody_and_holds_up_nobody_else() {
+    let story =
+        Story::new(Gateway::builder().durability("queue").var("RETRY_SECONDS", "1").tapped());
+    let (project, server) = (story.project(), Endpoint::ok());
+    let endpoint = project.endpoint(json!({"name": "e", "url": server.url("/hook")}));
+    project.subscription(json!({"name": "s", "source_id": story.source["uid"],
+        "endpoint_id": endpoint["uid"], "filter_config": {"filter": {"body": {"kind": "large"}}}}));
+    story.gateway.refuse("EVENTS_0", Some("INSERT INTO events"));
+    let large = json!({"kind": "large", "padding": "x".repeat(200_000)}).to_string();
+    story.post(&large).expect(200);
+    story.gateway.refuse("BODIES", None);
+    story.gateway.allow("EVENTS_0");
+    let small = bodies(3);
+    for body in &small {
+        story.post(body).expect(200);
+    }
+    poll_until("the small ones", || {
+        let received: Vec<String> = story.endpoint.received().iter().map(Received::text).collect();
+        small.iter().all(|body| received.contains(body)).then_some(())
+    });
+    let waits =
+        || story.gateway.log().iter().filter(|line| line.contains("not_routed_yet")).count();
+    poll_until("more tries than two", || (2 < waits()).then_some(()));
+    assert!(project.list("/dead-letters").is_empty(), "an outage is no fault of the event");
+    story.gateway.allow("BODIES");
+    server.wait_for(1);
 }
 
 #[test]

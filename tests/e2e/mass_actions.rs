@@ -67,3 +67,32 @@ fn a_slip_in_a_parameter_sends_nothing_again() {
     // What Convoy's clients write of parameters that they leave out does no harm.
     assert_eq!(retry(&project, "eventId=&subscriptionId=&ownerId=o&perPage=20&direction=next"), 1);
 }
+
+#[test]
+fn a_replay_that_fails_on_its_way_says_what_it_did_and_where_to_go_on() {
+    let gateway = gateway();
+    let project = gateway.outgoing(json!({}));
+    let server = Endpoint::ok();
+    let to = uid(&project.endpoint(json!({"name": "e", "url": server.url("/hook")})));
+    let events: Vec<Value> =
+        (0..210).map(|n| json!({"endpoint_id": to, "event_type": "t", "data": {"n": n}})).collect();
+    project.post("/events/batch", &json!(events)).expect(201);
+    server.wait_for(210);
+    let sql = "SELECT id FROM events WHERE project_id = ?1 ORDER BY id LIMIT 1";
+    let oldest = gateway.sql("EVENTS_0", sql, &[json!(project.uid)]);
+    let oldest = oldest[0]["id"].as_str().expect("an id").to_owned();
+    let fault = format!(
+        "CREATE TRIGGER fault BEFORE INSERT ON deliveries WHEN NEW.event_id = '{oldest}' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    );
+    gateway.sql("EVENTS_0", &fault, &[]);
+    let cut = project.post("/events/batchreplay", &json!({}));
+    gateway.sql("EVENTS_0", "DROP TRIGGER fault", &[]);
+    let data = cut.says(200, "200 successful, 0 failed");
+    let cursor = data["next_page_cursor"].as_str().expect("a cursor");
+    let path = format!("/events/batchreplay?next_page_cursor={cursor}");
+    project.post(&path, &json!({})).says(200, "10 successful, 0 failed");
+    server.wait_for(420);
+    let sql = "SELECT count(*) AS n, count(DISTINCT event_id) AS events FROM deliveries WHERE project_id = ?1 AND replay <> ''";
+    let made = gateway.sql("EVENTS_0", sql, &[json!(project.uid)]);
+    assert_eq!(made[0], json!({"n": 210, "events": 210}), "each once");
+}

@@ -1,7 +1,8 @@
 //! Bells: queue messages that only wake somebody. What they are about is in D1; a bell that is lost is made good by
 //! the sweep.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use inlet_gateway::deliver::BELL_DELAY_MAX_MS;
@@ -22,31 +23,44 @@ const RING_EVERY_MS: u64 = 100;
 /// Messages that one `sendBatch` takes.
 const BATCH_MAX: usize = 100;
 
+/// When an isolate has rung, and will ring, for a shard's router.
+#[derive(Default)]
+struct Rings {
+    last: u64,
+    next: u64,
+}
+
 thread_local! {
-    static RANG_AT: Cell<u64> = const { Cell::new(0) };
-    static WILL_RING_AT: Cell<u64> = const { Cell::new(0) };
+    static RINGS: RefCell<BTreeMap<u32, Rings>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+fn rings<T>(shard: u32, with: impl FnOnce(&mut Rings) -> T) -> T {
+    RINGS.with_borrow_mut(|rings| with(rings.entry(shard).or_default()))
 }
 
 /// Wakes the router of a shard: at once when it was quiet, and otherwise once at the end of the interval, so that an
 /// event which came while the router was at work is not left behind.
 pub(crate) fn ring_router(shard: u32, bindings: &Bindings, context: &Context) {
     let now = chance::now_ms();
-    // A ring that is overdue was lost with the invocation that had promised it.
-    if now < WILL_RING_AT.get() + RING_EVERY_MS {
-        return;
-    }
-    let pause = RING_EVERY_MS.saturating_sub(now.saturating_sub(RANG_AT.get()));
-    if pause == 0 {
-        RANG_AT.set(now);
-    } else {
-        WILL_RING_AT.set(now + pause);
-    }
+    let pause = rings(shard, |rings| {
+        // A ring that is overdue was lost with the invocation that had promised it.
+        if now < rings.next + RING_EVERY_MS {
+            return None;
+        }
+        let pause = RING_EVERY_MS.saturating_sub(now.saturating_sub(rings.last));
+        if pause == 0 {
+            rings.last = now;
+        } else {
+            rings.next = now + pause;
+        }
+        Some(pause)
+    });
+    let Some(pause) = pause else { return };
     let bindings = bindings.clone();
     context.wait_until(async move {
         if 0 < pause {
             Delay::from(Duration::from_millis(pause)).await;
-            RANG_AT.set(chance::now_ms());
-            WILL_RING_AT.set(0);
+            rings(shard, |rings| *rings = Rings { last: chance::now_ms(), next: 0 });
         }
         if let Err(error) = send_drain(shard, &bindings).await {
             log::error("bell_not_rung", json!({"shard": shard, "error": error.to_string()}));

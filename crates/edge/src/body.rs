@@ -87,6 +87,11 @@ pub(crate) async fn share_until(bytes: u64, deadline_ms: u64) -> Option<Share> {
     Some(share)
 }
 
+/// The error of who has waited for room in vain.
+pub(crate) fn no_room() -> worker::Error {
+    worker::Error::RustError("no memory for the event's body right now".into())
+}
+
 /// Why a body was not read.
 pub(crate) enum Unread {
     TooLarge,

@@ -1,5 +1,6 @@
 //! The dispatcher: leases deliveries, calls endpoints, records what they said.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use inlet_gateway::alert;
 use inlet_gateway::auth::Credential;
 use inlet_gateway::deliver::{
     Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, LEASE_MS, Outgoing, RESPONSE_MAX_BYTES,
-    RETRIES_USED_UP, Settled, Status, Undeliverable, body_for, settle,
+    RETRIES_USED_UP, Settled, Status, Undeliverable, begin, body_for, settle,
 };
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
@@ -18,8 +19,9 @@ use inlet_gateway::json;
 use inlet_gateway::meta_event::is_told;
 use inlet_gateway::room::Places;
 use inlet_gateway::route::Bell;
-use inlet_gateway::sql::{self, Statement};
+use inlet_gateway::sql::{self, Leased, Statement};
 use inlet_gateway::vault::VaultError;
+use inlet_verify::Secret;
 use js_sys::Uint8Array;
 use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
@@ -32,7 +34,7 @@ use crate::bindings::Bindings;
 use crate::body::{self, Share};
 use crate::hold::{self, Receiver, Taken};
 use crate::making::{Made, made};
-use crate::store::Store;
+use crate::store::{Store, rows};
 use crate::token::{self, Client};
 use crate::{alerts, bell, chance, log, meta_events, router};
 
@@ -118,9 +120,10 @@ fn report(bell: &Bell, done: Result<()>) {
 async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let Some((project_id, _)) = bell.deliveries.first() else { return Ok(()) };
     let to = Receiver::of(project_id, &bell.endpoint_id, bindings).await?;
-    let Taken { deliveries, events, lease_until } = hold::take(bell, to.as_ref(), bindings).await?;
+    let Taken { deliveries, events, lease_until, others } =
+        hold::take(bell, to.as_ref(), bindings).await?;
     if deliveries.is_empty() {
-        return Ok(());
+        return others;
     }
     let stored: HashMap<String, StoredEvent> =
         events.into_iter().map(|event| (event.id.clone(), event)).collect();
@@ -130,11 +133,16 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         None => Ok(Identity::None),
         Some(to) => identity(&to.endpoint, None, bindings).await,
     };
-    let identity = identity.map_err(|error| worker::Error::RustError(error.to_string()))?;
+    if let Err(error) = &identity {
+        let fields = json!({"endpoint_id": bell.endpoint_id, "error": error.to_string()});
+        log::error("authentication_unreadable", fields);
+    }
     let store = bindings.events(bell.shard)?;
     let attempted = deliveries.iter().map(|delivery| async {
         let event = stored.get(&delivery.event_id);
-        let done = attempt(delivery, event, to.as_ref(), &identity, lease_until, bindings).await;
+        let done =
+            attempt(delivery, event, to.as_ref(), identity.as_ref().ok(), lease_until, bindings)
+                .await;
         // At once: what is not written down is called again, and another call of this bell may take a minute yet.
         match record(&store, delivery, done, lease_until, to.as_ref(), bindings).await {
             Ok(settled) => Some(settled),
@@ -172,7 +180,7 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
             }
         }
     }
-    Ok(())
+    others
 }
 
 /// Writes down what became of a delivery. It is worth some patience: what is not written is called again. What the
@@ -187,24 +195,37 @@ async fn record(
 ) -> Result<Settled> {
     let mut tries = 0;
     let mut counted_at = chance::now_ms();
-    let (counted, alert) = loop {
+    let leased =
+        Leased { project_id: &delivery.project_id, delivery_id: &delivery.id, until: lease_until };
+    let (counted, alert, is_ours) = loop {
         tries += 1;
         let (settled, attempt) = (&done.settled, done.attempt.as_ref());
         let told = to.and_then(|to| {
             meta_events::of_delivery(&to.project, delivery, settled, attempt, lease_until)
         });
         let mut statements: Vec<Statement> = told.into_iter().collect();
-        statements.extend(sql::record(json!([done.row(delivery, lease_until, bindings)])));
         counted_at = counted_at.max(chance::now_ms());
-        let alert_at = statements.len();
+        let counts = count_call(&done, to, leased, counted_at);
+        let counted = (!counts.is_empty()).then_some(statements.len() + counts.len() - 1);
+        statements.extend(counts);
         let alert = done.failure.as_ref().and_then(|_| alerts::count(delivery, to, counted_at));
-        let alerts = alert.is_some();
+        let alerted = alert.is_some().then_some(statements.len());
         statements.extend(alert);
-        statements.extend(count_call(&done, to, counted_at));
+        statements.extend(sql::record(json!([done.row(delivery, lease_until, bindings)])));
+        let written = statements.len() - 1;
+        if let Some(attempt) = attempt.filter(|_| 1 < tries) {
+            // The record before this may have been written, and only its answer lost.
+            statements.push(sql::recorded(&delivery.project_id, &delivery.id, &attempt.uid));
+        }
         let error = match events.batch(&statements).await {
-            Ok(mut results) => {
-                let alert = if alerts { Some(results.remove(alert_at)) } else { None };
-                break (results.pop(), alert);
+            Ok(results) => {
+                #[derive(serde::Deserialize)]
+                struct Written {}
+                let ours = results.iter().skip(written);
+                let is_ours = ours.flat_map(rows::<Written>).any(|rows| !rows.is_empty());
+                let mut results: Vec<_> = results.into_iter().map(Some).collect();
+                let mut take = |at: Option<usize>| results.get_mut(at?).and_then(Option::take);
+                break (take(counted), take(alerted), is_ours);
             }
             Err(error) => error,
         };
@@ -218,39 +239,38 @@ async fn record(
         done.attempt = done.attempt.map(Attempt::without_response);
         Delay::from(RECORD_PAUSE).await;
     };
+    // What another has taken over is the other's, with all that follows from it.
+    let to = to.filter(|_| is_ours);
     if let (Some(alert), Some(said), Some(to)) = (&alert, &done.failure, to)
         && let Err(error) = alerts::follow(delivery, said, to, alert, bindings).await
     {
         let fields = json!({"delivery_id": delivery.id, "error": error.to_string()});
         log::error("not_alerted", fields);
     }
-    let settled = done.settled;
-    if let Err(error) =
-        follow(delivery, &settled, done.is_endpoints, to, counted, counted_at, bindings).await
-    {
+    let to = to.filter(|_| done.is_endpoints);
+    if let Err(error) = follow(delivery, &done.settled, to, counted, counted_at, bindings).await {
         // The delivery is settled all the same.
         let fields = json!({"endpoint_id": delivery.endpoint_id, "error": error.to_string()});
         log::error("not_followed", fields);
     }
-    Ok(settled)
+    Ok(done.settled)
 }
 
 /// What the endpoint's breaker counts of an attempt.
-fn count_call(done: &Done, to: Option<&Receiver>, now: u64) -> Vec<Statement> {
+fn count_call(done: &Done, to: Option<&Receiver>, leased: Leased<'_>, now: u64) -> Vec<Statement> {
     let (Some(attempt), Some(to)) = (&done.attempt, to) else { return Vec::new() };
     let config = &to.project.config.circuit_breaker;
     if !config.enabled || !done.is_endpoints {
         return Vec::new();
     }
     let (project_id, endpoint_id) = (&to.project.uid, &to.endpoint.uid);
-    sql::count_call(project_id, endpoint_id, &attempt.outcome(), config, now)
+    sql::count_call(project_id, endpoint_id, leased, &attempt.outcome(), config, now)
 }
 
 /// Does what follows from a delivery that is settled, for others than itself.
 async fn follow(
     delivery: &Delivery,
     settled: &Settled,
-    was_called: bool,
     to: Option<&Receiver>,
     counted: Option<D1Result>,
     counted_at: u64,
@@ -263,7 +283,7 @@ async fn follow(
                 "reason": settled.description}),
         );
     }
-    let Some(to) = to.filter(|_| was_called) else { return Ok(()) };
+    let Some(to) = to else { return Ok(()) };
     if to.project.config.circuit_breaker.enabled {
         hold::follow_breaker(to, counted.as_ref(), counted_at, bindings).await?;
     }
@@ -289,10 +309,8 @@ struct Done {
 }
 
 impl Done {
-    /// Without a call.
-    fn ended(why: Undeliverable) -> Self {
-        let settled = why.settled(chance::now_ms());
-        Self { settled, attempt: None, is_endpoints: false, failure: None }
+    fn without_call(why: &Undeliverable, now: u64) -> Self {
+        Self { settled: why.settled(now), attempt: None, is_endpoints: false, failure: None }
     }
 
     /// A row of [`sql::record`].
@@ -315,94 +333,30 @@ impl Done {
     }
 }
 
-/// Makes one attempt.
+/// Makes one attempt. `identity` is `None` when it cannot be read.
 async fn attempt(
     delivery: &Delivery,
     event: Option<&StoredEvent>,
     to: Option<&Receiver>,
-    identity: &Identity,
+    identity: Option<&Identity>,
     lease_ends: u64,
     bindings: &Bindings,
 ) -> Done {
-    let ended = Done::ended;
-    let Some(to) = to else { return ended(Undeliverable::EndpointGone) };
-    let (endpoint, project) = (&to.endpoint, &to.project);
-    let Some(event) = event else { return ended(Undeliverable::BodyGone) };
-    // The lease began before this, and has to outlive the call.
-    let wait_until = chance::now_ms() + LEASE_MS / 6;
-    let (body, _share) = match body_of(event, wait_until, bindings).await {
-        Ok(Some(body)) => body,
-        Ok(None) => return ended(Undeliverable::BodyGone),
-        Err(error) => {
-            log::error(
-                "body_unreadable",
-                json!({"event_id": event.id, "error": error.to_string()}),
-            );
-            return ended(Undeliverable::NotMade("the event's body"));
-        }
-    };
-    let Some(Made { body, event, fault }) = made(event, body, delivery, to).await else {
-        return ended(Undeliverable::NotMade("the engine of functions"));
-    };
-    let body = match body_for(endpoint, &body) {
-        Ok(body) => body,
-        Err(why) => return ended(why),
-    };
-    let secrets =
-        match bindings.vault().and_then(|vault| endpoint.open_secrets(&vault, chance::now_ms())) {
-            Ok(secrets) => secrets,
-            Err(error) => {
-                log::error(
-                    "secrets_unreadable",
-                    json!({"endpoint_id": endpoint.uid, "error": error.to_string()}),
-                );
-                return ended(Undeliverable::NotMade("the endpoint's secrets"));
-            }
-        };
-    let mut other = None;
-    let mut requested_at = chance::now_ms();
-    let (call, answered) = loop {
-        let identity = other.as_ref().unwrap_or(identity);
-        let credential = match identity {
-            Identity::Header(name, value) => Some((name.clone(), value.clone())),
-            Identity::Token(value, _) => Some(("authorization".to_owned(), value.clone())),
-            Identity::None | Identity::Unavailable(_) => None,
-        };
-        let outgoing = Outgoing {
-            delivery,
-            event: &event,
-            body: &body,
-            endpoint,
-            secrets: &secrets,
-            config: &project.config,
-            credential: credential.as_ref(),
-        };
-        let call = match outgoing.call(bindings.settings.allow_private_endpoints, requested_at) {
-            Ok(call) => call,
-            Err(why) => return ended(why),
-        };
-        if let Some(fault) = &fault {
-            break (call, Answered::NotCalled { error: fault.clone() });
-        }
-        let refused = match identity {
-            Identity::Unavailable(why) => {
-                break (call, Answered::NotCalled { error: why.clone() });
-            }
-            Identity::Token(token, true) => Some(token.as_str()),
-            _ => None,
-        };
-        let answered = make(&call, &body).await;
-        // A token that was kept may have been withdrawn: once more, with a new one.
-        let (Some(refused), Answered::Response { status: 401, .. }) = (refused, &answered) else {
-            break (call, answered);
-        };
-        match identity_again(endpoint, refused, lease_ends, bindings).await {
-            Some(new) => other = Some(new),
-            None => break (call, answered),
-        }
-        requested_at = chance::now_ms();
+    let begun = begin(delivery, event, to.map(|to| &to.endpoint));
+    let called = match (begun, to) {
+        (Ok(event), Some(to)) => match ready(delivery, event, to, identity, bindings).await {
+            Ok(ready) => called(delivery, &ready, to, lease_ends, bindings).await,
+            Err(why) => Err(why),
+        },
+        (Err(why), _) => Err(why),
+        (Ok(_), None) => Err(Undeliverable::EndpointGone),
     };
     let now = chance::now_ms();
+    let (Called { call, answered, requested_at, is_endpoints }, to) = match (called, to) {
+        (Ok(called), Some(to)) => (called, to),
+        (Err(why), _) => return Done::without_call(&why, now),
+        (Ok(_), None) => return Done::without_call(&Undeliverable::EndpointGone, now),
+    };
     let n = delivery.attempts + 1;
     let strategy = to.strategy(&delivery.subscription_id);
     let settled = settle(&answered, n, delivery.mode(), strategy, now, chance::jitter());
@@ -420,7 +374,103 @@ async fn attempt(
         log::info("attempt_failed", fields());
     }
     let failure = alert::failed(&answered);
-    Done { settled, attempt: Some(record), is_endpoints: fault.is_none(), failure }
+    Done { settled, attempt: Some(record), is_endpoints, failure }
+}
+
+/// All that has to be fetched for a call.
+struct Ready<'a> {
+    made: Made<'a>,
+    secrets: Vec<Secret>,
+    identity: &'a Identity,
+    _share: Option<Share>,
+}
+
+/// Fetches it, or says why there is no call.
+async fn ready<'a>(
+    delivery: &Delivery,
+    event: &'a StoredEvent,
+    to: &Receiver,
+    identity: Option<&'a Identity>,
+    bindings: &Bindings,
+) -> std::result::Result<Ready<'a>, Undeliverable> {
+    let endpoint = &to.endpoint;
+    let identity = identity.ok_or(Undeliverable::NotMade("the endpoint's authentication"))?;
+    // The lease began before this, and has to outlive the call.
+    let wait_until = chance::now_ms() + LEASE_MS / 6;
+    let body = body_of(event, wait_until, bindings).await.map_err(|error| {
+        let fields = json!({"event_id": event.id, "error": error.to_string()});
+        log::error("body_unreadable", fields);
+        Undeliverable::NotMade("the event's body")
+    })?;
+    let (body, share) = body.ok_or(Undeliverable::BodyGone)?;
+    let made = made(event, body, delivery, to).await;
+    let mut made = made.ok_or(Undeliverable::NotMade("the engine of functions"))?;
+    let form = match body_for(endpoint, &made.body)? {
+        Cow::Owned(form) => Some(form),
+        Cow::Borrowed(_) => None,
+    };
+    made.body = form.unwrap_or(made.body);
+    let secrets =
+        bindings.vault().and_then(|vault| endpoint.open_secrets(&vault, chance::now_ms()));
+    let secrets = secrets.map_err(|error| {
+        let fields = json!({"endpoint_id": endpoint.uid, "error": error.to_string()});
+        log::error("secrets_unreadable", fields);
+        Undeliverable::NotMade("the endpoint's secrets")
+    })?;
+    Ok(Ready { made, secrets, identity, _share: share })
+}
+
+/// A call, and what came of it.
+struct Called {
+    call: Call,
+    answered: Answered,
+    requested_at: u64,
+    /// Whether what happened is the endpoint's doing; a function that fails is not.
+    is_endpoints: bool,
+}
+
+async fn called(
+    delivery: &Delivery,
+    ready: &Ready<'_>,
+    to: &Receiver,
+    lease_ends: u64,
+    bindings: &Bindings,
+) -> std::result::Result<Called, Undeliverable> {
+    let Ready { made: Made { body, event, fault }, secrets, .. } = ready;
+    let (endpoint, config) = (&to.endpoint, &to.project.config);
+    let is_endpoints = fault.is_none();
+    let mut other = None;
+    loop {
+        let requested_at = chance::now_ms();
+        let identity = other.as_ref().unwrap_or(ready.identity);
+        let credential = match identity {
+            Identity::Header(name, value) => Some((name.clone(), value.clone())),
+            Identity::Token(value, _) => Some(("authorization".to_owned(), value.clone())),
+            Identity::None | Identity::Unavailable(_) => None,
+        };
+        let credential = credential.as_ref();
+        let outgoing = Outgoing { delivery, event, body, endpoint, secrets, config, credential };
+        let call = outgoing.call(bindings.settings.allow_private_endpoints, requested_at)?;
+        let not_called = match (fault, identity) {
+            (Some(fault), _) => Some(fault),
+            (None, Identity::Unavailable(why)) => Some(why),
+            _ => None,
+        };
+        if let Some(error) = not_called {
+            let answered = Answered::NotCalled { error: error.clone() };
+            return Ok(Called { call, answered, requested_at, is_endpoints });
+        }
+        let answered = make(&call, body).await;
+        // A token that was kept may have been withdrawn: once more, with a new one.
+        if let (Identity::Token(refused, true), Answered::Response { status: 401, .. }) =
+            (identity, &answered)
+            && let Some(new) = identity_again(endpoint, refused, lease_ends, bindings).await
+        {
+            other = Some(new);
+            continue;
+        }
+        return Ok(Called { call, answered, requested_at, is_endpoints });
+    }
 }
 
 /// The header of an endpoint's authentication.
@@ -487,9 +537,7 @@ pub(crate) async fn stored_body(
     bindings: &Bindings,
 ) -> Result<Option<(Vec<u8>, Option<Share>)>> {
     let Some(object) = bindings.bodies()?.get(key).execute().await? else { return Ok(None) };
-    let share = body::share_until(object.size(), deadline_ms).await;
-    let share =
-        share.ok_or_else(|| worker::Error::RustError("no memory for the body right now".into()))?;
+    let share = body::share_until(object.size(), deadline_ms).await.ok_or_else(body::no_room)?;
     match object.body() {
         Some(body) => Ok(Some((body.bytes().await?, Some(share)))),
         None => Ok(None),

@@ -9,28 +9,34 @@ use inlet_gateway::wire::{Body, Envelope};
 use worker::Result;
 
 use crate::bindings::Bindings;
-use crate::{body, chance, transform};
+use crate::{body, transform};
 
-/// How long a batch waits for memory for the bodies that functions read.
-const BODIES_WAIT_MS: u64 = 10_000;
-
-/// The events as their functions make them: as many of them, from the first, as one transaction carries. One that a function
-/// fails on says so, and goes to nobody. An error is ours, and all of them wait.
-pub(crate) async fn apply<'e>(
-    envelopes: &'e [Envelope],
-    bindings: &Bindings,
-) -> Result<Cow<'e, [Envelope]>> {
+/// The functions of the sources of events.
+pub(crate) async fn of(envelopes: &[Envelope], bindings: &Bindings) -> Result<Vec<OfSource>> {
     let mut sources: Vec<(&str, &str)> = envelopes
         .iter()
         .filter(|one| one.meta.has_functions)
         .map(|one| (one.meta.project_id.as_str(), one.meta.source_id.as_str()))
         .collect();
     if sources.is_empty() {
-        return Ok(Cow::Borrowed(envelopes));
+        return Ok(Vec::new());
     }
     sources.sort_unstable();
     sources.dedup();
-    let functions: Vec<OfSource> = bindings.db()?.rows(&sql::functions_of(&sources)).await?;
+    bindings.db()?.rows(&sql::functions_of(&sources)).await
+}
+
+/// The events as their functions make them: as many of them, from the first, as one transaction carries, and as can be made
+/// right now. One that a function fails on says so, and goes to nobody. An error is ours, and about the first.
+pub(crate) async fn apply<'e>(
+    envelopes: &'e [Envelope],
+    functions: &[OfSource],
+    deadline_ms: u64,
+    bindings: &Bindings,
+) -> Result<Cow<'e, [Envelope]>> {
+    if functions.is_empty() {
+        return Ok(Cow::Borrowed(envelopes));
+    }
     let mut all = Vec::with_capacity(envelopes.len());
     let mut bytes = 0;
     for envelope in envelopes {
@@ -41,8 +47,13 @@ pub(crate) async fn apply<'e>(
                 && own.source_id == meta.source_id
         });
         let one = match own {
-            Some(own) => run(envelope, own, bindings).await?,
-            None => envelope.clone(),
+            Some(own) => run(envelope, own, deadline_ms, bindings).await,
+            None => Ok(envelope.clone()),
+        };
+        let one = match one {
+            Ok(one) => one,
+            Err(error) if all.is_empty() => return Err(error),
+            Err(_) => break,
         };
         bytes += one.weight();
         if !all.is_empty() && TRANSACTION_BYTES < bytes {
@@ -53,10 +64,15 @@ pub(crate) async fn apply<'e>(
     Ok(Cow::Owned(all))
 }
 
-async fn run(envelope: &Envelope, own: &OfSource, bindings: &Bindings) -> Result<Envelope> {
+async fn run(
+    envelope: &Envelope,
+    own: &OfSource,
+    deadline_ms: u64,
+    bindings: &Bindings,
+) -> Result<Envelope> {
     let mut body = None;
     if !own.body.is_empty() {
-        let input = match input(envelope, bindings).await? {
+        let input = match input(envelope, deadline_ms, bindings).await? {
             Ok(input) => input,
             Err(why) => return Ok(failed(envelope, "body", &why)),
         };
@@ -79,6 +95,7 @@ async fn run(envelope: &Envelope, own: &OfSource, bindings: &Bindings) -> Result
 /// What the body function is given, or why it cannot be.
 async fn input(
     envelope: &Envelope,
+    deadline_ms: u64,
     bindings: &Bindings,
 ) -> Result<std::result::Result<String, String>> {
     let key = match &envelope.body {
@@ -93,10 +110,7 @@ async fn input(
             "the payload is larger than {INPUT_MAX_BYTES} bytes, which is all that a function takes"
         )));
     }
-    let share = body::share_until(object.size(), chance::now_ms() + BODIES_WAIT_MS).await;
-    let Some(_share) = share else {
-        return Err(worker::Error::RustError("no memory for the bodies right now".into()));
-    };
+    let _share = body::share_until(object.size(), deadline_ms).await.ok_or_else(body::no_room)?;
     match object.body() {
         Some(body) => Ok(body_input(&envelope.meta, &body.bytes().await?)),
         None => Ok(Err("the event's body is gone from the store".into())),

@@ -123,11 +123,19 @@ impl Receiver {
 }
 
 /// What was leased, with its events.
-#[derive(Default)]
 pub(crate) struct Taken {
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) events: Vec<StoredEvent>,
     pub(crate) lease_until: u64,
+    /// What failed after deliveries were leased, about others. The leased are called all the same, because nobody else calls
+    /// them now; then the message of the bell has to come again.
+    pub(crate) others: Result<()>,
+}
+
+impl Taken {
+    fn nothing() -> Self {
+        Self { deliveries: Vec::new(), events: Vec::new(), lease_until: 0, others: Ok(()) }
+    }
 }
 
 /// A delivery that waits until its time.
@@ -152,20 +160,22 @@ pub(crate) async fn take(bell: &Bell, to: Option<&Receiver>, bindings: &Bindings
     };
     if let Some(why) = to.endpoint.not_active() {
         park(bell, to, &why.to_string(), bindings).await?;
-        return Ok(Taken::default());
+        return Ok(Taken::nothing());
     }
     let guarded = to.project.config.circuit_breaker.enabled;
-    let (taken, breaker) = lease(bell, Some(to), guarded, now, bindings).await?;
-    match breaker {
-        Some(breaker) if guarded && breaker.state != "closed" => {
-            let (mut more, _) = lease(bell, Some(to), false, now, bindings).await?;
-            // What a dispatcher that died has left is taken before the breaker is faced.
-            more.deliveries.extend(taken.deliveries);
-            more.events.extend(taken.events);
-            Ok(more)
+    let (mut taken, breaker) = lease(bell, Some(to), guarded, now, bindings).await?;
+    if guarded && breaker.is_some_and(|breaker| breaker.state != "closed") {
+        // What a dispatcher that died has left was taken before the breaker is faced.
+        match lease(bell, Some(to), false, now, bindings).await {
+            Ok((more, _)) => {
+                taken.deliveries.extend(more.deliveries);
+                taken.events.extend(more.events);
+                taken.others = taken.others.and(more.others);
+            }
+            Err(error) => taken.others = taken.others.and(Err(error)),
         }
-        _ => Ok(taken),
     }
+    Ok(taken)
 }
 
 /// One transaction: gates, the lease, and what is needed for the calls. Not `guarded` is who faces the breaker.
@@ -207,23 +217,33 @@ async fn lease(
         sql::held(ids.clone(), now),
         sql::breakers(project_id, &[bell.endpoint_id.as_str()]),
         sql::lease(ids.clone(), guarded, now, lease_until),
-        sql::events_of(ids),
+        sql::events_of(ids, lease_until),
     ]);
     let results = events.batch(&statements).await?;
     let [leased_by_others, breaker, leased, stored] = results.get(last..).unwrap_or_default()
     else {
         return Err(miscounted());
     };
-    for at in held_at {
-        ring_when_due(bell.shard, results.get(at), bindings).await?;
-    }
-    // Its dispatcher may be dead, and this message may be the last that knows of it.
-    let others: Vec<Waiting> = rows(leased_by_others)?;
-    ring_later(bell.shard, others.into_iter().map(Waiting::into_parts).collect(), bindings).await?;
     let deliveries: Vec<Delivery> = rows(leased)?;
     let events = if deliveries.is_empty() { Vec::new() } else { rows(stored)? };
     let breaker = rows::<Breaker>(breaker)?.into_iter().next();
-    Ok((Taken { deliveries, events, lease_until }, breaker))
+    let held = held_at.into_iter().map(|at| results.get(at));
+    let others = ring_for_others(bell.shard, held, leased_by_others, bindings).await;
+    Ok((Taken { deliveries, events, lease_until, others }, breaker))
+}
+
+async fn ring_for_others(
+    shard: u32,
+    held: impl Iterator<Item = Option<&D1Result>>,
+    leased_by_others: &D1Result,
+    bindings: &Bindings,
+) -> Result<()> {
+    for held in held {
+        ring_when_due(shard, held, bindings).await?;
+    }
+    // Its dispatcher may be dead, and this message may be the last that knows of it.
+    let others: Vec<Waiting> = rows(leased_by_others)?;
+    ring_later(shard, others.into_iter().map(Waiting::into_parts).collect(), bindings).await
 }
 
 /// Rings for what is held back, each at its time. What is later than a queue can tell is left to the sweep.

@@ -2,12 +2,13 @@
 
 use inlet_gateway::dead_letter::DeadLetter;
 use inlet_gateway::json;
+use inlet_gateway::made::OfSource;
 use inlet_gateway::route::{
-    Bell, DELIVERIES_MAX, Directory, FILTERED_BODIES_MAX_BYTES, FILTERED_BODY_MAX_BYTES, Needs,
-    bells, route, scheduled, transaction_len,
+    Bell, DIRECTORY_EVENTS, Directory, FILTERED_BODIES_MAX_BYTES, FILTERED_BODY_MAX_BYTES, Needs,
+    Owned, SubscriptionRow, bells, route, scheduled,
 };
 use inlet_gateway::sql::{self, Journal};
-use inlet_gateway::subscription::Subscription;
+use inlet_gateway::storing::{Fault, Marks, Step, Storing};
 use inlet_gateway::wire::{Envelope, Meta, Text};
 use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Deserialize;
@@ -17,13 +18,13 @@ use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Res
 
 use crate::bindings::Bindings;
 use crate::body::{self, Share};
-use crate::store::{Doc, rows};
+use crate::store::{Store, rows};
 use crate::{bell, chance, dead_letters, functions, log};
 
 /// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
 const DRAINS_MAX: usize = 5;
 /// How long a batch waits for memory for the bodies that filters look into.
-const BODIES_WAIT_MS: u64 = 10_000;
+pub(crate) const BODIES_WAIT_MS: u64 = 10_000;
 /// Seconds until a dead letter that could not be kept is tried again: a hundred of them are four days.
 const KEEP_RETRY_S: u32 = 3_600;
 
@@ -51,7 +52,7 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
     }
     for (shard, group) in shards {
         let (messages, envelopes): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let stored = store_all(shard, &envelopes, bindings).await;
+        let stored = store_all(shard, &envelopes, None, bindings).await;
         for (message, stored) in messages.iter().zip(stored) {
             settle(message, stored, bindings.settings.retry_s);
         }
@@ -139,7 +140,8 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
             let rows: Vec<Row> = events.rows(&journal.waiting()).await?;
             let Some(last) = rows.last() else { continue };
             is_empty = false;
-            let done = journal.done(last.seq, last.epoch);
+            let (last, epoch) = (last.seq, last.epoch);
+            let mut marks = Marks::default();
             let mut envelopes = Vec::with_capacity(rows.len());
             for row in rows {
                 let text = Text { text: row.body.into(), is_base64: row.is_base64 != 0 };
@@ -150,14 +152,16 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
                         bury("journal", &error.to_string(), payload.as_bytes(), bindings).await?;
                     }
                 }
+                marks.push(envelopes.len(), row.seq);
             }
-            if store_all(shard, &envelopes, bindings).await.contains(&false) {
+            let mark = Mark { events: &events, journal, epoch, marks };
+            if store_all(shard, &envelopes, Some(mark), bindings).await.contains(&false) {
                 return Err(worker::Error::RustError(
                     "not all of the journal could be stored".into(),
                 ));
             }
             // Only now: whoever dies before this reads the same rows again, and changes nothing by it.
-            events.run(&done).await?;
+            events.run(&journal.done(last, epoch)).await?;
         }
         if is_empty {
             return Ok(());
@@ -166,67 +170,116 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
     bell::send_drain(shard, bindings).await
 }
 
+/// The mark of the journal that is drained.
+struct Mark<'s> {
+    events: &'s Store,
+    journal: Journal,
+    epoch: u64,
+    marks: Marks,
+}
+
+impl Mark<'_> {
+    /// Moves on behind what is settled, so that whoever comes after an end does not begin anew.
+    async fn advance(&mut self, settled: usize) {
+        let Some(seq) = self.marks.advance(settled) else { return };
+        if let Err(error) = self.events.run(&self.journal.done(seq, self.epoch)).await {
+            // It moves with the next, or the same rows are read again.
+            log::error("mark_not_moved", json!({"error": error.to_string()}));
+        }
+    }
+}
+
 /// Stores envelopes in transactions of a bearable size, and rings for their deliveries. Says of each whether it is done
-/// with: stored, or buried because it cannot be.
-///
-/// A transaction that fails is halved until the one at fault is alone. If the fault is in what it holds, or if it fails
-/// again after others have been stored, it is buried. If two in a row fail alone, and the last of all does, too, it is
-/// the store, and all wait.
-async fn store_all(shard: u32, envelopes: &[Envelope], bindings: &Bindings) -> Vec<bool> {
+/// with: stored, or buried because it cannot be. What is tried, and what a fault leads to, [`Storing`] decides.
+async fn store_all(
+    shard: u32,
+    envelopes: &[Envelope],
+    mut mark: Option<Mark<'_>>,
+    bindings: &Bindings,
+) -> Vec<bool> {
     let mut done = Vec::with_capacity(envelopes.len());
-    let mut suspects = Vec::new();
-    let mut size = usize::MAX;
-    let (mut failures_in_a_row, mut works) = (0, false);
-    while done.len() < envelopes.len() {
-        if failures_in_a_row == 2 {
-            let last = envelopes.last().map(std::slice::from_ref).unwrap_or_default();
-            if store(shard, last, bindings).await.is_err() {
-                suspects.truncate(suspects.len().saturating_sub(2));
-                break;
+    for some in envelopes.chunks(DIRECTORY_EVENTS) {
+        // What went before counts only where all of it is done.
+        let before = done.len();
+        let mark = mark.as_mut().filter(|_| !done.contains(&false));
+        match known(some, bindings).await {
+            Ok(known) => {
+                done.extend(store_known(shard, some, known, (before, mark), bindings).await);
             }
-            (failures_in_a_row, works) = (0, true);
-        }
-        let rest = envelopes.get(done.len()..).unwrap_or_default();
-        let now = rest.get(..transaction_len(rest).min(size)).unwrap_or(rest);
-        match (store(shard, now, bindings).await, now) {
-            (Ok(stored), _) => {
-                done.resize(done.len() + stored, true);
-                size = size.saturating_mul(2);
-                failures_in_a_row = 0;
-            }
-            (Err(error), [alone]) => {
-                let error = error.to_string();
+            Err(error) => {
                 let fields =
-                    json!({"shard": shard, "event_id": alone.meta.event_id, "error": error});
-                log::error("not_routed", fields);
-                let is_buried = is_poison(&error) && bury_event(alone, &error, bindings).await;
-                if !is_buried {
-                    suspects.push(done.len());
-                    failures_in_a_row += 1;
-                }
-                done.push(is_buried);
-                size = 1;
-            }
-            (Err(error), _) => {
-                let fields =
-                    json!({"shard": shard, "events": now.len(), "error": error.to_string()});
-                log::error("not_routed_together", fields);
-                size = now.len() / 2;
+                    json!({"shard": shard, "events": some.len(), "error": error.to_string()});
+                log::error("not_routed_yet", fields);
             }
         }
+        done.resize(before + some.len(), false);
     }
-    works |= done.contains(&true);
-    for suspect in suspects.into_iter().filter(|_| works) {
-        let (Some(envelope), Some(done)) = (envelopes.get(suspect), done.get_mut(suspect)) else {
-            continue;
-        };
-        *done = match store(shard, std::slice::from_ref(envelope), bindings).await {
-            Ok(_) => true,
-            Err(error) => bury_event(envelope, &error.to_string(), bindings).await,
-        };
-    }
-    done.resize(envelopes.len(), false);
     done
+}
+
+/// What was read to route some events.
+struct Known {
+    directory: Directory,
+    functions: Vec<OfSource>,
+    /// Until when they wait for memory for the bodies that filters and functions look into.
+    deadline_ms: u64,
+}
+
+async fn known(envelopes: &[Envelope], bindings: &Bindings) -> Result<Known> {
+    let metas = envelopes.iter().map(|envelope| &envelope.meta);
+    let directory = directory(metas, bindings).await?;
+    let functions = functions::of(envelopes, bindings).await?;
+    Ok(Known { directory, functions, deadline_ms: chance::now_ms() + BODIES_WAIT_MS })
+}
+
+async fn store_known(
+    shard: u32,
+    envelopes: &[Envelope],
+    mut known: Known,
+    (before, mut mark): (usize, Option<&mut Mark<'_>>),
+    bindings: &Bindings,
+) -> Vec<bool> {
+    let unroutable = envelopes.iter().enumerate().filter_map(|(place, envelope)| {
+        Some((place, known.directory.unroutable(&envelope.meta)?.to_owned()))
+    });
+    let mut storing = Storing::new(envelopes.len(), unroutable.collect());
+    loop {
+        match storing.step() {
+            Step::End => return storing.into_done(),
+            Step::Bury(place, reason) => {
+                let is_kept = match envelopes.get(place) {
+                    Some(envelope) => bury_event(envelope, &reason, bindings).await,
+                    None => false,
+                };
+                storing.buried(is_kept);
+                continue;
+            }
+            Step::Store(range) => {
+                let some = envelopes.get(range).unwrap_or_default();
+                match store(shard, some, &mut known, bindings).await {
+                    Ok(count) => storing.stored(count),
+                    Err(Unstored::Waits { count, why }) => {
+                        log_unstored("not_routed_yet", shard, some, count, &why);
+                        storing.wait(count);
+                    }
+                    Err(Unstored::Failed { count, fault }) => {
+                        let name = if count == 1 { "not_routed" } else { "not_routed_together" };
+                        log_unstored(name, shard, some, count, fault.message());
+                        storing.failed(count, fault);
+                    }
+                }
+                known.directory.bodies.clear();
+            }
+        }
+        if let Some(mark) = &mut mark {
+            mark.advance(before + storing.settled()).await;
+        }
+    }
+}
+
+fn log_unstored(name: &str, shard: u32, envelopes: &[Envelope], count: usize, error: &str) {
+    let first = envelopes.first().map(|envelope| &envelope.meta.event_id);
+    log::error(name, json!({"shard": shard, "events": count, "event_id": first, "error": error}));
 }
 
 async fn bury_event(envelope: &Envelope, reason: &str, bindings: &Bindings) -> bool {
@@ -235,55 +288,48 @@ async fn bury_event(envelope: &Envelope, reason: &str, bindings: &Bindings) -> b
     dead_letters::keep(&[letter], envelope.meta.shard, bindings).await.is_ok()
 }
 
-/// What is stored of a subscription, and cannot be read the next time either.
-const UNREADABLE: &str = "a subscription of the event is stored in a form that cannot be read";
-
-fn read_subscription(doc: &Doc) -> Result<Subscription> {
-    doc.read().map_err(|error| {
-        let why = match error {
-            worker::Error::SerdeJsonError(error) => error.to_string(),
-            other => other.to_string(),
-        };
-        worker::Error::RustError(format!("{UNREADABLE}: {why}"))
-    })
-}
-
-/// Whether an error of the store is about what it was given, and will be the same the next time.
-fn is_poison(error: &str) -> bool {
-    [
-        "SQLITE_TOOBIG",
-        "too big",
-        "too large",
-        "SQLITE_CONSTRAINT",
-        "SQLITE_MISMATCH",
-        "malformed JSON",
-        UNREADABLE,
-    ]
-    .iter()
-    .any(|sign| error.contains(sign))
+/// Why so many events, from the first, are not stored.
+enum Unstored {
+    /// Something that they need cannot be had right now.
+    Waits { count: usize, why: String },
+    /// Their transaction failed.
+    Failed { count: usize, fault: Fault },
 }
 
 /// Stores envelopes from the first on, as many as one transaction takes, and says how many.
-async fn store(shard: u32, envelopes: &[Envelope], bindings: &Bindings) -> Result<usize> {
-    let mut directory =
-        directory(envelopes.iter().map(|envelope| &envelope.meta), bindings).await?;
-    let most = (DELIVERIES_MAX / directory.most_deliveries()).max(1);
+async fn store(
+    shard: u32,
+    envelopes: &[Envelope],
+    known: &mut Known,
+    bindings: &Bindings,
+) -> std::result::Result<usize, Unstored> {
+    let waits =
+        |count| move |error: worker::Error| Unstored::Waits { count, why: error.to_string() };
+    let Known { directory, functions, deadline_ms } = known;
+    let most = directory.transaction_len(envelopes);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
-    let made = functions::apply(envelopes, bindings).await?;
+    let made = functions::apply(envelopes, functions, *deadline_ms, bindings).await;
+    let made = made.map_err(waits(1))?;
     let envelopes = &*made;
-    let (read, _shares) = read_bodies(&mut directory, envelopes, bindings).await?;
+    let read = read_bodies(directory, envelopes, *deadline_ms, bindings).await;
+    let (read, _shares) = read.map_err(waits(1))?;
     let envelopes = envelopes.get(..read).unwrap_or(envelopes);
+    let count = envelopes.len();
 
     let now = chance::now_ms();
     // Bells on a real queue are as durable as the rows, and what they come from, a message or a part of the journal, is only
     // let go of once they are rung. So nobody else has to watch.
     let queue_watches = !bindings.settings.local_queue;
     let outbox = (!queue_watches).then(|| chance::uid(now));
-    let routing = route(envelopes, &directory, now, outbox.as_deref());
+    let routing = route(envelopes, directory, now, outbox.as_deref());
     let mut statements = routing.statements;
     let writes = statements.len();
     statements.extend(scheduled(&routing.deliveries));
-    let results = bindings.events(shard)?.batch(&statements).await?;
+    let events = bindings.events(shard).map_err(waits(count))?;
+    let results = events
+        .batch(&statements)
+        .await
+        .map_err(|error| Unstored::Failed { count, fault: Fault::of_store(error.to_string()) })?;
     log::debug("routed", || {
         let ids: Vec<&str> =
             envelopes.iter().map(|envelope| envelope.meta.event_id.as_str()).collect();
@@ -291,15 +337,16 @@ async fn store(shard: u32, envelopes: &[Envelope], bindings: &Bindings) -> Resul
     });
     let mut waiting = Vec::new();
     for result in results.iter().skip(writes) {
-        waiting.extend(rows::<Waiting>(result)?.into_iter().map(Waiting::into_parts));
+        let some: Vec<Waiting> = rows(result).map_err(waits(count))?;
+        waiting.extend(some.into_iter().map(Waiting::into_parts));
     }
     let rung = bell::ring_dispatcher(&bells(shard, waiting), 0, bindings).await;
     if queue_watches && rung.is_err() {
         // The sweep rings for them. What is stored is not routed again because of a bell.
         let watched = sql::watch(&json!(routing.deliveries).to_string(), now);
-        bindings.events(shard)?.run(&watched).await?;
+        events.run(&watched).await.map_err(waits(count))?;
     }
-    Ok(envelopes.len())
+    Ok(count)
 }
 
 /// Reads what has to be known to route events.
@@ -309,63 +356,87 @@ pub(crate) async fn directory(
 ) -> Result<Directory> {
     let needs = Needs::of(metas);
     let db = bindings.db()?;
-    let mut directory = Directory::default();
-    let mut docs: Vec<Doc> = Vec::new();
+    let mut found: Vec<SubscriptionRow> = Vec::new();
+    let mut owned = Vec::new();
     if !needs.sources.is_empty() {
-        docs.extend(db.rows::<Doc>(&sql::subscriptions_of(&needs.sources)).await?);
+        found.extend(db.rows::<SubscriptionRow>(&sql::subscriptions_of(&needs.sources)).await?);
     }
     let mut endpoints: Vec<(&str, &str)> = needs.endpoints;
     if !needs.owners.is_empty() {
-        directory.owned = db.rows(&sql::endpoints_of_owners(&needs.owners)).await?;
-        let owned = directory.owned.iter();
-        endpoints.extend(owned.map(|one| (one.project_id.as_str(), one.endpoint_id.as_str())));
+        owned = db.rows::<Owned>(&sql::endpoints_of_owners(&needs.owners)).await?;
+        let of_owners = owned.iter();
+        endpoints.extend(of_owners.map(|one| (one.project_id.as_str(), one.endpoint_id.as_str())));
         endpoints.sort_unstable();
         endpoints.dedup();
     }
     if !endpoints.is_empty() {
-        docs.extend(db.rows::<Doc>(&sql::subscriptions_of_endpoints(&endpoints)).await?);
+        let statement = sql::subscriptions_of_endpoints(&endpoints);
+        found.extend(db.rows::<SubscriptionRow>(&statement).await?);
     }
     if !needs.projects.is_empty() {
-        docs.extend(db.rows::<Doc>(&sql::subscriptions_of_projects(&needs.projects)).await?);
+        let statement = sql::subscriptions_of_projects(&needs.projects);
+        found.extend(db.rows::<SubscriptionRow>(&statement).await?);
     }
-    let mut subscriptions: Vec<Subscription> =
-        docs.iter().map(read_subscription).collect::<Result<_>>()?;
-    subscriptions.sort_by(|a, b| a.uid.cmp(&b.uid));
-    subscriptions.dedup_by(|a, b| a.uid == b.uid);
-    directory.subscriptions = subscriptions;
-    Ok(directory)
+    Ok(Directory::of_rows(found, owned))
 }
 
 /// Reads the bodies that filters have to look into, and says how many of the events, from the first, can be routed with what
-/// was read. A body that is too large for filters, or gone, is left out.
+/// was read. A body that is too large for filters, or gone, is left out. An error is about the first.
 pub(crate) async fn read_bodies(
     directory: &mut Directory,
     envelopes: &[Envelope],
+    deadline_ms: u64,
     bindings: &Bindings,
 ) -> Result<(usize, Vec<Share>)> {
-    let deadline_ms = chance::now_ms() + BODIES_WAIT_MS;
     let mut room = FILTERED_BODIES_MAX_BYTES;
     let mut shares = Vec::new();
     for (index, key) in directory.bodies_to_read(envelopes) {
-        let Some(object) = bindings.bodies()?.get(key).execute().await? else { continue };
-        let size = object.size();
-        let (Some(envelope), true) = (envelopes.get(index), size <= FILTERED_BODY_MAX_BYTES) else {
-            continue;
-        };
-        if room < size {
-            return Ok((index, shares));
-        }
-        room -= size;
-        let share = body::share_until(size, deadline_ms).await;
-        shares.push(share.ok_or_else(|| {
-            worker::Error::RustError("no memory for the bodies right now".into())
-        })?);
-        if let Some(body) = object.body() {
-            let bytes = body.bytes().await?;
-            directory.bodies.insert(envelope.meta.event_id.clone(), bytes);
+        let Some(envelope) = envelopes.get(index) else { continue };
+        match read_body(key, &mut room, deadline_ms, bindings).await {
+            Ok(Read::Bytes(bytes, share)) => {
+                shares.push(share);
+                directory.bodies.insert(envelope.meta.event_id.clone(), bytes);
+            }
+            Ok(Read::Nothing) => {}
+            Ok(Read::NoRoom) => return Ok((index, shares)),
+            Err(error) if index == 0 => return Err(error),
+            Err(_) => return Ok((index, shares)),
         }
     }
     Ok((envelopes.len(), shares))
+}
+
+/// What became of a body that a filter has to look into.
+enum Read {
+    Bytes(Vec<u8>, Share),
+    /// It is gone, or too large for filters.
+    Nothing,
+    /// It is too much for one batch.
+    NoRoom,
+}
+
+async fn read_body(
+    key: &str,
+    room: &mut u64,
+    deadline_ms: u64,
+    bindings: &Bindings,
+) -> Result<Read> {
+    let Some(object) = bindings.bodies()?.get(key).execute().await? else {
+        return Ok(Read::Nothing);
+    };
+    let size = object.size();
+    if FILTERED_BODY_MAX_BYTES < size {
+        return Ok(Read::Nothing);
+    }
+    if *room < size {
+        return Ok(Read::NoRoom);
+    }
+    *room -= size;
+    let share = body::share_until(size, deadline_ms).await.ok_or_else(body::no_room)?;
+    match object.body() {
+        Some(body) => Ok(Read::Bytes(body.bytes().await?, share)),
+        None => Ok(Read::Nothing),
+    }
 }
 
 /// A delivery that waits.

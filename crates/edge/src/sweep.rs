@@ -30,20 +30,30 @@ const FORGET_AFTER_MS: u64 = 5 * 86_400_000;
 const ROUNDS_MAX: usize = 5;
 
 thread_local! {
-    static SWEPT_AT: Cell<u64> = const { Cell::new(0) };
-    static EXPIRED_AT: Cell<u64> = const { Cell::new(0) };
+    static SWEPT_AT: Cell<Option<u64>> = const { Cell::new(None) };
+    static EXPIRED_AT: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Whether the time has come again; then the clock starts anew. An isolate that has just begun owes nobody a sweep, unless
+/// it is the only one and no cron rings: there the first request after a restart picks up what was left.
+fn is_due(clock: &Cell<Option<u64>>, every_ms: u64, bindings: &Bindings) -> bool {
+    let now = chance::now_ms();
+    let is_due = match clock.get() {
+        None => bindings.settings.local_queue,
+        Some(last) if now.saturating_sub(last) <= every_ms => return false,
+        Some(_) => true,
+    };
+    clock.set(Some(now));
+    is_due
 }
 
 /// Sweeps after the answer to a request was sent, when this isolate has not done so for a while.
 pub(crate) fn opportunistic(bindings: &Bindings, context: &Context) {
-    let now = chance::now_ms();
-    if EVERY_MS < now.saturating_sub(SWEPT_AT.get()) {
-        SWEPT_AT.set(now);
+    if SWEPT_AT.with(|clock| is_due(clock, EVERY_MS, bindings)) {
         let bindings = bindings.clone();
         context.wait_until(async move { sweep(&bindings).await });
     }
-    if EXPIRE_EVERY_MS < now.saturating_sub(EXPIRED_AT.get()) {
-        EXPIRED_AT.set(now);
+    if EXPIRED_AT.with(|clock| is_due(clock, EXPIRE_EVERY_MS, bindings)) {
         let bindings = bindings.clone();
         context.wait_until(async move { expire(&bindings).await });
     }
@@ -51,7 +61,7 @@ pub(crate) fn opportunistic(bindings: &Bindings, context: &Context) {
 
 /// Sweeps all shards. One that fails does not keep the others from it.
 pub(crate) async fn sweep(bindings: &Bindings) {
-    SWEPT_AT.set(chance::now_ms());
+    SWEPT_AT.set(Some(chance::now_ms()));
     if let Err(error) = meta_events::forward_noted(bindings).await {
         log::error("meta_events_not_forwarded", json!({"error": error.to_string()}));
     }
@@ -64,7 +74,7 @@ pub(crate) async fn sweep(bindings: &Bindings) {
 
 /// Removes what is older than its project keeps it, and what deleted projects have left.
 pub(crate) async fn expire(bindings: &Bindings) {
-    EXPIRED_AT.set(chance::now_ms());
+    EXPIRED_AT.set(Some(chance::now_ms()));
     let expired = async {
         let now = chance::now_ms();
         let db = bindings.db()?;

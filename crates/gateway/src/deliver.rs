@@ -123,6 +123,22 @@ impl Undeliverable {
     }
 }
 
+/// What has to be asked before anything is fetched for a call: whatever cannot be had then gives the delivery back, and with
+/// that forgets that it was interrupted.
+pub fn begin<'a>(
+    delivery: &Delivery,
+    event: Option<&'a StoredEvent>,
+    endpoint: Option<&Endpoint>,
+) -> Result<&'a StoredEvent, Undeliverable> {
+    if delivery.mode() == DeliveryMode::AtMostOnce && delivery.description == INTERRUPTED {
+        return Err(Undeliverable::Interrupted);
+    }
+    if endpoint.is_none() {
+        return Err(Undeliverable::EndpointGone);
+    }
+    event.ok_or(Undeliverable::BodyGone)
+}
+
 /// All that a call is made from.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
@@ -140,11 +156,6 @@ pub struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// The call of this delivery, signed for `now_ms`.
     pub fn call(&self, allow_private: bool, now_ms: u64) -> Result<Call, Undeliverable> {
-        if self.delivery.mode() == DeliveryMode::AtMostOnce
-            && self.delivery.description == INTERRUPTED
-        {
-            return Err(Undeliverable::Interrupted);
-        }
         if let Some(why) = self.endpoint.not_active() {
             return Err(why);
         }

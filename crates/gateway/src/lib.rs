@@ -65,6 +65,7 @@ pub mod shape;
 pub mod source;
 pub mod source_count;
 pub mod sql;
+pub mod storing;
 pub mod subscription;
 pub mod time;
 pub mod transform;

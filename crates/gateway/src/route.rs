@@ -3,22 +3,20 @@
 //! Everything in the batch may run twice: a claim that is held by the same event is held, a row that is
 //! there stays. So a router that dies is repeated, and nothing happens twice.
 
-use std::collections::HashMap;
+use serde_json::json;
 
-use serde_json::{Value, json};
+mod directory;
+mod rows;
 
-use crate::conditions::{Conditions, Facts};
-use crate::ids::delivery_uid;
+use directory::Receiver;
+pub use directory::{DIRECTORY_EVENTS, Directory, Needs, Owned, SubscriptionRow};
+use rows::Rows;
+
 use crate::sql::{self, Statement};
-use crate::subscription::{DeliveryMode, Subscription};
-use crate::wire::{Body, Envelope, Meta, Target, Text};
+use crate::wire::{Body, Envelope, Meta, Text};
 
-/// A JSON parameter grows up to about this size; D1 takes 2 MB.
-const PARAM_MAX_BYTES: usize = 500_000;
 /// Pairs of project and delivery that one parameter carries; each is 60 bytes.
 const DELIVERIES_PER_PARAM: usize = 5_000;
-/// Deliveries that one transaction makes, give or take those of one event.
-pub const DELIVERIES_MAX: usize = 5_000;
 /// A body longer than this is bound by itself: pulling it out of a JSON text costs more.
 const SMALL_BODY_MAX_BYTES: usize = 8_192;
 
@@ -35,170 +33,6 @@ pub struct Routing {
     /// Pairs of project and delivery: all that may have to be dispatched. Which of them wait, the
     /// database says, by [`sql::scheduled`].
     pub deliveries: Vec<(String, String)>,
-}
-
-/// An endpoint and its owner.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-pub struct Owned {
-    pub project_id: String,
-    pub owner_id: String,
-    pub endpoint_id: String,
-}
-
-/// What has to be known to route a batch.
-#[derive(Debug, Default)]
-pub struct Directory {
-    /// Of all sources, endpoints and projects that [`Needs`] names.
-    pub subscriptions: Vec<Subscription>,
-    pub owned: Vec<Owned>,
-    /// By event, the bodies in the object store that [`Directory::bodies_to_read`] names.
-    pub bodies: HashMap<String, Vec<u8>>,
-}
-
-impl Directory {
-    /// The most deliveries that one event can have.
-    pub fn most_deliveries(&self) -> usize {
-        self.subscriptions.len() + self.owned.len() + 1
-    }
-
-    /// To whom an event goes; when to nobody, why.
-    fn receivers<'a>(&'a self, envelope: &'a Envelope) -> Result<Vec<Receiver<'a>>, &'a str> {
-        let Envelope { meta, body } = envelope;
-        if let Some(fault) = &meta.fault {
-            return Err(fault);
-        }
-        let candidates = self.candidates(meta);
-        let bytes = match body {
-            Body::Inline(bytes) => Some(bytes.as_slice()),
-            Body::Stored { .. } => self.bodies.get(&meta.event_id).map(Vec::as_slice),
-        };
-        let facts = Facts::of(meta, bytes);
-        let takes = |one: &&Receiver<'_>| {
-            one.conditions.is_none_or(|conditions| conditions.match_event(&facts))
-        };
-        let receivers: Vec<Receiver<'a>> = candidates.iter().filter(takes).copied().collect();
-        match (candidates.as_slice(), bytes) {
-            _ if !receivers.is_empty() => Ok(receivers),
-            ([], _) => Err("no subscription matched this event"),
-            (all, None) if all.iter().any(Receiver::reads_body) => Err(
-                "no subscription matched this event: some subscribe to its type, but its body is too large for their filters",
-            ),
-            _ => Err(
-                "no subscription matched this event: some subscribe to its type, but their filters do not match",
-            ),
-        }
-    }
-
-    /// To whom an event may go, going by its target and its type.
-    fn candidates<'a>(&'a self, meta: &'a Meta) -> Vec<Receiver<'a>> {
-        let of_project = self.subscriptions.iter().filter(|one| one.project_id == meta.project_id);
-        let wanted = |one: &'a Subscription| Receiver::of(one, &meta.event_type);
-        match &meta.target {
-            None => of_project
-                .filter(|one| one.source_id == meta.source_id)
-                .filter_map(wanted)
-                .collect(),
-            Some(Target::Everybody) => of_project.filter_map(wanted).collect(),
-            Some(Target::Endpoint(endpoint)) => self.at_endpoint(endpoint, meta),
-            Some(Target::Owner(owner)) => {
-                let own = self.owned.iter().filter(|owned| {
-                    owned.project_id == meta.project_id && owned.owner_id == *owner
-                });
-                own.flat_map(|owned| self.at_endpoint(&owned.endpoint_id, meta)).collect()
-            }
-        }
-    }
-
-    /// The subscriptions of an endpoint that want the event. One that has none gets everything that is sent to it.
-    fn at_endpoint<'a>(&'a self, endpoint_id: &'a str, meta: &Meta) -> Vec<Receiver<'a>> {
-        let of_project = self.subscriptions.iter().filter(|one| one.project_id == meta.project_id);
-        let own: Vec<&Subscription> =
-            of_project.filter(|one| one.endpoint_id == endpoint_id).collect();
-        if own.is_empty() {
-            let mode = DeliveryMode::AtLeastOnce;
-            return vec![Receiver { subscription_id: "", endpoint_id, mode, conditions: None }];
-        }
-        own.into_iter().filter_map(|one| Receiver::of(one, &meta.event_type)).collect()
-    }
-
-    /// The bodies in the object store that a filter has to look into: the position of the event, and the key.
-    pub fn bodies_to_read<'a>(&self, envelopes: &'a [Envelope]) -> Vec<(usize, &'a str)> {
-        let wanted = |(index, envelope): (usize, &'a Envelope)| {
-            let Body::Stored { key, .. } = &envelope.body else { return None };
-            let candidates = self.candidates(&envelope.meta);
-            candidates.iter().any(Receiver::reads_body).then_some((index, key.as_str()))
-        };
-        envelopes.iter().enumerate().filter_map(wanted).collect()
-    }
-}
-
-/// One delivery to be made.
-#[derive(Debug, Clone, Copy)]
-struct Receiver<'a> {
-    /// Empty when an event goes to an endpoint without any.
-    subscription_id: &'a str,
-    endpoint_id: &'a str,
-    mode: DeliveryMode,
-    /// What the event has to say.
-    conditions: Option<&'a Conditions>,
-}
-
-impl<'a> Receiver<'a> {
-    /// `None` when the subscription does not want events of this type.
-    fn of(subscription: &'a Subscription, event_type: &str) -> Option<Self> {
-        Some(Self {
-            subscription_id: &subscription.uid,
-            endpoint_id: &subscription.endpoint_id,
-            mode: subscription.delivery_mode,
-            conditions: Some(subscription.conditions(event_type)?),
-        })
-    }
-
-    fn reads_body(&self) -> bool {
-        self.conditions.is_some_and(Conditions::reads_body)
-    }
-
-    /// The uid of the delivery. `replay` sets those of a replay apart.
-    fn delivery_uid(&self, event_id: &str, replay: &str) -> String {
-        // Only without a subscription is the endpoint what tells deliveries of one event apart.
-        let to =
-            if self.subscription_id.is_empty() { self.endpoint_id } else { self.subscription_id };
-        if replay.is_empty() {
-            return delivery_uid(event_id, to);
-        }
-        delivery_uid(event_id, &format!("{to}/{replay}"))
-    }
-}
-
-/// What has to be read before a batch can be routed: pairs of project and id, each once.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Needs<'a> {
-    pub sources: Vec<(&'a str, &'a str)>,
-    pub endpoints: Vec<(&'a str, &'a str)>,
-    pub owners: Vec<(&'a str, &'a str)>,
-    pub projects: Vec<&'a str>,
-}
-
-impl<'a> Needs<'a> {
-    pub fn of(metas: impl IntoIterator<Item = &'a Meta>) -> Self {
-        let mut needs = Self::default();
-        for meta in metas {
-            let project = meta.project_id.as_str();
-            match &meta.target {
-                None => needs.sources.push((project, &meta.source_id)),
-                Some(Target::Endpoint(id)) => needs.endpoints.push((project, id)),
-                Some(Target::Owner(id)) => needs.owners.push((project, id)),
-                Some(Target::Everybody) => needs.projects.push(project),
-            }
-        }
-        for pairs in [&mut needs.sources, &mut needs.endpoints, &mut needs.owners] {
-            pairs.sort_unstable();
-            pairs.dedup();
-        }
-        needs.projects.sort_unstable();
-        needs.projects.dedup();
-        needs
-    }
 }
 
 /// Plans the batch. `directory` is what [`Needs`] asks for; `outbox_id` is a fresh uid, or `None` when
@@ -225,65 +59,54 @@ pub fn route(
         let key = meta.claim.as_ref().map(|claim| claim.key.as_str());
         if let Some(claim) = &meta.claim {
             let expires_at = meta.received_at.saturating_add(claim.window_ms);
-            claims.push(json!([
-                meta.claim_scope(),
-                claim.key,
-                meta.event_id,
-                meta.received_at,
-                expires_at
-            ]));
-            duplicates.push(json!([
-                meta.project_id,
-                meta.event_id,
-                meta.claim_scope(),
-                claim.key,
-                meta.received_at
-            ]));
+            claims.push(&[
+                meta.claim_scope().into(),
+                (&claim.key).into(),
+                (&meta.event_id).into(),
+                meta.received_at.into(),
+                expires_at.into(),
+            ]);
+            duplicates.push(&[
+                (&meta.project_id).into(),
+                (&meta.event_id).into(),
+                meta.claim_scope().into(),
+                (&claim.key).into(),
+                meta.received_at.into(),
+            ]);
         }
-        let Written { text, body_key, in_row } = Written::of(body);
+        let Written { text, body_key, is_bound } = Written::of(body);
         let headers = json!(meta.headers).to_string();
-        let row = json!([
-            meta.project_id,
-            meta.event_id,
-            meta.source_id,
-            meta.mask_id,
-            meta.event_type,
-            meta.received_at,
-            meta.content_type,
-            headers,
-            meta.query,
-            key,
-            u8::from(text.is_base64),
-            body_key,
-            status,
-            reason,
-            in_row.clone(),
-            meta.verification_json(),
-            meta.target.as_ref().map(|target| json!(target).to_string()),
-            meta.broker_message_id,
-            meta.claim.as_ref().and_then(|claim| claim.scope.as_deref()),
-            meta.arrived
-        ]);
-        if in_row.is_null() {
-            large.push(sql::insert_events(json!([row]), Some(text.text.into_owned())));
+        let verification = meta.verification_json();
+        let target = meta.target.as_ref().map(|target| json!(target).to_string());
+        let row = [
+            (&meta.project_id).into(),
+            (&meta.event_id).into(),
+            (&meta.source_id).into(),
+            (&meta.mask_id).into(),
+            (&meta.event_type).into(),
+            meta.received_at.into(),
+            meta.content_type.as_ref().into(),
+            (&headers).into(),
+            (&meta.query).into(),
+            key.into(),
+            text.is_base64.into(),
+            body_key.into(),
+            status.into(),
+            reason.into(),
+            (!is_bound).then_some(&*text.text).into(),
+            verification.as_ref().into(),
+            target.as_ref().into(),
+            meta.broker_message_id.as_ref().into(),
+            meta.claim.as_ref().and_then(|claim| claim.scope.as_ref()).into(),
+            meta.arrived.as_ref().into(),
+        ];
+        if is_bound {
+            large.push(sql::insert_events(Rows::of(&row), Some(text.text.into_owned())));
         } else {
-            events.push(row);
+            events.push(&row);
         }
         for receiver in receivers {
-            let id = receiver.delivery_uid(&meta.event_id, "");
-            fan_out.push(json!([
-                meta.project_id,
-                id,
-                meta.event_id,
-                receiver.subscription_id,
-                receiver.endpoint_id,
-                meta.source_id,
-                meta.event_type,
-                receiver.mode,
-                now_ms,
-                Value::Null
-            ]));
-            deliveries.push((meta.project_id.clone(), id));
+            deliveries.push(deliver(&mut fan_out, meta, &receiver, now_ms, None));
         }
     }
 
@@ -305,8 +128,8 @@ pub fn route(
 struct Written<'a> {
     text: Text<'a>,
     body_key: Option<&'a str>,
-    /// The text, or `null` where it is bound by itself.
-    in_row: Value,
+    /// Whether the text is bound by itself.
+    is_bound: bool,
 }
 
 impl<'a> Written<'a> {
@@ -317,10 +140,33 @@ impl<'a> Written<'a> {
                 (Text { text: "".into(), is_base64: false }, Some(key.as_str()))
             }
         };
-        let is_small = text.text.len() <= SMALL_BODY_MAX_BYTES;
-        let in_row = if is_small { Value::from(&*text.text) } else { Value::Null };
-        Self { text, body_key, in_row }
+        let is_bound = SMALL_BODY_MAX_BYTES < text.text.len();
+        Self { text, body_key, is_bound }
     }
+}
+
+/// Adds the row of a delivery, and says which it is: its project and its id.
+fn deliver(
+    fan_out: &mut Rows,
+    meta: &Meta,
+    receiver: &Receiver<'_>,
+    now_ms: u64,
+    replay_id: Option<&str>,
+) -> (String, String) {
+    let id = receiver.delivery_uid(&meta.event_id, replay_id);
+    fan_out.push(&[
+        (&meta.project_id).into(),
+        (&id).into(),
+        (&meta.event_id).into(),
+        receiver.subscription_id.into(),
+        receiver.endpoint_id.into(),
+        (&meta.source_id).into(),
+        (&meta.event_type).into(),
+        receiver.mode.name().into(),
+        now_ms.into(),
+        replay_id.into(),
+    ]);
+    (meta.project_id.clone(), id)
 }
 
 fn outbox(deliveries: &[(String, String)], id: &str, now_ms: u64) -> Vec<Statement> {
@@ -349,38 +195,25 @@ pub fn replay(
         if !receivers.is_empty() {
             count += 1;
             if meta.arrived.is_some() || meta.was_made {
-                let Written { text, body_key, in_row } = Written::of(&envelope.body);
-                let is_bound = in_row.is_null();
-                let row = json!([
-                    meta.project_id,
-                    meta.event_id,
-                    meta.content_type,
-                    json!(meta.headers).to_string(),
-                    u8::from(text.is_base64),
-                    body_key,
-                    in_row,
-                    meta.arrived
+                let Written { text, body_key, is_bound } = Written::of(&envelope.body);
+                let headers = json!(meta.headers).to_string();
+                let row = Rows::of(&[
+                    (&meta.project_id).into(),
+                    (&meta.event_id).into(),
+                    meta.content_type.as_ref().into(),
+                    (&headers).into(),
+                    text.is_base64.into(),
+                    body_key.into(),
+                    (!is_bound).then_some(&*text.text).into(),
+                    meta.arrived.as_ref().into(),
                 ]);
                 let bound = is_bound.then(|| text.text.into_owned());
-                remade.push(sql::remake_events(json!([row]), bound));
+                remade.push(sql::remake_events(row, bound));
             }
-            wanted.push(json!([meta.project_id, meta.event_id]));
+            wanted.push(&[(&meta.project_id).into(), (&meta.event_id).into()]);
         }
         for receiver in receivers {
-            let id = receiver.delivery_uid(&meta.event_id, replay_id);
-            fan_out.push(json!([
-                meta.project_id,
-                id,
-                meta.event_id,
-                receiver.subscription_id,
-                receiver.endpoint_id,
-                meta.source_id,
-                meta.event_type,
-                receiver.mode,
-                now_ms,
-                replay_id
-            ]));
-            deliveries.push((meta.project_id.clone(), id));
+            deliveries.push(deliver(&mut fan_out, meta, &receiver, now_ms, Some(replay_id)));
         }
     }
     let mut statements = remade;
@@ -394,14 +227,14 @@ pub fn replay(
 fn counts(envelopes: &[Envelope]) -> Rows {
     let mut rows = Rows::default();
     for Envelope { meta, .. } in envelopes.iter().filter(|one| !one.meta.source_id.is_empty()) {
-        rows.push(json!([
-            meta.project_id,
-            meta.source_id,
-            meta.event_id,
-            meta.received_at,
-            meta.claim.as_ref().map(|claim| &claim.key),
-            meta.claim_scope()
-        ]));
+        rows.push(&[
+            (&meta.project_id).into(),
+            (&meta.source_id).into(),
+            (&meta.event_id).into(),
+            meta.received_at.into(),
+            meta.claim.as_ref().map(|claim| &claim.key).into(),
+            meta.claim_scope().into(),
+        ]);
     }
     rows
 }
@@ -411,14 +244,13 @@ fn verdicts(envelopes: &[Envelope]) -> Rows {
     let mut rows = Rows::default();
     for Envelope { meta, .. } in envelopes {
         if let Some(made) = meta.verification.as_ref().filter(|made| made.observed) {
-            let verified = u8::from(made.reason.is_none());
-            rows.push(json!([
-                meta.project_id,
-                meta.source_id,
-                meta.event_id,
-                verified,
-                meta.received_at
-            ]));
+            rows.push(&[
+                (&meta.project_id).into(),
+                (&meta.source_id).into(),
+                (&meta.event_id).into(),
+                made.reason.is_none().into(),
+                meta.received_at.into(),
+            ]);
         }
     }
     rows
@@ -427,47 +259,6 @@ fn verdicts(envelopes: &[Envelope]) -> Rows {
 /// The statements that say which of `deliveries` wait for their first attempt.
 pub fn scheduled(deliveries: &[(String, String)]) -> Vec<Statement> {
     deliveries.chunks(DELIVERIES_PER_PARAM).map(|some| sql::scheduled(json!(some))).collect()
-}
-
-/// How many of `envelopes`, from the first, one transaction should carry: at least one.
-pub fn transaction_len<'a>(envelopes: impl IntoIterator<Item = &'a Envelope>) -> usize {
-    let mut bytes = 0;
-    let mut count = 0;
-    for envelope in envelopes {
-        bytes += envelope.weight();
-        if 0 < count && sql::TRANSACTION_BYTES < bytes {
-            break;
-        }
-        count += 1;
-    }
-    count
-}
-
-/// Rows for a JSON parameter, cut where it would become too long.
-#[derive(Default)]
-struct Rows {
-    full: Vec<Vec<Value>>,
-    open: Vec<Value>,
-    open_bytes: usize,
-}
-
-impl Rows {
-    fn push(&mut self, row: Value) {
-        let bytes = row.to_string().len();
-        if PARAM_MAX_BYTES < self.open_bytes + bytes && !self.open.is_empty() {
-            self.full.push(std::mem::take(&mut self.open));
-            self.open_bytes = 0;
-        }
-        self.open_bytes += bytes;
-        self.open.push(row);
-    }
-
-    fn statements(mut self, make: impl Fn(Value) -> Statement) -> Vec<Statement> {
-        if !self.open.is_empty() {
-            self.full.push(self.open);
-        }
-        self.full.into_iter().map(|rows| make(Value::Array(rows))).collect()
-    }
 }
 
 /// One bell: deliveries of one endpoint, so that a slow endpoint holds up nobody else's.

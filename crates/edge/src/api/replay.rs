@@ -8,7 +8,7 @@ use inlet_gateway::wire::Envelope;
 
 use super::events::{Id, json_text};
 use super::*;
-use crate::router::{Waiting, directory, read_bodies};
+use crate::router::{BODIES_WAIT_MS, Waiting, directory, read_bodies};
 use crate::store::rows;
 use crate::{bell, functions};
 
@@ -29,6 +29,8 @@ struct Replayed {
     count: usize,
     /// Why a function made nothing of one of them.
     fault: Option<String>,
+    /// Whether it stopped before the end: what is left has to be asked for again.
+    is_cut: bool,
 }
 
 impl Caller<'_> {
@@ -51,16 +53,24 @@ impl Caller<'_> {
         )))
     }
 
-    /// Makes new deliveries of events. They are durable, and watched, when this returns.
+    /// Makes new deliveries of events. They are durable, and watched, when this returns. What fails after some of them were made
+    /// ends it there: who repeats the whole would have them delivered twice.
     async fn replay(
         &self,
         project: &Project,
         envelopes: &[Envelope],
     ) -> Result<(String, Replayed), Refusal> {
         let replay_id = chance::uid(now_ms());
-        let mut all = Replayed { seen: 0, count: 0, fault: None };
+        let mut all = Replayed { seen: 0, count: 0, fault: None, is_cut: false };
         while let Some(rest @ [_, ..]) = envelopes.get(all.seen..) {
-            let some = self.replay_some(project, rest, &replay_id).await?;
+            let some = match self.replay_some(project, rest, &replay_id).await {
+                Ok(some) => some,
+                Err(refusal) if all.seen == 0 => return Err(refusal),
+                Err(_) => {
+                    all.is_cut = true;
+                    break;
+                }
+            };
             all.seen += some.seen;
             all.count += some.count;
             all.fault = all.fault.or(some.fault);
@@ -81,14 +91,19 @@ impl Caller<'_> {
     ) -> Result<Replayed, Refusal> {
         let metas = envelopes.iter().map(|envelope| &envelope.meta);
         let mut directory = directory(metas, self.bindings).await?;
-        let made = functions::apply(envelopes, self.bindings).await?;
+        let most = directory.transaction_len(envelopes);
+        let envelopes = envelopes.get(..most).unwrap_or(envelopes);
+        let functions = functions::of(envelopes, self.bindings).await?;
+        let deadline = now_ms() + BODIES_WAIT_MS;
+        let made = functions::apply(envelopes, &functions, deadline, self.bindings).await?;
         let envelopes = &*made;
-        let (read, _shares) = read_bodies(&mut directory, envelopes, self.bindings).await?;
+        let (read, _shares) =
+            read_bodies(&mut directory, envelopes, deadline, self.bindings).await?;
         let envelopes = envelopes.get(..read).unwrap_or(envelopes);
         let fault = envelopes.iter().find_map(|envelope| envelope.meta.fault.clone());
         let (routing, count) = replay(envelopes, &directory, now_ms(), replay_id);
         if count == 0 {
-            return Ok(Replayed { seen: read, count, fault });
+            return Ok(Replayed { seen: read, count, fault, is_cut: false });
         }
         let mut statements = routing.statements;
         let writes = statements.len();
@@ -99,7 +114,7 @@ impl Caller<'_> {
             waiting.extend(rows::<Waiting>(result)?.into_iter().map(Waiting::into_parts));
         }
         self.ring(bells(project.shard, waiting)).await;
-        Ok(Replayed { seen: read, count, fault })
+        Ok(Replayed { seen: read, count, fault, is_cut: false })
     }
 
     /// Rings for deliveries that the sweep watches: should a bell be lost, they are only later.
@@ -123,33 +138,43 @@ impl Caller<'_> {
         let mut search = self.replay_search(project, "batch replay").await?;
         search.page.direction = Direction::Next;
         search.page.per_page = AGAIN_TOGETHER;
-        let events = self.bindings.events(project.shard)?;
         let (mut replayed, mut failed) = (0, 0);
         let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
-        let mut go_on = None;
-        loop {
-            let page = sql::search(&search, &project.uid, end.as_deref(), &[]);
-            let mut found: Vec<StoredEvent> = events.rows(&page).await?;
-            let extra = (AGAIN_TOGETHER < found.len()).then(|| found.pop()).flatten();
-            let mut envelopes = Vec::with_capacity(found.len());
-            for event in found {
-                envelopes.push(self.whole(project, event).await?.envelope(project.shard));
-            }
-            let (_, done) = self.replay(project, &envelopes).await?;
-            replayed += done.count;
-            failed += envelopes.len() - done.count;
-            let Some(extra) = extra else {
-                break;
+        let go_on = loop {
+            let (done, next) = match self.replay_page(project, &search, end.as_deref()).await {
+                Ok(page) => page,
+                Err(refusal) if replayed + failed == 0 => return Err(refusal),
+                Err(_) => break search.page.cursor,
             };
-            search.page.cursor = Some(extra.id.clone());
-            if AGAIN_MAX <= replayed + failed {
-                go_on = Some(extra.id);
-                break;
+            replayed += done.count;
+            failed += done.seen - done.count;
+            if next.is_none() || done.is_cut || AGAIN_MAX <= replayed + failed {
+                break next;
             }
-        }
+            search.page.cursor = next;
+        };
         let go_on = go_on.or(end);
         let data = go_on.map_or(Value::Null, |cursor| json!({"next_page_cursor": cursor}));
         Ok(Answer::ok(200, &format!("{replayed} successful, {failed} failed"), data))
+    }
+
+    /// Replays one page of a search, or as much of it as can be, and says where to go on.
+    async fn replay_page(
+        &self,
+        project: &Project,
+        search: &Search,
+        end: Option<&str>,
+    ) -> Result<(Replayed, Option<String>), Refusal> {
+        let page = sql::search(search, &project.uid, end, &[]);
+        let mut found: Vec<StoredEvent> = self.bindings.events(project.shard)?.rows(&page).await?;
+        let extra = (AGAIN_TOGETHER < found.len()).then(|| found.pop()).flatten();
+        let mut envelopes = Vec::with_capacity(found.len());
+        for event in found {
+            envelopes.push(self.whole(project, event).await?.envelope(project.shard));
+        }
+        let (_, done) = self.replay(project, &envelopes).await?;
+        let left = envelopes.get(done.seen).map(|envelope| envelope.meta.event_id.clone());
+        Ok((done, left.or(extra.map(|event| event.id))))
     }
 
     /// An event that a list has found, with its payload: filters and functions read it.

@@ -191,7 +191,18 @@ fn a_call_that_must_not_be_made_is_not_made() {
     assert_eq!((waits.status, waits.due_at), (Status::Retry, Some(7)));
     case.delivery.delivery_mode = "at_most_once".into();
     case.delivery.description = INTERRUPTED.into();
-    assert_eq!(case.call(true, 1).unwrap_err(), Undeliverable::Interrupted);
+    let begin = |case: &Case, event: bool, endpoint: bool| {
+        let event = event.then_some(&case.event);
+        begin(&case.delivery, event, endpoint.then_some(&case.endpoint))
+            .map(|event| event.id.clone())
+    };
+    for (event, endpoint) in [(true, true), (false, true), (true, false)] {
+        assert_eq!(begin(&case, event, endpoint), Err(Undeliverable::Interrupted));
+    }
+    case.delivery.description = String::new();
+    assert_eq!(begin(&case, true, true), Ok("evt".into()));
+    assert_eq!(begin(&case, false, true), Err(Undeliverable::BodyGone));
+    assert_eq!(begin(&case, true, false), Err(Undeliverable::EndpointGone));
 }
 
 #[test]

@@ -1,6 +1,10 @@
+use serde_json::Value;
+
 use super::*;
+use crate::conditions::Conditions;
 use crate::sql::tests::{database, run};
-use crate::subscription::DeliveryMode;
+use crate::subscription::{DeliveryMode, Subscription};
+use crate::wire::Target;
 use crate::wire::tests::envelope;
 
 fn subscription(uid: &str, source: &str, event_type: &str) -> Subscription {
@@ -25,7 +29,7 @@ fn subscription(uid: &str, source: &str, event_type: &str) -> Subscription {
 }
 
 fn known(subscriptions: &[Subscription]) -> Directory {
-    Directory { subscriptions: subscriptions.to_vec(), ..Directory::default() }
+    Directory::new(subscriptions.to_vec(), Vec::new())
 }
 
 fn apply(db: &rusqlite::Connection, routing: &Routing) -> Vec<Value> {
@@ -63,11 +67,10 @@ fn a_target_decides_who_gets_an_event() {
         owner_id: owner.into(),
         endpoint_id: endpoint.into(),
     };
-    let directory = Directory {
-        subscriptions: vec![own, subscription("sourced", "source", "*")],
-        owned: vec![owned("o", "subscribed"), owned("o", "bare"), owned("other", "theirs")],
-        ..Directory::default()
-    };
+    let directory = Directory::new(
+        vec![own, subscription("sourced", "source", "*")],
+        vec![owned("o", "subscribed"), owned("o", "bare"), owned("other", "theirs")],
+    );
     let endpoint = |id: &str| Some(Target::Endpoint(id.into()));
     let cases = [
         (None, "push", vec!["endpoint-of-sourced"]),
@@ -100,18 +103,19 @@ fn filtered(uid: &str, filter: Value) -> Subscription {
 
 #[test]
 fn filters_decide_among_those_who_want_the_type() {
-    let directory = known(&[
+    let subscriptions = [
         filtered("large", json!({"body": {"n": {"$gt": 10}}})),
         filtered("push", json!({"headers": {"x-github-event": "push"}})),
         filtered("ping", json!({"headers": {"x-github-event": "ping"}})),
-    ]);
+    ];
+    let directory = known(&subscriptions);
     for (body, expect) in [(&b"{\"n\":11}"[..], 2), (b"{\"n\":9}", 1), (b"no json", 1)] {
         let sent = envelope(Body::Inline(body.to_vec()));
         assert_eq!(apply(&database(), &route(&[sent], &directory, 7, None)).len(), expect);
     }
     let db = database();
     let sent = envelope(Body::Inline(b"{}".to_vec()));
-    apply(&db, &route(std::slice::from_ref(&sent), &known(&directory.subscriptions[2..]), 7, None));
+    apply(&db, &route(std::slice::from_ref(&sent), &known(&subscriptions[2..]), 7, None));
     let event = &run(&db, &sql::event("project", &sent.meta.event_id))[0];
     assert_eq!(event["status"], "Failure");
     let reason = event["failure_reason"].as_str().unwrap();
@@ -122,9 +126,9 @@ fn filters_decide_among_those_who_want_the_type() {
 fn a_body_elsewhere_is_read_only_where_a_filter_asks() {
     let stored = Body::Stored { key: "k".into(), len: 200_000 };
     let sent = [envelope(Body::Inline(vec![])), envelope(stored)];
-    let mut directory = known(&[subscription("all", "source", "*")]);
+    let directory = known(&[subscription("all", "source", "*")]);
     assert!(directory.bodies_to_read(&sent).is_empty());
-    directory.subscriptions = vec![filtered("some", json!({"body": {"n": 1}}))];
+    let mut directory = known(&[filtered("some", json!({"body": {"n": 1}}))]);
     assert_eq!(directory.bodies_to_read(&sent), [(1, "k")]);
     let reason = directory.receivers(&sent[1]).unwrap_err();
     assert!(reason.ends_with("too large for their filters"), "{reason}");
@@ -268,12 +272,80 @@ fn large_batches_are_cut_into_parameters_that_d1_takes() {
 }
 
 #[test]
-fn a_transaction_carries_at_least_one_event_and_not_too_many_bytes() {
+fn a_transaction_carries_at_least_one_event_and_not_too_many_bytes_or_deliveries() {
     let of = |len: usize| envelope(Body::Inline(vec![0; len]));
-    assert_eq!(transaction_len(&[of(100), of(100)]), 2);
-    assert_eq!(transaction_len(&vec![of(120_000); 100]), 33);
-    assert_eq!(transaction_len(&[of(5_000_000), of(1)]), 1);
-    assert_eq!(transaction_len(&[]), 0);
+    let nobody = known(&[]);
+    assert_eq!(nobody.transaction_len(&[of(100), of(100)]), 2);
+    assert_eq!(nobody.transaction_len(&vec![of(120_000); 100]), 33);
+    assert_eq!(nobody.transaction_len(&[of(5_000_000), of(1)]), 1);
+    assert_eq!(nobody.transaction_len(&[]), 0);
+
+    // Those of an event count, not all that are known.
+    let mut subscriptions: Vec<Subscription> =
+        (0..1_000).map(|n| subscription(&format!("s{n}"), "source", "push")).collect();
+    let one = |name: String| {
+        let mut own = subscription(&name, "", "push");
+        own.endpoint_id = name;
+        own
+    };
+    subscriptions.extend((0..3_000).map(|n| one(format!("e{n}"))));
+    let directory = known(&subscriptions);
+    let of_type = |name: &str| {
+        let mut sent = of(1);
+        sent.meta.event_type = name.into();
+        sent
+    };
+    assert_eq!(directory.transaction_len(&vec![of_type("push"); 100]), 5);
+    assert_eq!(directory.transaction_len(&vec![of_type("ping"); 100]), 100);
+    let mut spread = vec![of_type("push"); 3_000];
+    for (n, sent) in spread.iter_mut().enumerate() {
+        sent.meta.target = Some(Target::Endpoint(format!("e{n}")));
+    }
+    assert_eq!(directory.transaction_len(&spread), 3_000, "one transaction, not a thousand");
+}
+
+#[test]
+fn a_subscription_that_cannot_be_read_stands_in_the_way_of_its_own_events_only() {
+    let row = |id: &str, source: &str, endpoint: &str, doc: String| SubscriptionRow {
+        project_id: "project".into(),
+        id: id.into(),
+        source_id: source.into(),
+        endpoint_id: endpoint.into(),
+        doc,
+    };
+    let good = json!(subscription("good", "source", "*")).to_string();
+    let rows = vec![
+        row("good", "source", "endpoint-of-good", good.clone()),
+        row("good", "source", "endpoint-of-good", good),
+        row("bad", "other", "broken", "{\"uid\": 1}".into()),
+    ];
+    let owned =
+        Owned { project_id: "project".into(), owner_id: "o".into(), endpoint_id: "broken".into() };
+    let directory = Directory::of_rows(rows, vec![owned]);
+    let mut sent = envelope(Body::Inline(b"{}".to_vec()));
+    assert_eq!(directory.unroutable(&sent.meta), None);
+    assert_eq!(directory.receivers(&sent).unwrap().len(), 1, "and it comes once");
+    let endpoint = |id: &str| Some(Target::Endpoint(id.into()));
+    for (target, is_damaged) in [
+        (endpoint("broken"), true),
+        (endpoint("endpoint-of-good"), false),
+        (Some(Target::Owner("o".into())), true),
+        (Some(Target::Owner("other".into())), false),
+        (Some(Target::Everybody), true),
+    ] {
+        sent.meta.target = target;
+        assert_eq!(
+            directory.unroutable(&sent.meta).is_some(),
+            is_damaged,
+            "{:?}",
+            sent.meta.target
+        );
+    }
+    (sent.meta.target, sent.meta.source_id) = (None, "other".into());
+    let why = directory.unroutable(&sent.meta).unwrap();
+    assert!(why.starts_with("subscription bad is stored in a form that cannot be read"), "{why}");
+    sent.meta.project_id = "another".into();
+    assert_eq!(directory.unroutable(&sent.meta), None);
 }
 
 #[test]

@@ -36,24 +36,24 @@ pub fn held(deliveries: Value, now_ms: u64) -> Statement {
     )
 }
 
-/// The events of `deliveries` (pairs of project and delivery).
-pub fn events_of(deliveries: Value) -> Statement {
+/// The events of those of `deliveries` (pairs of project and delivery) that were leased until then.
+pub fn events_of(deliveries: Value, lease_until: u64) -> Statement {
     let columns: Vec<String> =
         EVENT_COLUMNS.split(", ").map(|column| format!("e.{column} AS {column}")).collect();
     Statement {
         sql: format!(
             "SELECT DISTINCT {} FROM json_each(?1) AS j \
              JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 \
-             JOIN events AS e ON e.project_id = d.project_id AND e.id = d.event_id",
+             JOIN events AS e ON e.project_id = d.project_id AND e.id = d.event_id WHERE d.lease_until = ?2",
             columns.join(", ")
         ),
-        params: vec![deliveries.into()],
+        params: vec![deliveries.into(), lease_until.into()],
     }
 }
 
 /// Records what became of leased deliveries: `[project, id, status, description, attempt or null, due_at, look_at, now,
 /// lease_until]`. The attempt before the last moves to its own row first. A dispatcher whose lease was taken over by another
-/// writes nothing.
+/// writes nothing; the last statement gives back a row for each that was written.
 pub fn record(rows: Value) -> Vec<Statement> {
     vec![
         statement(
@@ -69,10 +69,18 @@ pub fn record(rows: Value) -> Vec<Statement> {
              attempts = deliveries.attempts + (j.value ->> 4 IS NOT NULL), lease_until = NULL, \
              due_at = j.value ->> 5, look_at = j.value ->> 6, updated_at = j.value ->> 7 FROM json_each(?1) AS j \
              WHERE deliveries.project_id = j.value ->> 0 AND deliveries.id = j.value ->> 1 \
-             AND deliveries.lease_until = j.value ->> 8",
+             AND deliveries.lease_until = j.value ->> 8 RETURNING id",
             [rows.into()],
         ),
     ]
+}
+
+/// A row if this attempt is recorded: for who has not heard what became of its record.
+pub fn recorded(project_id: &str, delivery_id: &str, attempt_uid: &str) -> Statement {
+    statement(
+        "SELECT id FROM deliveries WHERE project_id = ?1 AND id = ?2 AND attempt ->> '$.uid' = ?3",
+        [project_id.into(), delivery_id.into(), attempt_uid.into()],
+    )
 }
 
 /// Fan-outs that are older than `before_ms`.

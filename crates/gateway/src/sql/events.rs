@@ -11,10 +11,10 @@ use crate::push::DYNAMIC_NAME;
 use crate::search::{Kind, Search};
 use crate::subscription::Subscription;
 
-/// The subscriptions of endpoints, as `doc`; `endpoints` are pairs of project and endpoint.
+/// The subscriptions of endpoints; `endpoints` are pairs of project and endpoint.
 pub fn subscriptions_of_endpoints(endpoints: &[(&str, &str)]) -> Statement {
     statement(
-        "SELECT s.doc AS doc FROM json_each(?1) AS j JOIN subscriptions AS s INDEXED BY subscriptions_by_endpoint \
+        "SELECT s.project_id AS project_id, s.id AS id, s.source_id AS source_id, s.endpoint_id AS endpoint_id, s.doc AS doc FROM json_each(?1) AS j JOIN subscriptions AS s INDEXED BY subscriptions_by_endpoint \
          ON s.project_id = j.value ->> 0 AND s.endpoint_id = j.value ->> 1",
         [json!(endpoints).into()],
     )
@@ -30,10 +30,10 @@ pub fn endpoints_of_owners(owners: &[(&str, &str)]) -> Statement {
     )
 }
 
-/// All subscriptions of projects, as `doc`.
+/// All subscriptions of projects.
 pub fn subscriptions_of_projects(projects: &[&str]) -> Statement {
     statement(
-        "SELECT s.doc AS doc FROM json_each(?1) AS j JOIN subscriptions AS s ON s.project_id = j.value",
+        "SELECT s.project_id AS project_id, s.id AS id, s.source_id AS source_id, s.endpoint_id AS endpoint_id, s.doc AS doc FROM json_each(?1) AS j JOIN subscriptions AS s ON s.project_id = j.value",
         [json!(projects).into()],
     )
 }
@@ -198,7 +198,7 @@ pub fn has_before(search: &Search, project_id: &str, id: &str) -> Statement {
 // --- Again ---
 
 /// Notes that events, pairs of project and event, have somebody who wants them after all.
-pub fn note_wanted(events: Value) -> Statement {
+pub fn note_wanted(events: impl Into<Param>) -> Statement {
     statement(
         "UPDATE events SET status = 'Success', failure_reason = '' \
          WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) AND status = 'Failure'",
@@ -208,7 +208,7 @@ pub fn note_wanted(events: Value) -> Statement {
 
 /// Writes what events are now that their functions have run again: `[project, event, content_type, headers, is_base64,
 /// body_key, body, arrived]`. A body in `?2` stands for that of the only row.
-pub fn remake_events(rows: Value, body: Option<String>) -> Statement {
+pub fn remake_events(rows: impl Into<Param>, body: Option<String>) -> Statement {
     statement(
         "UPDATE events SET content_type = j.value ->> 2, headers = j.value ->> 3, is_base64 = j.value ->> 4, \
          body_key = j.value ->> 5, body = coalesce(?2, j.value ->> 6), arrived = j.value ->> 7 FROM json_each(?1) AS j \

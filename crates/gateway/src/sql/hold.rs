@@ -261,11 +261,20 @@ pub fn face_breaker(
     ]
 }
 
-/// Counts what became of a call. For a success of an endpoint that has not failed lately this changes nothing. The last
+/// A delivery in the hands of a dispatcher.
+#[derive(Debug, Clone, Copy)]
+pub struct Leased<'a> {
+    pub project_id: &'a str,
+    pub delivery_id: &'a str,
+    pub until: u64,
+}
+
+/// Counts what became of a call, while its delivery is leased: before it is recorded. For a success of an endpoint that has not failed lately this changes nothing. The last
 /// statement gives back the breaker when it was written; `since` is `now_ms` when its state has changed by it.
 pub fn count_call(
     project_id: &str,
     endpoint_id: &str,
+    leased: Leased<'_>,
     outcome: &Outcome,
     config: &BreakerConfig,
     now_ms: u64,
@@ -278,8 +287,16 @@ pub fn count_call(
     if failed == 1 {
         statements.push(statement(
             "INSERT INTO breakers (project_id, endpoint_id, state, since, reason, next_try, trials, window_start, ok, failed, \
-             trips) VALUES (?1, ?2, 'closed', 0, '', 0, 0, ?3, 0, 0, 0) ON CONFLICT (project_id, endpoint_id) DO NOTHING",
-            [project_id.into(), endpoint_id.into(), now_ms.into()],
+             trips) SELECT ?1, ?2, 'closed', 0, '', 0, 0, ?3, 0, 0, 0 WHERE EXISTS (SELECT 1 FROM deliveries AS d \
+             WHERE d.project_id = ?4 AND d.id = ?5 AND d.lease_until = ?6) ON CONFLICT (project_id, endpoint_id) DO NOTHING",
+            [
+                project_id.into(),
+                endpoint_id.into(),
+                now_ms.into(),
+                leased.project_id.into(),
+                leased.delivery_id.into(),
+                leased.until.into(),
+            ],
         ));
     }
     // From the inside out: the window, the counts with this call, what they lead to.
@@ -312,7 +329,8 @@ pub fn count_call(
          reason = CASE WHEN {opens} THEN n.f || ' of ' || (n.f + n.o) || ' calls failed, the last: ' || ?10 \
          WHEN n.becomes = 'closed' THEN '' ELSE n.reason END \
          FROM ({next}) AS n WHERE breakers.project_id = n.project_id AND breakers.endpoint_id = n.endpoint_id \
-         AND n.state <> 'open' RETURNING {BREAKER_COLUMNS}"
+         AND n.state <> 'open' AND EXISTS (SELECT 1 FROM deliveries AS d \
+         WHERE d.project_id = ?11 AND d.id = ?12 AND d.lease_until = ?13) RETURNING {BREAKER_COLUMNS}"
     );
     let params: Vec<Param> = vec![
         project_id.into(),
@@ -325,6 +343,9 @@ pub fn count_call(
         config.success_threshold.into(),
         config.error_timeout.saturating_mul(1000).into(),
         last.into(),
+        leased.project_id.into(),
+        leased.delivery_id.into(),
+        leased.until.into(),
     ];
     statements.push(Statement { sql, params });
     statements

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Statement, statement};
+use super::{Param, Statement, statement};
 
 /// Claims dedup keys: `[scope, key, event, claimed_at, expires_at]`. A key is free when nobody
 /// holds it or when its time was over as the event arrived.
-pub fn claim(rows: Value) -> Statement {
+pub fn claim(rows: impl Into<Param>) -> Statement {
     statement(
         "INSERT INTO claims (source_id, key, event_id, claimed_at, expires_at) \
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) WHERE true \
@@ -19,7 +19,7 @@ pub fn claim(rows: Value) -> Statement {
 
 /// Counts the verdicts of sources that observe, before their events are inserted: `[project, source, event, verified (1 or 0),
 /// at]`. What is there already has been counted.
-pub fn count_verdicts(rows: Value) -> Statement {
+pub fn count_verdicts(rows: impl Into<Param>) -> Statement {
     statement(
         "INSERT INTO verdicts (project_id, source_id, verified, refused, last_refused_at) \
          SELECT j.value ->> 0, j.value ->> 1, sum(j.value ->> 3), sum(1 - (j.value ->> 3)), \
@@ -70,7 +70,7 @@ pub fn rejections(project_id: &str, source_id: &str) -> Statement {
 }
 
 /// Inserts the events that hold their claim, or need none. A body in `?2` stands for that of the only row.
-pub fn insert_events(rows: Value, body: Option<String>) -> Statement {
+pub fn insert_events(rows: impl Into<Param>, body: Option<String>) -> Statement {
     statement(
         "INSERT INTO events (project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
          idempotency_key, is_base64, body_key, status, failure_reason, body, verification, target, \
@@ -85,7 +85,7 @@ pub fn insert_events(rows: Value, body: Option<String>) -> Statement {
 }
 
 /// Notes the copies among `[project, event, scope, key, received_at]`: those that were not inserted.
-pub fn insert_duplicates(rows: Value) -> Statement {
+pub fn insert_duplicates(rows: impl Into<Param>) -> Statement {
     statement(
         "INSERT INTO duplicates (project_id, id, event_id, received_at) \
          SELECT j.value ->> 0, j.value ->> 1, c.event_id, j.value ->> 4 FROM json_each(?1) AS j \
@@ -98,7 +98,7 @@ pub fn insert_duplicates(rows: Value) -> Statement {
 
 /// Inserts the deliveries `[project, id, event, subscription, endpoint, source, type, mode, now, replay or null]` of events
 /// that were inserted. What is there already stays as it is.
-pub fn insert_deliveries(rows: Value) -> Statement {
+pub fn insert_deliveries(rows: impl Into<Param>) -> Statement {
     statement(
         "INSERT INTO deliveries (project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, delivery_mode, \
          status, created_at, updated_at, replay) \

@@ -1,13 +1,13 @@
 //! What sources have brought.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::control::has_slug;
-use super::{Statement, statement};
+use super::{Param, Statement, statement};
 
 /// Counts the events of sources, before they are inserted: `[project, source, event, received_at, key, scope]`. What is there
 /// already has been counted, and a copy is not an event.
-pub fn count_events(rows: Value) -> Statement {
+pub fn count_events(rows: impl Into<Param>) -> Statement {
     statement(
         "INSERT INTO source_counts (project_id, source_id, events, last_event_at) \
          SELECT j.value ->> 0, j.value ->> 1, count(*), max(j.value ->> 3) FROM json_each(?1) AS j \

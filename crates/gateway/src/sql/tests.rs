@@ -169,7 +169,7 @@ fn a_delivery_is_leased_by_one_dispatcher_at_a_time() {
     assert_eq!(run(&db, &scheduled(ids())).len(), 0);
     let taken_over = run(&db, &lease(ids(), true, 2001, 3000));
     assert_eq!(taken_over[0]["description"], INTERRUPTED);
-    assert_eq!(run(&db, &events_of(ids())).len(), 1);
+    assert_eq!(run(&db, &events_of(ids(), 3000)).len(), 1);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn the_statements_of_the_hot_path_use_their_keys() {
     for (statement, expect) in [
         (lease(ids(), true, 1, 2), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
         (scheduled(ids()), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
-        (events_of(ids()), "SEARCH e USING PRIMARY KEY (project_id=? AND id=?)"),
+        (events_of(ids(), 3000), "SEARCH e USING PRIMARY KEY (project_id=? AND id=?)"),
         (record(ids())[1].clone(), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
         (look(1, 2), "deliveries_to_look_at"),
         (

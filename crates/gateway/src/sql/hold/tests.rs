@@ -1,6 +1,6 @@
 use super::*;
 use crate::sql::tests::{database, run};
-use crate::sql::{events_of, insert_deliveries, insert_events, lease, record};
+use crate::sql::{events_of, insert_deliveries, insert_events, lease, record, recorded};
 
 type Db = rusqlite::Connection;
 
@@ -150,7 +150,7 @@ fn what_an_endpoint_holds_back_goes_when_it_is_released() {
     assert_eq!(run(&db, &release("p", "e", Release::OfBreaker, 2_000, 60)).len(), 0);
     assert_eq!(run(&db, &release("p", "e", Release::OfEndpoint, 2_000, 60)).len(), 3);
     assert_eq!(run(&db, &lease(ids(0..3), true, 2_000, 3_000)).len(), 3);
-    assert_eq!(run(&db, &events_of(ids(0..3))).len(), 1);
+    assert_eq!(run(&db, &events_of(ids(0..3), 3_000)).len(), 1);
 }
 
 #[test]
@@ -171,13 +171,23 @@ fn config() -> BreakerConfig {
 
 /// Counts calls: `.` is a success, `x` a failure. The last state that was written.
 fn count(db: &Db, config: &BreakerConfig, calls: &str, now: u64) -> Option<Value> {
+    let called = "INSERT INTO deliveries (project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, \
+        delivery_mode, status, created_at, updated_at, lease_until) \
+        VALUES ('p', 'called', '', '', '', '', '', '', 'Processing', 0, 0, 77) ON CONFLICT DO NOTHING";
+    run(db, &statement(called, []));
+    count_of(db, config, 77, calls, now)
+}
+
+/// The same for who holds the lease until then.
+fn count_of(db: &Db, config: &BreakerConfig, until: u64, calls: &str, now: u64) -> Option<Value> {
+    let leased = Leased { project_id: "p", delivery_id: "called", until };
     let mut last = None;
     for call in calls.chars() {
         let outcome = match call {
             '.' => Outcome::Success,
             _ => Outcome::Failure("500 Internal Server Error".into()),
         };
-        let statements = count_call("p", "e", &outcome, config, now);
+        let statements = count_call("p", "e", leased, &outcome, config, now);
         let results: Vec<_> = statements.iter().map(|statement| run(db, statement)).collect();
         last = results.last().and_then(|rows| rows.first().cloned());
     }
@@ -195,6 +205,35 @@ fn a_success_of_a_healthy_endpoint_writes_nothing() {
     let counted = count(&db, &config, ".", 1_000).unwrap();
     assert_eq!((&counted["failed"], &counted["ok"]), (&json!(0), &json!(0)));
     assert_eq!(count(&db, &config, "....", 1_000), None);
+}
+
+#[test]
+fn a_call_counts_once_and_only_for_who_holds_the_lease() {
+    let db = database();
+    let config = config();
+    assert_eq!(count_of(&db, &config, 77, "x", 1_000), None, "no such delivery");
+    assert!(run(&db, &breakers("p", &["e"])).is_empty());
+    assert_eq!(count(&db, &config, "x", 1_000).unwrap()["failed"], 1);
+    assert_eq!(count_of(&db, &config, 78, "x.", 1_000), None, "another has it");
+    let attempt = json!({"uid": "a"}).to_string();
+    let row = json!([["p", "called", "Retry", "", attempt, null, null, 5, 77]]);
+    let written =
+        |row: &Value| record(row.clone()).iter().map(|one| run(&db, one).len()).sum::<usize>();
+    assert_eq!((written(&row), written(&row)), (1, 0), "it is recorded once");
+    assert_eq!(count_of(&db, &config, 77, "x", 1_000), None, "the answer was lost: not again");
+    assert_eq!(run(&db, &breakers("p", &["e"]))[0]["failed"], 1);
+    for (uid, count) in [("a", 1), ("b", 0)] {
+        assert_eq!(run(&db, &recorded("p", "called", uid)).len(), count, "{uid}");
+    }
+}
+
+#[test]
+fn the_events_of_what_is_held_back_are_not_read() {
+    let db = database();
+    waiting(&db, 2);
+    run(&db, &lease(ids(0..1), true, 500, 90_500));
+    assert_eq!(run(&db, &events_of(ids(0..2), 90_500)).len(), 1);
+    assert_eq!(run(&db, &events_of(ids(1..2), 90_500)).len(), 0);
 }
 
 #[test]

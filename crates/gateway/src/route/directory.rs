@@ -1,0 +1,290 @@
+//! What has to be known to route events, and to whom they go by it.
+
+use std::collections::HashMap;
+
+use crate::conditions::{Conditions, Facts};
+use crate::ids::delivery_uid;
+use crate::json;
+use crate::sql;
+use crate::subscription::{DeliveryMode, Subscription};
+use crate::wire::{Body, Envelope, Meta, Target};
+
+/// Events that one directory is read for.
+pub const DIRECTORY_EVENTS: usize = 1_000;
+/// Deliveries that one transaction makes, give or take those of one event.
+const DELIVERIES_MAX: usize = 5_000;
+
+/// An endpoint and its owner.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Owned {
+    pub project_id: String,
+    pub owner_id: String,
+    pub endpoint_id: String,
+}
+
+/// A subscription as it is stored.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct SubscriptionRow {
+    pub project_id: String,
+    pub id: String,
+    pub source_id: String,
+    pub endpoint_id: String,
+    pub doc: String,
+}
+
+/// A subscription that is stored in a form that cannot be read.
+#[derive(Debug)]
+struct Damaged {
+    project_id: String,
+    source_id: String,
+    endpoint_id: String,
+    why: String,
+}
+
+/// Of all sources, endpoints and projects that [`Needs`] names: subscriptions, and owners.
+#[derive(Debug, Default)]
+pub struct Directory {
+    subscriptions: Vec<Subscription>,
+    owned: Vec<Owned>,
+    damaged: Vec<Damaged>,
+    by_source: HashMap<String, Vec<usize>>,
+    by_endpoint: HashMap<String, Vec<usize>>,
+    by_owner: HashMap<String, Vec<usize>>,
+    /// By event, the bodies in the object store that [`Directory::bodies_to_read`] names.
+    pub bodies: HashMap<String, Vec<u8>>,
+}
+
+impl Directory {
+    /// Reads what is stored. A subscription may come more than once.
+    pub fn of_rows(mut rows: Vec<SubscriptionRow>, owned: Vec<Owned>) -> Self {
+        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        rows.dedup_by(|a, b| a.id == b.id);
+        let (mut subscriptions, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            match json::read::<Subscription>(&row.doc) {
+                Ok(subscription) => subscriptions.push(subscription),
+                Err(error) => damaged.push(Damaged {
+                    project_id: row.project_id,
+                    source_id: row.source_id,
+                    endpoint_id: row.endpoint_id,
+                    why: format!(
+                        "subscription {} is stored in a form that cannot be read: {error}",
+                        row.id
+                    ),
+                }),
+            }
+        }
+        Self { damaged, ..Self::new(subscriptions, owned) }
+    }
+
+    pub fn new(subscriptions: Vec<Subscription>, owned: Vec<Owned>) -> Self {
+        fn by<'a>(keys: impl Iterator<Item = &'a String>) -> HashMap<String, Vec<usize>> {
+            let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+            for (place, key) in keys.enumerate() {
+                match places.get_mut(key) {
+                    Some(places) => places.push(place),
+                    None => {
+                        places.insert(key.clone(), vec![place]);
+                    }
+                }
+            }
+            places
+        }
+        Self {
+            by_source: by(subscriptions.iter().map(|one| &one.source_id)),
+            by_endpoint: by(subscriptions.iter().map(|one| &one.endpoint_id)),
+            by_owner: by(owned.iter().map(|one| &one.owner_id)),
+            subscriptions,
+            owned,
+            ..Self::default()
+        }
+    }
+
+    /// Why an event cannot be routed, now or later: a subscription that may want it cannot be read.
+    pub fn unroutable(&self, meta: &Meta) -> Option<&str> {
+        let may_want = |one: &&Damaged| {
+            one.project_id == meta.project_id
+                && match &meta.target {
+                    None => one.source_id == meta.source_id,
+                    Some(Target::Everybody) => true,
+                    Some(Target::Endpoint(endpoint)) => one.endpoint_id == *endpoint,
+                    Some(Target::Owner(owner)) => {
+                        self.endpoints_of(owner, meta).any(|endpoint| endpoint == one.endpoint_id)
+                    }
+                }
+        };
+        self.damaged.iter().find(may_want).map(|one| one.why.as_str())
+    }
+
+    /// How many of `envelopes`, from the first, one transaction should carry: at least one. Going by what it carries, and by
+    /// the deliveries that it may make.
+    pub fn transaction_len<'a>(&self, envelopes: impl IntoIterator<Item = &'a Envelope>) -> usize {
+        let (mut bytes, mut deliveries, mut count) = (0, 0, 0);
+        for envelope in envelopes {
+            bytes += envelope.weight();
+            deliveries += self.candidates(&envelope.meta).len();
+            if 0 < count && (sql::TRANSACTION_BYTES < bytes || DELIVERIES_MAX < deliveries) {
+                break;
+            }
+            count += 1;
+        }
+        count
+    }
+
+    /// To whom an event goes; when to nobody, why.
+    pub(super) fn receivers<'a>(
+        &'a self,
+        envelope: &'a Envelope,
+    ) -> Result<Vec<Receiver<'a>>, &'a str> {
+        let Envelope { meta, body } = envelope;
+        if let Some(fault) = &meta.fault {
+            return Err(fault);
+        }
+        let candidates = self.candidates(meta);
+        let bytes = match body {
+            Body::Inline(bytes) => Some(bytes.as_slice()),
+            Body::Stored { .. } => self.bodies.get(&meta.event_id).map(Vec::as_slice),
+        };
+        let facts = Facts::of(meta, bytes);
+        let takes = |one: &&Receiver<'_>| {
+            one.conditions.is_none_or(|conditions| conditions.match_event(&facts))
+        };
+        let receivers: Vec<Receiver<'a>> = candidates.iter().filter(takes).copied().collect();
+        match (candidates.as_slice(), bytes) {
+            _ if !receivers.is_empty() => Ok(receivers),
+            ([], _) => Err("no subscription matched this event"),
+            (all, None) if all.iter().any(Receiver::reads_body) => Err(
+                "no subscription matched this event: some subscribe to its type, but its body is too large for their filters",
+            ),
+            _ => Err(
+                "no subscription matched this event: some subscribe to its type, but their filters do not match",
+            ),
+        }
+    }
+
+    /// To whom an event may go, going by its target and its type.
+    fn candidates<'a>(&'a self, meta: &'a Meta) -> Vec<Receiver<'a>> {
+        let wanted = |one: &'a Subscription| Receiver::of(one, &meta.event_type);
+        match &meta.target {
+            None => {
+                self.found(self.by_source.get(&meta.source_id), meta).filter_map(wanted).collect()
+            }
+            Some(Target::Everybody) => self
+                .subscriptions
+                .iter()
+                .filter(|one| one.project_id == meta.project_id)
+                .filter_map(wanted)
+                .collect(),
+            Some(Target::Endpoint(endpoint)) => self.at_endpoint(endpoint, meta),
+            Some(Target::Owner(owner)) => self
+                .endpoints_of(owner, meta)
+                .flat_map(|endpoint| self.at_endpoint(endpoint, meta))
+                .collect(),
+        }
+    }
+
+    fn found<'a>(
+        &'a self,
+        places: Option<&'a Vec<usize>>,
+        meta: &'a Meta,
+    ) -> impl Iterator<Item = &'a Subscription> {
+        let places = places.map(Vec::as_slice).unwrap_or_default();
+        let found = places.iter().filter_map(|place| self.subscriptions.get(*place));
+        found.filter(|one| one.project_id == meta.project_id)
+    }
+
+    fn endpoints_of<'a>(&'a self, owner: &str, meta: &'a Meta) -> impl Iterator<Item = &'a str> {
+        let places = self.by_owner.get(owner).map(Vec::as_slice).unwrap_or_default();
+        let found = places.iter().filter_map(|place| self.owned.get(*place));
+        found.filter(|one| one.project_id == meta.project_id).map(|one| one.endpoint_id.as_str())
+    }
+
+    /// The subscriptions of an endpoint that want the event. One that has none gets everything that is sent to it.
+    fn at_endpoint<'a>(&'a self, endpoint_id: &'a str, meta: &'a Meta) -> Vec<Receiver<'a>> {
+        let mut own = self.found(self.by_endpoint.get(endpoint_id), meta).peekable();
+        if own.peek().is_none() {
+            let mode = DeliveryMode::AtLeastOnce;
+            return vec![Receiver { subscription_id: "", endpoint_id, mode, conditions: None }];
+        }
+        own.filter_map(|one| Receiver::of(one, &meta.event_type)).collect()
+    }
+
+    /// The bodies in the object store that a filter has to look into: the position of the event, and the key.
+    pub fn bodies_to_read<'a>(&self, envelopes: &'a [Envelope]) -> Vec<(usize, &'a str)> {
+        let wanted = |(index, envelope): (usize, &'a Envelope)| {
+            let Body::Stored { key, .. } = &envelope.body else { return None };
+            let candidates = self.candidates(&envelope.meta);
+            candidates.iter().any(Receiver::reads_body).then_some((index, key.as_str()))
+        };
+        envelopes.iter().enumerate().filter_map(wanted).collect()
+    }
+}
+
+/// One delivery to be made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Receiver<'a> {
+    /// Empty when an event goes to an endpoint without any.
+    pub(super) subscription_id: &'a str,
+    pub(super) endpoint_id: &'a str,
+    pub(super) mode: DeliveryMode,
+    /// What the event has to say.
+    conditions: Option<&'a Conditions>,
+}
+
+impl<'a> Receiver<'a> {
+    /// `None` when the subscription does not want events of this type.
+    fn of(subscription: &'a Subscription, event_type: &str) -> Option<Self> {
+        Some(Self {
+            subscription_id: &subscription.uid,
+            endpoint_id: &subscription.endpoint_id,
+            mode: subscription.delivery_mode,
+            conditions: Some(subscription.conditions(event_type)?),
+        })
+    }
+
+    fn reads_body(&self) -> bool {
+        self.conditions.is_some_and(Conditions::reads_body)
+    }
+
+    /// The uid of the delivery. `replay` sets those of a replay apart.
+    pub(super) fn delivery_uid(&self, event_id: &str, replay: Option<&str>) -> String {
+        // Only without a subscription is the endpoint what tells deliveries of one event apart.
+        let to =
+            if self.subscription_id.is_empty() { self.endpoint_id } else { self.subscription_id };
+        match replay {
+            None => delivery_uid(event_id, to),
+            Some(replay) => delivery_uid(event_id, &format!("{to}/{replay}")),
+        }
+    }
+}
+
+/// What has to be read before a batch can be routed: pairs of project and id, each once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Needs<'a> {
+    pub sources: Vec<(&'a str, &'a str)>,
+    pub endpoints: Vec<(&'a str, &'a str)>,
+    pub owners: Vec<(&'a str, &'a str)>,
+    pub projects: Vec<&'a str>,
+}
+
+impl<'a> Needs<'a> {
+    pub fn of(metas: impl IntoIterator<Item = &'a Meta>) -> Self {
+        let mut needs = Self::default();
+        for meta in metas {
+            let project = meta.project_id.as_str();
+            match &meta.target {
+                None => needs.sources.push((project, &meta.source_id)),
+                Some(Target::Endpoint(id)) => needs.endpoints.push((project, id)),
+                Some(Target::Owner(id)) => needs.owners.push((project, id)),
+                Some(Target::Everybody) => needs.projects.push(project),
+            }
+        }
+        for pairs in [&mut needs.sources, &mut needs.endpoints, &mut needs.owners] {
+            pairs.sort_unstable();
+            pairs.dedup();
+        }
+        needs.projects.sort_unstable();
+        needs.projects.dedup();
+        needs
+    }
+}
