@@ -20,6 +20,7 @@ mod convoy_fields;
 mod convoy_ingest;
 mod convoy_limits;
 mod convoy_lists;
+mod convoy_requests;
 mod convoy_shapes;
 mod convoy_sources;
 mod dead_letters;

@@ -195,6 +195,11 @@ impl Push {
             faults.add("url", "please provide an endpoint url");
         }
         faults.check()?;
+        if !rest.app_id.is_empty() && (kind != Kind::Single || !rest.endpoint_id.is_empty()) {
+            return Err(ApiError::bad_request(
+                "app_id:Inlet knows no apps: leave it out, and name an endpoint_id or an owner_id",
+            ));
+        }
         let to = match kind {
             Kind::Single if !rest.endpoint_id.is_empty() => {
                 To::Known(Target::Endpoint(rest.endpoint_id))
@@ -428,6 +433,11 @@ mod tests {
                 Single,
                 r#"{"event_type":"t","data":{},"app_id":"a"}"#,
                 "app ID has no configured endpoints",
+            ),
+            (
+                Single,
+                r#"{"event_type":"t","data":{},"app_id":"a","endpoint_id":"e"}"#,
+                "app_id:Inlet knows no apps: leave it out, and name an endpoint_id or an owner_id",
             ),
             (Fanout, r#"{"event_type":"t","data":1}"#, "owner_id:please provide an owner id"),
             (Dynamic, r#"{"event_type":"t","data":1}"#, "url:please provide an endpoint url"),
