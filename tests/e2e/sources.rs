@@ -318,7 +318,7 @@ fn fields_that_would_have_no_effect_are_refused() {
     let source = project.open_source();
     let endpoint = project.endpoint(json!({"name": "a", "url": "https://example.com/"}));
     let subscription = json!({"name": "a", "source_id": source["uid"], "endpoint_id": endpoint["uid"],
-        "alert_config": {"count": 5, "threshold": "1h"}});
+        "app_id": "an-app"});
     let message = project.post("/subscriptions", &subscription).expect(400).message();
     assert!(message.contains("not supported yet"), "{message}");
 }
