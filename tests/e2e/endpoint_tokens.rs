@@ -138,10 +138,69 @@ fn a_client_can_be_tested_before_it_is_used() {
         ),
         (
             json!({"oauth2": {"url": issuer.url("/"), "client_id": "a", "authentication_type": "client_assertion"}}),
-            "client_assertion is not supported",
+            "signing_key",
         ),
     ] {
         let reply = project.post("/endpoints/oauth2/test", &body).expect(400);
         assert!(reply.message().contains(expect), "{body}: {}", reply.message());
     }
+}
+
+/// The example key of RFC 7515, appendix A.3.
+const X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
+const Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
+
+/// Whether Node, which is not us, believes a JWT that this public key is to have signed.
+fn is_believed(jwt: &str, key: &Value) -> bool {
+    let code = "const [jwt, key] = process.argv.slice(1); const [h, c, s] = jwt.split('.'); const crypto = require('crypto'); \
+        const ok = crypto.verify('sha256', Buffer.from(h + '.' + c), {key: crypto.createPublicKey({key: JSON.parse(key), format: 'jwk'}), \
+        dsaEncoding: 'ieee-p1363'}, Buffer.from(s, 'base64url')); console.log(ok)";
+    let done =
+        std::process::Command::new("node").args(["-e", code, jwt, &key.to_string()]).output();
+    let done = done.expect("node");
+    String::from_utf8_lossy(&done.stdout).trim() == "true"
+}
+
+#[test]
+fn a_client_may_sign_in_place_of_a_secret() {
+    let project = project(3);
+    let issuer = Endpoint::answering(&[token("signed-for", 3600)]);
+    let endpoint = Endpoint::ok();
+    let source = project.open_source();
+    let key = json!({"kty": "EC", "crv": "P-256", "kid": "one", "x": X, "y": Y, "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"});
+    let with = json!({"authentication": {"type": "oauth2", "oauth2": {"url": issuer.url("/token"), "client_id": "inlet",
+        "authentication_type": "client_assertion", "signing_key": key, "subject": "me"}}});
+    let created = project.route_with(&source, &endpoint, with);
+    let shown = created["authentication"].clone();
+    assert_eq!(shown["oauth2"]["signing_key"], json!({"kty": "EC", "kid": "one", "d": "********"}));
+    let at = format!("/endpoints/{}", created["uid"].as_str().expect("a uid"));
+    assert!(!project.get(&at).text().contains("jpsQ"));
+    // What was read can be sent back.
+    project.put(&at, &json!({"authentication": shown})).expect(202);
+    let event = send(&project, &source);
+    project.wait_for_delivery(&event, "Success");
+    assert_eq!(endpoint.received()[0].header("authorization"), Some("Bearer signed-for"));
+    let asked = issuer.received()[0].text();
+    let jwt = asked.split('&').find_map(|pair| pair.strip_prefix("client_assertion="));
+    let jwt = jwt.expect("an assertion");
+    assert!(!asked.contains("client_secret") && asked.contains("jwt-bearer"), "{asked}");
+    assert!(is_believed(jwt, &json!({"kty": "EC", "crv": "P-256", "x": X, "y": Y})), "{jwt}");
+    assert!(!is_believed(
+        jwt,
+        &json!({"kty": "EC", "crv": "P-256",
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"})
+    ));
+
+    let mut other = shown;
+    other["oauth2"]["signing_algorithm"] = json!("ES384");
+    let refused = project.put(&at, &json!({"authentication": other})).expect(400).message();
+    assert!(refused.contains("send it whole"), "{refused}");
+    let test = json!({"oauth2": {"url": issuer.url("/token"), "client_id": "inlet", "authentication_type": "client_assertion",
+        "signing_key": {"kty": "EC", "crv": "P-256", "x": X, "y": X, "d": "AAAA"}}});
+    let tested = project.post("/endpoints/oauth2/test", &test).expect(200).data();
+    assert_eq!(tested["success"], false);
+    assert!(
+        tested["error"].as_str().is_some_and(|error| error.contains("signing_key")),
+        "{tested}"
+    );
 }

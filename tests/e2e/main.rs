@@ -44,6 +44,7 @@ mod hookstream;
 mod limits;
 mod mass_actions;
 mod meta_events;
+mod onboard;
 mod payloads;
 mod portal;
 mod projects;

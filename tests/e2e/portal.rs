@@ -400,3 +400,96 @@ fn a_dynamic_event_does_not_go_to_an_endpoint_that_an_owner_made() {
     assert_eq!(tenant.get(&format!("/events/{event}")).status, 401);
     assert_eq!(project.list("/endpoints").len(), 3);
 }
+
+/// Each list of the portal, asked in every way that could show something of another owner.
+#[test]
+fn no_list_shows_anything_of_another_owner_however_it_is_asked() {
+    let project = outgoing();
+    let (a, b) = (Tenant::new(&project, "a", true), Tenant::new(&project, "b", true));
+    let theirs = project.subscription(json!({"name": "of-b", "endpoint_id": b.endpoint,
+        "filter_config": {"event_types": ["t"]}}));
+    project.subscription(json!({"name": "of-a", "endpoint_id": a.endpoint}));
+    let (older, own) = a.event(json!({"who": "a", "secret-word": "of-a"}));
+    let body = json!({"endpoint_id": b.endpoint, "event_type": "t", "data": {"who": "secret-word"}, "idempotency_key": "key-of-b"});
+    let event = uid(&project.post("/events", &body).expect(201).data());
+    let delivery = uid(&project.wait_for_delivery(&event, "Success"));
+    let subscription = uid(&theirs);
+    let hidden = [event.as_str(), &delivery, &subscription, &b.endpoint, "of-b"];
+    let cursors = |id: &str| {
+        [format!("next_page_cursor={id}"), format!("direction=prev&prev_page_cursor={id}")]
+    };
+    let every = |more: &[String]| -> Vec<String> {
+        let plain = ["", "perPage=1000", "sort=asc", "sort=ASC&perPage=1000", "direction=prev"];
+        plain.map(ToOwned::to_owned).into_iter().chain(more.to_vec()).collect()
+    };
+    let text = |text: &str| text.to_owned();
+    let mut asked = 0;
+    for (path, more) in [
+        ("/endpoints", [&cursors(&b.endpoint)[..], &[text("q=b"), text("ownerId=")]].concat()),
+        (
+            "/subscriptions",
+            [
+                &cursors(&subscription)[..],
+                &[text("name=of-b"), text("endpointId="), text("sourceId=")],
+            ]
+            .concat(),
+        ),
+        (
+            "/events",
+            [
+                &cursors(&event)[..],
+                &[
+                    text("query=secret-word"),
+                    text("q=who"),
+                    format!("query={event}"),
+                    text("query=key-of-b"),
+                    text("body=%7B%22who%22%3A%22secret-word%22%7D"),
+                    text("idempotencyKey=key-of-b"),
+                    text("eventType=t"),
+                    text("status=Success"),
+                    text("sourceId="),
+                    text("brokerMessageId="),
+                ],
+            ]
+            .concat(),
+        ),
+        (
+            "/eventdeliveries",
+            [
+                &cursors(&delivery)[..],
+                &[
+                    format!("eventId={event}"),
+                    format!("subscriptionId={subscription}"),
+                    text("idempotencyKey=key-of-b"),
+                    text("event_type=t"),
+                    text("status=Success"),
+                ],
+            ]
+            .concat(),
+        ),
+    ] {
+        for query in every(&more) {
+            let reply = a.get(&format!("{path}?{query}")).expect(200);
+            // Cursors are what the caller said.
+            let shown = json!(reply.data()["content"]).to_string();
+            for id in hidden {
+                assert!(!shown.contains(id), "{path}?{query} shows {id}: {shown}");
+            }
+            asked += 1;
+        }
+        let whole = a.get(&format!("{path}?perPage=1000")).expect(200).data();
+        assert_eq!(whole["content"].as_array().map(Vec::len), Some(1), "{path}");
+    }
+    assert!(asked > 30, "{asked}");
+    let count = format!("/eventdeliveries/countbatchretryevents?eventId={event}");
+    assert_eq!(a.get(&count).expect(200).data()["num"], 0);
+    for path in [
+        format!("/subscriptions/{subscription}/filters"),
+        format!("/eventdeliveries/{delivery}/deliveryattempts"),
+        format!("/endpoints/period-failure-rates?endpointId={}", b.endpoint),
+    ] {
+        a.get(&path).expect(401);
+    }
+    a.get(&format!("/events/{older}")).expect(200);
+    a.get(&format!("/eventdeliveries/{own}/deliveryattempts")).expect(200);
+}

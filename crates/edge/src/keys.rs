@@ -7,7 +7,8 @@ use futures_util::future::{Either, select};
 use futures_util::pin_mut;
 use inlet_gateway::address;
 use inlet_gateway::key_cache::{KeyCache, Look};
-use inlet_verify::{Answer, Outcome, Pending, Refused, SignatureCheck, Step, Verified};
+use inlet_gateway::oauth::Assertion;
+use inlet_verify::{Answer, Outcome, Pending, Refused, Secret, SignatureCheck, Step, Verified};
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue};
@@ -123,13 +124,43 @@ pub(crate) async fn get(url: &str, body: Option<&str>, bindings: &Bindings) -> R
     }
 }
 
+/// Signs with a private key in JSON.
+pub(crate) async fn sign(
+    assertion: &Assertion,
+    key: &Secret,
+    message: &[u8],
+) -> std::result::Result<Vec<u8>, JsValue> {
+    let way = assertion.way().ok_or(JsValue::NULL)?;
+    let subtle = subtle()?;
+    let algorithm = Object::new();
+    Reflect::set(&algorithm, &"name".into(), &way.web_name.into())?;
+    Reflect::set(&algorithm, &"hash".into(), &way.hash.into())?;
+    Reflect::set(&algorithm, &"namedCurve".into(), &way.curve.into())?;
+    Reflect::set(&algorithm, &"saltLength".into(), &way.salt_bytes.into())?;
+    let key = js_sys::JSON::parse(&String::from_utf8_lossy(key.expose()))?;
+    let import =
+        Array::of5(&"jwk".into(), &key, &algorithm, &false.into(), &Array::of1(&"sign".into()));
+    let key = call(&subtle, "importKey", &import).await?;
+    let sign = Array::of3(&algorithm, &key, &Uint8Array::from(message).into());
+    Ok(Uint8Array::new(&call(&subtle, "sign", &sign).await?).to_vec())
+}
+
+fn subtle() -> std::result::Result<JsValue, JsValue> {
+    Reflect::get(&Reflect::get(&js_sys::global(), &"crypto".into())?, &"subtle".into())
+}
+
+async fn call(
+    subtle: &JsValue,
+    name: &str,
+    arguments: &Array,
+) -> std::result::Result<JsValue, JsValue> {
+    let method: js_sys::Function = Reflect::get(subtle, &name.into())?.dyn_into()?;
+    JsFuture::from(method.apply(subtle, arguments)?.dyn_into::<js_sys::Promise>()?).await
+}
+
 /// Checks a signature with [WebCrypto](https://www.w3.org/TR/WebCryptoAPI/).
 async fn check_signature(check: &SignatureCheck) -> std::result::Result<bool, JsValue> {
-    let global = js_sys::global();
-    let subtle = Reflect::get(&Reflect::get(&global, &"crypto".into())?, &"subtle".into())?;
-    let method = |name: &str| -> std::result::Result<js_sys::Function, JsValue> {
-        Reflect::get(&subtle, &name.into())?.dyn_into()
-    };
+    let subtle = subtle()?;
     let algorithm = Object::new();
     Reflect::set(&algorithm, &"name".into(), &check.algorithm.web_name().into())?;
     Reflect::set(&algorithm, &"hash".into(), &check.algorithm.web_hash().into())?;
@@ -142,11 +173,7 @@ async fn check_signature(check: &SignatureCheck) -> std::result::Result<bool, Js
         &false.into(),
         &Array::of1(&"verify".into()),
     );
-    let key = JsFuture::from(
-        method("importKey")?.apply(&subtle, &import)?.dyn_into::<js_sys::Promise>()?,
-    )
-    .await?;
+    let key = call(&subtle, "importKey", &import).await?;
     let verify = Array::of4(&algorithm, &key, &bytes(&check.signature), &bytes(&check.message));
-    let verified = method("verify")?.apply(&subtle, &verify)?.dyn_into::<js_sys::Promise>()?;
-    Ok(JsFuture::from(verified).await?.is_truthy())
+    Ok(call(&subtle, "verify", &verify).await?.is_truthy())
 }

@@ -20,6 +20,14 @@ pub(crate) struct Told {
     pub(crate) note: Statement,
 }
 
+impl Told {
+    /// What is noted, for who notes several at once.
+    pub(crate) fn row(&self) -> Value {
+        let (meta, body) = self.envelope.to_row();
+        json!([self.envelope.meta.event_id, meta, body.text])
+    }
+}
+
 /// `None` when the project does not want to know.
 pub(crate) fn told(project: &Project, kind: Kind, data: impl FnOnce() -> Value) -> Option<Told> {
     let now = chance::now_ms();

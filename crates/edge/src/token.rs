@@ -14,7 +14,7 @@ use wasm_bindgen::JsValue;
 use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 
 use crate::bindings::Bindings;
-use crate::{chance, dispatch};
+use crate::{chance, dispatch, keys};
 
 const FETCH_WITHIN: Duration = Duration::from_secs(10);
 const TOKENS_MAX: usize = 500;
@@ -72,7 +72,17 @@ pub(crate) async fn ask(client: Client<'_>, bindings: &Bindings) -> Result<Token
     let Client { oauth2, id, secret } = client;
     let url = address::check(&oauth2.url, bindings.settings.allow_private_endpoints)
         .map_err(|bad| bad.to_string())?;
-    let form = oauth2.request(id, secret);
+    let form = match oauth2.assertion.as_ref() {
+        None => oauth2.request(id, secret),
+        Some(assertion) => {
+            let now = chance::now_ms();
+            let unsigned = assertion.unsigned(&oauth2.url, id, now / 1000, &chance::uid(now));
+            let signed = keys::sign(assertion, secret, unsigned.as_bytes()).await;
+            let signature = signed
+                .map_err(|_| "the signing_key is not one that can be signed with".to_owned())?;
+            oauth2.assert(id, &unsigned, &signature)
+        }
+    };
     let asked = post(url.as_str(), &form);
     let late = Delay::from(FETCH_WITHIN);
     pin_mut!(asked, late);

@@ -5,6 +5,8 @@
 //! and the dedup key is only computed here: it is claimed by the router, once the event is durable.
 
 use std::cell::LazyCell;
+mod kept;
+
 use std::collections::BTreeMap;
 
 use inlet_verify::{
@@ -16,10 +18,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub(crate) use kept::HOP_HEADERS;
+
 use crate::admission::Gate;
 use crate::custom_response::Said;
-use crate::fields::line_fault;
-use crate::header::{is_credential, sendable};
+use crate::header::sendable;
 use crate::locate::{Location, Parts};
 use crate::pace::RateLimit;
 use crate::payload;
@@ -40,31 +43,9 @@ pub(crate) const HEADERS_MAX_BYTES: usize = 64 * 1024;
 /// Bytes of a message whose HMAC is the platform's work. A shorter one is not worth the wait, a longer one not the copy.
 const PLATFORM_MACS: std::ops::Range<usize> = 16 * 1024..1024 * 1024;
 
-/// An event type is a name.
-const EVENT_TYPE_MAX_BYTES: usize = 256;
 /// The most bytes of all that is kept beside the body, as it is written into the envelope.
 const META_MAX_BYTES: usize = 100 * 1024;
 
-/// Headers that belong to one connection or one hop, or that the runtime adds: never kept.
-pub(crate) const HOP_HEADERS: &[&str] = &[
-    "accept-encoding",
-    "cdn-loop",
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-connection",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "true-client-ip",
-    "via",
-    "x-real-ip",
-];
 /// Says of an event that came by another method than POST by which: deliveries are all POSTs.
 const METHOD_HEADER: &str = "inlet-method";
 
@@ -362,13 +343,7 @@ impl Compiled {
         {
             return Err(Rejection::HeadersTooLarge);
         }
-        if EVENT_TYPE_MAX_BYTES < event_type.len() {
-            let text = format!("event type too long: at most {EVENT_TYPE_MAX_BYTES} bytes");
-            return Err(Rejection::EventType(text));
-        }
-        if let Some(fault) = line_fault(&event_type) {
-            return Err(Rejection::EventType(format!("event type:{fault}")));
-        }
+        kept::check_event_type(&event_type)?;
         let data_len = payload::data(content_type, arrival.body).len();
         let at = if self.fills.0 { rfc3339(now_ms) } else { String::new() };
         let said = Said {
@@ -553,41 +528,6 @@ impl Compiled {
     fn can_believe_nobody(&self) -> bool {
         let signs = self.provider.is_some_and(|row| !row.is_unsigned() && row.needs_secret());
         signs && self.secrets.is_empty()
-    }
-
-    /// The headers that stay with the event and go on to its endpoints: without those of one hop, and without what may be
-    /// a credential or a signature, unless `forward_headers` names it.
-    fn kept_headers(&self, headers: &Headers) -> Vec<(String, String)> {
-        let hop = headers.get("connection").unwrap_or_default().to_ascii_lowercase();
-        let is_of_hop = |name: &str| hop.split(',').any(|of_hop| of_hop.trim() == name);
-        let keep = |name: &str| {
-            if HOP_HEADERS.contains(&name) || name == "content-type" || is_of_hop(name) {
-                return false;
-            }
-            match &self.source.forward_headers {
-                Some(listed) => listed.iter().any(|listed| listed == name),
-                None => {
-                    let added = ["cf-", "x-forwarded-", "inlet-", "x-convoy-"];
-                    let added = added.iter().any(|prefix| name.starts_with(prefix));
-                    let private = is_credential(name)
-                        || self.credential_headers.iter().any(|credential| credential == name);
-                    !added && !private
-                }
-            }
-        };
-        let kept = headers.iter().filter(|(name, _)| keep(name));
-        kept.map(|(name, value)| (name.to_owned(), sendable(value).into_owned())).collect()
-    }
-
-    /// The query without what carries a signature or a secret: it goes on to endpoints.
-    fn kept_query(&self, query: &str) -> String {
-        if self.credential_parameters.is_empty() {
-            return query.to_owned();
-        }
-        let carries = |pair: &str| {
-            self.credential_parameters.iter().any(|name| payload::query_value(pair, name).is_some())
-        };
-        query.split('&').filter(|pair| !carries(pair)).collect::<Vec<_>>().join("&")
     }
 
     /// Whether the sender wants no body in an answer.

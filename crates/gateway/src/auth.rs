@@ -131,7 +131,10 @@ pub fn change(
         }
         "oauth2" => {
             let given = input.oauth2.ok_or_else(|| fault("oauth2:is required"))?;
-            let (oauth2, name, secret) = given.check().map_err(|text| fault(&text))?;
+            let (mut oauth2, name, secret) = given.check().map_err(|text| fault(&text))?;
+            if is_hint(&secret) {
+                keep_key(stored.as_ref(), &mut oauth2)?;
+            }
             address::check(&oauth2.url, allow_private)
                 .map_err(|bad| fault(&format!("oauth2.url:{bad}")))?;
             (Kind::Oauth2, name, secret, Some(oauth2))
@@ -148,13 +151,34 @@ pub fn change(
     } else if secret.is_empty() {
         return Err(fault("a secret is required: header_value, password or client_secret"));
     } else {
-        vault
-            .seal(&secret, &place(ids.0, ids.1), fill)
-            .map_err(|error| ApiError::new(500, error.to_string()))?
+        let sealed = vault.seal(&secret, &place(ids.0, ids.1), fill);
+        let mut sealed = sealed.map_err(|error| ApiError::new(500, error.to_string()))?;
+        if oauth2.as_ref().is_some_and(|oauth2| oauth2.assertion.is_some()) {
+            // The last characters of a key's JSON are no help to anybody.
+            MASK.clone_into(&mut sealed.hint);
+        }
+        sealed
     };
     *stored = Some(Authentication { kind, name, secret, oauth2 });
     Ok(())
 }
+
+/// A masked secret stays; it has to be one of the same sort: a signing key for the same algorithm, or a shared secret.
+fn keep_key(stored: Option<&Authentication>, oauth2: &mut Oauth2) -> Result<(), ApiError> {
+    let had = stored.and_then(|stored| stored.oauth2.as_ref()).map(|had| &had.assertion);
+    match (had, &mut oauth2.assertion) {
+        (Some(Some(had)), Some(wanted)) if had.algorithm == wanted.algorithm => {
+            wanted.key_id.clone_from(&had.key_id);
+            Ok(())
+        }
+        (Some(None), None) => Ok(()),
+        _ => Err(fault(
+            "oauth2:the secret is masked, and there is none of this sort to keep: send it whole",
+        )),
+    }
+}
+
+const MASK: &str = "********";
 
 /// What a call carries to be believed.
 #[derive(Debug)]

@@ -38,6 +38,7 @@ pub mod meta_event;
 mod needle;
 mod number;
 pub mod oauth;
+pub mod onboard;
 pub mod pace;
 pub mod payload;
 pub mod pending;

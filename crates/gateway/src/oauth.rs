@@ -1,12 +1,16 @@
 //! OAuth client credentials ([RFC 6749, section 4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)): what is asked of a token
 //! endpoint, and what its answer means. The asking is the shell's.
 
+mod assertion;
+
 use inlet_verify::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
-use crate::api::{ApiError, refuse_unsupported};
+pub use assertion::{Algorithm, Assertion};
+
+use crate::api::{ApiError, asks_for_something};
 use crate::fields::{Fields, FromFields};
 use crate::json;
 use crate::payload::at_path;
@@ -27,6 +31,9 @@ pub struct Oauth2 {
     pub token_type: String,
     pub expires_in: String,
     pub expiry_time_unit: Unit,
+    /// Of a client that signs; `None`: it has a shared secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion: Option<Assertion>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +67,10 @@ pub struct Oauth2Input {
     audience: String,
     unit: String,
     kind: String,
+    issuer: String,
+    subject: String,
+    signing_algorithm: String,
+    signing_key: Option<Value>,
     mapping: MappingInput,
 }
 
@@ -68,7 +79,7 @@ impl FromFields for Oauth2Input {
         let mapping = fields.object("field_mapping")?.unwrap_or_default();
         let mut text =
             |name| Ok::<_, ApiError>(fields.text(name)?.unwrap_or_default().trim().to_owned());
-        let input = Self {
+        Ok(Self {
             url: text("url")?,
             client_id: text("client_id")?,
             client_secret: text("client_secret")?,
@@ -77,16 +88,12 @@ impl FromFields for Oauth2Input {
             audience: text("audience")?,
             unit: text("expiry_time_unit")?,
             kind: text("authentication_type")?,
+            issuer: text("issuer")?,
+            subject: text("subject")?,
+            signing_algorithm: text("signing_algorithm")?,
+            signing_key: fields.raw("signing_key").filter(asks_for_something),
             mapping,
-        };
-        // They belong to client assertions.
-        for field in ["issuer", "subject", "signing_key", "signing_algorithm"] {
-            refuse_unsupported(
-                &format!("authentication.oauth2.{field}"),
-                fields.raw(field).as_ref(),
-            )?;
-        }
-        Ok(input)
+        })
     }
 }
 
@@ -129,15 +136,39 @@ impl Oauth2Input {
         if !matches!(self.grant_type.as_str(), "" | "client_credentials") {
             return Err("oauth2.grant_type:only client_credentials".into());
         }
-        match self.kind.as_str() {
-            "" | "shared_secret" => {}
-            "client_assertion" => {
-                return Err("oauth2.authentication_type:client_assertion is not supported: the client has to have a \
-                            shared secret"
-                    .into());
+        let (assertion, secret) = match self.kind.as_str() {
+            "" | "shared_secret" => {
+                for (field, given) in [
+                    ("issuer", !self.issuer.is_empty()),
+                    ("subject", !self.subject.is_empty()),
+                    ("signing_key", self.signing_key.is_some()),
+                    ("signing_algorithm", !self.signing_algorithm.is_empty()),
+                ] {
+                    if given {
+                        return Err(format!(
+                            "oauth2.{field}:is for the authentication_type client_assertion"
+                        ));
+                    }
+                }
+                (None, self.client_secret)
             }
-            _ => return Err("oauth2.authentication_type:only shared_secret".into()),
-        }
+            "client_assertion" => {
+                if !self.client_secret.is_empty() {
+                    return Err(
+                        "oauth2.client_secret:is for the authentication_type shared_secret".into(),
+                    );
+                }
+                let read = Assertion::read(
+                    &self.signing_algorithm,
+                    self.issuer,
+                    self.subject,
+                    self.signing_key,
+                );
+                let (assertion, key) = read.map_err(|fault| format!("oauth2.{fault}"))?;
+                (Some(assertion), key)
+            }
+            _ => return Err("oauth2.authentication_type:shared_secret or client_assertion".into()),
+        };
         let expiry_time_unit = match self.unit.as_str() {
             "" | "seconds" => Unit::Seconds,
             "milliseconds" => Unit::Milliseconds,
@@ -160,8 +191,9 @@ impl Oauth2Input {
             token_type: named(self.mapping.token_type, "token_type"),
             expires_in: named(self.mapping.expires_in, "expires_in"),
             expiry_time_unit,
+            assertion,
         };
-        Ok((oauth2, self.client_id, self.client_secret))
+        Ok((oauth2, self.client_id, secret))
     }
 }
 
@@ -182,12 +214,16 @@ impl Oauth2 {
         form.append_pair("grant_type", "client_credentials")
             .append_pair("client_id", client_id)
             .append_pair("client_secret", &String::from_utf8_lossy(client_secret.expose()));
+        self.ask_for(&mut form);
+        form.finish()
+    }
+
+    fn ask_for(&self, form: &mut Serializer<'_, String>) {
         for (name, value) in [("scope", &self.scope), ("audience", &self.audience)] {
             if !value.is_empty() {
                 form.append_pair(name, value);
             }
         }
-        form.finish()
     }
 
     /// What the token endpoint's answer comes to. The error says what it said.
@@ -226,14 +262,18 @@ impl Oauth2 {
     }
 
     pub fn present(&self, client_id: &str, hint: &str) -> Value {
-        json!({
+        let mut shown = json!({
             "url": self.url, "client_id": client_id, "client_secret": hint, "grant_type": "client_credentials",
             "authentication_type": "shared_secret", "scope": self.scope, "audience": self.audience,
             "expiry_time_unit": self.expiry_time_unit,
             "field_mapping": {
                 "access_token": self.access_token, "token_type": self.token_type, "expires_in": self.expires_in,
             },
-        })
+        });
+        if let Some(assertion) = &self.assertion {
+            assertion.present_into(&mut shown);
+        }
+        shown
     }
 }
 
@@ -306,11 +346,11 @@ mod tests {
             (&PLAIN.replace("\"scope\"", "\"grant_type\""), "only client_credentials"),
             (
                 &PLAIN.replace(r#""scope":"a b""#, r#""authentication_type":"client_assertion""#),
-                "is not supported",
+                "client_secret:is for the authentication_type shared_secret",
             ),
             (
                 &PLAIN.replace(r#""scope":"a b""#, r#""signing_key":{"kty":"EC"}"#),
-                "signing_key is not supported",
+                "signing_key:is for the authentication_type client_assertion",
             ),
             (&PLAIN.replace("\"scope\"", "\"expiry_time_unit\""), "expiry_time_unit:one of"),
         ] {

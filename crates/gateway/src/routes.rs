@@ -75,6 +75,8 @@ pub enum ProjectCall<'a> {
     ListKeys,
     DeleteKey(&'a str),
     RegenerateKey,
+    /// Makes many endpoints.
+    Onboard,
     CreateSource,
     ListSources,
     GetSource(&'a str),
@@ -280,6 +282,8 @@ routes! {
     ["api-keys"] { GET => ListKeys, POST => CreateKey }
     ["api-keys", key_id] { DELETE => DeleteKey(key_id) }
     ["security", "keys", "regenerate"] { PUT => RegenerateKey }
+
+    ["onboard"] { POST => Onboard }
 
     ["sources"] { GET => ListSources, POST => CreateSource }
     ["sources", "test_function"] { POST => TestFunction { of_source: true } }

@@ -24,9 +24,7 @@ impl Caller<'_> {
         let given = given.ok_or_else(|| ApiError::bad_request("oauth2:is required"))?;
         let (oauth2, id, secret) = given.check().map_err(ApiError::bad_request)?;
         if is_hint(&secret) {
-            return Err(
-                ApiError::bad_request("oauth2.client_secret:is masked, send it whole").into()
-            );
+            return Err(ApiError::bad_request("oauth2:the secret is masked, send it whole").into());
         }
         let secret = Secret::new(secret.as_bytes())
             .ok_or_else(|| ApiError::bad_request("oauth2.client_secret:is required"))?;

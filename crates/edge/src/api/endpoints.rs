@@ -110,11 +110,11 @@ impl Caller<'_> {
         Ok(Answer::ok(200, "Endpoint deleted successfully", Value::Null))
     }
 
-    fn check_circle(&self, endpoint: &Endpoint) -> Result<(), Refusal> {
+    pub(super) fn check_circle(&self, endpoint: &Endpoint) -> Result<(), ApiError> {
         if is_ingest_url(&self.origin, &endpoint.url) {
             let text =
                 "endpoint url refused: events would go round in circles through this gateway";
-            return Err(ApiError::bad_request(text).into());
+            return Err(ApiError::bad_request(text));
         }
         Ok(())
     }

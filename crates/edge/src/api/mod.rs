@@ -12,6 +12,7 @@ mod filters;
 mod hookstream;
 mod keys;
 mod meta_events;
+mod onboard;
 mod pending;
 mod portal;
 mod projects;
@@ -34,6 +35,7 @@ use inlet_gateway::deliver::{Attempt, Delivery};
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::json;
+use inlet_gateway::onboard::json_of as onboard_json;
 use inlet_gateway::payload::query_value;
 use inlet_gateway::portal::{is_token, token_of_query};
 use inlet_gateway::project::{BODY_MAX_BYTES_LIMIT, Project};
@@ -234,13 +236,20 @@ async fn carry_out(
     let (origin, query) = origin_and_query(request, bindings);
     let key = authenticate(&header("authorization"), &query, is_push(&call), bindings).await?;
     let version = Version::of(&header("x-convoy-version"))?;
-    check_content_type(&header("content-type"))?;
+    let content_type = header("content-type");
+    // The one call that also takes a form, because a table comes in a file.
+    let is_form = matches!(call, Call::InProject { call: ProjectCall::Onboard, .. })
+        && content_type.trim().to_ascii_lowercase().starts_with("multipart/form-data");
+    if !is_form {
+        check_content_type(&content_type)?;
+    }
     let (body, _share) = read_body(request, key.holder(), body_max_bytes(&call, &key)).await?;
     let scope = match &key {
         Key::Owner(_, owner) => Scope::Owner(owner.clone()),
         Key::Root | Key::Project(_) => Scope::Project,
     };
-    let mut caller = Caller { bindings, context, query, origin, version, body: body.bytes, scope };
+    let body = if is_form { onboard_json(&content_type, &body.bytes)? } else { body.bytes };
+    let mut caller = Caller { bindings, context, query, origin, version, body, scope };
     match (call, key) {
         (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
         (Call::ListProjects, Key::Root) => Ok(reply(&caller.list_projects().await?)),
@@ -404,6 +413,7 @@ impl Caller<'_> {
             C::ListKeys => self.list_keys(project).await?,
             C::DeleteKey(id) => self.delete_key(project, id).await?,
             C::RegenerateKey => self.regenerate_key(project).await?,
+            C::Onboard => self.onboard(project).await?,
             C::CreateSource => self.create_source(project).await?,
             C::ListSources => self.list_sources(project).await?,
             C::GetSource(id) => self.get_source(project, id).await?,

@@ -89,6 +89,8 @@ pub struct Body {
     required: &'static [&'static str],
     only: &'static [&'static str],
     is_array: bool,
+    /// Another type that is taken, and its schema as JSON.
+    also: Option<(&'static str, &'static str)>,
     /// Without a body the call asks for nothing in particular.
     is_optional: bool,
 }
@@ -184,6 +186,7 @@ impl Operation {
             required: &[],
             only: &[],
             is_array: false,
+            also: None,
             is_optional: false,
         });
         self
@@ -445,7 +448,13 @@ impl Body {
                     .into();
             }
         }
-        json!({"required": !self.is_optional, "content": {"application/json": content}})
+        let mut body =
+            json!({"required": !self.is_optional, "content": {"application/json": content}});
+        if let Some((name, schema)) = self.also {
+            let schema: Value = serde_json::from_str(schema).expect("a schema is JSON");
+            body["content"][name] = json!({"schema": schema});
+        }
+        body
     }
 }
 
@@ -507,17 +516,6 @@ fn refusal_content() -> Value {
     json!({"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}})
 }
 
-/// What all calls of a path have.
-fn path_item(path: &str) -> Value {
-    let ids = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let version = versions::counts(path).then_some("convoyVersion");
-    let all: Vec<Value> = ids
-        .chain(version)
-        .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))
-        .collect();
-    if all.is_empty() { json!({}) } else { json!({"parameters": all}) }
-}
-
 /// The whole document.
 pub fn generate() -> Value {
     let operations = operations();
@@ -527,10 +525,11 @@ pub fn generate() -> Value {
         let method = operation.method.to_ascii_lowercase();
         let described = operation.describe(&readers);
         if let Some((path, described)) = portal::of_owner(operation, &described) {
-            paths.entry(path.clone()).or_insert_with(|| path_item(&path))[&method] = described;
+            paths.entry(path.clone()).or_insert_with(|| versions::path_item(&path))[&method] =
+                described;
         }
         let path = paths.entry(operation.path.clone());
-        path.or_insert_with(|| path_item(&operation.path))[&method] = described;
+        path.or_insert_with(|| versions::path_item(&operation.path))[&method] = described;
     }
     let mut parameters: Map<String, Value> = words::IDS
         .iter()

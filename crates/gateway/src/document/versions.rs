@@ -44,3 +44,14 @@ pub(super) fn open_endpoint(schemas: &mut Map<String, Value>) {
             json!([{"required": ["name", "url"]}, {"required": ["title", "target_url"]}]);
     }
 }
+
+/// What all calls of a path have.
+pub(super) fn path_item(path: &str) -> Value {
+    let ids = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let version = counts(path).then_some("convoyVersion");
+    let all: Vec<Value> = ids
+        .chain(version)
+        .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))
+        .collect();
+    if all.is_empty() { json!({}) } else { json!({"parameters": all}) }
+}

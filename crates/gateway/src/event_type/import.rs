@@ -49,7 +49,9 @@ impl ImportInput {
                     .map_err(|error| refused(format!("not JSON: {error}")))?
             }
             Some(Value::String(_)) => {
-                return Err(refused("JSON is expected: convert a document in YAML first"));
+                return Err(refused(
+                    "JSON is expected: convert a document in YAML first, for example by `yq -o=json openapi.yaml`",
+                ));
             }
             Some(document) => document,
         };

@@ -35,6 +35,15 @@ pub fn note_meta_event(id: &str, meta: &str, body: &str) -> Statement {
     )
 }
 
+/// Notes several: triples of id, fields and body.
+pub fn note_meta_events(rows: Value) -> Statement {
+    statement(
+        "INSERT INTO meta_events_noted (id, meta, body) SELECT value ->> 0, value ->> 1, value ->> 2 \
+         FROM json_each(?1) WHERE true ON CONFLICT (id) DO NOTHING",
+        [rows.into()],
+    )
+}
+
 /// The oldest meta events that are noted.
 pub fn noted_meta_events() -> Statement {
     statement("SELECT id, meta, body FROM meta_events_noted ORDER BY id LIMIT 100", [])

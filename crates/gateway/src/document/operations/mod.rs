@@ -1,10 +1,12 @@
 //! Every call, as the document has it. A new route needs an entry here: a test says which ones are missing.
 
 mod brokers;
+mod deliveries;
 mod event_types;
 mod filters;
 mod hookstream;
 mod keys;
+mod onboard;
 mod portal;
 
 use serde_json::{Value, json};
@@ -16,7 +18,6 @@ use crate::endpoint::{EndpointInput, ExpireInput};
 use crate::oauth::Oauth2Test;
 use crate::project::ProjectInput;
 use crate::push::{Kind, Push, PushInput};
-use crate::resend::ResendInput;
 use crate::source::{ArmInput, SourceInput};
 use crate::subscription::SubscriptionInput;
 
@@ -147,11 +148,12 @@ pub fn all() -> Vec<Operation> {
     all.extend(tagged("Sources", sources()));
     all.extend(tagged("Hookstream", hookstream::hookstream()));
     all.extend(tagged("Endpoints", endpoints()));
+    all.extend(tagged("Endpoints", onboard::onboard()));
     all.extend(tagged("Subscriptions", subscriptions()));
     all.extend(tagged("Subscriptions", filters::filters()));
     all.extend(tagged("Event types", event_types::event_types()));
     all.extend(tagged("Events", events()));
-    all.extend(tagged("Deliveries", deliveries()));
+    all.extend(tagged("Deliveries", deliveries::deliveries()));
     all.extend(tagged("Dead letters", brokers::dead_letters()));
     all.extend(tagged("Meta events", brokers::meta_events()));
     all.extend(tagged("Companions", brokers::brokers()));
@@ -436,84 +438,6 @@ fn events() -> Vec<Operation> {
             .fails(409, "The event is stored and not routed yet: try again after `Retry-After`.")
             .shows(200, "Endpoint event replayed successfully", One("Event"))
             .beside("replay_id", json!("01KB0J7EA0REP1AY00EXAMP1E0")),
-    ]
-}
-
-fn deliveries() -> Vec<Operation> {
-    use Data::{List, Nothing, One, Page, Plain};
-    let count = json!({"type": "object", "required": ["num", "is_complete"], "properties": {
-        "num": {"type": "integer"}, "is_complete": {"type": "boolean"}}});
-    let retried = json!({"type": "object", "required": ["num", "next_page_cursor"], "properties": {
-        "num": {"type": "integer"},
-        "next_page_cursor": {"type": "string", "description": "Where to go on; empty at the end."}}});
-    vec![
-        in_project("GET", "/eventdeliveries", "listDeliveries", "Find deliveries")
-            .query(&of_deliveries())
-            .fails(400, BAD_QUERY)
-            .shows(200, "Event deliveries fetched successfully", Page("Delivery")),
-        in_project(
-            "POST",
-            "/eventdeliveries/forceresend",
-            "forceResend",
-            "Deliver again what has arrived",
-        )
-        .reads::<ResendInput>(r#"{"ids":["01KB0J7EA0DE11VERY0EXAMP1E"]}"#)
-        .required(&["ids"])
-        .shows(200, "1 successful, 0 failed", Nothing),
-        in_project(
-            "POST",
-            "/eventdeliveries/batchretry",
-            "retryDeliveries",
-            "Retry the failed deliveries that a search finds",
-        )
-        .about("Takes no parameter that it does not know. Past 10,000, `next_page_cursor` says where to go on.")
-        .query(&of_deliveries())
-        .fails(400, BAD_QUERY)
-        .shows(
-            200,
-            "Batch retry processing",
-            Plain(retried, json!({"num": 12, "next_page_cursor": ""})),
-        ),
-        in_project(
-            "GET",
-            "/eventdeliveries/countbatchretryevents",
-            "countRetry",
-            "Count the deliveries that a retry would find",
-        )
-        .query(&of_deliveries())
-        .fails(400, BAD_QUERY)
-        .shows(
-            200,
-            "event deliveries count successful",
-            Plain(count, json!({"num": 12, "is_complete": true})),
-        ),
-        in_project("GET", "/eventdeliveries/{deliveryID}", "getDelivery", "Get a delivery").shows(
-            200,
-            "Event Delivery fetched successfully",
-            One("Delivery"),
-        ),
-        in_project(
-            "PUT",
-            "/eventdeliveries/{deliveryID}/resend",
-            "resendDelivery",
-            "Deliver again what has failed",
-        )
-        .fails(400, "The delivery has not failed, or its endpoint is not active.")
-        .shows(200, "App event processed for retry successfully", One("Delivery")),
-        in_project(
-            "GET",
-            "/eventdeliveries/{deliveryID}/deliveryattempts",
-            "listAttempts",
-            "List the attempts of a delivery",
-        )
-        .shows(200, "Event delivery attempts fetched successfully", List("Attempt")),
-        in_project(
-            "GET",
-            "/eventdeliveries/{deliveryID}/deliveryattempts/{attemptID}",
-            "getAttempt",
-            "Get an attempt",
-        )
-        .shows(200, "Event delivery attempt fetched successfully", One("Attempt")),
     ]
 }
 

@@ -1,0 +1,35 @@
+//! Many endpoints at once.
+
+use inlet_gateway::meta_event::Kind;
+use inlet_gateway::onboard::{Means, OnboardInput, ROWS_TOGETHER};
+
+use super::meta_events::tell_of;
+use super::*;
+
+impl Caller<'_> {
+    /// All are stored together, or none.
+    pub(super) async fn onboard(&self, project: &Project) -> Answered {
+        let vault = self.bindings.vault()?;
+        let allow_private = self.bindings.settings.allow_private_endpoints;
+        let means = Means { project, allow_private, vault: &vault, now_ms: now_ms() };
+        let input: OnboardInput = api::parse(&self.body)?;
+        let plan = input.plan(means, &mut fill, |endpoint| self.check_circle(endpoint))?;
+        let is_dry_run = query_value(&self.query, "dry_run").is_some_and(|value| value == "true");
+        if is_dry_run || !plan.is_valid() {
+            return Ok(plan.findings(is_dry_run));
+        }
+        let mut statements =
+            sql::insert_onboarded(&project.uid, &plan.made, means.now_ms, &mut fill);
+        // Noted with the change; the sweep sends them on.
+        let told: Vec<Value> = plan
+            .made
+            .iter()
+            .filter_map(|made| tell_of(project, Kind::EndpointCreated, &made.endpoint))
+            .map(|told| told.row())
+            .collect();
+        statements
+            .extend(told.chunks(ROWS_TOGETHER).map(|some| sql::note_meta_events(json!(some))));
+        self.bindings.db()?.batch(&statements).await?;
+        Ok(plan.accepted())
+    }
+}

@@ -1,0 +1,81 @@
+//! What of a request stays with its event.
+
+use inlet_verify::Headers;
+
+use super::Compiled;
+use crate::fields::line_fault;
+use crate::header::{is_credential, sendable};
+use crate::payload;
+use crate::rejection::Rejection;
+
+/// Headers that belong to one connection or one hop, or that the runtime adds: never kept.
+pub(crate) const HOP_HEADERS: &[&str] = &[
+    "accept-encoding",
+    "cdn-loop",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "true-client-ip",
+    "via",
+    "x-real-ip",
+];
+
+/// An event type is a name.
+const EVENT_TYPE_MAX_BYTES: usize = 256;
+
+pub(super) fn check_event_type(event_type: &str) -> Result<(), Rejection> {
+    if EVENT_TYPE_MAX_BYTES < event_type.len() {
+        let text = format!("event type too long: at most {EVENT_TYPE_MAX_BYTES} bytes");
+        return Err(Rejection::EventType(text));
+    }
+    match line_fault(event_type) {
+        None => Ok(()),
+        Some(fault) => Err(Rejection::EventType(format!("event type:{fault}"))),
+    }
+}
+
+impl Compiled {
+    /// The headers that stay with the event and go on to its endpoints: without those of one hop, and without what may be
+    /// a credential or a signature, unless `forward_headers` names it.
+    pub(super) fn kept_headers(&self, headers: &Headers) -> Vec<(String, String)> {
+        let hop = headers.get("connection").unwrap_or_default().to_ascii_lowercase();
+        let is_of_hop = |name: &str| hop.split(',').any(|of_hop| of_hop.trim() == name);
+        let keep = |name: &str| {
+            if HOP_HEADERS.contains(&name) || name == "content-type" || is_of_hop(name) {
+                return false;
+            }
+            match &self.source.forward_headers {
+                Some(listed) => listed.iter().any(|listed| listed == name),
+                None => {
+                    let added = ["cf-", "x-forwarded-", "inlet-", "x-convoy-"];
+                    let added = added.iter().any(|prefix| name.starts_with(prefix));
+                    let private = is_credential(name)
+                        || self.credential_headers.iter().any(|credential| credential == name);
+                    !added && !private
+                }
+            }
+        };
+        let kept = headers.iter().filter(|(name, _)| keep(name));
+        kept.map(|(name, value)| (name.to_owned(), sendable(value).into_owned())).collect()
+    }
+
+    /// The query without what carries a signature or a secret: it goes on to endpoints.
+    pub(super) fn kept_query(&self, query: &str) -> String {
+        if self.credential_parameters.is_empty() {
+            return query.to_owned();
+        }
+        let carries = |pair: &str| {
+            self.credential_parameters.iter().any(|name| payload::query_value(pair, name).is_some())
+        };
+        query.split('&').filter(|pair| !carries(pair)).collect::<Vec<_>>().join("&")
+    }
+}

@@ -1,0 +1,84 @@
+//! Deliveries and their attempts.
+
+use serde_json::json;
+
+use super::{BAD_QUERY, Data, Operation, in_project, of_deliveries};
+use crate::resend::ResendInput;
+
+pub(super) fn deliveries() -> Vec<Operation> {
+    use Data::{List, Nothing, One, Page, Plain};
+    let count = json!({"type": "object", "required": ["num", "is_complete"], "properties": {
+        "num": {"type": "integer"}, "is_complete": {"type": "boolean"}}});
+    let retried = json!({"type": "object", "required": ["num", "next_page_cursor"], "properties": {
+        "num": {"type": "integer"},
+        "next_page_cursor": {"type": "string", "description": "Where to go on; empty at the end."}}});
+    vec![
+        in_project("GET", "/eventdeliveries", "listDeliveries", "Find deliveries")
+            .query(&of_deliveries())
+            .fails(400, BAD_QUERY)
+            .shows(200, "Event deliveries fetched successfully", Page("Delivery")),
+        in_project(
+            "POST",
+            "/eventdeliveries/forceresend",
+            "forceResend",
+            "Deliver again what has arrived",
+        )
+        .reads::<ResendInput>(r#"{"ids":["01KB0J7EA0DE11VERY0EXAMP1E"]}"#)
+        .required(&["ids"])
+        .shows(200, "1 successful, 0 failed", Nothing),
+        in_project(
+            "POST",
+            "/eventdeliveries/batchretry",
+            "retryDeliveries",
+            "Retry the failed deliveries that a search finds",
+        )
+        .about("Takes no parameter that it does not know. Past 10,000, `next_page_cursor` says where to go on.")
+        .query(&of_deliveries())
+        .fails(400, BAD_QUERY)
+        .shows(
+            200,
+            "Batch retry processing",
+            Plain(retried, json!({"num": 12, "next_page_cursor": ""})),
+        ),
+        in_project(
+            "GET",
+            "/eventdeliveries/countbatchretryevents",
+            "countRetry",
+            "Count the deliveries that a retry would find",
+        )
+        .query(&of_deliveries())
+        .fails(400, BAD_QUERY)
+        .shows(
+            200,
+            "event deliveries count successful",
+            Plain(count, json!({"num": 12, "is_complete": true})),
+        ),
+        in_project("GET", "/eventdeliveries/{deliveryID}", "getDelivery", "Get a delivery").shows(
+            200,
+            "Event Delivery fetched successfully",
+            One("Delivery"),
+        ),
+        in_project(
+            "PUT",
+            "/eventdeliveries/{deliveryID}/resend",
+            "resendDelivery",
+            "Deliver again what has failed",
+        )
+        .fails(400, "The delivery has not failed, or its endpoint is not active.")
+        .shows(200, "App event processed for retry successfully", One("Delivery")),
+        in_project(
+            "GET",
+            "/eventdeliveries/{deliveryID}/deliveryattempts",
+            "listAttempts",
+            "List the attempts of a delivery",
+        )
+        .shows(200, "Event delivery attempts fetched successfully", List("Attempt")),
+        in_project(
+            "GET",
+            "/eventdeliveries/{deliveryID}/deliveryattempts/{attemptID}",
+            "getAttempt",
+            "Get an attempt",
+        )
+        .shows(200, "Event delivery attempt fetched successfully", One("Attempt")),
+    ]
+}
