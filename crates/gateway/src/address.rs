@@ -7,7 +7,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 /// Why an endpoint's URL is not called. The text is what the API answers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +34,15 @@ pub fn check(raw: &str, allow_private: bool) -> Result<Url, BadUrl> {
     if raw.trim().contains(char::is_control) {
         return Err(BadUrl::Unreadable("it holds a control character".into()));
     }
-    let url = Url::parse(raw.trim()).map_err(|error| BadUrl::Unreadable(error.to_string()))?;
+    let url = Url::parse(raw.trim()).map_err(|error| {
+        BadUrl::Unreadable(match error {
+            // The tables that would do it here are larger than the rest of this crate.
+            ParseError::IdnaError => {
+                "write an international host name in its ASCII form (`xn--…`)".into()
+            }
+            other => other.to_string(),
+        })
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(BadUrl::Scheme(url.scheme().to_owned()));
     }

@@ -194,7 +194,7 @@ impl StoredEvent {
             "url_path": url_path, "url_query_params": self.query,
             "idempotency_key": self.idempotency_key.as_deref().unwrap_or_default(),
             "is_duplicate_event": duplicate.is_some(), "duplicate_of": duplicate.map(|_| &self.id),
-            "raw": raw.text, "raw_is_base64": raw.is_base64, "is_transformed": self.arrived.is_some(),
+            "raw_is_base64": raw.is_base64, "is_transformed": self.arrived.is_some(),
             "verification": self.verification.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
             "status": self.status, "failure_reason": self.failure_reason,
             "target": self.target().map(|target| target.present()),
@@ -211,7 +211,16 @@ impl StoredEvent {
         let shown = shown.to_string();
         // The body's JSON goes in as it is written; a `Value` would sort its keys and round its numbers.
         match shown.strip_suffix('}') {
-            Some(open) => format!("{open},\"data\":{data_json}}}"),
+            // Nor is a large body copied more often than it has to be.
+            Some(open) => {
+                let raw = serde_json::to_string(&*raw.text).unwrap_or_default();
+                let mut whole =
+                    String::with_capacity(open.len() + raw.len() + data_json.len() + 20);
+                for part in [open, ",\"raw\":", &*raw, ",\"data\":", &*data_json, "}"] {
+                    whole.push_str(part);
+                }
+                whole
+            }
             None => shown,
         }
     }

@@ -72,7 +72,7 @@ const FRESH_MS: u64 = 5_000;
 
 thread_local! {
     /// By the hash of the key.
-    static PROJECTS: Known<Project> = Known::default();
+    static PROJECTS: Known<Keyed> = Known::default();
     /// By project and endpoint: those that are there.
     static ENDPOINTS: Known<()> = Known::default();
 }
@@ -361,13 +361,38 @@ async fn authenticate(
         return Ok(Key::Root);
     }
     let now = now_ms();
-    let read = async { read_doc(bindings, &sql::project_of_key(&hash, now)).await };
-    let project = if is_push {
+    let read = async {
+        let row: Option<KeyRow> = bindings.db()?.row(&sql::project_of_key(&hash, now)).await?;
+        row.map(|row| row.read()).transpose()
+    };
+    let known = if is_push {
         PROJECTS.get_or_read(&hash, now, FRESH_MS, read).await?
     } else {
         read.await?.map(Rc::new)
     };
-    project.map(Key::Project).ok_or_else(|| ApiError::new(401, "authorization failed").into())
+    // What is known may have ended since it was read.
+    match known.filter(|known| known.expires_at.is_none_or(|end| now < end)) {
+        Some(known) => Ok(Key::Project(Rc::clone(&known.project))),
+        None => Err(ApiError::new(401, "authorization failed").into()),
+    }
+}
+
+/// The project of a key, and when the key ends.
+struct Keyed {
+    project: Rc<Project>,
+    expires_at: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct KeyRow {
+    doc: String,
+    expires_at: Option<u64>,
+}
+
+impl KeyRow {
+    fn read(&self) -> worker::Result<Keyed> {
+        Ok(Keyed { project: Rc::new(json::read(&self.doc)?), expires_at: self.expires_at })
+    }
 }
 
 /// The first row of `statement`, as what it is.

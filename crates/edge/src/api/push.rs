@@ -1,5 +1,7 @@
 //! Events that are handed in by the API.
 
+use std::collections::HashSet;
+
 use inlet_gateway::event_type::Schemas;
 use inlet_gateway::meta_event::Kind as MetaEvent;
 use inlet_gateway::push::{Dynamic, Kind, Origin, Push, To};
@@ -12,6 +14,16 @@ use super::meta_events::tell_of;
 use super::*;
 use crate::ingest::make_all_durable;
 use crate::limits;
+
+/// The key of an endpoint in [`ENDPOINTS`].
+fn endpoint_key(project: &Project, id: &str) -> String {
+    format!("{}/{id}", project.uid)
+}
+
+/// The body names it, not the path: so it is the body that is wrong.
+fn no_endpoint() -> ApiError {
+    ApiError::bad_request("endpoint not found")
+}
 
 impl Caller<'_> {
     pub(super) async fn push_event(&self, project: &Project, kind: Kind) -> Result<Reply, Refusal> {
@@ -40,7 +52,7 @@ impl Caller<'_> {
         let items = Push::parse_batch(&self.body)?;
         let count = items.len() as u64;
         limits::take(&project.uid, project.config.ratelimit, count).map_err(Refusal::Limited)?;
-        let mut found: Vec<(To, Option<ApiError>)> = Vec::new();
+        let mut found = self.missing_endpoints(project, &items).await;
         let mut envelopes: Vec<Envelope> = Vec::new();
         let mut results: Vec<Result<String, (u16, String)>> = Vec::with_capacity(items.len());
         let now = now_ms();
@@ -112,6 +124,49 @@ impl Caller<'_> {
         Ok(Schemas::of(docs.iter().map(Doc::read).collect::<worker::Result<_>>()?))
     }
 
+    /// Looks all endpoints of a batch up at once, and says which are missing. Should the database not answer, each is
+    /// asked for by itself, which says why.
+    async fn missing_endpoints(
+        &self,
+        project: &Project,
+        items: &[Result<Push, ApiError>],
+    ) -> Vec<(To, Option<ApiError>)> {
+        #[derive(Deserialize)]
+        struct There {
+            id: String,
+        }
+        let known =
+            |id: &str| ENDPOINTS.get(&endpoint_key(project, id), now_ms(), FRESH_MS).is_some();
+        let mut asked: Vec<&str> = items
+            .iter()
+            .flatten()
+            .filter_map(|push| match &push.to {
+                To::Known(Target::Endpoint(id)) if !known(id) => Some(id.as_str()),
+                _ => None,
+            })
+            .collect();
+        asked.sort_unstable();
+        asked.dedup();
+        if asked.len() < 2 {
+            return Vec::new();
+        }
+        let read = async {
+            let statement = sql::known_targets(&project.uid, json!(asked), json!([]));
+            self.bindings.db()?.rows::<There>(&statement).await
+        };
+        let Ok(there) = read.await else { return Vec::new() };
+        let there: HashSet<&str> = there.iter().map(|row| row.id.as_str()).collect();
+        let mut missing = Vec::new();
+        for id in asked {
+            if there.contains(id) {
+                ENDPOINTS.put(&endpoint_key(project, id), Rc::new(()), now_ms());
+            } else {
+                missing.push((To::Known(Target::Endpoint(id.to_owned())), Some(no_endpoint())));
+            }
+        }
+        missing
+    }
+
     /// Items of a batch often have the same target: each is looked up once.
     async fn batch_item(
         &self,
@@ -152,15 +207,14 @@ impl Caller<'_> {
     ) -> Result<(), Refusal> {
         match &push.to {
             To::Known(Target::Endpoint(id)) => {
-                let key = format!("{}/{id}", project.uid);
+                let key = endpoint_key(project, id);
                 let read = async {
                     let statement = sql::endpoint(&project.uid, id);
                     let found = self.bindings.db()?.row::<IgnoredAny>(&statement).await?;
                     Ok::<_, worker::Error>(found.map(|_| ()))
                 };
                 if ENDPOINTS.get_or_read(&key, now_ms(), FRESH_MS, read).await?.is_none() {
-                    // The body names it, not the path: so it is the body that is wrong.
-                    return Err(ApiError::bad_request("endpoint not found").into());
+                    return Err(no_endpoint().into());
                 }
             }
             To::Known(_) | To::Subscribers => {}

@@ -1,6 +1,6 @@
 //! From what is written to what is checked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Number, Value};
@@ -17,7 +17,43 @@ const PATTERN_MAX_BYTES: usize = 32_768;
 pub(super) fn nodes(root: &Value) -> Result<Vec<Node>, Fault> {
     let mut reader = Reader { root, nodes: Vec::new(), places: HashMap::new() };
     reader.node("", root, 0)?;
-    Ok(reader.nodes)
+    match reader.nodes.iter().enumerate().find(|(id, _)| asks_itself(&reader.nodes, *id)) {
+        None => Ok(reader.nodes),
+        Some((id, _)) => {
+            let at = reader.places.iter().find(|(_, place)| **place == id);
+            fault(
+                at.map_or("", |(at, _)| at),
+                "it refers to itself for the same value, so nothing would ever fit",
+            )
+        }
+    }
+}
+
+/// Whether a node is asked again for the value that it is asked for.
+fn asks_itself(nodes: &[Node], id: Id) -> bool {
+    let mut seen = HashSet::new();
+    let mut next = vec![id];
+    while let Some(at) = next.pop() {
+        for check in nodes.get(at).into_iter().flatten() {
+            let asked: Vec<Id> = match check {
+                Check::All(ids) | Check::Any(ids) | Check::Exactly1(ids) => ids.clone(),
+                Check::Not(id) | Check::Same(id) => vec![*id],
+                Check::If { when, then, otherwise } => {
+                    [Some(*when), *then, *otherwise].into_iter().flatten().collect()
+                }
+                _ => Vec::new(),
+            };
+            for asked in asked {
+                if asked == id {
+                    return true;
+                }
+                if seen.insert(asked) {
+                    next.push(asked);
+                }
+            }
+        }
+    }
+    false
 }
 
 /// Keywords that only describe.

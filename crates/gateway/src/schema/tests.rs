@@ -268,9 +268,25 @@ fn what_a_schema_says_and_is_not_known_here_is_refused_when_it_is_saved() {
 }
 
 #[test]
+fn a_schema_that_could_never_fit_is_refused() {
+    for (schema, at) in [
+        (json!({"$ref": "#"}), "at the root"),
+        (json!({"properties": {"a": {"$ref": "#/properties/a"}}}), "at /properties/a"),
+        (
+            json!({"$defs": {"a": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/a"}]}}}),
+            "at /$defs/a",
+        ),
+        (json!({"if": {"not": {"$ref": "#"}}, "then": true}), "at "),
+    ] {
+        let fault = Schema::read(&schema).unwrap_err().to_string();
+        assert!(fault.starts_with(at) && fault.contains("refers to itself"), "{schema}: {fault}");
+    }
+    let tree = json!({"properties": {"left": {"$ref": "#"}}, "items": {"$ref": "#"}, "allOf": [{"type": "object"}]});
+    assert!(Schema::read(&tree).is_ok());
+}
+
+#[test]
 fn a_check_ends_whatever_the_schema_and_the_payload_are() {
-    let loops = json!({"$ref": "#"});
-    assert_eq!(faults(loops, json!(1)), ["at the root: takes too many steps to check"]);
     let doubling = json!({"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}], "$defs": {
         "a": {"properties": {"n": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}, {"$ref": "#/$defs/a"}]}}, "required": ["x"]}}});
     let mut payload = json!(1);

@@ -23,7 +23,7 @@ pub fn insert_api_key(hash: &str, key: &NewApiKey, project_id: &str) -> Statemen
 /// The project that an API key, by its hash, opens at `now_ms`.
 pub fn project_of_key(hash: &str, now_ms: u64) -> Statement {
     statement(
-        "SELECT p.doc FROM api_keys k JOIN projects p ON p.id = k.project_id \
+        "SELECT p.doc, k.expires_at FROM api_keys k JOIN projects p ON p.id = k.project_id \
          WHERE k.hash = ?1 AND coalesce(k.expires_at > ?2, 1)",
         [hash.into(), now_ms.into()],
     )
