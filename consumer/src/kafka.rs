@@ -31,6 +31,9 @@ use reasons::Reasons;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(2);
+const LISTEN: Duration = Duration::from_millis(50);
+/// Between two questions to a leader that is not there.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long a full pipeline may hold up the polling before partitions are paused.
 const HELD_UP: Duration = Duration::from_secs(1);
 /// How long a partition that another member gets is waited for, so that what is under way is not done twice.
@@ -295,9 +298,9 @@ fn reach(
     Ok(Arc::new(consumer))
 }
 
-/// What the library has to say; its errors wait until somebody polls.
+/// What the library has to say; its errors wait until somebody polls. One poll without patience would take one of them.
 fn listen(consumer: &BaseConsumer<Context>, shared: &Shared) -> Result<(), Fault> {
-    while let Some(polled) = consumer.poll(Duration::ZERO) {
+    while let Some(polled) = consumer.poll(LISTEN) {
         if let Some(fault) = polled.err().filter(is_final).map(|error| words(shared, &error)) {
             return Err(fault);
         }
@@ -318,8 +321,10 @@ fn ask_one(
         listen(consumer, shared)?;
         match answer {
             Ok(_) => break,
-            Err(error) if Instant::now() >= until => return Err(words(shared, &error)),
-            Err(_) => {}
+            Err(error) if is_final(&error) || Instant::now() >= until => {
+                return Err(words(shared, &error));
+            }
+            Err(_) => std::thread::sleep(PAUSE),
         }
     }
     Ok(())
@@ -341,11 +346,11 @@ fn ask_all(
     for partition in partitions {
         asked.add_partition(topic, *partition);
     }
-    let committed = consumer.committed_offsets(asked, CONNECT).map_err(told)?;
+    let committed = consumer.committed_offsets(asked, CONNECT / 2).map_err(told)?;
     let mut lag = 0_i64;
     for partition in committed.elements_for_topic(topic) {
         let (first, next) =
-            consumer.fetch_watermarks(topic, partition.partition(), CONNECT).map_err(told)?;
+            consumer.fetch_watermarks(topic, partition.partition(), CONNECT / 2).map_err(told)?;
         let read = match partition.offset() {
             Offset::Offset(offset) => offset.max(first),
             _ if from_now_on => next,
@@ -486,5 +491,24 @@ impl Poller {
             read.headers.push(("x-inlet-tombstone".to_owned(), "true".to_owned()));
         }
         read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lag_is_of_partitions_that_are_read() {
+        for (state, ours) in [
+            ("active", true),
+            ("offset-query", true),
+            ("offset-wait", true),
+            ("none", false),
+            ("stopping", false),
+            ("stopped", false),
+        ] {
+            assert_eq!(is_read(state), ours, "{state}");
+        }
     }
 }

@@ -28,6 +28,8 @@ pub(super) fn client_config(config: &Config, source: &str) -> Result<ClientConfi
     set("partition.assignment.strategy", "cooperative-sticky");
     // A member that dies is missed soon. It polls all the time, whatever the gateway does.
     set("session.timeout.ms", "10000");
+    // By its heartbeat a member hears that another has come and is to have some of its partitions, twice for each that moves.
+    set("heartbeat.interval.ms", "1000");
     set("max.poll.interval.ms", "60000");
     set("statistics.interval.ms", "5000");
     set("fetch.wait.max.ms", "100");

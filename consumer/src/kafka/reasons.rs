@@ -37,12 +37,9 @@ impl Reasons {
     pub(super) fn words(&self, error: &KafkaError) -> Fault {
         let what = match error.rdkafka_error_code() {
             Some(
-                Code::AllBrokersDown
-                | Code::BrokerTransportFailure
-                | Code::OperationTimedOut
-                | Code::Resolve
-                | Code::Fail,
+                Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve | Code::Fail,
             ) => "no broker can be used",
+            Some(Code::OperationTimedOut) => "there was no answer in time",
             Some(Code::Authentication | Code::SaslAuthenticationFailed) => "authentication failed",
             Some(Code::SSL) => "no broker can be used, because of TLS",
             _ => return Fault::new(error.to_string()),

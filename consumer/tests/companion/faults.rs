@@ -1,6 +1,7 @@
 //! What it does when the gateway, the broker or a message is not as it should be.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -189,6 +190,55 @@ fn every_broker_of_a_source_is_named_with_what_is_wrong_with_it() {
     let _companion = Companion::start(&edge.url());
     edge.wait_for_report("s", "the same words", |source| {
         source["error"]["message"].as_str().is_some_and(names_both)
+    });
+}
+
+/// The broker at another address, in whose answers it says that it is to be found at port 9.
+fn advertised_elsewhere(broker: String) -> String {
+    let (host, port) = broker.rsplit_once(':').unwrap();
+    let told = |port: i32| [host.as_bytes(), &port.to_be_bytes()].concat();
+    let (own, other) = (told(port.parse().unwrap()), told(9));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let far = TcpStream::connect(&broker).unwrap();
+            let (mut near_reads, mut far_writes) =
+                (near.try_clone().unwrap(), far.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut near_reads, &mut far_writes).ok());
+            let (own, other, (mut near, mut far)) = (own.clone(), other.clone(), (near, far));
+            thread::spawn(move || {
+                let mut bytes = vec![0; 65_536];
+                while let Ok(count @ 1..) = far.read(&mut bytes) {
+                    let answer = &mut bytes[..count];
+                    for at in 0..count {
+                        if answer[at..].starts_with(&own) {
+                            answer[at..at + other.len()].copy_from_slice(&other);
+                        }
+                    }
+                    if near.write_all(answer).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_broker_that_tells_an_address_where_it_is_not_reached_is_named_by_it() {
+    let topic = Topic::new(1);
+    let mut source = topic.source("s", "1");
+    source["kafka"]["brokers"] = json!([advertised_elsewhere(topic.cluster.bootstrap_servers())]);
+    let edge = edge_with(source);
+    let names_it = |text: &str| text.contains("127.0.0.1:9: Connect to");
+    let said = run(&["check"], &edge.url(), "CK.good.key");
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(text.contains("BAD  orders (s)") && names_it(&text), "{text}");
+    let _companion = Companion::start(&edge.url());
+    edge.wait_for_report("s", "where it is sought", |source| {
+        source["state"] == "failing" && source["error"]["message"].as_str().is_some_and(names_it)
     });
 }
 
