@@ -430,7 +430,7 @@ fn a_filter_that_cannot_work_is_refused_where_it_is_wrong() {
             json!({"filter_config": {"filter": {"payload": {}}}}),
             "filter_config.filter.payload:not a part",
         ),
-        (json!({"alert_config": {"count": 5, "threshold": "1h"}}), "alert_config is not supported"),
+        (json!({"alert_config": {"count": 0, "threshold": "1h"}}), "alert_config.count"),
         (json!({"retry_config": {"type": "random"}}), "retry_config.type"),
     ] {
         let message = project.put(&path, &body).expect(400).message();
