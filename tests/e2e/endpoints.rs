@@ -1,6 +1,6 @@
 //! Endpoints and subscriptions that are changed, paused, and given another secret.
 
-use inlet_tests::Endpoint;
+use inlet_tests::{Endpoint, poll_until};
 use serde_json::{Value, json};
 
 use crate::gateway;
@@ -96,4 +96,56 @@ fn a_subscription_is_changed_in_what_is_given() {
     let kept = project.put(&path, &json!({"name": "b"})).expect(202).data();
     assert_eq!((&kept["name"], &kept["endpoint_id"]), (&json!("b"), &created["uid"]));
     gateway().project().put(&path, &body).expect(404);
+}
+
+#[test]
+fn of_changes_at_the_same_time_none_is_lost() {
+    const EACH: usize = 4;
+    let project = gateway().project();
+    let endpoint = project.endpoint(json!({"name": "e", "url": "https://example.com/"}));
+    let path = format!("/endpoints/{}", uid(&endpoint));
+    // Who is told that another was quicker makes the change again.
+    let change = |path: &str, body: Value| {
+        poll_until("the change to be made", || {
+            let reply = project.put(path, &body);
+            (reply.status != 409)
+                .then(|| reply.expect(if path.ends_with("secret") { 200 } else { 202 }))
+        });
+    };
+    std::thread::scope(|scope| {
+        for n in 0..EACH {
+            let (path, change) = (&path, &change);
+            scope
+                .spawn(move || change(&format!("{path}/expire_secret"), json!({"expiration": 24})));
+            scope.spawn(move || change(path, json!({"name": format!("name-{n}")})));
+        }
+    });
+    let shown = project.get(&path).data();
+    assert_eq!(shown["secrets"].as_array().map(Vec::len), Some(1 + EACH), "{shown}");
+
+    let source = project.open_source();
+    let path = format!("/sources/{}", uid(&source));
+    std::thread::scope(|scope| {
+        for body in [
+            json!({"is_disabled": true}),
+            json!({"dedup_window_seconds": 77}),
+            json!({"forward_headers": ["X-A"]}),
+        ] {
+            let (path, change) = (&path, &change);
+            scope.spawn(move || {
+                let mut whole = json!({"name": "a", "type": "http"});
+                whole
+                    .as_object_mut()
+                    .expect("an object")
+                    .extend(body.as_object().expect("an object").clone());
+                change(path, whole);
+            });
+        }
+    });
+    let shown = project.get(&path).data();
+    assert_eq!(
+        (&shown["is_disabled"], &shown["dedup_window_seconds"], &shown["forward_headers"]),
+        (&json!(true), &json!(77), &json!(["x-a"])),
+        "{shown}"
+    );
 }

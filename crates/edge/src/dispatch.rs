@@ -586,15 +586,22 @@ async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result
     Fetch::Request(request).send_with_signal(signal).await
 }
 
-/// Reads an answer's body into `kept`, at most `max_bytes` of it.
-pub(crate) async fn read(response: &mut Response, kept: &RefCell<Vec<u8>>, max_bytes: usize) {
-    let Ok(mut stream) = response.stream() else { return };
-    while let Some(Ok(chunk)) = stream.next().await {
+/// Reads an answer's body into `kept`, at most `max_bytes` of it. The error: it broke off.
+pub(crate) async fn read(
+    response: &mut Response,
+    kept: &RefCell<Vec<u8>>,
+    max_bytes: usize,
+) -> Result<()> {
+    // Without a body there is no stream.
+    let Ok(mut stream) = response.stream() else { return Ok(()) };
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
         let mut kept = kept.borrow_mut();
         let room = max_bytes.saturating_sub(kept.len());
         kept.extend(chunk.into_iter().take(room));
         if kept.len() == max_bytes {
-            return;
+            break;
         }
     }
+    Ok(())
 }

@@ -108,7 +108,7 @@ pub(crate) async fn get(url: &str, body: Option<&str>, bindings: &Bindings) -> R
         let status = response.status_code();
         let kept = RefCell::new(Vec::new());
         // One byte more says that it is too large.
-        dispatch::read(&mut response, &kept, DOCUMENT_MAX_BYTES + 1).await;
+        dispatch::read(&mut response, &kept, DOCUMENT_MAX_BYTES + 1).await?;
         let bytes = kept.into_inner();
         if status != 200 || DOCUMENT_MAX_BYTES < bytes.len() {
             let text = format!("answered {status} with {} bytes", bytes.len());

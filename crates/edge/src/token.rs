@@ -109,6 +109,6 @@ async fn post(url: &str, form: &str) -> worker::Result<(u16, Vec<u8>)> {
     let mut response = Fetch::Request(Request::new_with_init(url, &init)?).send().await?;
     let status = response.status_code();
     let kept = RefCell::new(Vec::new());
-    dispatch::read(&mut response, &kept, RESPONSE_MAX_BYTES).await;
+    dispatch::read(&mut response, &kept, RESPONSE_MAX_BYTES).await?;
     Ok((status, kept.into_inner()))
 }

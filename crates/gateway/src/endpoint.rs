@@ -10,7 +10,7 @@ use crate::deliver::Undeliverable;
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::pace::RateLimit;
-use crate::time::rfc3339;
+use crate::time::{self, rfc3339};
 use crate::vault::{Sealed, Vault, VaultError, is_hint};
 
 /// Seconds an endpoint has to answer, unless it sets its own.
@@ -325,7 +325,7 @@ impl Endpoint {
         if let Some(seconds) = input.http_timeout {
             self.http_timeout = timeout_of(seconds)?;
         }
-        self.updated_at = now_ms;
+        self.updated_at = time::after(now_ms, self.updated_at);
         Ok(())
     }
 
@@ -340,7 +340,7 @@ impl Endpoint {
                 ));
             }
         };
-        self.updated_at = now_ms;
+        self.updated_at = time::after(now_ms, self.updated_at);
         Ok(())
     }
 
@@ -350,7 +350,8 @@ impl Endpoint {
                 "current endpoint status - active, does not support activation",
             ));
         }
-        (self.status, self.updated_at) = (Status::Active, now_ms);
+        self.status = Status::Active;
+        self.updated_at = time::after(now_ms, self.updated_at);
         self.status_reason.clear();
         Ok(())
     }
@@ -385,7 +386,7 @@ impl Endpoint {
         }
         let uid = ids::uid(now_ms, fill);
         self.secrets.push(EndpointSecret { uid, value, created_at: now_ms, expires_at: None });
-        self.updated_at = now_ms;
+        self.updated_at = time::after(now_ms, self.updated_at);
         Ok(secret)
     }
 

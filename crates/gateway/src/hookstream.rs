@@ -164,6 +164,7 @@ pub fn create(
     let mut source = Source::create(bare, project_id, vault, now_ms, &mut *fill)?;
     source.mask_id.clone_from(&source.uid);
     apply(&mut source, input, true, vault, now_ms, fill)?;
+    source.updated_at = source.created_at;
     Ok(source)
 }
 

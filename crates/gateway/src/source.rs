@@ -16,7 +16,7 @@ use crate::locate::Location;
 use crate::profile::{Profile, ProfileInput};
 use crate::provider_config::{self, ProviderConfigInput};
 use crate::pub_sub::{self, Keeper, PubSub};
-use crate::time::rfc3339;
+use crate::time::{self, rfc3339};
 use crate::transform::Functions;
 use crate::trust::{Mode, SECRETS_MAX, SecretInput, StoredSecret, Trust, TrustInput};
 use crate::vault::{Sealed, Vault, VaultError, is_hint};
@@ -176,7 +176,9 @@ impl Source {
                 "provider:the provider of a source does not change; create another source",
             ));
         }
-        self.apply(input, vault, now_ms, fill)
+        self.apply(input, vault, now_ms, fill)?;
+        self.updated_at = time::after(now_ms, self.updated_at);
+        Ok(())
     }
 
     fn apply(
@@ -278,9 +280,7 @@ impl Source {
         }
         self.admission.change(input.admission)?;
         self.profile.change(input.profile)?;
-        self.check_event_type_location(vault)?;
-        self.updated_at = now_ms;
-        Ok(())
+        self.check_event_type_location(vault)
     }
 
     /// Only the body is covered by a payload signature, so only the body may name the event type.

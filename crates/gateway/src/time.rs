@@ -1,5 +1,10 @@
 //! Time as the API writes it. The clock itself is always the caller's.
 
+/// The time of a change, in Unix milliseconds: later than the one before, because it tells whether there was another.
+pub(crate) fn after(now_ms: u64, before_ms: u64) -> u64 {
+    now_ms.max(before_ms.saturating_add(1))
+}
+
 /// `2026-11-21T02:58:39.123Z` for Unix milliseconds.
 pub fn rfc3339(ms: u64) -> String {
     let (days, of_day) = (ms / DAY_MS, ms % DAY_MS);

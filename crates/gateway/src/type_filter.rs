@@ -14,7 +14,7 @@ use crate::fields::{Fields, FromFields};
 use crate::filter::Part;
 use crate::ids::{self, Fill};
 use crate::subscription::Subscription;
-use crate::time::{parse_rfc3339, rfc3339};
+use crate::time::{self, parse_rfc3339, rfc3339};
 
 /// Event types of one subscription.
 pub const TYPES_MAX: usize = 200;
@@ -315,7 +315,7 @@ impl Subscription {
             );
             return Err(ApiError::bad_request(text));
         }
-        self.updated_at = now_ms.max(self.updated_at.saturating_add(1));
+        self.updated_at = time::after(now_ms, self.updated_at);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use inlet_gateway::routes::is_ingest_url;
 use super::meta_events::tell_of;
 use super::*;
 use crate::hold;
+use crate::meta_events::forward;
 use crate::store::rows;
 
 impl Caller<'_> {
@@ -119,25 +120,37 @@ impl Caller<'_> {
         Ok(())
     }
 
-    async fn store_endpoint(&self, project: &Project, endpoint: &Endpoint) -> Result<(), Refusal> {
+    /// Stores a changed endpoint that was last changed at `before`.
+    async fn store_endpoint(
+        &self,
+        project: &Project,
+        endpoint: &Endpoint,
+        before: u64,
+    ) -> Result<(), Refusal> {
         let told = tell_of(project, Kind::EndpointUpdated, endpoint);
-        let done = self.change(vec![sql::update_endpoint(endpoint)], told).await?;
+        let mut statements = vec![sql::update_endpoint(endpoint, before)];
+        statements.extend(told.iter().map(|told| {
+            sql::note_if_changed(&told.note, &project.uid, &endpoint.uid, endpoint.updated_at)
+        }));
+        let done = self.bindings.db()?.batch(&statements).await?;
         let stored = done.first().map(rows::<ListRow>).transpose()?.unwrap_or_default();
         if stored.is_empty() {
-            return Err(ApiError::not_found("Resource not found").into());
+            self.endpoint(&project.uid, &endpoint.uid).await?;
+            return Err(changed_meanwhile("endpoint").into());
         }
+        forward(told, self.bindings, self.context).await;
         Ok(())
     }
 
     pub(super) async fn update_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
-        let limit = endpoint.rate_limit;
+        let (limit, before) = (endpoint.rate_limit, endpoint.updated_at);
         let allow_private = self.bindings.settings.allow_private_endpoints;
         let vault = self.bindings.vault()?;
         endpoint.update(self.endpoint_input(false)?, allow_private, &vault, now_ms(), &mut fill)?;
         project.check_endpoint_url(&endpoint.url)?;
         self.check_circle(&endpoint)?;
-        self.store_endpoint(project, &endpoint).await?;
+        self.store_endpoint(project, &endpoint, before).await?;
         if endpoint.rate_limit != limit {
             hold::ask_again(project, &[&endpoint.uid], &endpoint.uid, self.bindings).await?;
         }
@@ -146,8 +159,9 @@ impl Caller<'_> {
 
     pub(super) async fn pause_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
+        let before = endpoint.updated_at;
         endpoint.toggle_pause(now_ms())?;
-        self.store_endpoint(project, &endpoint).await?;
+        self.store_endpoint(project, &endpoint, before).await?;
         if endpoint.status == EndpointStatus::Active {
             hold::start_afresh(project, &endpoint.uid, self.bindings).await?;
         }
@@ -156,8 +170,9 @@ impl Caller<'_> {
 
     pub(super) async fn activate_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
+        let before = endpoint.updated_at;
         endpoint.activate(now_ms())?;
-        self.store_endpoint(project, &endpoint).await?;
+        self.store_endpoint(project, &endpoint, before).await?;
         hold::start_afresh(project, &endpoint.uid, self.bindings).await?;
         self.shown(202, "endpoint status successfully activated", project, endpoint.present()).await
     }
@@ -165,9 +180,10 @@ impl Caller<'_> {
     pub(super) async fn expire_secret(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
         let vault = self.bindings.vault()?;
+        let before = endpoint.updated_at;
         let secret =
             endpoint.expire_secret(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
-        self.store_endpoint(project, &endpoint).await?;
+        self.store_endpoint(project, &endpoint, before).await?;
         let shown = endpoint.present_exchanged(&secret);
         self.shown(200, "endpoint secret expired successfully", project, shown).await
     }

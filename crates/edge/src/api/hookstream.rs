@@ -138,8 +138,9 @@ impl Caller<'_> {
     ) -> Answered {
         let vault = self.bindings.vault()?;
         let mut source = self.source(&project.uid, id).await?;
+        let before = source.updated_at;
         hookstream::change(&mut source, input, &vault, now_ms(), &mut fill)?;
-        self.replace_source(project, &source).await?;
+        self.replace_source(project, &source, before).await?;
         self.show_source(project, &source, 200).await
     }
 
@@ -178,8 +179,9 @@ impl Caller<'_> {
     async fn claim_session(&self, project: &Project, id: &str, input: SessionInput) -> Answered {
         let vault = self.bindings.vault()?;
         let mut source = self.session(project, id).await?;
+        let before = source.updated_at;
         hookstream::claim(&mut source, input, &vault, now_ms(), &mut fill)?;
-        self.replace_source(project, &source).await?;
+        self.replace_source(project, &source, before).await?;
         self.show_source(project, &source, 200).await
     }
 
@@ -191,8 +193,9 @@ impl Caller<'_> {
     ) -> Answered {
         let vault = self.bindings.vault()?;
         let mut session = self.session(project, id).await?;
+        let before = session.updated_at;
         hookstream::respond(&mut session, input, &vault, now_ms(), &mut fill)?;
-        self.replace_source(project, &session).await?;
+        self.replace_source(project, &session, before).await?;
         self.show_session(project, &session, 200).await
     }
 

@@ -404,6 +404,11 @@ async fn read_doc<T: DeserializeOwned>(
     doc.map(|doc| doc.read()).transpose()
 }
 
+/// Somebody else has changed the same since it was read: what would be stored now was not made from that.
+fn changed_meanwhile(what: &str) -> ApiError {
+    ApiError::new(409, format!("this {what} is being changed by many at the same time, try again"))
+}
+
 /// A change that is stored, but that others may not learn of at once, is not reported as made.
 fn told(published: worker::Result<()>) -> Result<(), Refusal> {
     published.map_err(|_| {

@@ -35,10 +35,10 @@ impl Caller<'_> {
     pub(super) async fn update_source(&self, project: &Project, id: &str) -> Answered {
         let vault = self.bindings.vault()?;
         let mut source = self.source(&project.uid, id).await?;
-        let before = source.functions.clone();
+        let (functions, before) = (source.functions.clone(), source.updated_at);
         source.update(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
-        self.check_functions(&source.functions, &before).await?;
-        self.replace_source(project, &source).await?;
+        self.check_functions(&source.functions, &functions).await?;
+        self.replace_source(project, &source, before).await?;
         Ok(Answer::ok(202, "Source updated successfully", source.present(&self.origin)))
     }
 
@@ -57,15 +57,18 @@ impl Caller<'_> {
         Ok(())
     }
 
-    /// Stores a changed source, and makes it known.
+    /// Stores a changed source that was last changed at `before`, and makes it known.
     pub(super) async fn replace_source(
         &self,
         project: &Project,
         source: &Source,
+        before: u64,
     ) -> Result<(), Refusal> {
-        let update = sql::update_source(source, project.config.unique_source_names);
+        let update = sql::update_source(source, project.config.unique_source_names, before);
         if self.bindings.db()?.row::<ListRow>(&update).await?.is_none() {
-            self.source(&project.uid, &source.uid).await?;
+            if self.source(&project.uid, &source.uid).await?.updated_at != before {
+                return Err(changed_meanwhile("source").into());
+            }
             return Err(self.why_not(source).await);
         }
         told(config::publish(self.bindings, &source.mask_id).await)
@@ -176,12 +179,9 @@ impl Caller<'_> {
     /// Lets the source take the secret that its provider hands over in a first request, for a limited time.
     pub(super) async fn arm_source(&self, project: &Project, id: &str) -> Answered {
         let mut source = self.source(&project.uid, id).await?;
+        let before = source.updated_at;
         source.arm(api::parse(&self.body)?, now_ms())?;
-        if self.bindings.db()?.row::<ListRow>(&sql::update_source(&source, false)).await?.is_none()
-        {
-            return Err(ApiError::not_found("source not found").into());
-        }
-        told(config::publish(self.bindings, &source.mask_id).await)?;
+        self.replace_source(project, &source, before).await?;
         Ok(Answer::ok(200, "Source armed successfully", source.present(&self.origin)))
     }
 }

@@ -137,8 +137,7 @@ impl Caller<'_> {
                 return Ok((subscription, made));
             }
         }
-        let text = "this subscription is being changed by many at the same time, try again";
-        Err(ApiError::new(409, text).into())
+        Err(changed_meanwhile("subscription").into())
     }
 }
 

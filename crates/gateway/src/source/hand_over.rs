@@ -37,6 +37,7 @@ impl Source {
         }
         self.armed_until = (0 < seconds).then_some(now_ms.saturating_add(seconds * 1000));
         self.updated_at = now_ms;
+        self.updated_at = time::after(now_ms, self.updated_at);
         Ok(())
     }
 
@@ -58,6 +59,7 @@ impl Source {
         let label = "handed over by the provider".to_owned();
         let is_shown = catalogue::find(&self.provider).is_some_and(Provider::wants_secret_back);
         let shown_until = is_shown.then_some(now_ms.saturating_add(SHOWN_MS));
+        self.updated_at = time::after(now_ms, self.updated_at);
         self.verifier.trust.secrets = vec![StoredSecret {
             uid,
             label,

@@ -44,8 +44,9 @@ pub fn projects() -> Statement {
     statement("SELECT doc FROM projects ORDER BY id", [])
 }
 
-/// Replaces a source; a row comes back if there was one, and if no other has its name where names have to be `unique`.
-pub fn update_source(source: &Source, unique: bool) -> Statement {
+/// Replaces a source that was last changed at `before_ms`; a row comes back if there was one, and if no other has its name
+/// where names have to be `unique`.
+pub fn update_source(source: &Source, unique: bool, before_ms: u64) -> Statement {
     let unless = if unique {
         " AND NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND name = ?3 AND id <> ?2)"
     } else {
@@ -55,6 +56,7 @@ pub fn update_source(source: &Source, unique: bool) -> Statement {
     statement(
         &format!(
             "UPDATE sources SET name = ?3, type = ?4, doc = ?5, provider = ?6 WHERE project_id = ?1 AND id = ?2{unless} AND {slug} \
+             AND doc ->> '$.updated_at' = ?8 \
              RETURNING id, doc"
         ),
         [
@@ -65,20 +67,23 @@ pub fn update_source(source: &Source, unique: bool) -> Statement {
             doc(source),
             source.provider.as_str().into(),
             source.profile.slug.as_str().into(),
+            before_ms.into(),
         ],
     )
 }
 
-/// Replaces an endpoint; a row comes back if there was one.
-pub fn update_endpoint(endpoint: &Endpoint) -> Statement {
+/// Replaces an endpoint that was last changed at `before_ms`; a row comes back if there was one.
+pub fn update_endpoint(endpoint: &Endpoint, before_ms: u64) -> Statement {
     statement(
-        "UPDATE endpoints SET name = ?3, owner_id = ?4, doc = ?5 WHERE project_id = ?1 AND id = ?2 RETURNING id, doc",
+        "UPDATE endpoints SET name = ?3, owner_id = ?4, doc = ?5 WHERE project_id = ?1 AND id = ?2 \
+         AND doc ->> '$.updated_at' = ?6 RETURNING id, doc",
         [
             endpoint.project_id.as_str().into(),
             endpoint.uid.as_str().into(),
             endpoint.name.as_str().into(),
             endpoint.owner_id.as_str().into(),
             doc(endpoint),
+            before_ms.into(),
         ],
     )
 }
@@ -112,7 +117,7 @@ pub fn capture_secret(source: &Source) -> Statement {
 /// Notes when a source answered its provider's question, whatever else is changed at the same time.
 pub fn note_crc(project_id: &str, id: &str, now_ms: u64) -> Statement {
     statement(
-        "UPDATE sources SET doc = json_set(doc, '$.crc_verified_at', CAST(?3 AS INTEGER)) WHERE project_id = ?1 AND id = ?2 \
+        "UPDATE sources SET doc = json_set(doc, '$.crc_verified_at', CAST(?3 AS INTEGER), '$.updated_at', (doc ->> '$.updated_at') + 1) WHERE project_id = ?1 AND id = ?2 \
          RETURNING id, doc",
         [project_id.into(), id.into(), now_ms.into()],
     )

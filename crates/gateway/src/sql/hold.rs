@@ -357,7 +357,7 @@ const DOUBLINGS_MAX: u32 = 8;
 /// Takes an endpoint that is active out of use; it comes back if it was.
 pub fn disable_endpoint(project_id: &str, id: &str, reason: &str, now_ms: u64) -> Statement {
     statement(
-        "UPDATE endpoints SET doc = json_set(doc, '$.status', 'inactive', '$.status_reason', ?3, '$.updated_at', CAST(?4 AS INTEGER)) \
+        "UPDATE endpoints SET doc = json_set(doc, '$.status', 'inactive', '$.status_reason', ?3, '$.updated_at', max(CAST(?4 AS INTEGER), (doc ->> '$.updated_at') + 1)) \
          WHERE project_id = ?1 AND id = ?2 AND doc ->> '$.status' = 'active' RETURNING id, doc",
         [project_id.into(), id.into(), reason.into(), now_ms.into()],
     )

@@ -74,6 +74,20 @@ pub fn note_if_active(note: &Statement, project_id: &str, endpoint_id: &str) -> 
     Statement { sql: sql.to_owned(), params }
 }
 
+/// [`note_meta_event`], if an endpoint was last changed at `at_ms`: to be run after that change.
+pub fn note_if_changed(
+    note: &Statement,
+    project_id: &str,
+    endpoint_id: &str,
+    at_ms: u64,
+) -> Statement {
+    let mut params = note.params.clone();
+    params.extend([project_id.into(), endpoint_id.into(), at_ms.into()]);
+    let sql = "INSERT INTO meta_events_noted (id, meta, body) SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM endpoints \
+         WHERE project_id = ?4 AND id = ?5 AND doc ->> '$.updated_at' = ?6) ON CONFLICT (id) DO NOTHING";
+    Statement { sql: sql.to_owned(), params }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -128,5 +142,10 @@ mod tests {
         run(&db, &statement(sql, []));
         run(&db, &note_if_active(&note_meta_event("d", "meta", "body"), "p", "e"));
         assert_eq!(ids(&db), ["\"b\"", "\"d\""]);
+        run(&db, &statement("UPDATE endpoints SET doc = '{\"updated_at\":7}'", []));
+        for (id, at) in [("early", 6), ("then", 7)] {
+            run(&db, &note_if_changed(&note_meta_event(id, "meta", "body"), "p", "e", at));
+        }
+        assert_eq!(ids(&db), ["\"b\"", "\"d\"", "\"then\""]);
     }
 }

@@ -59,7 +59,10 @@ fn example() -> Value {
     samples::of("HookstreamSourceShown").into_iter().next().unwrap_or_default()
 }
 
-const TAKEN: (&str, &str) = ("409", "Another source of the project has the slug.");
+const TAKEN: (&str, &str) = (
+    "409",
+    "Another source of the project has the slug, or somebody else changes this one: try again.",
+);
 
 pub(super) fn hookstream() -> Vec<Operation> {
     let in_project =

@@ -218,7 +218,7 @@ fn sources() -> Vec<Operation> {
             .about("`name` and `type` are always replaced, the rest where it is given. A change is seen everywhere within 100 seconds.")
             .reads::<SourceInput>(r#"{"name":"github","type":"http","is_disabled":true}"#)
             .required(&["name", "type"])
-            .fails(409, "Another source of the project has the slug.")
+            .fails(409, "Another source of the project has the slug, or somebody else changes this one: try again.")
             .shows(202, "Source updated successfully", One("Source")),
         in_project("DELETE", "/sources/{sourceID}", "deleteSource", "Delete a source")
             .about("Its subscriptions go with it.")
@@ -226,6 +226,7 @@ fn sources() -> Vec<Operation> {
         in_project("POST", "/sources/{sourceID}/arm", "armSource", "Take a secret from the provider")
             .about("For a provider that hands over its secret in a first request: it is taken for some time, and only while there is none.")
             .reads::<ArmInput>(r#"{"seconds":600}"#)
+            .fails(409, CHANGED)
             .shows(200, "Source armed successfully", One("Source")),
         in_project("GET", "/sources/{sourceID}/handed-over", "getHandedOver", "Show the secret that was handed over")
             .about("For a provider that wants to be told the secret that it handed over (Notion): for an hour after it came, and then 404.")
@@ -235,6 +236,9 @@ fn sources() -> Vec<Operation> {
             .shows(200, "Rejected requests fetched successfully", List("Rejection")),
     ]
 }
+
+/// Two who change the same thing.
+const CHANGED: &str = "Somebody else changes it at the same time: try again.";
 
 fn endpoints() -> Vec<Operation> {
     use Data::{Nothing, One, Page, Plain};
@@ -280,12 +284,14 @@ fn endpoints() -> Vec<Operation> {
         in_project("PUT", "/endpoints/{endpointID}", "updateEndpoint", "Change an endpoint")
             .about("What is left out stays.")
             .reads::<EndpointInput>(r#"{"name":"billing","http_timeout":30}"#)
+            .fails(409, CHANGED)
             .shows(202, "Endpoint updated successfully", One("Endpoint")),
         in_project("DELETE", "/endpoints/{endpointID}", "deleteEndpoint", "Delete an endpoint")
             .about("Its subscriptions go with it.")
             .shows(200, "Endpoint deleted successfully", Nothing),
         in_project("PUT", "/endpoints/{endpointID}/pause", "pauseEndpoint", "Pause, or go on")
             .fails(400, "The endpoint is inactive.")
+            .fails(409, CHANGED)
             .shows(202, "endpoint status updated successfully", One("Endpoint")),
         in_project(
             "POST",
@@ -294,6 +300,7 @@ fn endpoints() -> Vec<Operation> {
             "Activate an endpoint",
         )
         .fails(400, "The endpoint is active.")
+        .fails(409, CHANGED)
         .shows(202, "endpoint status successfully activated", One("Endpoint")),
         in_project(
             "PUT",
@@ -305,6 +312,7 @@ fn endpoints() -> Vec<Operation> {
             "Adds a secret, shown this once; those before it go on signing for `expiration` hours.",
         )
         .reads::<ExpireInput>(r#"{"expiration":24}"#)
+        .fails(409, CHANGED)
         .shows(200, "endpoint secret expired successfully", One("Endpoint")),
     ]
 }

@@ -319,11 +319,11 @@ fn old_calls_do_not_count() {
 #[test]
 fn an_active_endpoint_is_taken_out_of_use_once() {
     let db = database();
-    let sql = "INSERT INTO endpoints (project_id, id, name, owner_id, doc) VALUES ('p', 'e', '', '', '{\"status\":\"active\"}')";
+    let sql = "INSERT INTO endpoints (project_id, id, name, owner_id, doc) VALUES ('p', 'e', '', '', '{\"status\":\"active\",\"updated_at\":4}')";
     run(&db, &statement(sql, []));
     assert!(run(&db, &disable_endpoint("q", "e", "why", 5)).is_empty());
     let row = &run(&db, &disable_endpoint("p", "e", "why", 5))[0];
-    assert_eq!(row["doc"], r#"{"status":"inactive","status_reason":"why","updated_at":5}"#);
+    assert_eq!(row["doc"], r#"{"status":"inactive","updated_at":5,"status_reason":"why"}"#);
     assert!(run(&db, &disable_endpoint("p", "e", "why", 6)).is_empty());
 }
 
