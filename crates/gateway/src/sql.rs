@@ -102,6 +102,15 @@ fn doc<T: serde::Serialize>(value: &T) -> Param {
     Param::Text(serde_json::to_string(value).unwrap_or_default())
 }
 
+/// Subscriptions, as a directory reads them, by the JSON list `keys`: `join` says by which index, and what equals what.
+fn subscriptions_by(join: &str, keys: Value) -> Statement {
+    let sql = format!(
+        "SELECT s.project_id AS project_id, s.id AS id, s.source_id AS source_id, s.endpoint_id AS endpoint_id, s.doc AS doc \
+         FROM json_each(?1) AS j JOIN subscriptions AS s {join}"
+    );
+    Statement { sql, params: vec![keys.into()] }
+}
+
 const DELIVERY_COLUMNS: &str = "project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, \
     delivery_mode, status, description, attempts, attempt, due_at, created_at, updated_at, replay";
 /// What is shown of a delivery's event, beside the columns of the delivery `t`.

@@ -5,7 +5,7 @@ use inlet_gateway::dead_letter::{EVENT, Stored, present_delivery};
 use inlet_gateway::search::Search;
 use inlet_gateway::wire::{Body, Envelope};
 
-use super::events::json_text;
+use super::events::json_data;
 use super::*;
 use crate::ingest::make_all_durable;
 
@@ -88,9 +88,7 @@ impl Caller<'_> {
             let open = shown.strip_suffix('}').unwrap_or(&shown);
             format!("{open},\"event\":{event}}}")
         };
-        Ok(json_text(format!(
-            "{{\"status\":true,\"message\":\"Dead letter fetched successfully\",\"data\":{data}}}"
-        )))
+        Ok(json_data("Dead letter fetched successfully", &data))
     }
 
     /// Tries a dead letter again, through the door that it came to. Once it is through, it is no dead letter any more.

@@ -28,6 +28,16 @@ pub(super) fn json_text(text: String) -> Reply {
     }
 }
 
+/// [`json_text`] of the envelope around `data`, which is the text of JSON.
+pub(super) fn json_data(message: &str, data: &str) -> Reply {
+    json_text(format!("{{\"status\":true,\"message\":{},\"data\":{data}}}", json!(message)))
+}
+
+/// The `data` of a page whose rows are texts of JSON.
+fn page_of(rows: &[String], pagination: &Pagination) -> String {
+    format!("{{\"content\":[{}],\"pagination\":{}}}", rows.join(","), json!(pagination))
+}
+
 impl Caller<'_> {
     pub(super) async fn get_event(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
         let (mut event, duplicate) = match self.find_event(project, id, false).await? {
@@ -49,10 +59,7 @@ impl Caller<'_> {
         let event = self.scope.shown(event);
         let pointed = self.pointed_by(project, std::slice::from_ref(&event)).await?;
         let data = event.present_with(&body, duplicate, &pointed);
-        let text = format!(
-            "{{\"status\":true,\"message\":\"Endpoint event fetched successfully\",\"data\":{data}}}"
-        );
-        Ok(json_text(text))
+        Ok(json_data("Endpoint event fetched successfully", &data))
     }
 
     pub(super) async fn delivery(&self, project: &Project, id: &str) -> Result<Delivery, Refusal> {
@@ -71,12 +78,7 @@ impl Caller<'_> {
         let pointed = self.pointed_by(project, &events).await?;
         let shown: Vec<String> =
             events.iter().map(|event| event.present_in_list(&pointed)).collect();
-        let text = format!(
-            "{{\"status\":true,\"message\":\"App events fetched successfully\",\"data\":{{\"content\":[{}],\"pagination\":{}}}}}",
-            shown.join(","),
-            json!(found.pagination)
-        );
-        Ok(json_text(text))
+        Ok(json_data("App events fetched successfully", &page_of(&shown, &found.pagination)))
     }
 
     pub(super) async fn list_deliveries(&self, project: &Project) -> Result<Reply, Refusal> {
@@ -89,11 +91,8 @@ impl Caller<'_> {
                 self.search(project, &search, |delivery: &Delivery| delivery.id.as_str()).await?;
         }
         let shown = self.shown_deliveries(project, &found.rows).await?;
-        Ok(json_text(format!(
-            "{{\"status\":true,\"message\":\"Event deliveries fetched successfully\",\"data\":{{\"content\":[{}],\"pagination\":{}}}}}",
-            shown.join(","),
-            json!(found.pagination)
-        )))
+        let data = page_of(&shown, &found.pagination);
+        Ok(json_data("Event deliveries fetched successfully", &data))
     }
 
     /// Resolves `ownerId` to the owner's endpoints.
@@ -169,9 +168,7 @@ impl Caller<'_> {
     pub(super) async fn get_delivery(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
         let delivery = self.delivery(project, id).await?;
         let data = self.shown_delivery(project, &delivery).await?;
-        Ok(json_text(format!(
-            "{{\"status\":true,\"message\":\"Event Delivery fetched successfully\",\"data\":{data}}}"
-        )))
+        Ok(json_data("Event Delivery fetched successfully", &data))
     }
 
     pub(super) async fn list_attempts(&self, project: &Project, delivery: &str) -> Answered {

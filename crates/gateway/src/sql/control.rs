@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Param, Statement, doc, insert_event_type, statement};
+use super::{Param, Statement, doc, insert_event_type, statement, subscriptions_by};
 use crate::api::{Direction, PageQuery};
 use crate::endpoint::Endpoint;
 use crate::event_type::EventType;
@@ -255,10 +255,10 @@ pub fn delete_subscription(project_id: &str, id: &str) -> Statement {
 
 /// The subscriptions to any of these sources; `sources` are pairs of project and source.
 pub fn subscriptions_of(sources: &[(&str, &str)]) -> Statement {
-    statement(
-        "SELECT s.project_id AS project_id, s.id AS id, s.source_id AS source_id, s.endpoint_id AS endpoint_id, s.doc AS doc FROM json_each(?1) AS j JOIN subscriptions AS s INDEXED BY subscriptions_by_source \
+    subscriptions_by(
+        "INDEXED BY subscriptions_by_source \
          ON s.project_id = j.value ->> 0 AND s.source_id = j.value ->> 1",
-        [json!(sources).into()],
+        json!(sources),
     )
 }
 

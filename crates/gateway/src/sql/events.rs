@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::range::Range;
-use super::{DELIVERY_COLUMNS, DELIVERY_EVENT, EVENT_COLUMNS, Param, Statement, doc, statement};
+use super::{
+    DELIVERY_COLUMNS, DELIVERY_EVENT, EVENT_COLUMNS, Param, Statement, doc, statement,
+    subscriptions_by,
+};
 use crate::api::Direction;
 use crate::endpoint::Endpoint;
 use crate::event::CUT;
@@ -13,10 +16,10 @@ use crate::subscription::Subscription;
 
 /// The subscriptions of endpoints; `endpoints` are pairs of project and endpoint.
 pub fn subscriptions_of_endpoints(endpoints: &[(&str, &str)]) -> Statement {
-    statement(
-        "SELECT s.project_id AS project_id, s.id AS id, s.source_id AS source_id, s.endpoint_id AS endpoint_id, s.doc AS doc FROM json_each(?1) AS j JOIN subscriptions AS s INDEXED BY subscriptions_by_endpoint \
+    subscriptions_by(
+        "INDEXED BY subscriptions_by_endpoint \
          ON s.project_id = j.value ->> 0 AND s.endpoint_id = j.value ->> 1",
-        [json!(endpoints).into()],
+        json!(endpoints),
     )
 }
 
@@ -32,10 +35,7 @@ pub fn endpoints_of_owners(owners: &[(&str, &str)]) -> Statement {
 
 /// All subscriptions of projects.
 pub fn subscriptions_of_projects(projects: &[&str]) -> Statement {
-    statement(
-        "SELECT s.project_id AS project_id, s.id AS id, s.source_id AS source_id, s.endpoint_id AS endpoint_id, s.doc AS doc FROM json_each(?1) AS j JOIN subscriptions AS s ON s.project_id = j.value",
-        [json!(projects).into()],
-    )
+    subscriptions_by("ON s.project_id = j.value", json!(projects))
 }
 
 /// The oldest endpoint of a project with this URL, as `doc`. Those of owners are not meant: an owner may choose any URL, and
