@@ -111,6 +111,91 @@ fn webhooks_of_an_openapi_document_become_event_types() {
 }
 
 #[test]
+fn webhooks_of_a_document_in_yaml_become_event_types() {
+    let project = gateway().project();
+    let spec = r##"
+# Comments, anchors, merges, texts of several lines: what people write.
+openapi: "3.1.0"
+info: {title: Shop, version: 1.0}
+x-json: &json
+  content:
+    application/json:
+      schema: {$ref: "#/components/schemas/Order"}
+webhooks:
+  order.paid:
+    post:
+      description: >-
+        An order
+        is paid
+      requestBody: *json
+      responses: {200: {description: Fine}}
+  order.sent:
+    post:
+      requestBody: {<<: *json, required: true}
+components:
+  schemas:
+    Order:
+      type: object
+      required: [id, no]
+      properties:
+        id: {type: integer, maximum: 12345678901234567890}
+        no: {type: string, enum: [yes, no, "007"]}
+"##;
+    let imported = project.post("/event-types/import", &json!({"spec": spec})).expect(200).data();
+    assert_eq!(names(&project), ["*", "order.paid", "order.sent"]);
+    assert_eq!(imported[0]["description"], "An order is paid");
+    for one in [&imported[0], &imported[1]] {
+        let order = &one["json_schema"]["$defs"]["Order"];
+        assert_eq!(order["properties"]["no"]["enum"], json!(["yes", "no", "007"]));
+        assert_eq!(
+            order["properties"]["id"]["maximum"].to_string(),
+            "12345678901234567890",
+            "no number is rounded"
+        );
+    }
+}
+
+#[test]
+fn yaml_that_cannot_be_used_says_where_or_why() {
+    let project = gateway().project();
+    let refused = |spec: String| {
+        let reply = project.post("/event-types/import", &json!({"spec": spec})).expect(400);
+        reply.message().strip_prefix("spec:").expect("the field").to_owned()
+    };
+    let bomb: Vec<String> = (1..12)
+        .map(|n| format!("a{n}: &a{n} [{}]", vec![format!("*a{}", n - 1); 9].join(", ")))
+        .collect();
+    for (spec, expect) in [
+        (
+            "openapi: 3.1.0\nwebhooks:\n  a: b\n    post: {}".to_owned(),
+            "not YAML: bad indentation of a mapping entry at line 4 column 9",
+        ),
+        ("a: [1, 2".to_owned(), "not YAML: "),
+        ("a: *b".to_owned(), "not YAML: unidentified alias \"b\" at line 1 column 5"),
+        ("a: 1\na: 2".to_owned(), "not YAML: duplicated mapping key at line 2 column 1"),
+        ("? [a]\n: 1".to_owned(), "not YAML: the key is no text at line 1 column 1"),
+        ("a: !!js/function 'x'".to_owned(), "not YAML: unknown scalar tag"),
+        ("a: .inf".to_owned(), "not YAML: .inf and .nan are no numbers of JSON"),
+        ("a: &a [*a]".to_owned(), "not YAML: it is nested more than"),
+        (format!("a: {}", "[".repeat(100_000)), "not YAML: nesting exceeded maxDepth"),
+        (
+            format!("a0: &a0 [x, x, x, x, x, x, x, x, x]\n{}", bomb.join("\n")),
+            "not YAML: its aliases make more than 2097152 characters of it",
+        ),
+        (String::new(), "not YAML: expected a document, but the input is empty"),
+        ("a: 1\n---\nb: 2".to_owned(), "not YAML: expected a single document"),
+        ("just a text".to_owned(), "a document of OpenAPI 3 is expected"),
+        ("openapi: 3.1.0\nwebhooks: {a: {}}".to_owned(), "webhooks.a: has no operation"),
+    ] {
+        let message = refused(spec);
+        assert!(message.starts_with(expect), "{message}, not {expect}");
+    }
+    assert_eq!(names(&project), ["*"], "nothing was imported");
+    let large = json!({"spec": "a".repeat(1024 * 1024)});
+    project.post("/event-types/import", &large).expect(413);
+}
+
+#[test]
 fn an_event_that_does_not_fit_the_schema_of_its_type_is_refused_when_it_is_pushed() {
     let project = gateway().project();
     let endpoint = project.endpoint(json!({"name": "e", "url": "http://127.0.0.1:1/"}));

@@ -1,12 +1,15 @@
 // The Worker's main module: the Rust Worker (`gateway.js`, written by worker-build), and beside it the engine that runs
-// users' functions and the texts that are served as they are, which Rust finds by their names (`src/transform.rs`, `src/glue.rs`).
+// users' functions, a reader of YAML and the texts that are served as they are, which Rust finds by their names (`src/transform.rs`,
+// `src/glue.rs`).
 import { WorkerEntrypoint } from "cloudflare:workers";
 import Worker from "./gateway.js";
 import { texts } from "./texts.mjs";
 import { run } from "./transform.mjs";
+import { yaml } from "./yaml.mjs";
 
 globalThis.inletTransform = run;
 globalThis.inletTexts = texts;
+globalThis.inletYaml = yaml;
 
 // worker-build has each request go through three proxies, so that an instance that crashed is replaced. This does the
 // same for the price of a comparison: its constructor starts a new instance where the last one has crashed.

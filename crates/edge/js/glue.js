@@ -28,6 +28,9 @@ export const respond = (status, headers, body) => {
 /** A text of `texts.mjs`. */
 export const text = (name) => globalThis.inletTexts?.[name] ?? "";
 
+/** See `yaml.mjs`. */
+export const yaml = (text) => globalThis.inletYaml?.(text) ?? "!no reader of YAML is built in";
+
 const BYTES = { contentType: "bytes" };
 
 export const send = (env, queue, fields, body) => {

@@ -13,6 +13,8 @@ extern "C" {
     fn head(request: &web_sys::Request) -> String;
     /// A text that is served as it is, by the name of its file in `assets`.
     pub(crate) fn text(name: &str) -> String;
+    /// The JSON of a text in YAML, or what is wrong with it: see `Document::of_yaml`.
+    pub(crate) fn yaml(text: &str) -> String;
     #[wasm_bindgen(catch)]
     fn respond(
         status: u16,

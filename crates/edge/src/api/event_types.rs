@@ -1,8 +1,10 @@
 //! Event types.
 
-use inlet_gateway::event_type::{self, EventType, import};
+use inlet_gateway::event_type::import::{self, Document, Spec};
+use inlet_gateway::event_type::{self, EventType};
 
 use super::*;
+use crate::glue::yaml;
 
 fn taken() -> ApiError {
     ApiError::bad_request("an event type with this name already exists")
@@ -61,7 +63,11 @@ impl Caller<'_> {
 
     pub(super) async fn import_event_types(&self, project: &Project) -> Answered {
         let input: import::ImportInput = api::parse(&self.body)?;
-        let imported = input.read()?;
+        let document = match input.spec()? {
+            Spec::Read(document) => document,
+            Spec::Yaml(text) => Document::of_yaml(&yaml(&text))?,
+        };
+        let imported = document.read()?;
         let known = self.event_types(project).await?;
         let (changed, new) = import::apply(imported, known, &project.uid, now_ms(), &mut fill);
         self.store_event_types(project, &changed, &new).await?;

@@ -39,22 +39,45 @@ fn refused(what: impl std::fmt::Display) -> ApiError {
     ApiError::bad_request(format!("spec:{what}"))
 }
 
+/// A document, or what has to be read before it is one.
+#[derive(Debug)]
+pub enum Spec {
+    Read(Document),
+    /// A text in YAML, which is read outside: see [`Document::of_yaml`].
+    Yaml(String),
+}
+
 impl ImportInput {
-    /// All webhooks of the document, or why it cannot be used.
-    pub fn read(self) -> Result<Vec<Imported>, ApiError> {
-        let document = match self.spec {
+    pub fn spec(self) -> Result<Spec, ApiError> {
+        Ok(Spec::Read(Document(match self.spec {
             None => return Err(refused("please provide an OpenAPI document")),
             Some(Value::String(text)) if text.trim_start().starts_with('{') => {
                 serde_json::from_str(&text)
                     .map_err(|error| refused(format!("not JSON: {error}")))?
             }
-            Some(Value::String(_)) => {
-                return Err(refused(
-                    "JSON is expected: convert a document in YAML first, for example by `yq -o=json openapi.yaml`",
-                ));
-            }
+            Some(Value::String(text)) => return Ok(Spec::Yaml(text)),
             Some(document) => document,
-        };
+        })))
+    }
+}
+
+/// An `OpenAPI` document, perhaps.
+#[derive(Debug)]
+pub struct Document(Value);
+
+impl Document {
+    /// `answer` is what the reader of YAML says: `=` and the JSON, or `!` and what is wrong, and where.
+    pub fn of_yaml(answer: &str) -> Result<Self, ApiError> {
+        let fault = |what: &dyn std::fmt::Display| refused(format!("not YAML: {what}"));
+        match answer.strip_prefix('=') {
+            Some(text) => serde_json::from_str(text).map(Self).map_err(|error| fault(&error)),
+            None => Err(fault(&answer.trim_start_matches('!'))),
+        }
+    }
+
+    /// All webhooks of the document, or why it cannot be used.
+    pub fn read(&self) -> Result<Vec<Imported>, ApiError> {
+        let Self(document) = self;
         let version = document.get("openapi").and_then(Value::as_str).unwrap_or_default();
         if !version.starts_with("3.") {
             return Err(refused("a document of OpenAPI 3 is expected"));
@@ -65,7 +88,7 @@ impl ImportInput {
         if WEBHOOKS_MAX < webhooks.len() {
             return Err(refused(format!("at most {WEBHOOKS_MAX} webhooks")));
         }
-        webhooks.iter().map(|(name, item)| webhook(&document, name, item)).collect()
+        webhooks.iter().map(|(name, item)| webhook(document, name, item)).collect()
     }
 }
 
@@ -220,7 +243,12 @@ mod tests {
     use super::*;
 
     fn read(spec: Value) -> Result<Vec<Imported>, String> {
-        ImportInput { spec: Some(spec) }.read().map_err(|error| error.message)
+        let document = match (ImportInput { spec: Some(spec) }.spec()) {
+            Ok(Spec::Read(document)) => Ok(document),
+            Ok(Spec::Yaml(answer)) => Document::of_yaml(&answer),
+            Err(error) => Err(error),
+        };
+        document.and_then(|document| document.read()).map_err(|error| error.message)
     }
 
     fn document(schema: Value) -> Value {
@@ -270,6 +298,12 @@ mod tests {
     fn a_document_that_cannot_be_used_says_why() {
         for (spec, expect) in [
             (json!("{"), "spec:not JSON: EOF while parsing an object at line 1 column 1"),
+            (
+                json!("!bad indentation at line 2 column 4"),
+                "spec:not YAML: bad indentation at line 2 column 4",
+            ),
+            (json!("=["), "spec:not YAML: EOF while parsing a list at line 1 column 1"),
+            (json!("=3"), "spec:a document of OpenAPI 3 is expected"),
             (json!({"swagger": "2.0"}), "spec:a document of OpenAPI 3 is expected"),
             (json!({"openapi": "3.0.0", "paths": {}}), "spec:there are no webhooks in it"),
             (

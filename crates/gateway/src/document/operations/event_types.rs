@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{in_project, samples};
 use crate::document::{Data, Operation};
 use crate::event_type::EventTypeInput;
-use crate::event_type::import::ImportInput;
+use crate::event_type::import::{ImportInput, Spec};
 use crate::transform::Trial;
 
 pub(super) fn event_types() -> Vec<Operation> {
@@ -18,11 +18,14 @@ pub(super) fn event_types() -> Vec<Operation> {
             .required(&["name"])
             .shows(201, "Event type created successfully", One("EventType")),
         in_project("POST", "/event-types/import", "importEventTypes", "Import event types")
-            .about("Every webhook of an OpenAPI 3 document is one.")
+            .about("Every webhook of an OpenAPI 3 document is one. The document is JSON or YAML, of up to 1 MiB.")
             .reads_with::<ImportInput>(
                 r#"{"spec":{"openapi":"3.1.0","info":{"title":"Shop","version":"1"},"webhooks":{"invoice.paid":{"post":{
                 "description":"An invoice was paid.","requestBody":{"content":{"application/json":{"schema":{"type":"object"}}}}}}}}}"#,
-                |body| crate::api::parse::<ImportInput>(body)?.read().map(drop),
+                |body| match crate::api::parse::<ImportInput>(body)?.spec()? {
+                    Spec::Read(document) => document.read().map(drop),
+                    Spec::Yaml(_) => Ok(()),
+                },
             )
             .required(&["spec"])
             .shows(200, "Event types imported successfully", List("EventType")),
