@@ -506,10 +506,71 @@ fn an_object_store_that_cannot_be_read_buries_nobody_and_holds_up_nobody_else() 
     });
     let waits =
         || story.gateway.log().iter().filter(|line| line.contains("not_routed_yet")).count();
-    poll_until("more tries than two", || (2 < waits()).then_some(()));
+    poll_until("more tries than two", || {
+        story.gateway.cron();
+        (2 < waits()).then_some(())
+    });
     assert!(project.list("/dead-letters").is_empty(), "an outage is no fault of the event");
     story.gateway.allow("BODIES");
-    server.wait_for(1);
+    poll_until("the large one", || {
+        story.gateway.cron();
+        (server.count() == 1).then_some(())
+    });
+    let parked = story.gateway.sql("EVENTS_0", "SELECT event_id FROM parked", &[]);
+    assert!(parked.is_empty(), "{parked:?}");
+}
+
+/// One event whose body is gone, one whose body cannot be read for now, and what comes behind them.
+#[test]
+fn the_journal_goes_on_without_an_event_whose_body_cannot_be_had() {
+    let story = Story::new(Gateway::builder().durability("journal").tapped());
+    let (project, server) = (story.project(), Endpoint::ok());
+    let endpoint = project.endpoint(json!({"name": "e", "url": server.url("/hook")}));
+    project.subscription(json!({"name": "s", "source_id": story.source["uid"],
+        "endpoint_id": endpoint["uid"], "filter_config": {"filter": {"body": {"kind": "large"}}}}));
+    let large = |n: u8| {
+        let body = json!({"kind": "large", "n": n, "padding": "x".repeat(200_000)}).to_string();
+        let reply = story.post(&body).expect(200);
+        (reply.header("inlet-event-id").expect("an id").to_owned(), body)
+    };
+    story.gateway.refuse("EVENTS_0", Some("INSERT INTO events"));
+    let (gone, _) = large(0);
+    let key = story.gateway.stored_bodies().into_iter().find(|key| key.contains(&gone));
+    story.gateway.delete_stored_body(&key.expect("a body"));
+    let (late, body) = large(1);
+    story.gateway.refuse("BODIES", Some(&late));
+    story.gateway.allow("EVENTS_0");
+    let small = bodies(3);
+    for body in &small {
+        story.post(body).expect(200);
+    }
+    story.wait_for_bodies(&small);
+    let behind = "SELECT s.done AS done FROM journal_state AS s WHERE s.done < \
+        (SELECT coalesce(max(seq), 0) FROM journal_0) * (s.journal = 0) + (SELECT coalesce(max(seq), 0) FROM journal_1) * (s.journal = 1)";
+    poll_until("marks that have moved on", || {
+        story.gateway.sql("EVENTS_0", behind, &[]).is_empty().then_some(())
+    });
+    // They are known, but for their bodies.
+    project.get(&format!("/events/{gone}")).expect(410);
+    project.get(&format!("/events/{late}")).expect(503);
+    let letters = poll_until("a dead letter", || {
+        story.gateway.cron();
+        let letters = project.list("/dead-letters");
+        (!letters.is_empty()).then_some(letters)
+    });
+    assert_eq!(letters.len(), 1, "an outage is no fault of the event: {letters:?}");
+    assert_eq!(letters[0]["event_id"], gone.as_str());
+    let why = letters[0]["reason"].as_str().unwrap_or_default();
+    assert!(why.starts_with("the event's body is gone from the store"), "{why}");
+    assert_eq!(server.count(), 0);
+    story.gateway.allow("BODIES");
+    poll_until("the late one", || {
+        story.gateway.cron();
+        (server.count() == 1).then_some(())
+    });
+    assert_eq!(server.received()[0].text(), body);
+    let parked = story.gateway.sql("EVENTS_0", "SELECT event_id FROM parked", &[]);
+    assert!(parked.is_empty(), "{parked:?}");
 }
 
 #[test]

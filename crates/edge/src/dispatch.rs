@@ -31,12 +31,12 @@ use worker::{
 };
 
 use crate::bindings::Bindings;
-use crate::body::{self, Share};
+use crate::body::Share;
 use crate::hold::{self, Receiver, Taken};
 use crate::making::{Made, made};
 use crate::store::{Store, rows};
 use crate::token::{self, Client};
-use crate::{alerts, bell, chance, log, meta_events, router};
+use crate::{alerts, bell, chance, log, meta_events, router, stored};
 
 /// Bells that an isolate answers in the background at once.
 const BACKGROUND_MAX: usize = 512;
@@ -397,7 +397,7 @@ async fn ready<'a>(
     let identity = identity.ok_or(Undeliverable::NotMade("the endpoint's authentication"))?;
     // The lease began before this, and has to outlive the call.
     let wait_until = chance::now_ms() + LEASE_MS / 6;
-    let body = body_of(event, wait_until, bindings).await.map_err(|error| {
+    let body = stored::body_of(event, wait_until, bindings).await.map_err(|error| {
         let fields = json!({"event_id": event.id, "error": error.to_string()});
         log::error("body_unreadable", fields);
         Undeliverable::NotMade("the event's body")
@@ -516,32 +516,6 @@ async fn identity_again(
     let timeout_ms = endpoint.http_timeout.saturating_mul(1000);
     let has_time = chance::now_ms() + timeout_ms + AFTER_CALL_MS < lease_ends;
     (has_time && matches!(other, Identity::Token(..))).then_some(other)
-}
-
-/// The bytes of an event. `None` when its R2 object is gone. A large body waits for memory until `deadline_ms`.
-pub(crate) async fn body_of(
-    event: &StoredEvent,
-    deadline_ms: u64,
-    bindings: &Bindings,
-) -> Result<Option<(Vec<u8>, Option<Share>)>> {
-    match event.inline_body() {
-        Ok(body) => Ok(Some((body, None))),
-        Err(key) => stored_body(key, deadline_ms, bindings).await,
-    }
-}
-
-/// The same of a body in the object store.
-pub(crate) async fn stored_body(
-    key: &str,
-    deadline_ms: u64,
-    bindings: &Bindings,
-) -> Result<Option<(Vec<u8>, Option<Share>)>> {
-    let Some(object) = bindings.bodies()?.get(key).execute().await? else { return Ok(None) };
-    let share = body::share_until(object.size(), deadline_ms).await.ok_or_else(body::no_room)?;
-    match object.body() {
-        Some(body) => Ok(Some((body.bytes().await?, Some(share)))),
-        None => Ok(None),
-    }
 }
 
 /// Makes a call. Whatever goes wrong is an answer too. The status decides, so a body that does not end in time is cut.

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 
 use inlet_gateway::made::{OfSource, body_input, failed, headers_input, made};
+use inlet_gateway::parked::Lack;
 use inlet_gateway::sql::{self, TRANSACTION_BYTES};
 use inlet_gateway::transform::INPUT_MAX_BYTES;
 use inlet_gateway::wire::{Body, Envelope};
 use worker::Result;
 
 use crate::bindings::Bindings;
-use crate::{body, transform};
+use crate::stored::{self, Found, unavailable};
+use crate::transform;
 
 /// The functions of the sources of events.
 pub(crate) async fn of(envelopes: &[Envelope], bindings: &Bindings) -> Result<Vec<OfSource>> {
@@ -27,13 +29,13 @@ pub(crate) async fn of(envelopes: &[Envelope], bindings: &Bindings) -> Result<Ve
 }
 
 /// The events as their functions make them: as many of them, from the first, as one transaction carries, and as can be made
-/// right now. One that a function fails on says so, and goes to nobody. An error is ours, and about the first.
+/// right now. One that a function fails on says so, and goes to nobody. The error says what the first of them lacks.
 pub(crate) async fn apply<'e>(
     envelopes: &'e [Envelope],
     functions: &[OfSource],
     deadline_ms: u64,
     bindings: &Bindings,
-) -> Result<Cow<'e, [Envelope]>> {
+) -> std::result::Result<Cow<'e, [Envelope]>, Lack> {
     if functions.is_empty() {
         return Ok(Cow::Borrowed(envelopes));
     }
@@ -52,7 +54,7 @@ pub(crate) async fn apply<'e>(
         };
         let one = match one {
             Ok(one) => one,
-            Err(error) if all.is_empty() => return Err(error),
+            Err(lack) if all.is_empty() => return Err(lack),
             Err(_) => break,
         };
         bytes += one.weight();
@@ -69,21 +71,22 @@ async fn run(
     own: &OfSource,
     deadline_ms: u64,
     bindings: &Bindings,
-) -> Result<Envelope> {
+) -> std::result::Result<Envelope, Lack> {
     let mut body = None;
     if !own.body.is_empty() {
         let input = match input(envelope, deadline_ms, bindings).await? {
             Ok(input) => input,
             Err(why) => return Ok(failed(envelope, "body", &why)),
         };
-        match transform::run(&own.body, &input).await? {
+        match transform::run(&own.body, &input).await.map_err(unavailable)? {
             Ok(ran) => body = Some(ran.output),
             Err(fault) => return Ok(failed(envelope, "body", &fault.message)),
         }
     }
     let mut headers = None;
     if !own.header.is_empty() {
-        match transform::run(&own.header, &headers_input(&envelope.meta)).await? {
+        let input = headers_input(&envelope.meta);
+        match transform::run(&own.header, &input).await.map_err(unavailable)? {
             Ok(ran) => headers = Some(ran.output),
             Err(fault) => return Ok(failed(envelope, "header", &fault.message)),
         }
@@ -97,22 +100,17 @@ async fn input(
     envelope: &Envelope,
     deadline_ms: u64,
     bindings: &Bindings,
-) -> Result<std::result::Result<String, String>> {
+) -> std::result::Result<std::result::Result<String, String>, Lack> {
     let key = match &envelope.body {
         Body::Inline(bytes) => return Ok(body_input(&envelope.meta, bytes)),
         Body::Stored { key, .. } => key,
     };
-    let Some(object) = bindings.bodies()?.get(key).execute().await? else {
-        return Ok(Err("the event's body is gone from the store".into()));
-    };
-    if INPUT_MAX_BYTES as u64 <= object.size() {
-        return Ok(Err(format!(
+    let most = INPUT_MAX_BYTES as u64 - 1;
+    match stored::find(key, most, deadline_ms, bindings).await.map_err(unavailable)? {
+        Found::Bytes(bytes, _share) => Ok(body_input(&envelope.meta, &bytes)),
+        Found::TooLarge(_) => Ok(Err(format!(
             "the payload is larger than {INPUT_MAX_BYTES} bytes, which is all that a function takes"
-        )));
-    }
-    let _share = body::share_until(object.size(), deadline_ms).await.ok_or_else(body::no_room)?;
-    match object.body() {
-        Some(body) => Ok(body_input(&envelope.meta, &body.bytes().await?)),
-        None => Ok(Err("the event's body is gone from the store".into())),
+        ))),
+        Found::Gone => Err(Lack::Gone),
     }
 }

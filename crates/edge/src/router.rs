@@ -3,6 +3,7 @@
 use inlet_gateway::dead_letter::DeadLetter;
 use inlet_gateway::json;
 use inlet_gateway::made::OfSource;
+use inlet_gateway::parked::{Lack, Then, Waited, then};
 use inlet_gateway::route::{
     Bell, DIRECTORY_EVENTS, Directory, FILTERED_BODIES_MAX_BYTES, FILTERED_BODY_MAX_BYTES, Needs,
     Owned, SubscriptionRow, bells, route, scheduled,
@@ -17,8 +18,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result};
 
 use crate::bindings::Bindings;
-use crate::body::{self, Share};
+use crate::body::Share;
+use crate::parked::{self, History};
 use crate::store::{Store, rows};
+use crate::stored::{self, Found, unavailable};
 use crate::{bell, chance, dead_letters, functions, log};
 
 /// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
@@ -52,7 +55,7 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
     }
     for (shard, group) in shards {
         let (messages, envelopes): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let stored = store_all(shard, &envelopes, None, bindings).await;
+        let stored = store_all(shard, &envelopes, &History::new(), None, bindings).await;
         for (message, stored) in messages.iter().zip(stored) {
             settle(message, stored, bindings.settings.retry_s);
         }
@@ -154,8 +157,9 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
                 }
                 marks.push(envelopes.len(), row.seq);
             }
+            let new = History::new();
             let mark = Mark { events: &events, journal, epoch, marks };
-            if store_all(shard, &envelopes, Some(mark), bindings).await.contains(&false) {
+            if store_all(shard, &envelopes, &new, Some(mark), bindings).await.contains(&false) {
                 return Err(worker::Error::RustError(
                     "not all of the journal could be stored".into(),
                 ));
@@ -171,7 +175,7 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
 }
 
 /// The mark of the journal that is drained.
-struct Mark<'s> {
+pub(crate) struct Mark<'s> {
     events: &'s Store,
     journal: Journal,
     epoch: u64,
@@ -190,10 +194,11 @@ impl Mark<'_> {
 }
 
 /// Stores envelopes in transactions of a bearable size, and rings for their deliveries. Says of each whether it is done
-/// with: stored, or buried because it cannot be. What is tried, and what a fault leads to, [`Storing`] decides.
-async fn store_all(
+/// with: stored, parked until it can be, or buried because it cannot. What is tried, and what a fault leads to, [`Storing`] decides.
+pub(crate) async fn store_all(
     shard: u32,
     envelopes: &[Envelope],
+    history: &History,
     mut mark: Option<Mark<'_>>,
     bindings: &Bindings,
 ) -> Vec<bool> {
@@ -204,7 +209,9 @@ async fn store_all(
         let mark = mark.as_mut().filter(|_| !done.contains(&false));
         match known(some, bindings).await {
             Ok(known) => {
-                done.extend(store_known(shard, some, known, (before, mark), bindings).await);
+                done.extend(
+                    store_known(shard, some, known, history, (before, mark), bindings).await,
+                );
             }
             Err(error) => {
                 let fields =
@@ -236,6 +243,7 @@ async fn store_known(
     shard: u32,
     envelopes: &[Envelope],
     mut known: Known,
+    history: &History,
     (before, mut mark): (usize, Option<&mut Mark<'_>>),
     bindings: &Bindings,
 ) -> Vec<bool> {
@@ -258,6 +266,10 @@ async fn store_known(
                 let some = envelopes.get(range).unwrap_or_default();
                 match store(shard, some, &mut known, bindings).await {
                     Ok(count) => storing.stored(count),
+                    Err(Unstored::Lacks(lack)) => {
+                        log_unstored("not_routed_yet", shard, some, 1, &lack.to_string());
+                        set_aside(some.first(), &lack, history, &mut storing, bindings).await;
+                    }
                     Err(Unstored::Waits { count, why }) => {
                         log_unstored("not_routed_yet", shard, some, count, &why);
                         storing.wait(count);
@@ -277,6 +289,31 @@ async fn store_known(
     }
 }
 
+/// Parks an event that lacks something, or has it buried when it has waited long enough.
+async fn set_aside(
+    envelope: Option<&Envelope>,
+    lack: &Lack,
+    history: &History,
+    storing: &mut Storing,
+    bindings: &Bindings,
+) {
+    let Some(envelope) = envelope else { return storing.wait(1) };
+    let now = chance::now_ms();
+    let waited = history.get(&envelope.meta.event_id).copied();
+    let waited = waited.unwrap_or(Waited::not_yet(now));
+    let pause_ms = u64::from(bindings.settings.retry_s) * 1_000;
+    match then(lack, waited, now, pause_ms) {
+        Then::GiveUp(reason) => storing.failed(1, Fault::Event(reason)),
+        Then::Park { waited, due_at } => {
+            let parked = parked::park(envelope, waited, due_at, bindings).await;
+            if let Err(error) = &parked {
+                log_unstored("not_parked", envelope.meta.shard, &[], 1, &error.to_string());
+            }
+            storing.parked(parked.is_ok());
+        }
+    }
+}
+
 fn log_unstored(name: &str, shard: u32, envelopes: &[Envelope], count: usize, error: &str) {
     let first = envelopes.first().map(|envelope| &envelope.meta.event_id);
     log::error(name, json!({"shard": shard, "events": count, "event_id": first, "error": error}));
@@ -290,7 +327,9 @@ async fn bury_event(envelope: &Envelope, reason: &str, bindings: &Bindings) -> b
 
 /// Why so many events, from the first, are not stored.
 enum Unstored {
-    /// Something that they need cannot be had right now.
+    /// The first of them lacks something.
+    Lacks(Lack),
+    /// They have to come again.
     Waits { count: usize, why: String },
     /// Their transaction failed.
     Failed { count: usize, fault: Fault },
@@ -309,10 +348,10 @@ async fn store(
     let most = directory.transaction_len(envelopes);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
     let made = functions::apply(envelopes, functions, *deadline_ms, bindings).await;
-    let made = made.map_err(waits(1))?;
+    let made = made.map_err(Unstored::Lacks)?;
     let envelopes = &*made;
     let read = read_bodies(directory, envelopes, *deadline_ms, bindings).await;
-    let (read, _shares) = read.map_err(waits(1))?;
+    let (read, _shares) = read.map_err(Unstored::Lacks)?;
     let envelopes = envelopes.get(..read).unwrap_or(envelopes);
     let count = envelopes.len();
 
@@ -381,62 +420,35 @@ pub(crate) async fn directory(
 }
 
 /// Reads the bodies that filters have to look into, and says how many of the events, from the first, can be routed with what
-/// was read. A body that is too large for filters, or gone, is left out. An error is about the first.
+/// was read. A body that is too large for filters is left out. The error says what the first of them lacks.
 pub(crate) async fn read_bodies(
     directory: &mut Directory,
     envelopes: &[Envelope],
     deadline_ms: u64,
     bindings: &Bindings,
-) -> Result<(usize, Vec<Share>)> {
+) -> std::result::Result<(usize, Vec<Share>), Lack> {
     let mut room = FILTERED_BODIES_MAX_BYTES;
     let mut shares = Vec::new();
     for (index, key) in directory.bodies_to_read(envelopes) {
         let Some(envelope) = envelopes.get(index) else { continue };
-        match read_body(key, &mut room, deadline_ms, bindings).await {
-            Ok(Read::Bytes(bytes, share)) => {
+        let most = FILTERED_BODY_MAX_BYTES.min(room);
+        let found = stored::find(key, most, deadline_ms, bindings).await.map_err(unavailable);
+        let lack = match found {
+            Ok(Found::Bytes(bytes, share)) => {
+                room = room.saturating_sub(bytes.len() as u64);
                 shares.push(share);
                 directory.bodies.insert(envelope.meta.event_id.clone(), bytes);
+                continue;
             }
-            Ok(Read::Nothing) => {}
-            Ok(Read::NoRoom) => return Ok((index, shares)),
-            Err(error) if index == 0 => return Err(error),
-            Err(_) => return Ok((index, shares)),
-        }
+            Ok(Found::TooLarge(size)) if FILTERED_BODY_MAX_BYTES < size => continue,
+            // It is for the next transaction.
+            Ok(Found::TooLarge(_)) => return Ok((index, shares)),
+            Ok(Found::Gone) => Lack::Gone,
+            Err(lack) => lack,
+        };
+        return if index == 0 { Err(lack) } else { Ok((index, shares)) };
     }
     Ok((envelopes.len(), shares))
-}
-
-/// What became of a body that a filter has to look into.
-enum Read {
-    Bytes(Vec<u8>, Share),
-    /// It is gone, or too large for filters.
-    Nothing,
-    /// It is too much for one batch.
-    NoRoom,
-}
-
-async fn read_body(
-    key: &str,
-    room: &mut u64,
-    deadline_ms: u64,
-    bindings: &Bindings,
-) -> Result<Read> {
-    let Some(object) = bindings.bodies()?.get(key).execute().await? else {
-        return Ok(Read::Nothing);
-    };
-    let size = object.size();
-    if FILTERED_BODY_MAX_BYTES < size {
-        return Ok(Read::Nothing);
-    }
-    if *room < size {
-        return Ok(Read::NoRoom);
-    }
-    *room -= size;
-    let share = body::share_until(size, deadline_ms).await.ok_or_else(body::no_room)?;
-    match object.body() {
-        Some(body) => Ok(Read::Bytes(body.bytes().await?, share)),
-        None => Ok(Read::Nothing),
-    }
 }
 
 /// A delivery that waits.

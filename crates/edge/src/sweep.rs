@@ -16,7 +16,7 @@ use worker::{Context, Result};
 use crate::bindings::Bindings;
 use crate::router::{self, Waiting};
 use crate::store::{Doc, rows};
-use crate::{bell, chance, log, meta_events};
+use crate::{bell, chance, log, meta_events, parked};
 
 /// How often an isolate sweeps on its own.
 const EVERY_MS: u64 = 30_000;
@@ -260,6 +260,9 @@ async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
     // A journal that cannot be drained must not keep what is stored from being delivered.
     if let Err(error) = router::drain(shard, bindings).await {
         log::error("not_drained", json!({"shard": shard, "error": error.to_string()}));
+    }
+    if let Err(error) = parked::route_due(shard, bindings).await {
+        log::error("parked_not_routed", json!({"shard": shard, "error": error.to_string()}));
     }
     let events = bindings.events(shard)?;
     let now = chance::now_ms();

@@ -40,6 +40,7 @@ mod number;
 pub mod oauth;
 pub mod onboard;
 pub mod pace;
+pub mod parked;
 pub mod payload;
 pub mod pending;
 pub mod pointed;

@@ -71,6 +71,8 @@ enum State {
     Burying(String),
     /// Two in a row have failed alone: is it the store?
     Probing,
+    /// The one that was to tell is given up itself.
+    BuryingProbe(String),
     /// Those that failed alone while others were stored are tried once more.
     Again,
     /// One of them is given up.
@@ -79,12 +81,13 @@ enum State {
 
 /// A transaction that fails is halved until the one at fault is alone. If the fault is in what it holds, or if it fails again
 /// after others have been stored, it is buried. If two in a row fail alone, and the last of all does, too, it is the store, and
-/// all wait. What cannot be had right now is nobody's fault: that event waits, and is never buried for it.
+/// all wait. What cannot be had right now is nobody's fault: that event is parked, and says nothing about the store.
 #[derive(Debug)]
 pub struct Storing {
     done: Vec<bool>,
-    /// Where the way forward is.
+    /// Where the way forward is, and where it ends: events that were to tell whether it is the store may be settled already.
     at: usize,
+    end: usize,
     state: State,
     /// Events that no transaction can hold.
     unroutable: BTreeMap<usize, String>,
@@ -101,6 +104,7 @@ impl Storing {
         Self {
             done: vec![false; events],
             at: 0,
+            end: events,
             state: State::Forward,
             unroutable,
             suspects: Vec::new(),
@@ -112,10 +116,11 @@ impl Storing {
     }
 
     pub fn step(&mut self) -> Step {
+        if matches!(self.state, State::Forward | State::Probing) && self.end <= self.at {
+            self.state = State::Again;
+        }
         if matches!(self.state, State::Forward) {
-            if self.at == self.done.len() {
-                self.state = State::Again;
-            } else if self.failures_in_a_row == 2 {
+            if self.failures_in_a_row == 2 {
                 self.state = State::Probing;
             } else if let Some(reason) = self.unroutable.remove(&self.at) {
                 self.state = State::Burying(reason);
@@ -125,11 +130,14 @@ impl Storing {
         match (&self.state, suspect) {
             (State::Forward, _) => {
                 let end = self.unroutable.range(self.at..).next();
-                let end = end.map_or(self.done.len(), |(place, _)| *place);
+                let end = end.map_or(self.end, |(place, _)| self.end.min(*place));
                 Step::Store(self.at..end.min(self.at.saturating_add(self.size)))
             }
             (State::Burying(reason), _) => Step::Bury(self.at, reason.clone()),
-            (State::Probing, _) => Step::Store(self.done.len().saturating_sub(1)..self.done.len()),
+            (State::Probing, _) => Step::Store(self.end.saturating_sub(1)..self.end),
+            (State::BuryingProbe(reason), _) => {
+                Step::Bury(self.end.saturating_sub(1), reason.clone())
+            }
             (State::Again, Some(place)) => Step::Store(*place..place + 1),
             (State::BuryingAgain(reason), Some(place)) => Step::Bury(*place, reason.clone()),
             (State::Again | State::BuryingAgain(_), None) => Step::End,
@@ -150,17 +158,27 @@ impl Storing {
                 self.state = State::Forward;
             }
             State::Again => self.settle_suspect(true),
-            State::Burying(_) | State::BuryingAgain(_) => {}
+            State::Burying(_) | State::BuryingProbe(_) | State::BuryingAgain(_) => {}
         }
     }
 
-    /// So many events, from the first that the step named, have to wait for something that cannot be had right now.
+    /// The first that the step named lacks something; whether it is parked, so that it waits elsewhere.
+    pub fn parked(&mut self, is_kept: bool) {
+        match self.state {
+            State::Forward => self.settle(1, is_kept),
+            State::Probing => self.settle_probe(is_kept),
+            State::Again => self.settle_suspect(is_kept),
+            State::Burying(_) | State::BuryingProbe(_) | State::BuryingAgain(_) => {}
+        }
+    }
+
+    /// So many events, from the first that the step named, have to come again.
     pub fn wait(&mut self, count: usize) {
         match self.state {
             State::Forward => self.settle(count, false),
             State::Probing => self.give_up(),
             State::Again => self.settle_suspect(false),
-            State::Burying(_) | State::BuryingAgain(_) => {}
+            State::Burying(_) | State::BuryingProbe(_) | State::BuryingAgain(_) => {}
         }
     }
 
@@ -177,12 +195,13 @@ impl Storing {
                 self.failed_alone();
             }
             (State::Forward, Fault::Passing(_)) => self.failed_alone(),
-            (State::Probing, _) => self.give_up(),
+            (State::Probing, Fault::Event(reason)) => self.state = State::BuryingProbe(reason),
+            (State::Probing, Fault::Unclear(_) | Fault::Passing(_)) => self.give_up(),
             (State::Again, Fault::Event(reason) | Fault::Unclear(reason)) => {
                 self.state = State::BuryingAgain(reason);
             }
             (State::Again, Fault::Passing(_)) => self.settle_suspect(false),
-            (State::Burying(_) | State::BuryingAgain(_), _) => {}
+            (State::Burying(_) | State::BuryingProbe(_) | State::BuryingAgain(_), _) => {}
         }
     }
 
@@ -197,6 +216,10 @@ impl Storing {
                     self.failed_alone();
                 }
             }
+            State::BuryingProbe(_) => {
+                self.state = State::Probing;
+                self.settle_probe(is_kept);
+            }
             State::BuryingAgain(_) => {
                 self.state = State::Again;
                 self.settle_suspect(is_kept);
@@ -205,12 +228,12 @@ impl Storing {
         }
     }
 
-    /// How many events, from the first on, are stored or buried.
+    /// How many events, from the first on, are stored, parked or buried.
     pub fn settled(&self) -> usize {
         self.done.iter().take_while(|done| **done).count()
     }
 
-    /// Of each event whether it is stored or buried.
+    /// Of each event whether it is stored, parked or buried.
     pub fn into_done(self) -> Vec<bool> {
         self.done
     }
@@ -231,6 +254,18 @@ impl Storing {
             *done = is_done;
         }
         self.at = self.at.saturating_add(count).min(self.done.len());
+    }
+
+    /// Another has to tell, if there is one.
+    fn settle_probe(&mut self, is_done: bool) {
+        let place = self.end.saturating_sub(1);
+        match self.done.get_mut(place).filter(|_| is_done) {
+            Some(done) => {
+                *done = true;
+                self.end = place;
+            }
+            None => self.give_up(),
+        }
     }
 
     fn settle_suspect(&mut self, is_done: bool) {
@@ -275,7 +310,7 @@ mod tests {
     use super::*;
 
     /// What the store makes of an event: `.` takes it, `?` and `!` fail as unclear and as the event's fault, `~` fails and
-    /// passes, `w` waits for its body, `x` fails unless it is the second time that it is tried alone.
+    /// passes, `w` waits for its body and `p` is parked for it, `x` fails unless it is the second time that it is tried alone.
     fn store(events: &str) -> (String, Vec<usize>, usize) {
         store_with(events, &BTreeMap::new(), true, 1_000)
     }
@@ -296,7 +331,8 @@ mod tests {
                 Step::Store(range) => {
                     tried += 1;
                     let held = &events[range.start..range.end.min(range.start + most)];
-                    let held = held.split(|event| *event == 'w').next().unwrap();
+                    let lacks = held.first().copied();
+                    let held = held.split(|event| "wp".contains(*event)).next().unwrap();
                     let count = held.len();
                     let is_second = seen.contains(&range.start);
                     if count == 1 {
@@ -310,6 +346,7 @@ mod tests {
                         _ => None,
                     });
                     match fault {
+                        _ if held.is_empty() && lacks == Some('p') => storing.parked(keeps),
                         _ if held.is_empty() => storing.wait(1),
                         None => storing.stored(count),
                         Some(fault) => storing.failed(count, fault),
@@ -369,6 +406,17 @@ mod tests {
         assert_eq!((done.as_str(), buried), (".wwww", vec![]), "nor does it hide an outage");
         let (done, buried, _) = store("w?w.!");
         assert_eq!((done.as_str(), buried), ("w.w..", vec![1, 4]));
+    }
+
+    #[test]
+    fn what_is_parked_is_settled_and_says_nothing_about_the_store() {
+        assert_eq!(store("p..p."), (".....".into(), vec![], store("p..p.").2));
+        assert_eq!(store_with("p..p.", &BTreeMap::new(), false, 9).0, "w..w.");
+        assert_eq!(store("?p?p?"), ("w.www".into(), vec![], store("?p?p?").2), "an outage");
+        assert_eq!(store("??.pp"), (".....".into(), vec![0, 1], store("??.pp").2));
+        assert_eq!(store("??pp"), ("ww..".into(), vec![], store("??pp").2), "nobody tells");
+        assert_eq!(store("??.!"), ("....".into(), vec![0, 1, 3], store("??.!").2));
+        assert_eq!(store("??!!"), ("ww..".into(), vec![2, 3], store("??!!").2));
     }
 
     #[test]

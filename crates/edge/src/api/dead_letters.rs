@@ -79,7 +79,7 @@ impl Caller<'_> {
                 None => "null".to_owned(),
                 Some(event) => {
                     let found =
-                        dispatch::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
+                        stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
                     let body = found.as_ref().map_or(&b""[..], |(body, _)| body);
                     event.present(body, None)
                 }

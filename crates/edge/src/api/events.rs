@@ -44,13 +44,11 @@ impl Caller<'_> {
             FoundEvent::Stored(event) | FoundEvent::Waiting(event) => (event, None),
             FoundEvent::CopyOf(original) => (original, Some(id)),
         };
-        let body = dispatch::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
+        let body = stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
         let (body, _share) =
             body.ok_or_else(|| ApiError::new(410, "the event's body is gone from the store"))?;
         let raw = match event.arrived_key() {
-            Some(key) => {
-                dispatch::stored_body(&key, now_ms() + BODY_WAIT_MS, self.bindings).await?
-            }
+            Some(key) => stored::read(&key, now_ms() + BODY_WAIT_MS, self.bindings).await?,
             None => None,
         };
         if let Some((raw, _)) = &raw {

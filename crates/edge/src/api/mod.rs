@@ -59,7 +59,7 @@ use crate::chance::{fill, now_ms};
 use crate::glue::Body;
 use crate::known::{Isolate, Known};
 use crate::store::Doc;
-use crate::{backlog, chance, config, dispatch, log};
+use crate::{backlog, chance, config, log, stored};
 
 /// The largest request body of the API.
 const BODY_MAX_BYTES: u64 = 1024 * 1024;

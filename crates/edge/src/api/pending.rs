@@ -98,8 +98,11 @@ impl Caller<'_> {
         if !is_possible(id, now_ms()) {
             return Ok(None);
         }
-        let rows: Vec<JournalRow> =
-            self.bindings.events(project.shard)?.rows(&sql::Journal::holding(id)).await?;
+        let rows: Vec<JournalRow> = self
+            .bindings
+            .events(project.shard)?
+            .rows(&sql::Journal::holding(&project.uid, id))
+            .await?;
         let rows = rows.iter().map(|row| {
             let text = Text { text: row.body.as_str().into(), is_base64: row.is_base64 != 0 };
             (row.meta.as_str(), text)

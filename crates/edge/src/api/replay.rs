@@ -1,6 +1,7 @@
 //! Delivering again: one event or delivery, or thousands.
 
 use inlet_gateway::endpoint::Status as EndpointStatus;
+use inlet_gateway::parked::Lack;
 use inlet_gateway::resend::ResendInput;
 use inlet_gateway::route::{Bell, bells, replay, scheduled};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
@@ -31,6 +32,16 @@ struct Replayed {
     fault: Option<String>,
     /// Whether it stopped before the end: what is left has to be asked for again.
     is_cut: bool,
+}
+
+/// A replay whose first event lacks something. One whose body is gone keeps the others from nothing.
+fn without(lack: &Lack) -> Result<Replayed, Refusal> {
+    match lack {
+        Lack::Gone => {
+            Ok(Replayed { seen: 1, count: 0, fault: Some(lack.to_string()), is_cut: false })
+        }
+        Lack::Unavailable(why) => Err(worker::Error::RustError(why.clone()).into()),
+    }
 }
 
 impl Caller<'_> {
@@ -95,10 +106,17 @@ impl Caller<'_> {
         let envelopes = envelopes.get(..most).unwrap_or(envelopes);
         let functions = functions::of(envelopes, self.bindings).await?;
         let deadline = now_ms() + BODIES_WAIT_MS;
-        let made = functions::apply(envelopes, &functions, deadline, self.bindings).await?;
+        let made = functions::apply(envelopes, &functions, deadline, self.bindings).await;
+        let made = match made {
+            Ok(made) => made,
+            Err(lack) => return without(&lack),
+        };
         let envelopes = &*made;
-        let (read, _shares) =
-            read_bodies(&mut directory, envelopes, deadline, self.bindings).await?;
+        let read = read_bodies(&mut directory, envelopes, deadline, self.bindings).await;
+        let (read, _shares) = match read {
+            Ok(read) => read,
+            Err(lack) => return without(&lack),
+        };
         let envelopes = envelopes.get(..read).unwrap_or(envelopes);
         let fault = envelopes.iter().find_map(|envelope| envelope.meta.fault.clone());
         let (routing, count) = replay(envelopes, &directory, now_ms(), replay_id);

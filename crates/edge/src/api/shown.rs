@@ -111,7 +111,7 @@ impl Caller<'_> {
         let Some(event) = event else {
             return Ok(Sent::in_list(delivery, false, false).lay_over(base));
         };
-        let found = dispatch::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
+        let found = stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
         let Some((body, _share)) = found else {
             let gone = Err("the event's body is gone from the store".to_owned());
             let sent = Sent::new(delivery, event.content_type.clone(), &event.headers(), gone);

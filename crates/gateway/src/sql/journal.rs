@@ -72,9 +72,9 @@ impl Journal {
         }
     }
 
-    /// The rows that wait, of both journals, in which the id of an event stands, as `meta`, `body` and `is_base64`. Where nothing
-    /// waits that is a look at two marks.
-    pub fn holding(event_id: &str) -> Statement {
+    /// The rows that wait, of both journals and among what is parked, in which the id of an event stands, as `meta`, `body` and
+    /// `is_base64`. Where nothing waits that is a look at two marks and a key.
+    pub fn holding(project_id: &str, event_id: &str) -> Statement {
         let one = |Self(journal): Self| {
             let table = Self(journal).table();
             format!(
@@ -83,8 +83,10 @@ impl Journal {
                  ORDER BY j.seq DESC LIMIT {SEEK_ROWS}) WHERE instr(meta, ?1) > 0 LIMIT 2)"
             )
         };
-        let sql = format!("{} UNION ALL {}", one(Self(0)), one(Self(1)));
-        Statement { sql, params: vec![event_id.into()] }
+        let parked =
+            "SELECT meta, body, is_base64 FROM parked WHERE project_id = ?2 AND event_id = ?1";
+        let sql = format!("{} UNION ALL {} UNION ALL {parked}", one(Self(0)), one(Self(1)));
+        Statement { sql, params: vec![event_id.into(), project_id.into()] }
     }
 
     /// Marks all rows up to `seq` as routed. It is run after the transaction that routes them: whoever dies between

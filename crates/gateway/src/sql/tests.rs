@@ -244,7 +244,7 @@ fn the_journal_is_read_in_order_and_emptied_whole() {
         rows.iter().map(|row| row["meta"].as_str().unwrap()).collect::<Vec<_>>(),
         ["m0", "m1", "m2"]
     );
-    let holding = |text: &str| run(&db, &Journal::holding(text)).len();
+    let holding = |text: &str| run(&db, &Journal::holding("p", text)).len();
     assert_eq!((holding("m1"), holding("m"), holding("x")), (1, 2, 0));
     run(&db, &journal.done(2, 0));
     assert_eq!((holding("m1"), holding("m2")), (0, 1));

@@ -1,0 +1,81 @@
+//! Events that lack something to be routed: set aside, so that nobody waits behind them, and tried again by the sweep.
+
+use std::collections::HashMap;
+
+use inlet_gateway::parked::Waited;
+use inlet_gateway::sql;
+use inlet_gateway::wire::{Envelope, Text};
+use serde::Deserialize;
+use serde_json::json;
+use worker::Result;
+
+use crate::bindings::Bindings;
+use crate::{chance, log, router};
+
+/// Bulks of parked events that one sweep takes, as long as some of them go on.
+const ROUNDS_MAX: usize = 20;
+
+/// How long each event has waited already, by its id; those that are not in it are tried for the first time.
+pub(crate) type History = HashMap<String, Waited>;
+
+/// Sets an event aside until `due_at`. When this has run, it is durable here.
+pub(crate) async fn park(
+    envelope: &Envelope,
+    waited: Waited,
+    due_at: u64,
+    bindings: &Bindings,
+) -> Result<()> {
+    let (meta, body) = envelope.to_row();
+    let of = (envelope.meta.project_id.as_str(), envelope.meta.event_id.as_str());
+    let statement = sql::park_event(of, meta, (body.text, body.is_base64), waited, due_at);
+    bindings.events(envelope.meta.shard)?.run(&statement).await
+}
+
+#[derive(Deserialize)]
+struct Row {
+    meta: String,
+    body: String,
+    is_base64: u8,
+    tries: u32,
+    since: u64,
+}
+
+/// Routes what is due again, until nothing is, or until none of a bulk goes on.
+pub(crate) async fn route_due(shard: u32, bindings: &Bindings) -> Result<()> {
+    let events = bindings.events(shard)?;
+    for _ in 0..ROUNDS_MAX {
+        let rows: Vec<Row> = events.rows(&sql::parked_due(chance::now_ms())).await?;
+        let (mut history, mut envelopes) = (History::new(), Vec::with_capacity(rows.len()));
+        for row in rows {
+            let text = Text { text: row.body.into(), is_base64: row.is_base64 != 0 };
+            match Envelope::from_row(&row.meta, &text) {
+                Ok(some) => {
+                    let waited = Waited { tries: row.tries, since: row.since };
+                    let ids = some.iter().map(|one| (one.meta.event_id.clone(), waited));
+                    history.extend(ids);
+                    envelopes.extend(some);
+                }
+                // It was read before it was written, by a version that knew its form.
+                Err(error) => log::error("parked_unreadable", json!({"error": error.to_string()})),
+            }
+        }
+        let done = router::store_all(shard, &envelopes, &history, None, bindings).await;
+        let done = envelopes.iter().zip(done).filter_map(|(envelope, done)| {
+            let meta = &envelope.meta;
+            let waited = history.get(&meta.event_id).filter(|_| done)?;
+            Some((meta.project_id.as_str(), meta.event_id.as_str(), waited.tries))
+        });
+        let done: Vec<(&str, &str, u32)> = done.collect();
+        // What was parked once more has another number of tries, and stays.
+        #[derive(Deserialize)]
+        struct Gone {}
+        let gone: Vec<Gone> = match done.as_slice() {
+            [] => break,
+            some => events.rows(&sql::unpark(json!(some))).await?,
+        };
+        if gone.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
