@@ -2,7 +2,7 @@
 
 use inlet_gateway::deliver::Delivery;
 use inlet_gateway::meta_event::Kind;
-use inlet_gateway::sql::{self, Statement};
+use inlet_gateway::sql::{self, Leased, Statement};
 use serde::Deserialize;
 use worker::{D1Result, Result};
 
@@ -12,10 +12,15 @@ use crate::store::rows;
 use crate::{bell, meta_events};
 
 /// Counts an attempt that failed, where somebody wants to know.
-pub(crate) fn count(delivery: &Delivery, to: Option<&Receiver>, now: u64) -> Option<Statement> {
-    let alert = to?.alert(&delivery.subscription_id)?;
-    let (project, subscription) = (&delivery.project_id, &delivery.subscription_id);
-    Some(sql::count_failure(project, subscription, alert.seconds.saturating_mul(1_000), now))
+pub(crate) fn count(
+    delivery: &Delivery,
+    leased: Leased<'_>,
+    to: Option<&Receiver>,
+    now: u64,
+) -> Option<Statement> {
+    let subscription = &delivery.subscription_id;
+    let alert = to?.alert(subscription)?;
+    Some(sql::count_failure(leased, subscription, alert.seconds.saturating_mul(1_000), now))
 }
 
 /// Tells the project of a failure, when the count says so.

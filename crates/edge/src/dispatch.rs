@@ -208,7 +208,8 @@ async fn record(
         let counts = count_call(&done, to, leased, counted_at);
         let counted = (!counts.is_empty()).then_some(statements.len() + counts.len() - 1);
         statements.extend(counts);
-        let alert = done.failure.as_ref().and_then(|_| alerts::count(delivery, to, counted_at));
+        let alert = done.failure.as_ref();
+        let alert = alert.and_then(|_| alerts::count(delivery, leased, to, counted_at));
         let alerted = alert.is_some().then_some(statements.len());
         statements.extend(alert);
         statements.extend(sql::record(json!([done.row(delivery, lease_until, bindings)])));
