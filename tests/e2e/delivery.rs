@@ -187,6 +187,30 @@ fn retry_after_in_seconds_is_heeded() {
 }
 
 #[test]
+fn an_interim_answer_is_not_the_answer() {
+    for (interim, answer, status) in [(103, 202, "Success"), (100, 410, "Failure")] {
+        let answers = [Answer::status(answer).header("X-N", "2").interim(interim)];
+        let story = Story::new(impatient(5), &answers, json!({}));
+        let attempts = story.attempts(&story.wait_for(status));
+        assert_eq!(attempts.len(), 1, "{attempts:?}");
+        let said = attempts[0]["http_status"].as_str().unwrap_or_default();
+        assert!(said.starts_with(&answer.to_string()), "{attempts:?}");
+        assert_eq!(attempts[0]["response_http_header"]["x-n"], "2", "{attempts:?}");
+        stays_at(&story, 1);
+    }
+}
+
+#[test]
+fn an_interim_answer_alone_is_tried_again_and_says_why() {
+    let answers = [Answer::status(103).header("X-N", "1").body(""), Answer::ok()];
+    let story = Story::new(impatient(5), &answers, json!({}));
+    let attempts = story.attempts(&story.wait_for("Success"));
+    let failed = attempts.iter().find(|attempt| attempt["status"] == false);
+    let why = failed.and_then(|attempt| attempt["error"].as_str()).unwrap_or_default();
+    assert!(why.starts_with("the endpoint said 103, which is no answer"), "{attempts:?}");
+}
+
+#[test]
 fn gone_means_stop() {
     let story = Story::new(impatient(5), &[Answer::status(410)], json!({}));
     story.endpoint.wait_for_one();

@@ -17,6 +17,7 @@ pub struct Answer {
     delay: Duration,
     hang_up: bool,
     half: bool,
+    interim: Option<u16>,
 }
 
 impl Answer {
@@ -28,6 +29,7 @@ impl Answer {
             delay: Duration::ZERO,
             hang_up: false,
             half: false,
+            interim: None,
         }
     }
 
@@ -48,6 +50,13 @@ impl Answer {
     #[must_use]
     pub fn half(mut self) -> Self {
         self.half = true;
+        self
+    }
+
+    /// Says this first, as HTTP's 100 and 103 are said before the answer.
+    #[must_use]
+    pub fn interim(mut self, status: u16) -> Self {
+        self.interim = Some(status);
         self
     }
 
@@ -242,7 +251,9 @@ fn serve(stream: TcpStream, book: &Mutex<Book>, stopped: &AtomicBool) -> Option<
 }
 
 fn write_answer(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
-    let mut head = format!("HTTP/1.1 {} Scripted\r\n", answer.status);
+    let interim = answer.interim.map(|status| format!("HTTP/1.1 {status} Interim\r\n\r\n"));
+    let mut head = interim.unwrap_or_default();
+    head.push_str(&format!("HTTP/1.1 {} Scripted\r\n", answer.status));
     for (name, value) in &answer.headers {
         head.extend([name, ": ", value, "\r\n"]);
     }

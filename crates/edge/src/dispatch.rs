@@ -5,13 +5,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use futures_util::future::{Either, join_all, select};
-use futures_util::{StreamExt, pin_mut};
+use futures_util::future::join_all;
 use inlet_gateway::alert;
 use inlet_gateway::auth::Credential;
 use inlet_gateway::deliver::{
-    Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, LEASE_MS, Outgoing, RESPONSE_MAX_BYTES,
-    RETRIES_USED_UP, Settled, Status, Undeliverable, begin, body_for, settle,
+    Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, LEASE_MS, Outgoing, RETRIES_USED_UP,
+    Settled, Status, Undeliverable, begin, body_for, settle,
 };
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
@@ -22,13 +21,9 @@ use inlet_gateway::route::Bell;
 use inlet_gateway::sql::{self, Leased, Statement};
 use inlet_gateway::vault::VaultError;
 use inlet_verify::Secret;
-use js_sys::Uint8Array;
 use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
-use worker::{
-    AbortController, Context, D1Result, Delay, Fetch, Headers, MessageBatch, MessageExt, Method,
-    Request, RequestInit, RequestRedirect, Response, Result,
-};
+use worker::{Context, D1Result, Delay, MessageBatch, MessageExt, Result};
 
 use crate::bindings::Bindings;
 use crate::body::Share;
@@ -36,7 +31,7 @@ use crate::hold::{self, Receiver, Taken};
 use crate::making::{Made, made};
 use crate::store::{Store, rows};
 use crate::token::{self, Client};
-use crate::{alerts, bell, chance, log, meta_events, router, stored};
+use crate::{alerts, bell, calling, chance, log, meta_events, router, stored};
 
 /// Bells that an isolate answers in the background at once.
 const BACKGROUND_MAX: usize = 512;
@@ -65,7 +60,8 @@ pub(crate) async fn dispatch_batch(
             Ok(bell) => bell,
             Err(error) => {
                 let buried =
-                    router::bury("bell", &error.to_string(), text.as_bytes(), bindings).await;
+                    router::bury("delivery queue", &error.to_string(), text.as_bytes(), bindings)
+                        .await;
                 router::settle(&message, buried.is_ok(), bindings.settings.retry_s);
                 continue;
             }
@@ -461,7 +457,7 @@ async fn called(
             let answered = Answered::NotCalled { error: error.clone() };
             return Ok(Called { call, answered, requested_at, is_endpoints });
         }
-        let answered = make(&call, body).await;
+        let answered = calling::make(&call, body).await;
         // A token that was kept may have been withdrawn: once more, with a new one.
         if let (Identity::Token(refused, true), Answered::Response { status: 401, .. }) =
             (identity, &answered)
@@ -517,66 +513,4 @@ async fn identity_again(
     let timeout_ms = endpoint.http_timeout.saturating_mul(1000);
     let has_time = chance::now_ms() + timeout_ms + AFTER_CALL_MS < lease_ends;
     (has_time && matches!(other, Identity::Token(..))).then_some(other)
-}
-
-/// Makes a call. Whatever goes wrong is an answer too. The status decides, so a body that does not end in time is cut.
-async fn make(call: &Call, body: &[u8]) -> Answered {
-    let controller = AbortController::default();
-    let signal = controller.signal();
-    let timeout = Delay::from(Duration::from_millis(call.timeout_ms));
-    let answer = fetch(call, body, &signal);
-    pin_mut!(answer, timeout);
-    let mut response = match select(answer, &mut timeout).await {
-        Either::Left((Ok(response), _)) => response,
-        Either::Left((Err(error), _)) => return Answered::Nothing { error: error.to_string() },
-        Either::Right(((), _)) => {
-            controller.abort();
-            return Answered::Nothing {
-                error: format!("no answer within {} s", call.timeout_ms / 1000),
-            };
-        }
-    };
-    let headers = response.headers().entries().collect();
-    let status = response.status_code();
-    let kept = RefCell::new(Vec::new());
-    let reading = read(&mut response, &kept, RESPONSE_MAX_BYTES);
-    pin_mut!(reading);
-    if let Either::Right(_) = select(reading, timeout).await {
-        controller.abort();
-    }
-    Answered::Response { status, headers, body: kept.take() }
-}
-
-async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result<Response> {
-    let headers = Headers::new();
-    for (name, value) in &call.headers {
-        headers.set(name, value)?;
-    }
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(headers)
-        .with_redirect(RequestRedirect::Manual)
-        .with_body(Some(Uint8Array::from(body).into()));
-    let request = Request::new_with_init(&call.url, &init)?;
-    Fetch::Request(request).send_with_signal(signal).await
-}
-
-/// Reads an answer's body into `kept`, at most `max_bytes` of it. The error: it broke off.
-pub(crate) async fn read(
-    response: &mut Response,
-    kept: &RefCell<Vec<u8>>,
-    max_bytes: usize,
-) -> Result<()> {
-    // Without a body there is no stream.
-    let Ok(mut stream) = response.stream() else { return Ok(()) };
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
-        let mut kept = kept.borrow_mut();
-        let room = max_bytes.saturating_sub(kept.len());
-        kept.extend(chunk.into_iter().take(room));
-        if kept.len() == max_bytes {
-            break;
-        }
-    }
-    Ok(())
 }

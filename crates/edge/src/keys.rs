@@ -17,7 +17,7 @@ use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirec
 
 use crate::bindings::Bindings;
 use crate::glue::Body;
-use crate::{chance, dispatch, log};
+use crate::{calling, chance, log};
 
 const DOCUMENT_MAX_BYTES: usize = 256 * 1024;
 const FETCH_WITHIN: Duration = Duration::from_secs(5);
@@ -108,7 +108,7 @@ pub(crate) async fn get(url: &str, body: Option<&str>, bindings: &Bindings) -> R
         let status = response.status_code();
         let kept = RefCell::new(Vec::new());
         // One byte more says that it is too large.
-        dispatch::read(&mut response, &kept, DOCUMENT_MAX_BYTES + 1).await?;
+        calling::read(&mut response, &kept, DOCUMENT_MAX_BYTES + 1).await?;
         let bytes = kept.into_inner();
         if status != 200 || DOCUMENT_MAX_BYTES < bytes.len() {
             let text = format!("answered {status} with {} bytes", bytes.len());

@@ -6,6 +6,7 @@ mod backlog;
 mod bell;
 mod bindings;
 mod body;
+mod calling;
 mod chance;
 mod config;
 mod dead_letters;

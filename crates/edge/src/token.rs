@@ -14,7 +14,7 @@ use wasm_bindgen::JsValue;
 use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 
 use crate::bindings::Bindings;
-use crate::{chance, dispatch, keys};
+use crate::{calling, chance, keys};
 
 const FETCH_WITHIN: Duration = Duration::from_secs(10);
 const TOKENS_MAX: usize = 500;
@@ -109,6 +109,6 @@ async fn post(url: &str, form: &str) -> worker::Result<(u16, Vec<u8>)> {
     let mut response = Fetch::Request(Request::new_with_init(url, &init)?).send().await?;
     let status = response.status_code();
     let kept = RefCell::new(Vec::new());
-    dispatch::read(&mut response, &kept, RESPONSE_MAX_BYTES).await?;
+    calling::read(&mut response, &kept, RESPONSE_MAX_BYTES).await?;
     Ok((status, kept.into_inner()))
 }

@@ -28,6 +28,7 @@ pub mod form;
 pub mod header;
 pub mod hookstream;
 pub mod ids;
+pub mod interim;
 pub mod json;
 pub mod key_cache;
 mod lenient;

@@ -1,0 +1,94 @@
+//! One HTTP call of an endpoint.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use futures_util::{StreamExt, pin_mut};
+use inlet_gateway::deliver::{Answered, Call, RESPONSE_MAX_BYTES};
+use inlet_gateway::interim::{self, is_interim, is_told};
+use js_sys::Uint8Array;
+use worker::{
+    AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
+    Response, Result,
+};
+
+/// Makes a call. Whatever goes wrong is an answer too. The status decides, so a body that does not end in time is cut.
+pub(crate) async fn make(call: &Call, body: &[u8]) -> Answered {
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let timeout = Delay::from(Duration::from_millis(call.timeout_ms));
+    let answer = fetch(call, body, &signal);
+    pin_mut!(answer, timeout);
+    let mut response = match select(answer, &mut timeout).await {
+        Either::Left((Ok(response), _)) => response,
+        Either::Left((Err(error), _)) => return Answered::Nothing { error: error.to_string() },
+        Either::Right(((), _)) => {
+            controller.abort();
+            return Answered::Nothing {
+                error: format!("no answer within {} s", call.timeout_ms / 1000),
+            };
+        }
+    };
+    let headers = response.headers().entries().collect();
+    let status = response.status_code();
+    let is_interim = is_interim(status);
+    let kept = RefCell::new(Vec::new());
+    // What comes after an interim answer ends with the connection, which may stay open.
+    let is_enough = |kept: &[u8]| is_interim && is_told(kept);
+    let reading = read_until(&mut response, &kept, RESPONSE_MAX_BYTES, is_enough);
+    pin_mut!(reading);
+    let is_late = matches!(select(reading, timeout).await, Either::Right(_));
+    if is_late || is_interim {
+        controller.abort();
+    }
+    let body = kept.take();
+    if is_interim {
+        return interim::answered(status, &body);
+    }
+    Answered::Response { status, headers, body }
+}
+
+async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result<Response> {
+    let headers = Headers::new();
+    for (name, value) in &call.headers {
+        headers.set(name, value)?;
+    }
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post)
+        .with_headers(headers)
+        .with_redirect(RequestRedirect::Manual)
+        .with_body(Some(Uint8Array::from(body).into()));
+    let request = Request::new_with_init(&call.url, &init)?;
+    Fetch::Request(request).send_with_signal(signal).await
+}
+
+/// Reads an answer's body into `kept`, at most `max_bytes` of it. The error: it broke off.
+pub(crate) async fn read(
+    response: &mut Response,
+    kept: &RefCell<Vec<u8>>,
+    max_bytes: usize,
+) -> Result<()> {
+    read_until(response, kept, max_bytes, |_| false).await
+}
+
+/// The same, or until what there is is enough.
+async fn read_until(
+    response: &mut Response,
+    kept: &RefCell<Vec<u8>>,
+    max_bytes: usize,
+    is_enough: impl Fn(&[u8]) -> bool,
+) -> Result<()> {
+    // Without a body there is no stream.
+    let Ok(mut stream) = response.stream() else { return Ok(()) };
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        let mut kept = kept.borrow_mut();
+        let room = max_bytes.saturating_sub(kept.len());
+        kept.extend(chunk.into_iter().take(room));
+        if kept.len() == max_bytes || is_enough(&kept) {
+            break;
+        }
+    }
+    Ok(())
+}
