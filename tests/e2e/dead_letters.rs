@@ -262,3 +262,56 @@ fn the_large_body_of_an_event_that_could_not_be_routed_goes_with_its_dead_letter
     });
     assert!(gateway.stored_bodies().is_empty());
 }
+
+#[test]
+fn what_cannot_be_read_is_its_projects_or_the_operators() {
+    let gateway = inlet_tests::Gateway::builder().durability("journal").start();
+    let project = gateway.project_with(json!({"retention_policy": {"days": 1}}));
+    for journal in ["journal_0", "journal_1"] {
+        for meta in [json!({"id": 5, "p": project.uid}), json!({"p": "no project"})] {
+            let sql = format!("INSERT INTO {journal} (meta, body, is_base64) VALUES (?1, ?2, 0)");
+            gateway.sql("EVENTS_0", &sql, &[json!(meta.to_string()), json!("x".repeat(200_000))]);
+        }
+    }
+    let root = |method: &str, path: &str| {
+        gateway.call(method, &format!("/api/v1/dead-letters{path}")).bearer(inlet_tests::ROOT_KEY)
+    };
+    let of_nobody = || {
+        let listed = root("GET", "").send().expect(200).data();
+        listed["content"].as_array().expect("a list").clone()
+    };
+    let (own, others) = poll_until("two of each", || {
+        gateway.cron();
+        let (own, others) = (project.list("/dead-letters"), of_nobody());
+        (own.len() == 2 && others.len() == 2).then_some((own, others))
+    });
+    for (letter, of) in [(&own[0], project.uid.as_str()), (&others[0], "")] {
+        assert_eq!((&letter["kind"], &letter["project_id"]), (&json!("unreadable"), &json!(of)));
+        let reason = letter["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains("damaged") && reason.ends_with("(in the journal)"), "{reason}");
+    }
+    let path = format!("/{}", uid(&own[0]));
+    let shown = project.get(&format!("/dead-letters{path}")).expect(200).data();
+    assert!(shown["raw"].as_str().is_some_and(|raw| raw.contains("xxx")), "{shown}");
+    replay(&project, &uid(&own[0])).expect(422);
+    root("GET", &path).send().expect(404);
+
+    let path = format!("/{}", uid(&others[0]));
+    let shown = root("GET", &path).send().expect(200).data();
+    assert!(shown["raw"].as_str().is_some_and(|raw| raw.contains("no project")), "{shown}");
+    let refused = gateway.call("GET", "/api/v1/dead-letters").bearer(&project.key).send();
+    assert_eq!(refused.expect(403).message(), "this needs the ROOT_KEY");
+    project.get(&format!("/dead-letters{path}")).expect(404);
+    root("DELETE", &path).send().expect(200);
+    root("DELETE", &path).send().expect(404);
+    assert_eq!(of_nobody().len(), 1);
+
+    let aged = "UPDATE dead_letters SET id = '0' || substr(id, 2, 3) || '0' || substr(id, 6)";
+    gateway.sql("EVENTS_0", aged, &[]);
+    poll_until("those of the project are gone", || {
+        gateway.cron();
+        project.list("/dead-letters").is_empty().then_some(())
+    });
+    assert_eq!(of_nobody().len(), 1, "what is nobody's has no age");
+    assert_eq!(gateway.stored_bodies().len(), 1, "nor have bodies");
+}

@@ -358,7 +358,7 @@ fn what_cannot_be_routed_is_buried_and_holds_up_nobody() {
     let buried = story.gateway.sql("EVENTS_0", "SELECT kind, reason FROM dead_letters", &[]);
     assert_eq!(buried.len(), 2, "{buried:?}");
     for letter in &buried {
-        assert_eq!(letter["kind"], "journal");
+        assert_eq!(letter["kind"], "unreadable");
         let reason = letter["reason"].as_str().unwrap_or_default();
         assert!(reason.starts_with("the envelope's fields are damaged"), "{reason}");
     }

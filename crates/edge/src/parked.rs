@@ -10,8 +10,9 @@ use serde_json::json;
 use worker::Result;
 
 use crate::bindings::Bindings;
-use crate::{chance, log, router};
+use crate::{chance, router};
 
+const PLACE: &str = "table of parked events";
 /// Bulks of parked events that one sweep takes, as long as some of them go on.
 const ROUNDS_MAX: usize = 20;
 
@@ -33,6 +34,8 @@ pub(crate) async fn park(
 
 #[derive(Deserialize)]
 struct Row {
+    project_id: String,
+    event_id: String,
     meta: String,
     body: String,
     is_base64: u8,
@@ -46,6 +49,7 @@ pub(crate) async fn route_due(shard: u32, bindings: &Bindings) -> Result<()> {
     for _ in 0..ROUNDS_MAX {
         let rows: Vec<Row> = events.rows(&sql::parked_due(chance::now_ms())).await?;
         let (mut history, mut envelopes) = (History::new(), Vec::with_capacity(rows.len()));
+        let mut settled: Vec<(String, String, u32)> = Vec::new();
         for row in rows {
             let text = Text { text: row.body.into(), is_base64: row.is_base64 != 0 };
             match Envelope::from_row(&row.meta, &text) {
@@ -55,21 +59,23 @@ pub(crate) async fn route_due(shard: u32, bindings: &Bindings) -> Result<()> {
                     history.extend(ids);
                     envelopes.extend(some);
                 }
-                // It was read before it was written, by a version that knew its form.
-                Err(error) => log::error("parked_unreadable", json!({"error": error.to_string()})),
+                Err(error) => {
+                    let payload = format!("{}\n{}", row.meta, text.text);
+                    router::bury(PLACE, &error.to_string(), payload.as_bytes(), bindings).await?;
+                    settled.push((row.project_id, row.event_id, row.tries));
+                }
             }
         }
         let done = router::store_all(shard, &envelopes, &history, None, bindings).await;
-        let done = envelopes.iter().zip(done).filter_map(|(envelope, done)| {
-            let meta = &envelope.meta;
+        settled.extend(envelopes.into_iter().zip(done).filter_map(|(envelope, done)| {
+            let meta = envelope.meta;
             let waited = history.get(&meta.event_id).filter(|_| done)?;
-            Some((meta.project_id.as_str(), meta.event_id.as_str(), waited.tries))
-        });
-        let done: Vec<(&str, &str, u32)> = done.collect();
+            Some((meta.project_id, meta.event_id, waited.tries))
+        }));
         // What was parked once more has another number of tries, and stays.
         #[derive(Deserialize)]
         struct Gone {}
-        let gone: Vec<Gone> = match done.as_slice() {
+        let gone: Vec<Gone> = match settled.as_slice() {
             [] => break,
             some => events.rows(&sql::unpark(json!(some))).await?,
         };

@@ -1,9 +1,10 @@
 //! The router: from the ingest queue and the journal into the event store.
 
-use inlet_gateway::dead_letter::DeadLetter;
+use inlet_gateway::dead_letter::{DeadLetter, NOBODY, NOBODYS_SHARD, project_named_in};
 use inlet_gateway::json;
 use inlet_gateway::made::OfSource;
 use inlet_gateway::parked::{Lack, Then, Waited, then};
+use inlet_gateway::project::Project;
 use inlet_gateway::route::{
     Bell, DIRECTORY_EVENTS, Directory, FILTERED_BODIES_MAX_BYTES, FILTERED_BODY_MAX_BYTES, Needs,
     Owned, SubscriptionRow, bells, route, scheduled,
@@ -20,7 +21,7 @@ use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Res
 use crate::bindings::Bindings;
 use crate::body::Share;
 use crate::parked::{self, History};
-use crate::store::{Store, rows};
+use crate::store::{Doc, Store, rows};
 use crate::stored::{self, Found, unavailable};
 use crate::{bell, chance, dead_letters, functions, log};
 
@@ -47,7 +48,7 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
             Err((reason, bytes)) => {
                 settle(
                     &message,
-                    bury("envelope", &reason, &bytes, bindings).await.is_ok(),
+                    bury("ingest queue", &reason, &bytes, bindings).await.is_ok(),
                     bindings.settings.retry_s,
                 );
             }
@@ -111,18 +112,26 @@ fn decode(body: &JsValue) -> std::result::Result<Envelope, (String, Vec<u8>)> {
     Envelope::decode(&bytes).map_err(|error| (error.to_string(), bytes))
 }
 
-/// Puts what cannot be routed among the dead letters, as it is.
+/// Puts what cannot be read among the dead letters, as it is: those of the project that it names, if there is one.
 pub(crate) async fn bury(
-    kind: &str,
+    place: &str,
     reason: &str,
     payload: &[u8],
     bindings: &Bindings,
 ) -> Result<()> {
+    let owner: Option<Project> = match project_named_in(payload) {
+        Some(id) => {
+            let row: Option<Doc> = bindings.db()?.row(&sql::project(&id)).await?;
+            row.map(|row| row.read()).transpose()?
+        }
+        None => None,
+    };
+    let (project, shard) =
+        owner.as_ref().map_or((NOBODY, NOBODYS_SHARD), |owner| (&owner.uid, owner.shard));
     let now = chance::now_ms();
-    let (id, text) = (chance::uid(now), Text::from_bytes(payload));
-    log::error("dead_letter", json!({"id": id, "kind": kind, "reason": reason}));
-    let statement = sql::insert_dead_letter(&id, kind, reason, &text.text, text.is_base64, now);
-    bindings.events(0)?.run(&statement).await
+    let (id, payload) = (chance::uid(now), payload.to_vec());
+    let letter = DeadLetter::of_unreadable(payload, project, place, reason, id, now);
+    dead_letters::keep(&[letter], shard, bindings).await.map(|_| ())
 }
 
 #[derive(Deserialize)]
@@ -478,7 +487,7 @@ pub(crate) async fn unbury_batch(batch: &MessageBatch<JsValue>, bindings: &Bindi
             Err(_) if drain_of(&body).is_some() => Ok(()),
             Err((reason, bytes)) => match json::read_bytes::<Bell>(&bytes) {
                 Ok(bell) => watch(&bell, bindings).await,
-                Err(_) => bury("queue", &reason, &bytes, bindings).await,
+                Err(_) => bury("dead-letter queue", &reason, &bytes, bindings).await,
             },
         };
         if let Err(error) = &kept {

@@ -16,8 +16,17 @@ use crate::wire::{Envelope, Meta, Text};
 pub const BROKER: &str = "broker";
 pub const EVENT: &str = "event";
 pub const DELIVERY: &str = "delivery";
+/// What a queue or the journal held that could not be read.
+pub const UNREADABLE: &str = "unreadable";
 
-pub const KINDS: &[&str] = &[BROKER, EVENT, DELIVERY];
+pub const KINDS: &[&str] = &[BROKER, EVENT, DELIVERY, UNREADABLE];
+
+/// Whom a dead letter is kept for when nobody can tell whose it is: the operator. No project has this id.
+pub const NOBODY: &str = "";
+/// The shard of dead letters that are nobody's.
+pub const NOBODYS_SHARD: u32 = 0;
+/// Before this byte of what cannot be read the fields of an envelope begin; what comes after them are bytes of a sender.
+const FIELDS_START_MAX: usize = 16;
 
 /// Which dead letters a list is of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,6 +108,30 @@ impl DeadLetter {
         }
     }
 
+    /// What could not be read, and the place where it was.
+    pub fn of_unreadable(
+        payload: Vec<u8>,
+        project_id: &str,
+        place: &str,
+        reason: &str,
+        id: String,
+        now_ms: u64,
+    ) -> Self {
+        let reason = format!("{reason} (in the {place})");
+        Self {
+            id,
+            kind: UNREADABLE,
+            reason: reason.chars().take(REASON_MAX_CHARS).collect(),
+            at: now_ms,
+            project_id: project_id.to_owned(),
+            source_id: String::new(),
+            event_id: None,
+            broker_message_id: None,
+            detail: None,
+            payload,
+        }
+    }
+
     /// The R2 object to put first, when the payload is too large for a row.
     pub fn object(&self) -> Option<(String, &[u8])> {
         let is_large = INLINE_MAX_BYTES < self.payload.len();
@@ -132,6 +165,21 @@ impl DeadLetter {
         let payload = if INLINE_MAX_BYTES < self.payload.len() { 0 } else { self.payload.len() };
         1_000 + payload * 2 + self.detail.as_ref().map_or(0, String::len) * 2
     }
+}
+
+/// The project that something names which is no envelope and no bell, or none of a form that is known.
+pub fn project_named_in(payload: &[u8]) -> Option<String> {
+    let starts = payload.iter().take(FIELDS_START_MAX).enumerate();
+    let starts = starts.filter(|(_, byte)| **byte == b'{').map(|(start, _)| start);
+    let objects = starts.filter_map(|start| {
+        let fields = payload.get(start..)?;
+        serde_json::Deserializer::from_slice(fields).into_iter::<Value>().next()?.ok()
+    });
+    let mut names = objects.filter_map(|fields| {
+        let of_bell = fields.pointer("/deliveries/0/0");
+        Some(fields.get("p").or(of_bell)?.as_str()?.to_owned())
+    });
+    names.next()
 }
 
 fn body_key(project_id: &str, id: &str) -> String {
@@ -259,5 +307,45 @@ impl Stored {
         let shown = shown.to_string();
         let open = shown.strip_suffix('}').unwrap_or(&shown);
         format!("{open},\"data\":{data}}}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Bell;
+    use crate::wire::Body;
+    use crate::wire::tests::envelope;
+
+    #[test]
+    fn what_cannot_be_read_may_still_say_whose_it_is() {
+        let envelope = envelope(Body::Inline(br#"{"p":"another"}"#.to_vec()));
+        let own = envelope.meta.project_id.clone();
+        let mut newer = envelope.encode();
+        newer[0] = 99;
+        assert!(Envelope::decode(&newer).is_err());
+        assert_eq!(project_named_in(&newer), Some(own.clone()));
+        let (meta, body) = envelope.to_row();
+        let row = format!("{}\n{}", meta.replacen("\"at\":", "\"at\":-", 1), body.text);
+        assert_eq!(project_named_in(row.as_bytes()), Some(own.clone()));
+        assert_eq!(project_named_in(format!("[[15,{meta}],[1").as_bytes()), Some(own));
+        let bell = Bell {
+            shard: 0,
+            endpoint_id: "e".into(),
+            deliveries: vec![("p".into(), "d".into()), ("q".into(), "d".into())],
+        };
+        let bell = json!(bell).to_string().replace("\"shard\":0", "\"shard\":-1");
+        assert_eq!(project_named_in(bell.as_bytes()).as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn what_a_sender_wrote_says_nothing_about_whose_it_is() {
+        let mut damaged = envelope(Body::Inline(br#"{"p":"another"}"#.to_vec())).encode();
+        damaged[6] = b'!';
+        let nobodys: [&[u8]; 6] =
+            [&damaged, b"", b"{", b"{\"p\":1}", b"hello", b"{\"deliveries\":[]}"];
+        for payload in nobodys {
+            assert_eq!(project_named_in(payload), None, "{}", String::from_utf8_lossy(payload));
+        }
     }
 }

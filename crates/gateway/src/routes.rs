@@ -21,6 +21,8 @@ pub enum Call<'a> {
     },
     CreateProject,
     ListProjects,
+    /// Dead letters of which nobody can tell whose they are.
+    Ownerless(LettersCall<'a>),
     InProject {
         project: &'a str,
         call: ProjectCall<'a>,
@@ -55,6 +57,14 @@ pub enum SourceCall<'a> {
     ClaimSession(&'a str),
     AnswerSession(&'a str),
     DeleteSession(&'a str),
+}
+
+/// A call on dead letters that no project has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LettersCall<'a> {
+    List,
+    Get(&'a str),
+    Delete(&'a str),
 }
 
 /// A call of a companion.
@@ -253,6 +263,10 @@ routes! {
     ["api", "v1", "providers"] { GET => ListProviders }
     ["api", "v1", "providers", provider] { GET => GetProvider { name: provider } }
     ["api", "v1", "projects"] { GET => ListProjects, POST => CreateProject }
+    ["api", "v1", "dead-letters"] { GET => Ownerless(LettersCall::List) }
+    ["api", "v1", "dead-letters", dead_letter_id] {
+        GET => Ownerless(LettersCall::Get(dead_letter_id)), DELETE => Ownerless(LettersCall::Delete(dead_letter_id))
+    }
     ["consumer", "v1", "sources"] { GET => Consumer(ConsumerCall::Sources) }
     ["consumer", "v1", "batches"] { POST => Consumer(ConsumerCall::Batch) }
     ["consumer", "v1", "status"] { POST => Consumer(ConsumerCall::Status) }

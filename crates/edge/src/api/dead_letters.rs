@@ -1,7 +1,10 @@
 //! Dead letters: what was given up, and how to try it again.
 
 use inlet_gateway::batch::Verdict;
-use inlet_gateway::dead_letter::{EVENT, Stored, present_delivery};
+use inlet_gateway::dead_letter::{
+    BROKER, EVENT, NOBODY, NOBODYS_SHARD, Stored, Wanted, present_delivery,
+};
+use inlet_gateway::routes::LettersCall;
 use inlet_gateway::search::Search;
 use inlet_gateway::wire::{Body, Envelope};
 
@@ -11,9 +14,76 @@ use crate::ingest::make_all_durable;
 
 const MISSING: &str = "dead letter not found";
 
+/// A page of what was found, in any order.
+fn page_of_letters(search: &Search, mut found: Vec<(String, Value)>, end: Option<&str>) -> Answer {
+    found.sort_by(|a, b| if search.goes_down() { b.0.cmp(&a.0) } else { a.0.cmp(&b.0) });
+    found.truncate(search.page.limit());
+    let ids: Vec<String> = found.iter().map(|(id, _)| id.clone()).collect();
+    // Who comes with a cursor comes from a page.
+    let has_before = search.page.cursor.is_some();
+    let (pagination, shown, is_turned) = search.pagination(&ids, end, has_before);
+    found.truncate(shown);
+    if is_turned {
+        found.reverse();
+    }
+    let content: Vec<Value> = found.into_iter().map(|(_, shown)| shown).collect();
+    let data = json!({"content": content, "pagination": pagination});
+    Answer::ok(200, "Dead letters fetched successfully", data)
+}
+
+/// Whose dead letters, and in which shard.
+#[derive(Clone, Copy)]
+struct Holder<'p> {
+    project_id: &'p str,
+    shard: u32,
+}
+
+impl<'p> Holder<'p> {
+    const NOBODY: Self = Self { project_id: NOBODY, shard: NOBODYS_SHARD };
+
+    fn of(project: &'p Project) -> Self {
+        Self { project_id: &project.uid, shard: project.shard }
+    }
+}
+
 impl Caller<'_> {
-    async fn dead_letter(&self, project: &Project, id: &str) -> Result<Option<Stored>, Refusal> {
-        Ok(self.bindings.events(project.shard)?.row(&sql::dead_letter(&project.uid, id)).await?)
+    async fn dead_letter(&self, of: Holder<'_>, id: &str) -> Result<Option<Stored>, Refusal> {
+        Ok(self.bindings.events(of.shard)?.row(&sql::dead_letter(of.project_id, id)).await?)
+    }
+
+    /// What the operator may do with dead letters of which nobody can tell whose they are.
+    pub(super) async fn ownerless(&self, call: LettersCall<'_>) -> Result<Reply, Refusal> {
+        let missing = || ApiError::not_found(MISSING);
+        match call {
+            LettersCall::List => {
+                let (search, wanted) = Search::dead_letters(&self.query)?;
+                let found = self.letters(Holder::NOBODY, &search, &wanted, None).await?;
+                Ok(reply(&page_of_letters(&search, found, None)))
+            }
+            LettersCall::Get(id) => {
+                let letter = self.dead_letter(Holder::NOBODY, id).await?.ok_or_else(missing)?;
+                let data = letter.present_whole(&self.dead_payload(&letter).await?);
+                Ok(json_data("Dead letter fetched successfully", &data))
+            }
+            LettersCall::Delete(id) => {
+                let letter = self.dead_letter(Holder::NOBODY, id).await?.ok_or_else(missing)?;
+                self.forget_letter(Holder::NOBODY, &letter).await?;
+                Ok(reply(&Answer::ok(200, "Dead letter deleted successfully", Value::Null)))
+            }
+        }
+    }
+
+    /// Those that are no deliveries, with their ids.
+    async fn letters(
+        &self,
+        of: Holder<'_>,
+        search: &Search,
+        wanted: &Wanted,
+        end: Option<&str>,
+    ) -> Result<Vec<(String, Value)>, Refusal> {
+        let page = sql::dead_letters(search, of.project_id, wanted, end);
+        let letters: Vec<Stored> = self.bindings.events(of.shard)?.rows(&page).await?;
+        Ok(letters.into_iter().map(|one| (one.id.clone(), one.present())).collect())
     }
 
     /// A delivery that was given up.
@@ -44,23 +114,10 @@ impl Caller<'_> {
             found.extend(deliveries.iter().map(|one| (one.id.clone(), present_delivery(one))));
         }
         if wanted.has_others() {
-            let page = sql::dead_letters(&search, &project.uid, &wanted, end.as_deref());
-            let letters: Vec<Stored> = events.rows(&page).await?;
-            found.extend(letters.into_iter().map(|one| (one.id.clone(), one.present())));
+            let holder = Holder::of(project);
+            found.extend(self.letters(holder, &search, &wanted, end.as_deref()).await?);
         }
-        found.sort_by(|a, b| if search.goes_down() { b.0.cmp(&a.0) } else { a.0.cmp(&b.0) });
-        found.truncate(search.page.limit());
-        let ids: Vec<String> = found.iter().map(|(id, _)| id.clone()).collect();
-        // Who comes with a cursor comes from a page.
-        let has_before = search.page.cursor.is_some();
-        let (pagination, shown, is_turned) = search.pagination(&ids, end.as_deref(), has_before);
-        found.truncate(shown);
-        if is_turned {
-            found.reverse();
-        }
-        let content: Vec<Value> = found.into_iter().map(|(_, shown)| shown).collect();
-        let data = json!({"content": content, "pagination": pagination});
-        Ok(Answer::ok(200, "Dead letters fetched successfully", data))
+        Ok(page_of_letters(&search, found, end.as_deref()))
     }
 
     pub(super) async fn get_dead_letter(
@@ -68,7 +125,7 @@ impl Caller<'_> {
         project: &Project,
         id: &str,
     ) -> Result<Reply, Refusal> {
-        let data = if let Some(letter) = self.dead_letter(project, id).await? {
+        let data = if let Some(letter) = self.dead_letter(Holder::of(project), id).await? {
             letter.present_whole(&self.dead_payload(&letter).await?)
         } else {
             let delivery = self.failed_delivery(project, id).await?;
@@ -97,13 +154,13 @@ impl Caller<'_> {
             let data = json!({"event_id": event_id, "is_duplicate_event": is_duplicate});
             Ok(Answer::ok(200, "Dead letter replayed successfully", data))
         };
-        let Some(letter) = self.dead_letter(project, id).await? else {
+        let Some(letter) = self.dead_letter(Holder::of(project), id).await? else {
             let delivery = self.failed_delivery(project, id).await?;
             self.resend_delivery(project, id).await?;
             return done(&delivery.event_id, false);
         };
         let payload = self.dead_payload(&letter).await?;
-        if letter.kind == EVENT {
+        if letter.kind != BROKER {
             let envelope = Envelope::decode(&payload).map_err(|error| {
                 ApiError::new(422, format!("this event cannot be read: {error}"))
             })?;
@@ -112,7 +169,7 @@ impl Caller<'_> {
             if let Some(Err(rejection)) = durable.into_iter().next() {
                 return Err(ApiError::new(503, rejection.to_string()).into());
             }
-            self.forget_letter(project, &letter).await?;
+            self.forget_letter(Holder::of(project), &letter).await?;
             return done(&event_id, false);
         }
         if letter.is_cut() {
@@ -130,11 +187,11 @@ impl Caller<'_> {
         let verdicts = self.take_messages(project, &source, &messages, false).await?;
         match verdicts.into_iter().next() {
             Some(Verdict::Accepted { event_id }) => {
-                self.forget_letter(project, &letter).await?;
+                self.forget_letter(Holder::of(project), &letter).await?;
                 done(&event_id, false)
             }
             Some(Verdict::Duplicate { event_id }) => {
-                self.forget_letter(project, &letter).await?;
+                self.forget_letter(Holder::of(project), &letter).await?;
                 done(&event_id, true)
             }
             Some(Verdict::DeadLetter { reason, .. }) => {
@@ -148,9 +205,9 @@ impl Caller<'_> {
     }
 
     /// The row goes first: what is left in R2 harms nobody, and what a row names has to be there.
-    async fn forget_letter(&self, project: &Project, letter: &Stored) -> Result<(), Refusal> {
-        let statement = sql::delete_dead_letter(&project.uid, &letter.id);
-        self.bindings.events(project.shard)?.run(&statement).await?;
+    async fn forget_letter(&self, of: Holder<'_>, letter: &Stored) -> Result<(), Refusal> {
+        let statement = sql::delete_dead_letter(of.project_id, &letter.id);
+        self.bindings.events(of.shard)?.run(&statement).await?;
         if let Some(key) = &letter.body_key {
             self.bindings.bodies()?.delete(key).await?;
         }
@@ -158,8 +215,8 @@ impl Caller<'_> {
     }
 
     pub(super) async fn delete_dead_letter(&self, project: &Project, id: &str) -> Answered {
-        if let Some(letter) = self.dead_letter(project, id).await? {
-            self.forget_letter(project, &letter).await?;
+        if let Some(letter) = self.dead_letter(Holder::of(project), id).await? {
+            self.forget_letter(Holder::of(project), &letter).await?;
             // An event that was never stored leaves its body behind.
             let envelope = (letter.kind == EVENT).then(|| Envelope::decode(&letter.inline()).ok());
             if let Some(Envelope { body: Body::Stored { key, .. }, .. }) = envelope.flatten() {

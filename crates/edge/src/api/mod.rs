@@ -253,6 +253,7 @@ async fn carry_out(
     match (call, key) {
         (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
         (Call::ListProjects, Key::Root) => Ok(reply(&caller.list_projects().await?)),
+        (Call::Ownerless(call), Key::Root) => caller.ownerless(call).await,
         (Call::ListProjects, Key::Project(project)) => {
             Ok(reply(&Answer::ok(200, "Projects fetched successfully", json!([project.present()]))))
         }

@@ -33,7 +33,7 @@ pub fn park_event(
 /// Those that are due, the longest first: as many as a drain takes of a journal.
 pub fn parked_due(now_ms: u64) -> Statement {
     let sql = format!(
-        "SELECT meta, body, is_base64, tries, since FROM (\
+        "SELECT project_id, event_id, meta, body, is_base64, tries, since FROM (\
          SELECT *, sum(length(body) + length(meta)) OVER (ORDER BY due_at, project_id, event_id) - length(body) AS before FROM (\
          SELECT * FROM parked WHERE due_at <= ?1 ORDER BY due_at, project_id, event_id LIMIT {DRAIN_ROWS})) \
          WHERE before < {TRANSACTION_BYTES} ORDER BY due_at, project_id, event_id"

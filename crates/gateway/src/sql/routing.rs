@@ -126,25 +126,3 @@ pub fn scheduled(deliveries: Value) -> Statement {
         [deliveries.into()],
     )
 }
-
-pub fn insert_dead_letter(
-    id: &str,
-    kind: &str,
-    reason: &str,
-    payload: &str,
-    is_base64: bool,
-    now_ms: u64,
-) -> Statement {
-    statement(
-        "INSERT INTO dead_letters (id, kind, reason, payload, is_base64, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT (id) DO NOTHING",
-        [
-            id.into(),
-            kind.into(),
-            reason.into(),
-            payload.into(),
-            u64::from(is_base64).into(),
-            now_ms.into(),
-        ],
-    )
-}

@@ -371,7 +371,6 @@ fn the_rest_of_the_statements_are_sound() {
         verdicts("p", "s"),
         delete_subscription("p", "s"),
         endpoints_of(&[("p", "e")]),
-        insert_dead_letter("i", "k", "r", "p", false, 1),
         delivery("p", "d"),
         event_of_duplicate("p", "d"),
     ] {

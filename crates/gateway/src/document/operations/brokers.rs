@@ -11,8 +11,9 @@ pub(super) fn dead_letters() -> Vec<Operation> {
     use Data::{Nothing, One, Page, Plain};
     let kind = Parameter {
         name: "kind",
-        about: "`broker`: messages that are no events. `event`: what could not be routed. `delivery`: deliveries of status `Failure`.",
-        schema: r#"{"type":"string","enum":["broker","event","delivery"]}"#,
+        about: "`broker`: messages that are no events. `event`: what could not be routed. `delivery`: deliveries of status `Failure`. \
+            `unreadable`: what a queue or the journal held that could not be read.",
+        schema: r#"{"type":"string","enum":["broker","event","delivery","unreadable"]}"#,
     };
     let done = json!({"type": "object", "required": ["event_id", "is_duplicate_event"], "properties": {
         "event_id": {"type": "string"}, "is_duplicate_event": {"type": "boolean"}}});
@@ -50,6 +51,36 @@ pub(super) fn dead_letters() -> Vec<Operation> {
             "Dead letter replayed successfully",
             Plain(done, json!({"event_id": samples::EVENT, "is_duplicate_event": false})),
         ),
+    ]
+}
+
+/// Those of which nobody can tell whose they are.
+pub(super) fn ownerless() -> Vec<Operation> {
+    use Data::{Nothing, One, Page};
+    const ONE: &str = "/api/v1/dead-letters/{deadLetterID}";
+    let of_root = |method, path, id, summary| open(method, path, id, summary).access(Access::Root);
+    vec![
+        of_root(
+            "GET",
+            "/api/v1/dead-letters",
+            "listOwnerlessDeadLetters",
+            "List dead letters that are no project's",
+        )
+        .about("What could not be read, so that nobody can tell whose it is. It stays until it is deleted.")
+        .query(&start_and_end())
+        .query(&paging())
+        .fails(400, BAD_QUERY)
+        .shows(200, "Dead letters fetched successfully", Page("DeadLetter")),
+        of_root("GET", ONE, "getOwnerlessDeadLetter", "Get a dead letter that is no project's")
+            .fails(410, "The message is gone from the store.")
+            .shows(200, "Dead letter fetched successfully", One("WholeDeadLetter")),
+        of_root(
+            "DELETE",
+            ONE,
+            "deleteOwnerlessDeadLetter",
+            "Delete a dead letter that is no project's",
+        )
+        .shows(200, "Dead letter deleted successfully", Nothing),
     ]
 }
 

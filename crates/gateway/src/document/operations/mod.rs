@@ -155,6 +155,7 @@ pub fn all() -> Vec<Operation> {
     all.extend(tagged("Events", events()));
     all.extend(tagged("Deliveries", deliveries::deliveries()));
     all.extend(tagged("Dead letters", brokers::dead_letters()));
+    all.extend(tagged("Dead letters", brokers::ownerless()));
     all.extend(tagged("Meta events", brokers::meta_events()));
     all.extend(tagged("Companions", brokers::brokers()));
     all.extend(tagged("Portal", portal::portal()));
