@@ -198,6 +198,7 @@ fn variants() -> Vec<Variant> {
         ours("inlet, queue mode", "queue"),
         bare("bare journal insert", "insert.mjs"),
         ours("inlet, journal mode", "journal"),
+        bare("signature, queue send: JS", "verified_queue.mjs"),
     ]
 }
 
@@ -233,9 +234,16 @@ fn ingest(settings: &Settings, targets: &mut Targets) {
             }
         }
         print_ingest(label, settings, &variants, &turns);
+        let rates = |number: usize| turns.get(number).into_iter().flatten().map(Turn::rate);
+        let share = |ours, bare| Series::new(rates(ours).zip(rates(bare)).map(|(a, b)| a / b));
+        println!(
+            "a Worker in JavaScript that checks the signature and sends, nothing else, against the bare queue send: {}; \
+             inlet against it: {}",
+            percent(share(5, 1).median()),
+            percent(share(2, 5).median()),
+        );
         for (what, ours, bare) in [("queue", 2, 1), ("journal", 4, 3)] {
-            let rates = |number: usize| turns.get(number).into_iter().flatten().map(Turn::rate);
-            let shares = Series::new(rates(ours).zip(rates(bare)).map(|(a, b)| a / b));
+            let shares = share(ours, bare);
             println!(
                 "{what} mode against its bare write, {label}: median {}, {} to {} over {} turns",
                 percent(shares.median()),
@@ -255,14 +263,14 @@ fn print_ingest(label: &str, settings: &Settings, variants: &[Variant], turns: &
         settings.connections, settings.rounds, settings.seconds
     );
     println!(
-        "{:<24} {:>12} {:>22} {:>9} {:>9} {:>9} {:>16}",
+        "{:<26} {:>12} {:>22} {:>9} {:>9} {:>9} {:>16}",
         "", "accepted/s", "(lowest to highest)", "refused", "p50 ms", "p99 ms", "CPU s/10,000"
     );
     for (variant, turns) in variants.iter().zip(turns) {
         let series = |value: fn(&Turn) -> f64| Series::new(turns.iter().map(value));
         let rate = series(Turn::rate);
         println!(
-            "{:<24} {:>12.0} {:>22} {:>9} {:>9.2} {:>9.2} {:>16.2}",
+            "{:<26} {:>12.0} {:>22} {:>9} {:>9.2} {:>9.2} {:>16.2}",
             variant.name,
             rate.median(),
             format!("({:.0} to {:.0})", rate.min(), rate.max()),
