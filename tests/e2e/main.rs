@@ -52,6 +52,7 @@ mod python;
 mod senders;
 mod sent;
 mod signatures;
+mod source_changes;
 mod source_functions;
 mod source_lists;
 mod sources;

@@ -126,46 +126,59 @@ async fn stored(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
 }
 
 /// Makes a change of a source known: in this isolate at once, elsewhere through KV. What is made known is what the
-/// database holds by now: of two who change a source at the same time, none may tell of less than both did. The error
-/// means that others may go on with what they know for some minutes.
+/// database holds by now, read for each try and once more after it: of two who change a source at the same time, none
+/// may tell of less than both did, however long it had to wait. The error means that others may go on with what they
+/// know for some minutes.
 pub(crate) async fn publish(bindings: &Bindings, mask: &str) -> Result<()> {
-    match stored(bindings, mask).await? {
-        Some(snapshot) => change(bindings, mask, Some(&serde_json::to_string(&snapshot)?)).await,
-        None => withdraw(bindings, mask).await,
-    }
+    let mut told = None;
+    spread(mask, async || {
+        let now = stored(bindings, mask).await?;
+        let text = now.map(|now| serde_json::to_string(&now)).transpose()?;
+        if told.as_ref() == Some(&text) {
+            return Ok(true);
+        }
+        write(bindings, mask, text.as_deref()).await?;
+        told = Some(text);
+        Ok(false)
+    })
+    .await
 }
 
 /// Makes known that a source is no more.
 pub(crate) async fn withdraw(bindings: &Bindings, mask: &str) -> Result<()> {
-    change(bindings, mask, None).await
+    spread(mask, async || write(bindings, mask, None).await.map(|()| true)).await
 }
 
-async fn change(bindings: &Bindings, mask: &str, text: Option<&str>) -> Result<()> {
+/// Has every isolate hear of a change, in so many steps as `step` takes; what fails is tried again.
+async fn spread(mask: &str, mut step: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     crate::api::forget_consumers();
-    let kv = bindings.config()?;
-    let mut changed: Result<()> = Ok(());
-    for tries_left in (0..PUBLISH_TRIES).rev() {
+    let mut failures = 0;
+    let spread = loop {
         forget(mask);
-        let write = async {
-            match text {
-                Some(text) => {
-                    Ok(kv.put(&key(mask), text)?.expiration_ttl(EXPIRES_S).execute().await?)
+        match step().await {
+            Ok(true) => break Ok(()),
+            Ok(false) => {}
+            Err(error) => {
+                log::error("kv_unwritable", json!({"error": error.to_string()}));
+                failures += 1;
+                if failures == PUBLISH_TRIES {
+                    break Err(error);
                 }
-                None => Ok(kv.delete(&key(mask)).await?),
+                Delay::from(PUBLISH_PAUSE).await;
             }
-        };
-        changed = write.await;
-        match &changed {
-            Ok(()) => break,
-            Err(error) => log::error("kv_unwritable", json!({"error": error.to_string()})),
         }
-        if 0 < tries_left {
-            Delay::from(PUBLISH_PAUSE).await;
-        }
-    }
+    };
     forget(mask);
     crate::api::forget_consumers();
-    changed
+    spread
+}
+
+async fn write(bindings: &Bindings, mask: &str, text: Option<&str>) -> Result<()> {
+    let kv = bindings.config()?;
+    match text {
+        Some(text) => Ok(kv.put(&key(mask), text)?.expiration_ttl(EXPIRES_S).execute().await?),
+        None => Ok(kv.delete(&key(mask)).await?),
+    }
 }
 
 fn forget(mask: &str) {

@@ -186,22 +186,28 @@ impl Caller<'_> {
     }
 }
 
+/// How often a secret that is handed over is stored anew, because others change the source at the same time.
+const CAPTURE_TRIES: u32 = 5;
+
 /// Keeps a secret that a provider handed over to an armed source. `false`: it was not to be kept.
 pub(crate) async fn capture(bindings: &Bindings, source: &Source, secret: &Secret) -> bool {
     let kept: Result<bool, Refusal> = async {
         let db = bindings.db()?;
-        let row = db.row::<Doc>(&sql::source(&source.project_id, &source.uid)).await?;
-        let Some(row) = row else { return Ok(false) };
-        let mut source: Source = row.read()?;
-        if !source.capture(secret, &*bindings.vault()?, now_ms(), &mut fill)? {
-            return Ok(false);
+        for _ in 0..CAPTURE_TRIES {
+            let row = db.row::<Doc>(&sql::source(&source.project_id, &source.uid)).await?;
+            let Some(row) = row else { return Ok(false) };
+            let mut source: Source = row.read()?;
+            let before = source.updated_at;
+            if !source.capture(secret, &*bindings.vault()?, now_ms(), &mut fill)? {
+                return Ok(false);
+            }
+            if db.row::<ListRow>(&sql::update_source(&source, false, before)).await?.is_some() {
+                // It is kept, so the provider is told so. Others believe the older copy for some minutes at most.
+                config::publish(bindings, &source.mask_id).await.unwrap_or_default();
+                return Ok(true);
+            }
         }
-        if db.row::<ListRow>(&sql::capture_secret(&source)).await?.is_none() {
-            return Ok(false);
-        }
-        // It is kept, so the provider is told so. Others believe the older copy for some minutes at most.
-        config::publish(bindings, &source.mask_id).await.unwrap_or_default();
-        Ok(true)
+        Err(changed_meanwhile("source").into())
     }
     .await;
     kept.unwrap_or_else(|refusal| {

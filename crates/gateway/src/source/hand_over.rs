@@ -36,7 +36,6 @@ impl Source {
             return Err(ApiError::bad_request(format!("seconds:at most {ARMED_MAX_S}")));
         }
         self.armed_until = (0 < seconds).then_some(now_ms.saturating_add(seconds * 1000));
-        self.updated_at = now_ms;
         self.updated_at = time::after(now_ms, self.updated_at);
         Ok(())
     }
@@ -68,7 +67,7 @@ impl Source {
             created_at: now_ms,
             shown_until,
         }];
-        (self.armed_until, self.updated_at) = (None, now_ms);
+        self.armed_until = None;
         Ok(true)
     }
 

@@ -105,15 +105,6 @@ pub fn update_subscription(subscription: &Subscription, before_ms: u64) -> State
     )
 }
 
-/// Stores a source that has just been handed its first secret, unless it got one meanwhile; a row comes back if it was stored.
-pub fn capture_secret(source: &Source) -> Statement {
-    statement(
-        "UPDATE sources SET doc = ?3 WHERE project_id = ?1 AND id = ?2 AND json_extract(doc, '$.verifier.hmac') IS NULL \
-         AND coalesce(json_array_length(doc, '$.verifier.trust.secrets'), 0) = 0 RETURNING id, doc",
-        [source.project_id.as_str().into(), source.uid.as_str().into(), doc(source)],
-    )
-}
-
 /// Notes when a source answered its provider's question, whatever else is changed at the same time.
 pub fn note_crc(project_id: &str, id: &str, now_ms: u64) -> Statement {
     statement(
