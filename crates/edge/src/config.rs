@@ -3,6 +3,7 @@
 //! Worst staleness after a change, outside the isolate that made it: [`FRESH_MS`] here, [`KV_CACHE_S`] in KV's own
 //! cache, and about 60 s until a KV write is seen everywhere: 100 s.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use inlet_gateway::event_type::EventType;
 use inlet_gateway::json;
 use inlet_gateway::project::Project;
 use inlet_gateway::rejection::Rejection;
+use inlet_gateway::shape::Shared;
 use inlet_gateway::source::Source;
 use inlet_gateway::sql;
 use serde_json::json;
@@ -36,7 +38,8 @@ const PUBLISH_TRIES: u32 = 3;
 const PUBLISH_PAUSE: Duration = Duration::from_millis(1_100);
 
 thread_local! {
-    static SOURCES: Known<Compiled> = Known::default();
+    static SOURCES: Known<Compiled> = Known::weighing(Compiled::bytes);
+    static SCHEMAS: RefCell<Shared> = RefCell::default();
     /// Of their own: strangers who try masks must not drive out the sources that are in use.
     static ABSENT: Known<()> = Known::default();
 }
@@ -82,7 +85,9 @@ async fn compiled(
         Rejection::NoConfig
     })?;
     let Some(snapshot) = snapshot else { return Ok(None) };
-    let compiled = bindings.vault().and_then(|vault| Compiled::new(snapshot, &vault));
+    let compiled = bindings.vault().and_then(|vault| {
+        SCHEMAS.with_borrow_mut(|shared| Compiled::with(snapshot, &vault, shared))
+    });
     compiled.map(Some).map_err(|error| {
         log::error("config_unusable", json!({"error": error.to_string()}));
         Rejection::NoKey

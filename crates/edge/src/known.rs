@@ -1,22 +1,33 @@
 //! What an isolate knows, so that it need not ask for it with each request.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::thread::LocalKey;
 
+use inlet_gateway::held::Held;
+
 /// How long what was read is served when the stores do not answer.
 const STALE_MAX_MS: u64 = 600_000;
-const ENTRIES_MAX: usize = 2_000;
 
 /// Values by key, each with the time when it was read.
 #[derive(Debug)]
-pub(crate) struct Known<T>(RefCell<HashMap<String, (Rc<T>, u64)>>);
+pub(crate) struct Known<T> {
+    held: RefCell<Held<T>>,
+    /// About how many bytes one takes.
+    weigh: fn(&T) -> usize,
+}
+
+impl<T> Known<T> {
+    pub(crate) fn weighing(weigh: fn(&T) -> usize) -> Self {
+        Self { held: RefCell::default(), weigh }
+    }
+}
 
 impl<T> Default for Known<T> {
+    /// Of small values: what bounds them is their number.
     fn default() -> Self {
-        Self(RefCell::default())
+        Self::weighing(size_of_val)
     }
 }
 
@@ -57,28 +68,21 @@ pub(crate) trait Isolate<T> {
 
 impl<T> Isolate<T> for LocalKey<Known<T>> {
     fn get(&'static self, key: &str, now: u64, age_max_ms: u64) -> Option<Rc<T>> {
-        self.with(|known| {
-            let known = known.0.borrow();
-            let (value, at) = known.get(key)?;
-            (now.saturating_sub(*at) < age_max_ms).then(|| Rc::clone(value))
-        })
+        self.with(|known| known.held.borrow().get(key, now, age_max_ms))
     }
 
     fn put(&'static self, key: &str, value: Rc<T>, now: u64) {
         self.with(|known| {
-            let mut known = known.0.borrow_mut();
-            if ENTRIES_MAX <= known.len() {
-                known.clear();
-            }
-            known.insert(key.to_owned(), (value, now));
+            let bytes = (known.weigh)(&value);
+            known.held.borrow_mut().put(key, value, bytes, now);
         });
     }
 
     fn remove(&'static self, key: &str) {
-        self.with(|known| known.0.borrow_mut().remove(key));
+        self.with(|known| known.held.borrow_mut().remove(key));
     }
 
     fn clear(&'static self) {
-        self.with(|known| known.0.borrow_mut().clear());
+        self.with(|known| known.held.borrow_mut().clear());
     }
 }

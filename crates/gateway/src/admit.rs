@@ -4,21 +4,23 @@
 //! signature, event type, dedup key ([`Compiled::admit`]). Nothing is stored before all of it has passed,
 //! and the dedup key is only computed here: it is claimed by the router, once the event is durable.
 
-use std::cell::LazyCell;
 mod kept;
+mod snapshot;
 
-use std::collections::BTreeMap;
+use std::cell::LazyCell;
+use std::rc::Rc;
 
 use inlet_verify::{
     Acknowledgement, Handshake, Headers, Outcome, Pending, Place, Policy, Provider, Refused,
     Request, Secret, UnixTime, Verified, Verifier, acknowledge, catalogue, confirmation, diagnose,
     extract, handshake,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub(crate) use kept::HOP_HEADERS;
+pub use snapshot::Snapshot;
+use snapshot::compiled_bytes;
 
 use crate::admission::Gate;
 use crate::custom_response::Said;
@@ -28,7 +30,7 @@ use crate::pace::RateLimit;
 use crate::payload;
 use crate::rejection::Rejection;
 use crate::reply::{Reply, named};
-use crate::shape::{self, Shapes};
+use crate::shape::{self, Shapes, Shared};
 use crate::source::{Kind, Source};
 use crate::time::rfc3339;
 use crate::trust::{FailureResponse, Mode};
@@ -49,20 +51,6 @@ const META_MAX_BYTES: usize = 100 * 1024;
 /// Says of an event that came by another method than POST by which: deliveries are all POSTs.
 const METHOD_HEADER: &str = "inlet-method";
 
-/// What the edge knows of a source: the source, and what its project decides for it. Stored in KV.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Snapshot {
-    pub source: Source,
-    pub body_max_bytes: u64,
-    pub shard: u32,
-    /// Events that the project takes in, of all its sources.
-    #[serde(default)]
-    pub project_limit: Option<RateLimit>,
-    /// JSON schemas of the project's event types, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub schemas: BTreeMap<String, Value>,
-}
-
 /// A snapshot ready for use: secrets opened, locations parsed.
 #[derive(Debug)]
 pub struct Compiled {
@@ -82,10 +70,11 @@ pub struct Compiled {
     credential_parameters: Vec<String>,
     event_type: Option<Location>,
     dedup: Vec<Location>,
-    schemas: Shapes,
+    schemas: Rc<Shapes>,
     gate: Gate,
     /// Whether the source's own answer has something to fill in, and whether that stands in the body.
     fills: (bool, bool),
+    bytes: usize,
 }
 
 /// By which URL a request comes in: that says which methods are taken, and how answers look.
@@ -125,6 +114,15 @@ pub enum Admitted {
 
 impl Compiled {
     pub fn new(snapshot: Snapshot, vault: &Vault) -> Result<Self, VaultError> {
+        Self::with(snapshot, vault, &mut Shared::default())
+    }
+
+    /// The same, with the schemas that another source of the project may hold already.
+    pub fn with(
+        snapshot: Snapshot,
+        vault: &Vault,
+        shared: &mut Shared,
+    ) -> Result<Self, VaultError> {
         let Snapshot { source, body_max_bytes, shard, project_limit, schemas } = snapshot;
         let verifier = source.open_verifier(vault)?;
         let secrets = source.open_secrets(vault)?;
@@ -135,6 +133,8 @@ impl Compiled {
             }
             _ => Vec::new(),
         };
+        let schemas = shared.of(&source.project_id, schemas);
+        let bytes = compiled_bytes(&source, &schemas);
         let dedup = source.idempotency_keys.iter().map(|key| Location::parse_idempotency_key(key));
         Ok(Self {
             credential_headers: verifier.credential_headers(),
@@ -143,7 +143,8 @@ impl Compiled {
                 .with_platform_macs(PLATFORM_MACS),
             event_type: Location::parse_event_type(&source.event_type_location).ok(),
             dedup: dedup.filter_map(Result::ok).collect(),
-            schemas: Shapes::new(schemas),
+            schemas,
+            bytes,
             gate: Gate::new(&source.admission),
             fills: (source.custom_response.is_templated(), source.custom_response.reads_body()),
             provider,
@@ -155,6 +156,11 @@ impl Compiled {
             verifier,
             secrets: secrets.into_iter().map(|(_, name, expires_at)| (name, expires_at)).collect(),
         })
+    }
+
+    /// About as many bytes as it takes; schemas that it shares count for the first of those who do.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Who is counted, and how many of each are taken in.

@@ -26,6 +26,7 @@ pub mod fields;
 pub mod filter;
 pub mod form;
 pub mod header;
+pub mod held;
 pub mod hookstream;
 pub mod ids;
 pub mod interim;

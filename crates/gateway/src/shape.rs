@@ -1,7 +1,9 @@
 //! The schemas that what a source brings is checked with.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::{Rc, Weak};
 
 use serde_json::Value;
 
@@ -10,12 +12,23 @@ use crate::schema::Schema;
 /// JSON schemas by event type. Each is read when its first event comes: a source is compiled often, and most types
 /// are of other sources.
 #[derive(Debug, Default)]
-pub struct Shapes(BTreeMap<String, (Value, OnceCell<Option<Schema>>)>);
+pub struct Shapes {
+    by_type: BTreeMap<String, (Value, OnceCell<Option<Schema>>)>,
+    /// Bytes of the schemas as they are written, and what tells them from others of the same project.
+    bytes: usize,
+    print: u64,
+}
 
 impl Shapes {
     pub fn new(schemas: BTreeMap<String, Value>) -> Self {
+        let (bytes, print) = print_of(&schemas);
         let unread = |(name, schema)| (name, (schema, OnceCell::new()));
-        Self(schemas.into_iter().map(unread).collect())
+        Self { by_type: schemas.into_iter().map(unread).collect(), bytes, print }
+    }
+
+    /// Bytes of the schemas as they are written.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What is wrong with the payload of an event of this type. `payload` is only asked for when there is a schema; it
@@ -25,12 +38,48 @@ impl Shapes {
         event_type: &str,
         payload: impl FnOnce() -> Option<&'v Value>,
     ) -> Vec<String> {
-        let Some((written, read)) = self.0.get(event_type) else { return Vec::new() };
+        let Some((written, read)) = self.by_type.get(event_type) else { return Vec::new() };
         match read.get_or_init(|| Schema::read(written).ok()) {
             Some(schema) => faults(schema, payload()),
             // It could be read when it was saved.
             None => Vec::new(),
         }
+    }
+}
+
+fn print_of(schemas: &BTreeMap<String, Value>) -> (usize, u64) {
+    let mut hasher = DefaultHasher::new();
+    let mut bytes = 0;
+    for (name, schema) in schemas {
+        let schema = schema.to_string();
+        bytes += name.len() + schema.len();
+        (name, schema).hash(&mut hasher);
+    }
+    (bytes, hasher.finish())
+}
+
+/// Projects of which nothing is held any more are forgotten from this many on.
+const PROJECTS_MAX: usize = 1_000;
+
+/// The schemas of projects: each once, however many of its sources are held.
+#[derive(Debug, Default)]
+pub struct Shared(HashMap<String, Weak<Shapes>>);
+
+impl Shared {
+    pub fn of(&mut self, project_id: &str, schemas: BTreeMap<String, Value>) -> Rc<Shapes> {
+        if schemas.is_empty() {
+            return Rc::default();
+        }
+        let held = self.0.get(project_id).and_then(Weak::upgrade);
+        if let Some(held) = held.filter(|held| (held.bytes, held.print) == print_of(&schemas)) {
+            return held;
+        }
+        if PROJECTS_MAX <= self.0.len() {
+            self.0.retain(|_, held| 0 < held.strong_count());
+        }
+        let shapes = Rc::new(Shapes::new(schemas));
+        self.0.insert(project_id.to_owned(), Rc::downgrade(&shapes));
+        shapes
     }
 }
 
@@ -54,6 +103,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_schemas_of_a_project_are_held_once_until_they_change() {
+        let of = |kind: &str| BTreeMap::from([("a".to_owned(), json!({"type": kind}))]);
+        let mut shared = Shared::default();
+        let first = shared.of("p", of("object"));
+        assert!(Rc::ptr_eq(&first, &shared.of("p", of("object"))));
+        assert!(!Rc::ptr_eq(&first, &shared.of("q", of("object"))), "no two projects share");
+        let second = shared.of("p", of("number"));
+        assert!(!Rc::ptr_eq(&first, &second), "a change");
+        assert!(Rc::ptr_eq(&second, &shared.of("p", of("number"))));
+        assert_eq!((first.bytes(), shared.of("p", BTreeMap::new()).bytes()), (18, 0));
+        drop((first, second));
+        for n in 0..PROJECTS_MAX {
+            shared.of(&n.to_string(), of("object"));
+        }
+        assert!(shared.0.len() <= PROJECTS_MAX, "what nobody uses is forgotten");
+    }
 
     #[test]
     fn only_a_type_with_a_schema_costs_anything() {

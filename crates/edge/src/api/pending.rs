@@ -19,6 +19,12 @@ pub(super) enum FoundEvent {
     Waiting(StoredEvent),
 }
 
+impl FoundEvent {
+    fn of(event: StoredEvent, id: &str) -> Self {
+        if event.id == id { Self::Stored(event) } else { Self::CopyOf(event) }
+    }
+}
+
 #[derive(Deserialize)]
 struct JournalRow {
     meta: String,
@@ -38,11 +44,9 @@ impl Caller<'_> {
         let events = self.bindings.events(project.shard)?;
         let mut pauses = PAUSES_MS.iter();
         loop {
-            if let Some(event) = events.row(&sql::event_with_endpoints(&project.uid, id)).await? {
-                return Ok(FoundEvent::Stored(event));
-            }
-            if let Some(original) = events.row(&sql::event_of_duplicate(&project.uid, id)).await? {
-                return Ok(FoundEvent::CopyOf(original));
+            let found = events.row(&sql::event_or_original(&project.uid, id)).await?;
+            if let Some(event) = found {
+                return Ok(FoundEvent::of(event, id));
             }
             let waiting = self.in_journal(project, id).await?;
             let pause = pauses.next().filter(|_| is_recent(id, now_ms()));

@@ -14,7 +14,7 @@ fn compiled(body: &str) -> Compiled {
             body_max_bytes: 50,
             shard: 0,
             project_limit: None,
-            schemas: BTreeMap::new(),
+            schemas: std::collections::BTreeMap::new(),
         },
         &vault,
     )

@@ -12,26 +12,18 @@ pub fn event(project_id: &str, id: &str) -> Statement {
     }
 }
 
-/// The same, with the `endpoints` that it went to: a look at the deliveries of its millisecond.
-pub fn event_with_endpoints(project_id: &str, id: &str) -> Statement {
-    let endpoints = "(SELECT json_group_array(DISTINCT d.endpoint_id) FROM deliveries AS d WHERE d.project_id = ?1 \
-         AND d.id >= substr(?2, 1, 10) AND d.id < substr(?2, 1, 10) || '~' AND d.event_id = ?2) AS endpoints";
-    Statement {
-        sql: format!(
-            "SELECT {EVENT_COLUMNS}, {endpoints} FROM events WHERE project_id = ?1 AND id = ?2"
-        ),
-        params: vec![project_id.into(), id.into()],
-    }
-}
-
-/// The event that `id` is a dropped copy of.
-pub fn event_of_duplicate(project_id: &str, id: &str) -> Statement {
+/// The same, with the `endpoints` that it went to (a look at the deliveries of its millisecond), or the event that `id` is a
+/// dropped copy of: its id tells which.
+pub fn event_or_original(project_id: &str, id: &str) -> Statement {
     let columns: Vec<String> =
         EVENT_COLUMNS.split(", ").map(|column| format!("e.{column} AS {column}")).collect();
+    let endpoints = "CASE WHEN e.id = ?2 THEN (SELECT json_group_array(DISTINCT d.endpoint_id) FROM deliveries AS d \
+         WHERE d.project_id = ?1 AND d.id >= substr(?2, 1, 10) AND d.id < substr(?2, 1, 10) || '~' AND d.event_id = ?2) END AS endpoints";
+    let ids = "SELECT ?2 AS id UNION ALL SELECT event_id FROM duplicates WHERE project_id = ?1 AND id = ?2";
     Statement {
         sql: format!(
-            "SELECT {} FROM duplicates AS d JOIN events AS e ON e.project_id = d.project_id AND e.id = d.event_id \
-             WHERE d.project_id = ?1 AND d.id = ?2",
+            "SELECT {}, {endpoints} FROM ({ids}) AS i JOIN events AS e ON e.project_id = ?1 AND e.id = i.id \
+             ORDER BY e.id = ?2 DESC LIMIT 1",
             columns.join(", ")
         ),
         params: vec![project_id.into(), id.into()],
