@@ -357,6 +357,7 @@ fn headers_with_line_breaks_are_refused_wherever_they_would_be_sent() {
         ("custom_response", json!({"custom_response": {"body": "a", "content_type": evil}})),
         ("forward_headers", json!({"forward_headers": [evil]})),
         ("all of forward_headers", json!({"forward_headers": ["*"]})),
+        ("a header of HTTP in forward_headers", json!({"forward_headers": ["Host"]})),
         (
             "failure_response",
             json!({"verifier": {"type": "noop", "failure_response": {"body": "a", "content_type": evil}}}),

@@ -24,16 +24,25 @@ pub(crate) fn sendable(value: &str) -> Cow<'_, str> {
     }
 }
 
-/// Headers by which senders and answers are known, beside those whose names say so.
+/// What the last word of the name of a header is that holds what lets somebody in.
 const CREDENTIALS: &[&str] = &[
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "set-cookie",
     "apikey",
-    "api-key",
-    "x-apikey",
+    "auth",
+    "authorization",
+    "bearer",
+    "cookie",
+    "credential",
+    "credentials",
+    "jwt",
+    "passphrase",
+    "passwd",
+    "password",
+    "secret",
+    "session",
+    "token",
 ];
+/// The word before a last `key` that makes it one that lets somebody in: an `idempotency-key` is none.
+const KEYS: &[&str] = &["access", "api", "auth", "license", "private", "secret", "shared"];
 
 /// Whether a header may hold a credential or a signature, by its name: `x-api-key`, `x-hub-signature-256`,
 /// `x-gitlab-token`. Names may have any case.
@@ -46,8 +55,10 @@ pub(crate) fn is_credential(name: &str) -> bool {
 /// message only.
 pub(crate) fn is_sensitive(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let ends = ["-token", "-secret", "-api-key", "-apikey", "-password"];
-    CREDENTIALS.contains(&name.as_str()) || ends.iter().any(|end| name.ends_with(end))
+    let mut words = name.rsplit(['-', '_']);
+    let last = words.next().unwrap_or_default();
+    CREDENTIALS.contains(&last)
+        || last == "key" && words.next().is_some_and(|kind| KEYS.contains(&kind))
 }
 
 /// Whether deliveries use a header for something else, or HTTP itself does.
@@ -107,6 +118,14 @@ mod tests {
             "X-Signature-Ed25519",
             "x-goog-channel-token",
             "x-webhook-secret",
+            "password",
+            "x-passwd",
+            "private-key",
+            "X_Access_Key",
+            "x-jwt",
+            "x-bearer",
+            "x-auth",
+            "x-session",
         ] {
             assert!(is_credential(name), "{name}");
         }
@@ -121,6 +140,9 @@ mod tests {
             "x-shopify-topic",
             "x-amz-sns-topic-arn",
             "x-tokens-left",
+            "idempotency-key",
+            "x-auth-type",
+            "x-key",
             "accept",
         ] {
             assert!(!is_credential(name), "{name}");

@@ -10,7 +10,7 @@ use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length, refuse_unsuppor
 use crate::custom_response::CustomResponse;
 use crate::endpoint::is_weak;
 use crate::fields::{Fields, FromFields};
-use crate::header::is_header_name;
+use crate::header::{is_header_name, is_taken_header};
 use crate::ids::{self, Fill};
 use crate::locate::Location;
 use crate::profile::{Profile, ProfileInput};

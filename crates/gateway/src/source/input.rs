@@ -176,12 +176,18 @@ pub(super) fn asks_for_something(value: Option<&Value>) -> bool {
 pub(super) fn header_names(names: Vec<String>) -> Result<Vec<String>, ApiError> {
     let names: Vec<String> =
         names.into_iter().map(|name| name.trim().to_ascii_lowercase()).collect();
-    match names.iter().find(|name| !is_header_name(name) || *name == "*") {
-        Some(bad) => Err(ApiError::bad_request(format!(
+    if let Some(bad) = names.iter().find(|name| !is_header_name(name) || *name == "*") {
+        return Err(ApiError::bad_request(format!(
             "forward_headers:{bad:?} is not a header name; without the list all go on but credentials"
-        ))),
-        None => Ok(names),
+        )));
     }
+    // The content type goes on whatever the list says.
+    if let Some(bad) = names.iter().find(|name| is_taken_header(name) && *name != "content-type") {
+        return Err(ApiError::bad_request(format!(
+            "forward_headers:{bad:?} never goes on: a delivery has its own; take it off the list"
+        )));
+    }
+    Ok(names)
 }
 
 /// Convoy's struct tags: nested objects are checked whenever they are there, whatever the type says.
