@@ -199,9 +199,91 @@ fn each_version_of_an_endpoint_fits_its_schema() {
     for time in ["http_timeout", "rate_limit_duration"] {
         assert_eq!(endpoint["properties"][time]["type"], serde_json::json!(["integer", "string"]));
     }
-    assert_eq!(endpoint["anyOf"].as_array().unwrap().len(), 2);
+    assert_eq!(endpoint["if"]["required"], serde_json::json!(["title"]));
+    assert_eq!(endpoint["then"]["required"], serde_json::json!(["target_url"]));
+    assert_eq!(endpoint["else"]["required"], serde_json::json!(["name", "url"]));
+    assert!(endpoint.get("anyOf").is_none(), "makers of types would know nothing of its fields");
     let path = &document["paths"]["/api/v1/projects/{projectID}/endpoints"];
     assert!(path.to_string().contains("#/components/parameters/convoyVersion"));
     let answer = &path["post"]["responses"]["201"]["headers"];
     assert!(answer["X-Request-ID"].is_object() && answer["X-Convoy-Version"].is_object());
+}
+
+/// What makers of types stumble over: they drop the schema, or make a type of it that nothing fits.
+#[test]
+fn every_schema_says_what_it_holds() {
+    fn properties<'a>(document: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+        match schema.get("$ref").and_then(Value::as_str) {
+            Some(to) => properties(document, document.pointer(to.trim_start_matches('#'))?),
+            None => schema.get("properties"),
+        }
+    }
+    fn check(document: &Value, at: &str, schema: &Value, wrong: &mut Vec<String>) {
+        match schema {
+            Value::Object(fields) => {
+                let is = |name: &str| match fields.get("type") {
+                    Some(Value::Array(several)) => several.iter().any(|of| of == name),
+                    of => of.is_some_and(|of| of == name),
+                };
+                if is("array") && !fields.contains_key("items") {
+                    wrong.push(format!("{at}: an array of what?"));
+                }
+                let has_properties = fields
+                    .get("properties")
+                    .and_then(Value::as_object)
+                    .is_some_and(|of| !of.is_empty());
+                if is("object") && !has_properties && !fields.contains_key("additionalProperties") {
+                    wrong.push(format!("{at}: an object that holds nothing"));
+                }
+                // A condition names properties of the schema that it stands in.
+                let is_condition = ["/if", "/then", "/else"].iter().any(|of| at.ends_with(of));
+                if let (Some(Value::Array(required)), false) =
+                    (fields.get("required"), is_condition)
+                {
+                    let properties = properties(document, schema);
+                    for name in required.iter().filter_map(Value::as_str) {
+                        if properties.and_then(|of| of.get(name)).is_none() {
+                            wrong.push(format!(
+                                "{at}: requires {name}, and does not say what it is"
+                            ));
+                        }
+                    }
+                }
+                for (name, part) in fields.iter().filter(|(name, _)| !name.starts_with("example")) {
+                    check(document, &format!("{at}/{name}"), part, wrong);
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    check(document, &format!("{at}/{index}"), item, wrong);
+                }
+            }
+            _ => {}
+        }
+    }
+    let document = generate();
+    let mut wrong = Vec::new();
+    check(&document, "", &document, &mut wrong);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let bad = serde_json::json!({"type": "object", "required": ["a"], "properties": {
+        "b": {"type": ["array", "null"]}, "c": {"type": "object"}, "d": {"type": "object", "properties": {}}}});
+    check(&bad, "", &bad, &mut wrong);
+    assert_eq!(wrong.len(), 4, "the rules find what breaks them: {wrong:?}");
+}
+
+/// What was deleted is named by its id alone, and no event of the API has a source.
+#[test]
+fn what_is_pointed_at_has_its_id_alone_for_certain() {
+    let document = generate();
+    let schemas = &document["components"]["schemas"];
+    for pointed in [
+        &schemas["Delivery"]["properties"]["source_metadata"],
+        &schemas["Delivery"]["properties"]["endpoint_metadata"],
+        &schemas["Event"]["properties"]["endpoint_metadata"]["items"],
+        &schemas["Subscription"]["properties"]["source_metadata"],
+        &schemas["Subscription"]["properties"]["endpoint_metadata"],
+    ] {
+        assert_eq!(pointed["required"], serde_json::json!(["uid"]), "{pointed}");
+        assert!(pointed["properties"]["name"].is_object(), "{pointed}");
+    }
 }

@@ -570,7 +570,7 @@ pub fn generate() -> Value {
         .iter()
         .map(|(name, about)| json!({"name": name, "description": about}))
         .collect();
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {"title": "Inlet", "version": env!("CARGO_PKG_VERSION"), "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"}},
@@ -588,5 +588,7 @@ pub fn generate() -> Value {
                 "companion": {"type": "http", "scheme": "bearer", "description": "A consumer key."}},
             "headers": versions::headers(), "parameters": parameters, "responses": responses, "schemas": schemas,
         },
-    })
+    });
+    schema::open_objects(&mut document);
+    document
 }

@@ -255,6 +255,7 @@ pub(super) fn events() -> Vec<Value> {
         shown(plain.present(b"text", None)),
         shown(owned.present(b"[1]", Some(EVENT))),
         shown(omitted.present_in_list(&pointed())),
+        shown(first.present_with(&body, None, &Pointed::default())),
     ]
 }
 
@@ -395,13 +396,14 @@ fn deliveries() -> Vec<Value> {
         event: None,
         ..delivery()
     };
-    let shown = |delivery: &Delivery| {
+    let gone = (Delivery { source_id: String::new(), ..delivery() }, Pointed::default());
+    let shown = |(delivery, pointed): &(Delivery, Pointed)| {
         let mut shown = delivery.present(&strategy);
-        pointed().lay_over(&mut shown);
+        pointed.lay_over(&mut shown);
         let text = Sent::in_list(delivery, false, false).lay_over(shown);
         serde_json::from_str(&text).expect("a delivery is JSON")
     };
-    [delivery(), waiting].iter().map(shown).collect()
+    [(delivery(), pointed()), (waiting, pointed()), gone].iter().map(shown).collect()
 }
 
 /// Samples of a shape; the first is its example. Together they hold every type that a field may have.

@@ -44,6 +44,30 @@ fn parsed(text: &str) -> Map<String, Value> {
     }
 }
 
+/// Says of every object of which nothing more is said that it may hold anything: makers of types take it for one that is empty.
+pub(super) fn open_objects(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let is_object = match fields.get("type") {
+                Some(Value::String(of)) => of == "object",
+                Some(Value::Array(several)) => several.iter().any(|of| of == "object"),
+                _ => false,
+            };
+            let none = |name: &str| match fields.get(name) {
+                None => true,
+                Some(of) => of.as_object().is_some_and(Map::is_empty),
+            };
+            if is_object && none("properties") && !fields.contains_key("additionalProperties") {
+                fields.insert("additionalProperties".into(), json!(true));
+            }
+            let parts = fields.iter_mut().filter(|(name, _)| !name.starts_with("example"));
+            parts.for_each(|(_, part)| open_objects(part));
+        }
+        Value::Array(items) => items.iter_mut().for_each(open_objects),
+        _ => {}
+    }
+}
+
 pub(super) fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }

@@ -108,7 +108,9 @@ pub(super) fn brokers() -> Vec<Operation> {
             .about("The broker sources of the project, credentials in clear.")
             .answers(json!({
                 "200": {"description": "All of them.", "headers": etag, "content": {"application/json": {"schema": {
-                    "type": "object", "required": ["poll_seconds", "project_id", "max_message_bytes", "sources"]}}}},
+                    "type": "object", "required": ["poll_seconds", "project_id", "max_message_bytes", "sources"], "properties": {
+                        "poll_seconds": {"type": "integer"}, "project_id": {"type": "string"}, "max_message_bytes": {"type": "integer"},
+                        "sources": {"type": "array", "items": {"type": "object", "additionalProperties": true}}}}}}},
                 "304": {"description": "They are those that you know (`If-None-Match`)."},
                 "401": unauthorized(), "503": busy(),
             })),

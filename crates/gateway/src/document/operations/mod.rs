@@ -470,11 +470,13 @@ fn gateway() -> Vec<Operation> {
     };
     let health = json!({
         "200": {"description": "The gateway runs and has its key.", "content": json_of(
-            json!({"type": "object", "required": ["status", "message", "data"]}))},
+            json!({"type": "object", "required": ["status", "message", "data"], "properties": {
+                "status": {"type": "boolean"}, "message": {"type": "string"}, "data": {}}}))},
         "503": refusal("It runs without a key."),
     });
     let backlog = |oldest| backlog::answer(&[(0, Some(oldest))], 200_001).body;
     let shards = json!({"type": "object", "required": ["status", "message", "data"], "properties": {
+        "status": {"type": "boolean"}, "message": {"type": "string"},
         "data": {"type": "object", "required": ["shards"], "properties": {"shards": {"type": "array", "items": {
             "type": "object", "required": ["shard", "state", "events_wait_ms", "deliveries_wait_ms"], "properties": {
                 "shard": {"type": "integer"},
