@@ -28,6 +28,7 @@ mod dedup;
 mod delivery;
 mod document;
 mod durability;
+mod dynamic_events;
 mod endpoint_calls;
 mod endpoint_health;
 mod endpoint_pace;

@@ -89,7 +89,7 @@ impl StoredEvent {
 
     /// Whether the event is for one of these endpoints by its address alone, whatever subscriptions say.
     pub fn is_addressed_to(&self, endpoints: &[String]) -> bool {
-        matches!(self.target(), Some(Target::Endpoint(id)) if endpoints.contains(&id))
+        matches!(self.target(), Some(Target::Endpoint(id) | Target::Url(id)) if endpoints.contains(&id))
     }
 }
 

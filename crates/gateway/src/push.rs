@@ -46,6 +46,19 @@ impl Kind {
         }
     }
 
+    /// That of an item of a batch which does not say, by the field that names whom it is for.
+    fn of_item(has: impl Fn(&str) -> bool) -> Self {
+        if has("endpoint_id") || has("app_id") {
+            Self::Single
+        } else if has("url") {
+            Self::Dynamic
+        } else if has("owner_id") {
+            Self::Fanout
+        } else {
+            Self::Single
+        }
+    }
+
     /// What the caller reads once the event is durable.
     pub fn accepted(self) -> &'static str {
         match self {
@@ -139,7 +152,7 @@ impl FromFields for PushInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
         let mut text =
             |name| Ok::<_, ApiError>(fields.text(name)?.unwrap_or_default().trim().to_owned());
-        Ok(Self {
+        let input = Self {
             endpoint_id: text("endpoint_id")?,
             owner_id: text("owner_id")?,
             app_id: text("app_id")?,
@@ -153,7 +166,9 @@ impl FromFields for PushInput {
                 Some(_) => return Err(wrong_headers()),
             },
             idempotency_key: fields.text("idempotency_key")?.filter(|key| !key.is_empty()),
-        })
+        };
+        fields.check_spelling()?;
+        Ok(input)
     }
 }
 
@@ -229,7 +244,7 @@ impl Push {
         match &to {
             To::Known(Target::Endpoint(id)) => check_length("endpoint_id", id, TEXT_MAX_CHARS)?,
             To::Known(Target::Owner(id)) => check_length("owner_id", id, TEXT_MAX_CHARS)?,
-            To::Known(Target::Everybody) | To::Subscribers | To::Url(_) => {}
+            To::Known(Target::Everybody | Target::Url(_)) | To::Subscribers | To::Url(_) => {}
         }
         Ok(Self {
             kind,
@@ -242,8 +257,8 @@ impl Push {
         })
     }
 
-    /// Reads the payloads of `POST /events/batch`: an array of events. An item is for one endpoint unless its `kind` says
-    /// `fanout`, `broadcast` or `dynamic`. One that cannot be read does not spoil the others.
+    /// Reads the payloads of `POST /events/batch`: an array of events. An item is for whom it names, unless its `kind` says
+    /// more: `broadcast` names nobody. One that cannot be read does not spoil the others.
     pub fn parse_batch(body: &[u8]) -> Result<Vec<Result<Self, ApiError>>, ApiError> {
         let items = first_value::<Vec<&RawValue>>(body)?.ok_or_else(|| {
             ApiError::bad_request("body contains incorrect JSON type: an array is expected")
@@ -261,7 +276,7 @@ impl Push {
         let fields: HashMap<String, &RawValue> =
             serde_json::from_str(item.get()).map_err(|_| not_an_object())?;
         let kind = match fields.get("kind") {
-            None => Kind::Single,
+            None => Kind::of_item(|name| fields.contains_key(name)),
             Some(kind) => serde_json::from_str::<String>(kind.get())
                 .ok()
                 .and_then(|name| Kind::from_name(&name))
@@ -281,7 +296,7 @@ impl Push {
 
     /// Says which endpoint the URL of a dynamic event is.
     pub fn resolve(&mut self, endpoint_id: String) {
-        self.to = To::Known(Target::Endpoint(endpoint_id));
+        self.to = To::Known(Target::Url(endpoint_id));
     }
 
     /// The event on its way. A dynamic event has to be [resolved](Self::resolve) before.
@@ -441,6 +456,26 @@ mod tests {
             ),
             (Fanout, r#"{"event_type":"t","data":1}"#, "owner_id:please provide an owner id"),
             (Dynamic, r#"{"event_type":"t","data":1}"#, "url:please provide an endpoint url"),
+            (
+                Single,
+                r#"{"event_type":"t","data":{},"endpoint_id":"e","idempotencyKey":"k"}"#,
+                "idempotencyKey:unknown field: did you mean idempotency_key?",
+            ),
+            (
+                Broadcast,
+                r#"{"event_type":"t","data":{},"custom_header":{}}"#,
+                "custom_header:unknown field: did you mean custom_headers?",
+            ),
+            (
+                Fanout,
+                r#"{"event_type":"t","data":{},"ownerId":"o"}"#,
+                "ownerId:unknown field: did you mean owner_id?",
+            ),
+            (
+                Dynamic,
+                r#"{"event_type":"t","data":{},"url":"u","event-types":["t"]}"#,
+                "event-types:unknown field: did you mean event_types?",
+            ),
             (Single, "", "body must not be empty"),
             (Single, "[]", "body contains incorrect JSON type: an object is expected"),
             (Single, r#"{"a":}"#, "body contains badly-formed JSON (at character 6)"),
@@ -487,7 +522,13 @@ mod tests {
         ] {
             assert_eq!(error(kind, body), expect, "{body}");
         }
-        assert!(Push::parse(Broadcast, br#"{"data":null,"event_type":"t"}"#).is_ok());
+        for taken in [
+            r#"{"data":null,"event_type":"t"}"#,
+            // What Convoy's clients and brokers' messages carry along.
+            r#"{"data":1,"event_type":"t","project_id":"p","source_id":"s","app_id":"","owner_id":"","acknowledged_at":"","kind":"x"}"#,
+        ] {
+            assert!(Push::parse(Broadcast, taken.as_bytes()).is_ok(), "{taken}");
+        }
     }
 
     #[test]
@@ -539,11 +580,13 @@ mod tests {
     #[test]
     fn a_bad_item_does_not_spoil_a_batch() {
         let body = br#"[{"endpoint_id":"e","event_type":"t","data":1},{"kind":"broadcast","event_type":"t","data":2},
-            {"kind":"nobody"},5,{"event_type":"t","data":3}]"#;
+            {"owner_id":"o","event_type":"t","data":2},{"url":"https://a.example","event_type":"t","data":2},
+            {"kind":"nobody"},5,{"event_type":"t","data":3},{"owner_id":"o","event_type":"t","data":2,"Idempotency-Key":"k"}]"#;
         let items = Push::parse_batch(body).unwrap();
         let kinds: Vec<_> = items.iter().map(|item| item.as_ref().map(|push| push.kind)).collect();
-        assert_eq!(kinds[..2], [Ok(Kind::Single), Ok(Kind::Broadcast)]);
-        assert!(items[2..].iter().all(Result::is_err));
+        let good = [Kind::Single, Kind::Broadcast, Kind::Fanout, Kind::Dynamic];
+        assert_eq!(kinds[..4], good.map(Ok));
+        assert!(items[4..].iter().all(Result::is_err));
         for (body, status) in [("[]", 400), ("{}", 400), ("[", 400)] {
             assert_eq!(Push::parse_batch(body.as_bytes()).unwrap_err().status, status, "{body}");
         }

@@ -121,12 +121,20 @@ impl FromFields for FilterConfigInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
         let event_types = fields.texts("event_types")?;
         let filter = fields.map("filter")?;
+        fields.check_spelling()?;
         let read = |filter| Conditions::read(filter, "filter_config.filter");
         Ok(Self { event_types, filter: filter.map(read).transpose()? })
     }
 }
 
 const UNSUPPORTED: &[&str] = &["app_id"];
+/// What stands in `filter_config`, and the name it has there: beside it, the subscription would take everything.
+const MISPLACED: &[(&str, &str)] = &[
+    ("event_types", "event_types"),
+    ("event_type", "event_types"),
+    ("filter", "filter"),
+    ("filters", "filter"),
+];
 
 impl Subscription {
     /// A new subscription. Whether its source and endpoint exist is for the caller to look up.
@@ -187,6 +195,13 @@ impl Subscription {
         check_length("name", &self.name, NAME_MAX_CHARS)?;
         for field in UNSUPPORTED {
             refuse_unsupported(field, input.other.get(*field))?;
+        }
+        for (field, meant) in MISPLACED {
+            if input.other.get(*field).is_some_and(|given| !given.is_null()) {
+                return Err(ApiError::bad_request(format!(
+                    "{field}:unknown field: did you mean filter_config.{meant}?"
+                )));
+            }
         }
         if let Some(code) = input.function {
             check_length("function", &code, transform::CODE_MAX_BYTES)?;
@@ -294,6 +309,34 @@ mod tests {
             |field: &str| format!(r#"{{"name":"a","endpoint_id":"e","source_id":"s",{field}}}"#);
         let error = create(&with(r#""alert_config":{"count":5,"threshold":"x"}"#)).unwrap_err();
         assert!(error.starts_with("alert_config.threshold:"), "{error}");
+        for (field, meant) in [
+            (
+                r#""filter_config":{"event_type":["a"]}"#,
+                "filter_config.event_type:unknown field: did you mean event_types?",
+            ),
+            (
+                r#""filter_config":{"eventTypes":["a"]}"#,
+                "filter_config.eventTypes:unknown field: did you mean event_types?",
+            ),
+            (
+                r#""filter_config":{"filters":{"body":{}}}"#,
+                "filter_config.filters:unknown field: did you mean filter?",
+            ),
+            (
+                r#""event_types":["a"]"#,
+                "event_types:unknown field: did you mean filter_config.event_types?",
+            ),
+            (
+                r#""event_type":"a""#,
+                "event_type:unknown field: did you mean filter_config.event_types?",
+            ),
+            (r#""filter":{"body":{}}"#, "filter:unknown field: did you mean filter_config.filter?"),
+            (r#""filters":[]"#, "filters:unknown field: did you mean filter_config.filter?"),
+        ] {
+            check(&with(field), meant);
+        }
+        let odd = r#""type":"api","status":"active","filter_config":{"event_types":["a"],"filter":{"is_flattened":false,"body":{}},"x":1}"#;
+        assert!(create(&with(odd)).is_ok());
         let alerted = create(&with(r#""alert_config":{"count":5,"threshold":"1h"}"#)).unwrap();
         assert_eq!(alerted.present()["alert_config"], json!({"count": 5, "threshold": "1h"}));
         assert!(create(&with(r#""filter_config":{"filter":{"body":{},"headers":{}}}"#)).is_ok());

@@ -147,6 +147,11 @@ impl Subscription {
         })
     }
 
+    /// Whether it takes events of this type at all, filters and its being inactive apart.
+    pub fn names(&self, event_type: &str) -> bool {
+        self.event_types.iter().any(|have| have == event_type || have == "*")
+    }
+
     /// Whether an event of this type that says this is wanted.
     pub fn takes(&self, event_type: &str, facts: &Facts<'_>) -> bool {
         self.conditions(event_type).is_some_and(|conditions| conditions.match_event(facts))

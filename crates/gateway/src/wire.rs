@@ -38,6 +38,9 @@ pub enum Target {
     /// One endpoint, by its uid.
     #[serde(rename = "e")]
     Endpoint(String),
+    /// The endpoint of a URL that the event named, by its uid: whatever types it is subscribed to.
+    #[serde(rename = "u")]
+    Url(String),
     /// All endpoints of an owner.
     #[serde(rename = "o")]
     Owner(String),
@@ -51,6 +54,7 @@ impl Target {
     pub fn present(&self) -> serde_json::Value {
         match self {
             Self::Endpoint(id) => serde_json::json!({"type": "single", "endpoint_id": id}),
+            Self::Url(id) => serde_json::json!({"type": "dynamic", "endpoint_id": id}),
             Self::Owner(id) => serde_json::json!({"type": "fanout", "owner_id": id}),
             Self::Everybody => serde_json::json!({"type": "broadcast"}),
         }
@@ -197,7 +201,7 @@ impl Meta {
             .iter()
             .flat_map(|made| [Some(&made.verdict), made.secret.as_ref(), made.reason.as_ref()]);
         let target = self.target.iter().map(|target| match target {
-            Target::Endpoint(id) | Target::Owner(id) => id.len(),
+            Target::Endpoint(id) | Target::Url(id) | Target::Owner(id) => id.len(),
             Target::Everybody => 0,
         });
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 2);

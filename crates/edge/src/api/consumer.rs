@@ -351,7 +351,7 @@ impl Caller<'_> {
                 Some(Target::Owner(id)) => {
                     owners.insert(id.as_str());
                 }
-                Some(Target::Everybody) | None => {}
+                Some(Target::Everybody | Target::Url(_)) | None => {}
             }
             if let Some(claim) = &envelope.meta.claim {
                 keys.push(json!([envelope.meta.claim_scope(), claim.key]));

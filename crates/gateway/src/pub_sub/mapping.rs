@@ -87,7 +87,7 @@ impl Mapping {
                 Some(Target::Endpoint(id)) => put(shown, "endpoint_id", id.as_str().into()),
                 Some(Target::Owner(id)) => put(shown, "owner_id", id.as_str().into()),
                 Some(Target::Everybody) => put(shown, "broadcast", true.into()),
-                None => {}
+                Some(Target::Url(_)) | None => {}
             }
         }
         shown

@@ -107,7 +107,9 @@ impl Directory {
                 && match &meta.target {
                     None => one.source_id == meta.source_id,
                     Some(Target::Everybody) => true,
-                    Some(Target::Endpoint(endpoint)) => one.endpoint_id == *endpoint,
+                    Some(Target::Endpoint(endpoint) | Target::Url(endpoint)) => {
+                        one.endpoint_id == *endpoint
+                    }
                     Some(Target::Owner(owner)) => {
                         self.endpoints_of(owner, meta).any(|endpoint| endpoint == one.endpoint_id)
                     }
@@ -176,6 +178,7 @@ impl Directory {
                 .filter_map(wanted)
                 .collect(),
             Some(Target::Endpoint(endpoint)) => self.at_endpoint(endpoint, meta),
+            Some(Target::Url(endpoint)) => self.at_url(endpoint, meta),
             Some(Target::Owner(owner)) => self
                 .endpoints_of(owner, meta)
                 .flat_map(|endpoint| self.at_endpoint(endpoint, meta))
@@ -209,6 +212,19 @@ impl Directory {
         own.filter_map(|one| Receiver::of(one, &meta.event_type)).collect()
     }
 
+    /// As [`Self::at_endpoint`]; where none of its subscriptions names the type, the first that is active takes the event all
+    /// the same, because its sender named the endpoint by its URL.
+    fn at_url<'a>(&'a self, endpoint_id: &'a str, meta: &'a Meta) -> Vec<Receiver<'a>> {
+        let own = || self.found(self.by_endpoint.get(endpoint_id), meta);
+        if own().any(|one| one.names(&meta.event_type)) {
+            return self.at_endpoint(endpoint_id, meta);
+        }
+        match own().find(|one| !one.is_inactive) {
+            Some(one) => vec![Receiver::with(one, &one.filter)],
+            None => self.at_endpoint(endpoint_id, meta),
+        }
+    }
+
     /// The bodies in the object store that a filter has to look into: the position of the event, and the key.
     pub fn bodies_to_read<'a>(&self, envelopes: &'a [Envelope]) -> Vec<(usize, &'a str)> {
         let wanted = |(index, envelope): (usize, &'a Envelope)| {
@@ -234,12 +250,16 @@ pub(super) struct Receiver<'a> {
 impl<'a> Receiver<'a> {
     /// `None` when the subscription does not want events of this type.
     fn of(subscription: &'a Subscription, event_type: &str) -> Option<Self> {
-        Some(Self {
+        Some(Self::with(subscription, subscription.conditions(event_type)?))
+    }
+
+    fn with(subscription: &'a Subscription, conditions: &'a Conditions) -> Self {
+        Self {
             subscription_id: &subscription.uid,
             endpoint_id: &subscription.endpoint_id,
             mode: subscription.delivery_mode,
-            conditions: Some(subscription.conditions(event_type)?),
-        })
+            conditions: Some(conditions),
+        }
     }
 
     fn reads_body(&self) -> bool {
@@ -274,7 +294,7 @@ impl<'a> Needs<'a> {
             let project = meta.project_id.as_str();
             match &meta.target {
                 None => needs.sources.push((project, &meta.source_id)),
-                Some(Target::Endpoint(id)) => needs.endpoints.push((project, id)),
+                Some(Target::Endpoint(id) | Target::Url(id)) => needs.endpoints.push((project, id)),
                 Some(Target::Owner(id)) => needs.owners.push((project, id)),
                 Some(Target::Everybody) => needs.projects.push(project),
             }

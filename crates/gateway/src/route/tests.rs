@@ -1,4 +1,4 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::conditions::Conditions;
@@ -91,6 +91,57 @@ fn a_target_decides_who_gets_an_event() {
         let mut to: Vec<_> = rows.iter().map(|row| row["endpoint_id"].as_str().unwrap()).collect();
         to.sort_unstable();
         assert_eq!(to, expect, "{target:?} {event_type}");
+    }
+}
+
+/// Its sender knows the URL, and not what somebody subscribed it to.
+#[test]
+fn a_dynamic_event_reaches_the_endpoint_of_its_url_whatever_it_is_subscribed_to() {
+    let with = |uid: &str, endpoint: &str, filter: Value| {
+        let mut made = filtered(uid, filter);
+        (made.source_id, made.endpoint_id) = (String::new(), endpoint.into());
+        made.event_types = vec!["push".into()];
+        made
+    };
+    let mut off = with("off", "off", json!({}));
+    off.is_inactive = true;
+    let mut off_first = with("a-off", "two", json!({}));
+    off_first.is_inactive = true;
+    let mut switched_off = with("disabled", "disabled", json!({}));
+    let filter = crate::api::parse(br#"{"event_type":"push"}"#).unwrap();
+    let made = crate::type_filter::Batch::One;
+    switched_off.add_filters(vec![filter], made, 0, &mut |b| b.fill(1)).unwrap();
+    switched_off.filters[0].enabled_at = None;
+    let directory = known(&[
+        with("plain", "plain", json!({})),
+        off_first,
+        with("b", "two", json!({})),
+        with("c", "two", json!({})),
+        with("picky", "picky", json!({"body": {"n": 7}})),
+        off,
+        switched_off,
+    ]);
+    for (endpoint, event_type, expect) in [
+        ("plain", "push", vec!["plain"]),
+        ("plain", "other", vec!["plain"]),
+        ("two", "push", vec!["b", "c"]),
+        ("two", "other", vec!["b"]),
+        // Filters are not types: they hold.
+        ("picky", "push", vec![]),
+        ("picky", "other", vec![]),
+        ("off", "push", vec![]),
+        ("off", "other", vec![]),
+        ("disabled", "push", vec![]),
+        ("disabled", "other", vec!["disabled"]),
+        ("bare", "other", vec![""]),
+    ] {
+        let mut sent = envelope(Body::Inline(b"{}".to_vec()));
+        sent.meta.target = Some(Target::Url(endpoint.into()));
+        sent.meta.event_type = event_type.into();
+        let receivers = directory.receivers(&sent).unwrap_or_default();
+        let got: Vec<_> = receivers.iter().map(|one| one.subscription_id).collect();
+        assert_eq!(got, expect, "{endpoint} {event_type}");
+        assert!(receivers.iter().all(|one| one.endpoint_id == endpoint));
     }
 }
 
