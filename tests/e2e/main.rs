@@ -50,6 +50,7 @@ mod payloads;
 mod portal;
 mod projects;
 mod python;
+mod resends;
 mod senders;
 mod sent;
 mod signatures;

@@ -1,5 +1,9 @@
 //! Which deliveries are to be made again.
 
+use std::collections::{HashMap, HashSet};
+
+use serde::Deserialize;
+
 use crate::api::ApiError;
 use crate::fields::{Fields, FromFields};
 
@@ -21,5 +25,68 @@ impl FromFields for ResendInput {
             )));
         }
         Ok(Self { ids })
+    }
+}
+
+/// A delivery, and where it goes.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Again {
+    pub id: String,
+    pub endpoint_id: String,
+}
+
+/// A row of [`crate::sql::endpoint_statuses`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct Standing {
+    id: String,
+    status: String,
+}
+
+/// How the endpoints of deliveries stand. A delivery that cannot be called now keeps the outcome that it has.
+#[derive(Debug, Default)]
+pub struct Standings(HashMap<String, String>);
+
+impl Standings {
+    pub fn of(rows: Vec<Standing>) -> Self {
+        Self(rows.into_iter().map(|row| (row.id, row.status)).collect())
+    }
+
+    /// Those that are there.
+    pub fn ids(self) -> HashSet<String> {
+        self.0.into_keys().collect()
+    }
+
+    /// Why there is nobody to call; what is paused is called later.
+    pub fn gone(&self, endpoint_id: &str) -> Option<&'static str> {
+        (!self.0.contains_key(endpoint_id)).then_some("endpoint not found")
+    }
+
+    /// Why nobody is called now.
+    pub fn closed(&self, endpoint_id: &str) -> Option<String> {
+        match self.0.get(endpoint_id).map(String::as_str) {
+            None => Some("endpoint not found".to_owned()),
+            Some("active") => None,
+            Some(status) => Some(format!("the endpoint is currently {status}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_active_endpoint_is_called_now_and_one_that_is_gone_never() {
+        let of = |id: &str| Standing { id: id.into(), status: id.into() };
+        let standings = Standings::of(["active", "paused", "inactive"].map(of).to_vec());
+        for (id, gone, closed) in [
+            ("active", None, None),
+            ("paused", None, Some("the endpoint is currently paused")),
+            ("inactive", None, Some("the endpoint is currently inactive")),
+            ("deleted", Some("endpoint not found"), Some("endpoint not found")),
+        ] {
+            assert_eq!(standings.gone(id), gone);
+            assert_eq!(standings.closed(id).as_deref(), closed);
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! Delivering again: one event or delivery, or thousands.
 
-use inlet_gateway::endpoint::Status as EndpointStatus;
 use inlet_gateway::parked::Lack;
-use inlet_gateway::resend::ResendInput;
-use inlet_gateway::route::{Bell, bells, replay, scheduled};
+use inlet_gateway::resend::{Again, ResendInput, Standing, Standings};
+use inlet_gateway::route::{Bell, Needs, bells, replay, scheduled};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
 use inlet_gateway::wire::Envelope;
 
-use super::events::{Id, json_text};
+use super::events::json_text;
 use super::*;
 use crate::router::{BODIES_WAIT_MS, Waiting, directory, read_bodies};
 use crate::store::rows;
@@ -101,7 +100,12 @@ impl Caller<'_> {
         replay_id: &str,
     ) -> Result<Replayed, Refusal> {
         let metas = envelopes.iter().map(|envelope| &envelope.meta);
+        let named = Needs::of(metas.clone()).endpoints;
         let mut directory = directory(metas, self.bindings).await?;
+        if !named.is_empty() {
+            let named: Vec<&str> = named.into_iter().map(|(_, id)| id).collect();
+            directory.there = Some(self.standings(project, &named).await?.ids());
+        }
         let most = directory.transaction_len(envelopes);
         let envelopes = envelopes.get(..most).unwrap_or(envelopes);
         let functions = functions::of(envelopes, self.bindings).await?;
@@ -233,22 +237,32 @@ impl Caller<'_> {
             }
             _ => {}
         }
-        let statement = sql::endpoint(&project.uid, &delivery.endpoint_id);
-        let endpoint: Option<Doc> = self.bindings.db()?.row(&statement).await?;
-        let endpoint: Endpoint =
-            endpoint.ok_or_else(|| ApiError::bad_request("endpoint not found"))?.read()?;
-        let is = match endpoint.status {
-            EndpointStatus::Active => None,
-            EndpointStatus::Paused => Some("paused"),
-            EndpointStatus::Inactive => Some("inactive"),
-        };
-        if let Some(is) = is {
-            return Err(ApiError::bad_request(format!("the endpoint is currently {is}")).into());
+        let standings = self.standings(project, &[&delivery.endpoint_id]).await?;
+        if let Some(why) = standings.closed(&delivery.endpoint_id) {
+            return Err(ApiError::bad_request(why).into());
         }
         self.reschedule(project, &[delivery.id], OVER).await?;
         let delivery = self.delivery(project, id).await?;
         let shown: Value = serde_json::from_str(&self.shown_delivery(project, &delivery).await?)?;
         Ok(Answer::ok(200, "App event processed for retry successfully", shown))
+    }
+
+    async fn standings(&self, project: &Project, endpoints: &[&str]) -> Result<Standings, Refusal> {
+        let statement = sql::endpoint_statuses(&project.uid, endpoints);
+        Ok(Standings::of(self.bindings.db()?.rows::<Standing>(&statement).await?))
+    }
+
+    /// How the endpoints of these deliveries stand.
+    async fn standings_of(
+        &self,
+        project: &Project,
+        deliveries: &[Again],
+    ) -> Result<Standings, Refusal> {
+        let mut endpoints: Vec<&str> =
+            deliveries.iter().map(|one| one.endpoint_id.as_str()).collect();
+        endpoints.sort_unstable();
+        endpoints.dedup();
+        self.standings(project, &endpoints).await
     }
 
     /// Puts deliveries back to their start and rings for them; says how many.
@@ -275,17 +289,27 @@ impl Caller<'_> {
         ids.sort();
         ids.dedup();
         let statement = sql::deliveries_by_id(&project.uid, json!(ids), "Success");
-        let successful: Vec<Id> = self.bindings.events(project.shard)?.rows(&statement).await?;
+        let successful: Vec<Again> = self.bindings.events(project.shard)?.rows(&statement).await?;
         if successful.len() < ids.len() {
             let text = "only successful events can be force resent";
             return Err(ApiError::bad_request(text).into());
         }
+        // What has arrived stays so, unless it is sent again right now.
+        let standings = self.standings_of(project, &successful).await?;
+        let (mut open, mut closed) = (Vec::new(), Vec::new());
+        for Again { id, endpoint_id } in successful {
+            match standings.closed(&endpoint_id) {
+                None => open.push(id),
+                Some(reason) => closed.push(json!({"uid": id, "reason": reason})),
+            }
+        }
         let mut resent = 0;
-        for some in ids.chunks(AGAIN_TOGETHER) {
+        for some in open.chunks(AGAIN_TOGETHER) {
             resent += self.reschedule(project, some, &["Success"]).await?;
         }
         let text = format!("{resent} successful, {} failed", ids.len() - resent);
-        Ok(Answer::ok(200, &text, Value::Null))
+        let data = if closed.is_empty() { Value::Null } else { json!({"failed": closed}) };
+        Ok(Answer::ok(200, &text, data))
     }
 
     async fn retry_search(&self, project: &Project) -> Result<Search, Refusal> {
@@ -304,11 +328,14 @@ impl Caller<'_> {
         let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
         let (mut seen, mut retried, mut go_on) = (0, 0, None);
         loop {
-            let page = sql::search(&search, &project.uid, end.as_deref(), &["id"]);
-            let mut ids: Vec<String> =
-                events.rows::<Id>(&page).await?.into_iter().map(|row| row.id).collect();
-            let extra = (AGAIN_TOGETHER < ids.len()).then(|| ids.pop()).flatten();
-            seen += ids.len();
+            let page = sql::search(&search, &project.uid, end.as_deref(), &["id", "endpoint_id"]);
+            let mut found: Vec<Again> = events.rows(&page).await?;
+            let extra = (AGAIN_TOGETHER < found.len()).then(|| found.pop()).flatten();
+            let extra = extra.map(|one| one.id);
+            seen += found.len();
+            let standings = self.standings_of(project, &found).await?;
+            found.retain(|one| standings.gone(&one.endpoint_id).is_none());
+            let ids: Vec<String> = found.into_iter().map(|one| one.id).collect();
             retried += self.reschedule(project, &ids, OVER).await?;
             let Some(extra) = extra else {
                 break;

@@ -1,6 +1,6 @@
 //! What has to be known to route events, and to whom they go by it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::conditions::{Conditions, Facts};
 use crate::ids::delivery_uid;
@@ -52,7 +52,11 @@ pub struct Directory {
     by_owner: HashMap<String, Vec<usize>>,
     /// By event, the bodies in the object store that [`Directory::bodies_to_read`] names.
     pub bodies: HashMap<String, Vec<u8>>,
+    /// The endpoints, of those that events name, that are there. `None`: nobody has looked, and the dispatcher will say.
+    pub there: Option<HashSet<String>>,
 }
+
+const GONE: &str = "the endpoint that this event was for no longer exists";
 
 impl Directory {
     /// Reads what is stored. A subscription may come more than once.
@@ -154,6 +158,7 @@ impl Directory {
         let receivers: Vec<Receiver<'a>> = candidates.iter().filter(takes).copied().collect();
         match (candidates.as_slice(), bytes) {
             _ if !receivers.is_empty() => Ok(receivers),
+            ([], _) if self.is_gone(meta) => Err(GONE),
             ([], _) => Err("no subscription matched this event"),
             (all, None) if all.iter().any(Receiver::reads_body) => Err(
                 "no subscription matched this event: some subscribe to its type, but its body is too large for their filters",
@@ -206,10 +211,19 @@ impl Directory {
     fn at_endpoint<'a>(&'a self, endpoint_id: &'a str, meta: &'a Meta) -> Vec<Receiver<'a>> {
         let mut own = self.found(self.by_endpoint.get(endpoint_id), meta).peekable();
         if own.peek().is_none() {
+            if self.is_gone(meta) {
+                return Vec::new();
+            }
             let mode = DeliveryMode::AtLeastOnce;
             return vec![Receiver { subscription_id: "", endpoint_id, mode, conditions: None }];
         }
         own.filter_map(|one| Receiver::of(one, &meta.event_type)).collect()
+    }
+
+    /// Whether the one endpoint that an event is for was looked for, and is not there.
+    fn is_gone(&self, meta: &Meta) -> bool {
+        let Some(Target::Endpoint(id) | Target::Url(id)) = &meta.target else { return false };
+        self.there.as_ref().is_some_and(|there| !there.contains(id))
     }
 
     /// As [`Self::at_endpoint`]; where none of its subscriptions names the type, the first that is active takes the event all

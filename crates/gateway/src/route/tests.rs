@@ -145,6 +145,24 @@ fn a_dynamic_event_reaches_the_endpoint_of_its_url_whatever_it_is_subscribed_to(
     }
 }
 
+#[test]
+fn a_replay_makes_no_delivery_for_an_endpoint_that_is_gone() {
+    let named = |target: Target| {
+        let mut sent = envelope(Body::Inline(b"{}".to_vec()));
+        sent.meta.target = Some(target);
+        sent
+    };
+    let mut directory = known(&[]);
+    let sent = [Target::Endpoint("e".into()), Target::Url("e".into())].map(named);
+    assert_eq!(replay(&sent, &directory, 7, "r").0.deliveries.len(), 2, "nobody has looked");
+    directory.there = Some(["e".to_owned()].into());
+    assert_eq!(replay(&sent, &directory, 7, "r").0.deliveries.len(), 2);
+    directory.there = Some(["other".to_owned()].into());
+    assert_eq!(replay(&sent, &directory, 7, "r").0.deliveries.len(), 0);
+    let why = directory.receivers(&sent[0]).unwrap_err();
+    assert_eq!(why, "the endpoint that this event was for no longer exists");
+}
+
 fn filtered(uid: &str, filter: Value) -> Subscription {
     let Value::Object(filter) = filter else { panic!("an object") };
     let mut subscription = subscription(uid, "source", "*");

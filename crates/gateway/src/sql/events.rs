@@ -232,10 +232,10 @@ pub fn reschedule(ids: Value, statuses: &[&str], now_ms: u64, look_at: u64) -> S
     )
 }
 
-/// Those of these deliveries that have a status, as `id`.
+/// Those of these deliveries that have a status, as `id` and `endpoint_id`.
 pub fn deliveries_by_id(project_id: &str, ids: Value, status: &str) -> Statement {
     statement(
-        "SELECT id FROM deliveries WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2)) AND status = ?3",
+        "SELECT id, endpoint_id FROM deliveries WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2)) AND status = ?3",
         [project_id.into(), ids.into(), status.into()],
     )
 }

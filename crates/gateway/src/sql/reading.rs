@@ -53,6 +53,15 @@ pub fn pointed(project_id: &str, endpoints: &[&str], sources: &[&str]) -> Statem
     )
 }
 
+/// How endpoints stand: `id` and `status` of those that are there.
+pub fn endpoint_statuses(project_id: &str, ids: &[&str]) -> Statement {
+    statement(
+        "SELECT id, doc ->> '$.status' AS status FROM endpoints \
+         WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2))",
+        [project_id.into(), json!(ids).into()],
+    )
+}
+
 /// The attempts of a delivery before its last, oldest first.
 pub fn earlier_attempts(delivery_id: &str) -> Statement {
     statement("SELECT doc FROM attempts WHERE delivery_id = ?1 ORDER BY n", [delivery_id.into()])

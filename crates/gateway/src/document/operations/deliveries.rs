@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{BAD_QUERY, Data, Operation, in_project, of_deliveries};
+use super::{BAD_QUERY, Data, Operation, in_project, of_deliveries, samples};
 use crate::resend::ResendInput;
 
 pub(super) fn deliveries() -> Vec<Operation> {
-    use Data::{List, Nothing, One, Page, Plain};
+    use Data::{List, One, Page, Plain};
     let count = json!({"type": "object", "required": ["num", "is_complete"], "properties": {
         "num": {"type": "integer"}, "is_complete": {"type": "boolean"}}});
     let retried = json!({"type": "object", "required": ["num", "next_page_cursor"], "properties": {
@@ -23,16 +23,26 @@ pub(super) fn deliveries() -> Vec<Operation> {
             "forceResend",
             "Deliver again what has arrived",
         )
+        .about("What goes to an endpoint that is gone, paused or inactive stays as it is, and is counted as failed; `data` then says why of each.")
         .reads::<ResendInput>(r#"{"ids":["01KB0J7EA0DE11VERY0EXAMP1E"]}"#)
         .required(&["ids"])
-        .shows(200, "1 successful, 0 failed", Nothing),
+        .shows(
+            200,
+            "1 successful, 1 failed",
+            Plain(
+                json!({"type": ["object", "null"], "required": ["failed"], "properties": {"failed": {"type": "array", "items": {
+                    "type": "object", "required": ["uid", "reason"], "properties": {
+                        "uid": {"type": "string"}, "reason": {"type": "string"}}}}}}),
+                json!({"failed": [{"uid": samples::DELIVERY, "reason": "the endpoint is currently paused"}]}),
+            ),
+        ),
         in_project(
             "POST",
             "/eventdeliveries/batchretry",
             "retryDeliveries",
             "Retry the failed deliveries that a search finds",
         )
-        .about("Takes no parameter that it does not know. Past 10,000, `next_page_cursor` says where to go on.")
+        .about("Takes no parameter that it does not know. What goes to a paused endpoint waits until it is active; what went to one that is gone stays as it is. Past 10,000, `next_page_cursor` says where to go on.")
         .query(&of_deliveries())
         .fails(400, BAD_QUERY)
         .shows(
