@@ -134,8 +134,11 @@ fn private_v6(address: Ipv6Addr) -> Option<&'static str> {
 fn embedded_v4(segments: [u16; 8]) -> Option<Ipv4Addr> {
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match segments {
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low] if high != 0 || 1 < low => Some(join(high, low)),
-        [0, 0, 0, 0, 0xffff, 0, high, low] => Some(join(high, low)),
+        // `::` and `::1` are addresses of their own.
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 || 1 < low => Some(join(high, low)),
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => {
+            Some(join(high, low))
+        }
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(join(high, low)),
         [0x2002, high, low, ..] => Some(join(high, low)),
         _ => None,
@@ -173,6 +176,8 @@ mod tests {
             "http://[fe80::1]/",
             "http://[::ffff:127.0.0.1]/",
             "http://[::ffff:a9fe:a9fe]/",
+            "http://[::ffff:0.0.0.0]:8080/",
+            "http://[::ffff:0.0.0.1]/",
             "http://[64:ff9b::7f00:1]/",
             "http://[2002:7f00:1::]/",
             "http://[ff02::1]/",
@@ -227,7 +232,6 @@ mod tests {
         #[test]
         fn mapped_addresses_are_as_private_as_what_they_map(bits: u32) {
             let v4 = Ipv4Addr::from(bits);
-            prop_assume!(1 < bits);
             prop_assert_eq!(private_v4(v4), private_v6(v4.to_ipv6_mapped()));
         }
     }

@@ -4,7 +4,7 @@ use super::{Param, Statement, statement};
 
 /// Milliseconds that one journal is written for before the other takes its turn.
 const JOURNAL_TURN_MS: u64 = 3_600_000;
-/// How long after its turn a journal is left alone, for clocks that differ and routers that are late.
+/// How long after its turn, and before its next, a journal is left alone, for clocks that differ and routers that are late.
 const JOURNAL_REST_MS: u64 = 600_000;
 /// Rows that one drain takes.
 pub const DRAIN_ROWS: u64 = 200;
@@ -32,7 +32,8 @@ impl Journal {
     /// The journal that may be emptied at `now_ms`, if it holds nothing that waits.
     pub fn idle(now_ms: u64) -> Option<Self> {
         let [idle, _] = Self::both(now_ms);
-        (JOURNAL_REST_MS < now_ms % JOURNAL_TURN_MS).then_some(idle)
+        let rested = JOURNAL_REST_MS..JOURNAL_TURN_MS - JOURNAL_REST_MS;
+        rested.contains(&(now_ms % JOURNAL_TURN_MS)).then_some(idle)
     }
 
     pub(super) fn table(self) -> &'static str {
@@ -110,15 +111,17 @@ impl Journal {
         }
     }
 
-    /// Empties a journal for which [`Journal::emptiable`] said so.
+    /// Empties a journal for which [`Journal::emptiable`] said so. One that holds by now a row that waits is left as it is: the
+    /// transaction fails, because a mark cannot be null. Only a whole table goes without a row written for each of its rows.
     pub fn empty(self) -> Vec<Statement> {
         let (table, journal) = (self.table(), self.0);
         let sql = |sql: String| Statement { sql, params: Vec::new() };
         vec![
-            sql(format!("DELETE FROM {table}")),
             sql(format!(
-                "UPDATE journal_state SET done = 0, epoch = epoch + 1 WHERE journal = {journal}"
+                "UPDATE journal_state SET done = CASE WHEN (SELECT max(seq) FROM {table}) <= done THEN 0 END, epoch = epoch + 1 \
+                 WHERE journal = {journal}"
             )),
+            sql(format!("DELETE FROM {table}")),
         ]
     }
 }

@@ -251,6 +251,9 @@ fn the_journal_is_read_in_order_and_emptied_whole() {
     run(&db, &journal.done(2, 0));
     assert_eq!((holding("m1"), holding("m2")), (0, 1));
     assert_eq!(run(&db, &journal.emptiable())[0]["emptiable"], 0);
+    let [mark, _] = &journal.empty()[..] else { panic!("a guard, and what it guards") };
+    let fault = db.execute(&mark.sql, ()).expect_err("a row waits");
+    assert!(fault.to_string().contains("NOT NULL"), "{fault}");
     run(&db, &journal.done(3, 0));
     assert_eq!(run(&db, &journal.waiting()).len(), 0);
     assert_eq!(run(&db, &journal.emptiable())[0]["emptiable"], 1);
@@ -288,6 +291,8 @@ fn journals_take_turns_and_only_a_rested_one_is_emptied() {
     assert_eq!(Journal::at(0), Journal::at(2 * hour));
     assert_eq!(Journal::idle(hour), None);
     assert_eq!(Journal::idle(hour + 600_001), Some(Journal::at(0)));
+    assert_eq!(Journal::idle(2 * hour - 600_001), Some(Journal::at(0)));
+    assert_eq!(Journal::idle(2 * hour - 600_000), None, "its turn comes");
     assert_eq!(Journal::both(5), [Journal::at(hour), Journal::at(0)]);
 }
 
