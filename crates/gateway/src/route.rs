@@ -58,13 +58,12 @@ pub fn route(
         };
         let key = meta.claim.as_ref().map(|claim| claim.key.as_str());
         if let Some(claim) = &meta.claim {
-            let expires_at = meta.received_at.saturating_add(claim.window_ms);
             claims.push(&[
                 meta.claim_scope().into(),
                 (&claim.key).into(),
                 (&meta.event_id).into(),
                 meta.received_at.into(),
-                expires_at.into(),
+                meta.claim_until().into(),
             ]);
             duplicates.push(&[
                 (&meta.project_id).into(),
@@ -99,6 +98,7 @@ pub fn route(
             meta.broker_message_id.as_ref().into(),
             meta.claim.as_ref().and_then(|claim| claim.scope.as_ref()).into(),
             meta.arrived.as_ref().into(),
+            meta.claim_until().into(),
         ];
         if is_bound {
             large.push(sql::insert_events(Rows::of(&row), Some(text.text.into_owned())));
@@ -234,6 +234,7 @@ fn counts(envelopes: &[Envelope]) -> Rows {
             meta.received_at.into(),
             meta.claim.as_ref().map(|claim| &claim.key).into(),
             meta.claim_scope().into(),
+            meta.claim_until().into(),
         ]);
     }
     rows

@@ -170,6 +170,11 @@ impl Meta {
         scope.unwrap_or(&self.source_id)
     }
 
+    /// Until when the event's claim holds, in Unix milliseconds.
+    pub fn claim_until(&self) -> Option<u64> {
+        self.claim.as_ref().map(|claim| self.received_at.saturating_add(claim.window_ms))
+    }
+
     /// What the event's row says of its verification, and of its JSON schema where that only warns.
     pub fn verification_json(&self) -> Option<String> {
         let mut shown = match &self.verification {

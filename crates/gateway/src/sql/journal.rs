@@ -58,16 +58,19 @@ impl Journal {
         }
     }
 
-    /// The oldest rows that wait, with the epoch they belong to: up to [`DRAIN_ROWS`] of them, and few when they are large.
+    /// The oldest rows that wait, with the epoch they belong to: up to [`DRAIN_ROWS`] of them, and few when they are large. How
+    /// many is found by their lengths, which are read without the texts.
     pub fn waiting(self) -> Statement {
         let (table, journal) = (self.table(), self.0);
+        let rows = format!(
+            "FROM journal_state AS s JOIN {table} AS j ON j.seq > s.done WHERE s.journal = {journal}"
+        );
         Statement {
             sql: format!(
-                "SELECT seq, meta, body, is_base64, epoch FROM (\
-                 SELECT seq, meta, body, is_base64, epoch, sum(length(body) + length(meta)) OVER (ORDER BY seq) - length(body) AS before FROM (\
-                 SELECT j.seq AS seq, j.meta AS meta, j.body AS body, j.is_base64 AS is_base64, s.epoch AS epoch \
-                 FROM journal_state AS s JOIN {table} AS j ON j.seq > s.done WHERE s.journal = {journal} \
-                 ORDER BY j.seq LIMIT {DRAIN_ROWS})) WHERE before < {TRANSACTION_BYTES} ORDER BY seq"
+                "SELECT j.seq AS seq, j.meta AS meta, j.body AS body, j.is_base64 AS is_base64, s.epoch AS epoch {rows} AND j.seq <= (\
+                 SELECT max(seq) FROM (SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM (\
+                 SELECT j.seq AS seq, octet_length(j.body) + octet_length(j.meta) AS bytes {rows} ORDER BY j.seq LIMIT {DRAIN_ROWS})) \
+                 WHERE before < {TRANSACTION_BYTES}) ORDER BY j.seq"
             ),
             params: Vec::new(),
         }

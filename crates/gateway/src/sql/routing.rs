@@ -69,17 +69,35 @@ pub fn rejections(project_id: &str, source_id: &str) -> Statement {
     )
 }
 
-/// Inserts the events that hold their claim, or need none. A body in `?2` stands for that of the only row.
+/// Whether an event of the rows of `?1` is none of the copies: it needs no claim or holds it, or the claim is of one that came
+/// when its own time was over, and which was only routed earlier. One that was found to be a copy stays one. The arguments are
+/// the places of project, event, scope, key, and the end of the claim.
+pub(super) fn is_no_copy([project, event, scope, key, until]: [&str; 5]) -> String {
+    format!(
+        "({key} IS NULL OR EXISTS (SELECT 1 FROM claims AS c WHERE c.source_id = {scope} AND c.key = {key} \
+         AND (c.event_id = {event} OR {until} <= c.claimed_at AND NOT EXISTS (SELECT 1 FROM duplicates AS d \
+         WHERE d.project_id = {project} AND d.id = {event}))))"
+    )
+}
+
+/// Inserts the events that are no copies. A body in `?2` stands for that of the only row.
 pub fn insert_events(rows: impl Into<Param>, body: Option<String>) -> Statement {
+    let is_no_copy = is_no_copy([
+        "j.value ->> 0",
+        "j.value ->> 1",
+        "coalesce(j.value ->> 18, j.value ->> 2)",
+        "j.value ->> 9",
+        "j.value ->> 20",
+    ]);
     statement(
-        "INSERT INTO events (project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
+        &format!(
+            "INSERT INTO events (project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
          idempotency_key, is_base64, body_key, status, failure_reason, body, verification, target, \
          broker_message_id, arrived) SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, \
          j.value ->> 7, j.value ->> 8, j.value ->> 9, j.value ->> 10, j.value ->> 11, j.value ->> 12, j.value ->> 13, \
          coalesce(?2, j.value ->> 14), j.value ->> 15, j.value ->> 16, j.value ->> 17, j.value ->> 19 FROM json_each(?1) AS j \
-         WHERE j.value ->> 9 IS NULL OR EXISTS (SELECT 1 FROM claims AS c \
-         WHERE c.source_id = coalesce(j.value ->> 18, j.value ->> 2) AND c.key = j.value ->> 9 AND c.event_id = j.value ->> 1) \
-         ON CONFLICT (project_id, id) DO NOTHING",
+         WHERE {is_no_copy} ON CONFLICT (project_id, id) DO NOTHING"
+        ),
         [rows.into(), body.into()],
     )
 }

@@ -3,19 +3,28 @@
 use serde_json::json;
 
 use super::control::has_slug;
+use super::routing::is_no_copy;
 use super::{Param, Statement, statement};
 
-/// Counts the events of sources, before they are inserted: `[project, source, event, received_at, key, scope]`. What is there
-/// already has been counted, and a copy is not an event.
+/// Counts the events of sources, before they are inserted: `[project, source, event, received_at, key, scope, end
+/// of the claim]`. What is there already has been counted, and a copy is not an event.
 pub fn count_events(rows: impl Into<Param>) -> Statement {
+    let is_no_copy = is_no_copy([
+        "j.value ->> 0",
+        "j.value ->> 2",
+        "j.value ->> 5",
+        "j.value ->> 4",
+        "j.value ->> 6",
+    ]);
     statement(
-        "INSERT INTO source_counts (project_id, source_id, events, last_event_at) \
+        &format!(
+            "INSERT INTO source_counts (project_id, source_id, events, last_event_at) \
          SELECT j.value ->> 0, j.value ->> 1, count(*), max(j.value ->> 3) FROM json_each(?1) AS j \
          WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 2) \
-         AND (j.value ->> 4 IS NULL OR EXISTS (SELECT 1 FROM claims AS c WHERE c.source_id = j.value ->> 5 \
-         AND c.key = j.value ->> 4 AND c.event_id = j.value ->> 2)) GROUP BY j.value ->> 0, j.value ->> 1 \
+         AND {is_no_copy} GROUP BY j.value ->> 0, j.value ->> 1 \
          ON CONFLICT (project_id, source_id) DO UPDATE SET events = events + excluded.events, \
-         last_event_at = max(last_event_at, excluded.last_event_at)",
+         last_event_at = max(last_event_at, excluded.last_event_at)"
+        ),
         [rows.into()],
     )
 }

@@ -69,7 +69,11 @@ fn event_row(id: &str, key: Option<&str>) -> Value {
 
 fn arrive(db: &Connection, id: &str, key: &str, at: u64, window: u64) {
     run(db, &claim(json!([["s", key, id, at, at + window]])));
-    run(db, &insert_events(json!([event_row(id, Some(key))]), None));
+    run(db, &count_events(json!([["p", "s", id, at, key, "s", at + window]])));
+    let mut row = event_row(id, Some(key));
+    row.as_array_mut().unwrap().extend(vec![Value::Null; 5]);
+    row.as_array_mut().unwrap().push(json!(at + window));
+    run(db, &insert_events(json!([row]), None));
     run(db, &insert_duplicates(json!([["p", id, "s", key, at]])));
 }
 
@@ -87,6 +91,24 @@ fn a_key_is_claimed_once_in_its_window_and_again_after_it() {
     let found = |id: &str| run(&db, &event_or_original("p", id)).pop().map(|row| row["id"].clone());
     assert_eq!(found("b"), Some(json!("a")), "a copy leads to the event");
     assert_eq!((found("a"), found("none")), (Some(json!("a")), None));
+}
+
+#[test]
+fn an_event_that_is_routed_late_is_no_copy_of_one_that_came_long_after_it() {
+    let db = database();
+    arrive(&db, "later", "k", 2000, 500);
+    arrive(&db, "late", "k", 1000, 500);
+    arrive(&db, "within", "k", 1800, 500);
+    let stored = || run(&db, &statement("SELECT id FROM events ORDER BY id", []));
+    assert_eq!(stored(), [json!({"id": "late"}), json!({"id": "later"})]);
+    // Copies stay copies, even when their original's claim is over and they are routed again.
+    arrive(&db, "copy", "k", 2100, 500);
+    arrive(&db, "next", "k", 3000, 500);
+    arrive(&db, "copy", "k", 2100, 500);
+    arrive(&db, "late", "k", 1000, 500);
+    assert_eq!(stored().len(), 3);
+    let counted = run(&db, &statement("SELECT events FROM source_counts", []));
+    assert_eq!(counted, [json!({"events": 3})]);
 }
 
 #[test]
