@@ -306,8 +306,13 @@ struct Done {
 }
 
 impl Done {
-    fn without_call(why: &Undeliverable, now: u64) -> Self {
-        Self { settled: why.settled(now), attempt: None, is_endpoints: false, failure: None }
+    fn without_call(why: &Undeliverable, delivery: &Delivery, now: u64) -> Self {
+        Self {
+            settled: why.settled(delivery, now),
+            attempt: None,
+            is_endpoints: false,
+            failure: None,
+        }
     }
 
     /// A row of [`sql::record`].
@@ -351,8 +356,8 @@ async fn attempt(
     let now = chance::now_ms();
     let (Called { call, answered, requested_at, is_endpoints }, to) = match (called, to) {
         (Ok(called), Some(to)) => (called, to),
-        (Err(why), _) => return Done::without_call(&why, now),
-        (Ok(_), None) => return Done::without_call(&Undeliverable::EndpointGone, now),
+        (Err(why), _) => return Done::without_call(&why, delivery, now),
+        (Ok(_), None) => return Done::without_call(&Undeliverable::EndpointGone, delivery, now),
     };
     let n = delivery.attempts + 1;
     let strategy = to.strategy(&delivery.subscription_id);

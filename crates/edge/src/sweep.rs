@@ -79,7 +79,14 @@ pub(crate) async fn expire(bindings: &Bindings) {
         let now = chance::now_ms();
         let db = bindings.db()?;
         let docs: Vec<Doc> = db.rows(&sql::projects()).await?;
-        let projects: Vec<Project> = docs.iter().map(Doc::read).collect::<Result<_>>()?;
+        // One that cannot be read keeps the others from nothing.
+        let read = |doc: &Doc| {
+            let unreadable = |error: &worker::Error| {
+                log::error("project_unreadable", json!({"error": error.to_string()}));
+            };
+            doc.read::<Project>().inspect_err(unreadable).ok()
+        };
+        let projects: Vec<Project> = docs.iter().filter_map(read).collect();
         for shard in bindings.shards() {
             let old = projects.iter().filter(|project| project.shard == shard);
             let mut expiring: Vec<(String, String)> = Vec::new();

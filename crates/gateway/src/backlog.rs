@@ -17,22 +17,30 @@ const DELIVERIES_MAX_MS: u64 = 300_000;
 pub struct Oldest {
     /// When the oldest event arrived that waits in a journal.
     pub event_at: Option<u64>,
+    /// When the oldest event was set aside because it lacks something.
+    pub parked_at: Option<u64>,
     /// When the sweep was due to look after a delivery.
     pub look_at: Option<u64>,
 }
 
+/// For how long what has waited since `at` has done so.
+fn waits_ms(at: Option<u64>, now_ms: u64) -> u64 {
+    at.map_or(0, |at| now_ms.saturating_sub(at))
+}
+
 impl Oldest {
     fn event_waits_ms(self, now_ms: u64) -> u64 {
-        self.event_at.map_or(0, |at| now_ms.saturating_sub(at))
+        waits_ms(self.event_at, now_ms).max(waits_ms(self.parked_at, now_ms))
     }
 
     fn delivery_waits_ms(self, now_ms: u64) -> u64 {
-        self.look_at.map_or(0, |at| now_ms.saturating_sub(at))
+        waits_ms(self.look_at, now_ms)
     }
 
-    /// For how many seconds the oldest event has waited, when companions should hand in no more.
+    /// For how many seconds the oldest event has waited, when companions should hand in no more. What is set aside keeps no
+    /// other event from going on.
     pub fn holds_companions(self, now_ms: u64) -> Option<u64> {
-        let waits = self.event_waits_ms(now_ms);
+        let waits = waits_ms(self.event_at, now_ms);
         (COMPANIONS_WAIT_MS < waits).then_some(waits / 1000)
     }
 
@@ -66,7 +74,7 @@ pub fn answer(shards: &[(u32, Option<Oldest>)], now_ms: u64) -> Answer {
     if is_well {
         return Answer::ok(200, "What is durable goes on", data);
     }
-    let text = "events or deliveries wait, or a shard cannot be read: see `shards`, and the log for `not_drained` and `not_swept`";
+    let text = "events or deliveries wait, or a shard cannot be read: see `shards`, and the log for `not_drained`, `not_routed_yet` and `not_swept`";
     let body = json!({"status": false, "message": text, "data": data});
     Answer { status: 503, body }
 }
@@ -79,14 +87,26 @@ mod tests {
     fn a_shard_is_well_until_something_waits_too_long() {
         let now = 1_000_000_000;
         let at = |ms: u64| Some(now - ms);
+        let none = Oldest::default();
         let cases = [
             (Some(Oldest::default()), 200, "ok", None),
-            (Some(Oldest { event_at: at(30_000), look_at: at(300_000) }), 200, "ok", None),
-            (Some(Oldest { event_at: at(30_001), look_at: None }), 200, "ok", Some(30)),
-            (Some(Oldest { event_at: at(120_001), look_at: None }), 503, "waiting", Some(120)),
-            (Some(Oldest { event_at: None, look_at: at(300_001) }), 503, "waiting", None),
+            (
+                Some(Oldest { event_at: at(30_000), look_at: at(300_000), parked_at: at(120_000) }),
+                200,
+                "ok",
+                None,
+            ),
+            (Some(Oldest { event_at: at(30_001), ..none }), 200, "ok", Some(30)),
+            (Some(Oldest { event_at: at(120_001), ..none }), 503, "waiting", Some(120)),
+            (Some(Oldest { look_at: at(300_001), ..none }), 503, "waiting", None),
+            (Some(Oldest { parked_at: at(120_001), ..none }), 503, "waiting", None),
             // The clock of another isolate may be a little ahead.
-            (Some(Oldest { event_at: Some(now + 5), look_at: Some(now + 9) }), 200, "ok", None),
+            (
+                Some(Oldest { event_at: Some(now + 5), look_at: Some(now + 9), ..none }),
+                200,
+                "ok",
+                None,
+            ),
             (None, 503, "unreadable", None),
         ];
         for (oldest, status, state, holds) in cases {

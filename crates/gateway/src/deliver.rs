@@ -104,17 +104,22 @@ pub enum Undeliverable {
     Address(address::BadUrl),
 }
 
-/// Milliseconds until a delivery is looked at again that could not be made.
-const NOT_MADE_PAUSE_MS: u64 = 30_000;
+/// Milliseconds until a delivery is looked at again that could not be made: at first, and at most. In between it is an eighth
+/// of its age, because what has failed for long will not be mended in the next minute.
+const NOT_MADE_PAUSE_MS: (u64, u64) = (30_000, 3_600_000);
 
 impl Undeliverable {
     /// Convoy's status for it: discarded when the endpoint's owner chose so, a failure when it is a fault.
-    pub fn settled(&self, now_ms: u64) -> Settled {
+    pub fn settled(&self, delivery: &Delivery, now_ms: u64) -> Settled {
         let (status, due_at) = match self {
             Self::EndpointGone => (Status::Discarded, None),
             // At once: whoever takes it up then sees that the endpoint is not active, and holds it back.
             Self::EndpointNotActive(_) => (Status::Retry, Some(now_ms)),
-            Self::NotMade(_) => (Status::Retry, Some(now_ms.saturating_add(NOT_MADE_PAUSE_MS))),
+            Self::NotMade(_) => {
+                let (least, most) = NOT_MADE_PAUSE_MS;
+                let pause = (now_ms.saturating_sub(delivery.created_at) / 8).clamp(least, most);
+                (Status::Retry, Some(now_ms.saturating_add(pause)))
+            }
             Self::BodyGone | Self::Interrupted | Self::Address(_) | Self::NoForm => {
                 (Status::Failure, None)
             }

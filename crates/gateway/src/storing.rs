@@ -126,6 +126,11 @@ impl Storing {
                 self.state = State::Burying(reason);
             }
         }
+        if matches!(self.state, State::Probing)
+            && let Some(reason) = self.unroutable.remove(&self.end.saturating_sub(1))
+        {
+            self.state = State::BuryingProbe(reason);
+        }
         let suspect = self.suspects.last().filter(|_| self.works);
         match (&self.state, suspect) {
             (State::Forward, _) => {
@@ -424,6 +429,9 @@ mod tests {
         let unroutable = BTreeMap::from([(0, "why".to_owned()), (2, "why".to_owned())]);
         assert_eq!(store_with("!.!.", &unroutable, true, 9), ("....".into(), vec![0, 2], 2));
         assert_eq!(store_with("!.!.", &unroutable, false, 9).0, "w.w.");
+        let last = BTreeMap::from([(2, "why".to_owned())]);
+        let (done, buried, _) = store_with("??!", &last, true, 9);
+        assert_eq!((done.as_str(), buried), ("ww.", vec![2]), "nor does it tell of the store");
     }
 
     #[test]

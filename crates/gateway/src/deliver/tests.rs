@@ -183,12 +183,18 @@ fn a_header_that_repeats_goes_out_once_with_all_of_its_values() {
 fn a_call_that_must_not_be_made_is_not_made() {
     let mut case = Case::new("secret-secret", "http://127.0.0.1:9000/");
     assert!(case.call(true, 1).is_ok());
-    let refused = case.call(false, 1).unwrap_err().settled(1);
+    let refused = case.call(false, 1).unwrap_err().settled(&case.delivery, 1);
     assert_eq!(refused.status, Status::Failure);
     assert!(refused.description.contains("loopback"), "{}", refused.description);
     case.endpoint.status = EndpointStatus::Paused;
-    let waits = case.call(true, 1).unwrap_err().settled(7);
+    let waits = case.call(true, 1).unwrap_err().settled(&case.delivery, 7);
     assert_eq!((waits.status, waits.due_at), (Status::Retry, Some(7)));
+    let not_made = Undeliverable::NotMade("the endpoint's secrets");
+    let due = |age: u64| not_made.settled(&case.delivery, case.delivery.created_at + age).due_at;
+    let created = case.delivery.created_at;
+    assert_eq!(due(0), Some(created + 30_000));
+    assert_eq!(due(800_000), Some(created + 900_000));
+    assert_eq!(due(800_000_000), Some(created + 803_600_000));
     case.delivery.delivery_mode = "at_most_once".into();
     case.delivery.description = INTERRUPTED.into();
     let begin = |case: &Case, event: bool, endpoint: bool| {

@@ -132,6 +132,7 @@ pub fn oldest_waiting() -> Statement {
     Statement {
         sql: format!(
             "SELECT (SELECT min(at) FROM ({} UNION ALL {})) AS event_at, \
+             (SELECT min(since) FROM (SELECT since FROM parked ORDER BY due_at LIMIT 100)) AS parked_at, \
              (SELECT min(look_at) FROM deliveries WHERE look_at IS NOT NULL) AS look_at",
             of(0),
             of(1)

@@ -518,7 +518,7 @@ fn gateway() -> Vec<Operation> {
                 "200": {"description": "What is durable goes on.", "content": {"application/json": {
                     "schema": shards, "example": backlog(Oldest::default())}}},
                 "503": {"description": "Something waits, or a shard cannot be read.", "content": {"application/json": {
-                    "schema": shards, "example": backlog(Oldest { event_at: Some(1), look_at: None })}}},
+                    "schema": shards, "example": backlog(Oldest { event_at: Some(1), ..Oldest::default() })}}},
             })),
         open("GET", "/openapi.json", "document", "This document").answers(json!({
             "200": {"description": "OpenAPI 3.1.", "content": json_of(json!({"type": "object"}))},
