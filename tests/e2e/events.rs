@@ -1,6 +1,6 @@
 //! Events that are pushed by the API: to one endpoint, an owner, everybody, or a URL.
 
-use inlet_tests::{Answer, Endpoint, Project, Reply, poll_until};
+use inlet_tests::{Answer, Endpoint, Gateway, Project, Reply, poll_until};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
@@ -119,6 +119,40 @@ fn a_dynamic_event_with_other_event_types_changes_them() {
     let listed = project.get("/subscriptions").expect(200).data();
     let types = &listed["content"][0]["filter_config"]["event_types"];
     assert_eq!((listed["content"].as_array().map(Vec::len), types), (Some(1), &json!(["c"])));
+}
+
+#[test]
+fn a_batch_of_dynamic_events_finds_its_endpoints_at_once() {
+    let gateway = Gateway::builder().durability("journal").tapped().start();
+    let project = gateway.outgoing(json!({}));
+    let server = Endpoint::answering(&[]);
+    let item = |path: &str, more: Value| {
+        let mut item =
+            json!({"kind": "dynamic", "url": server.url(path), "event_type": "t", "data": {}});
+        item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        item
+    };
+    let mut items: Vec<Value> = (0..40).map(|n| item(&format!("/{}", n % 10), json!({}))).collect();
+    items.push(item("/0", json!({"event_types": ["a"]})));
+    items.push(item("/0", json!({"event_types": ["t"]})));
+    items.push(item("/secret", json!({"secret": "the-first-secret"})));
+    items.push(item("/secret", json!({"secret": "another-secret"})));
+    items.push(item("/x", json!({"url": "ftp://127.0.0.1/"})));
+    for most in [6, 4] {
+        gateway.counters(true);
+        let results = project.post("/events/batch", &json!(items)).expect(207).data();
+        let asked = gateway.counters(false)["DB"].clone();
+        assert!(asked["calls"].as_u64().is_some_and(|calls| calls <= most), "{asked}");
+        let refused: Vec<&Value> = results.as_array().expect("results").iter().skip(43).collect();
+        let why = refused[0]["message"].as_str().unwrap_or_default();
+        assert!(why.starts_with("secret:"), "{results}");
+        assert_eq!((refused.len(), &refused[1]["code"]), (2, &json!(400)), "{results}");
+    }
+    assert_eq!(project.list("/endpoints").len(), 11, "each once");
+    let listed = project.list("/subscriptions");
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(listed[0]["filter_config"]["event_types"], json!(["t"]), "the last one says");
+    server.wait_for(86);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod admission;
 mod api;
 mod bad_input;
 mod broker_sources;
+mod companions;
 mod convoy_answers;
 mod convoy_events;
 mod convoy_fields;

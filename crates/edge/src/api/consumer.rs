@@ -11,12 +11,13 @@ use inlet_gateway::batch::{
 use inlet_gateway::consumer::{self, Report};
 use inlet_gateway::dead_letter::DeadLetter;
 use inlet_gateway::ids;
-use inlet_gateway::push::{Dynamic, Push, To};
+use inlet_gateway::push::{Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::routes::ConsumerCall;
 use inlet_gateway::wire::{Envelope, Target};
 
 use super::consumer_keys::{self, note_key, project_of};
+use super::dynamic::Dynamics;
 use super::*;
 use crate::bindings::Durability;
 use crate::ingest::make_all_durable;
@@ -27,8 +28,6 @@ use crate::{backlog, dead_letters, transform};
 pub(super) const FRESH_MS: u64 = 10_000;
 /// For how many seconds companions are asked to wait when events do.
 const BEHIND_RETRY_S: &str = "2";
-/// Endpoints that one batch looks up by their URL: each takes calls of the database, of which an invocation has a thousand.
-const URLS_MAX: usize = 200;
 /// Reports older than this are forgotten.
 const REPORTS_KEPT_MS: u64 = 3_600_000;
 
@@ -220,28 +219,30 @@ impl Caller<'_> {
         }
         let types = given.iter().flatten().map(|(_, push)| push.event_type.as_str());
         let schemas = self.schemas(project, types).await?;
-        let mut urls: Vec<(Dynamic, Result<String, Late>)> = Vec::new();
+        let fits = given.into_iter().map(|given| {
+            given.and_then(|(message, push)| match schemas.check(&push) {
+                Ok(()) => Ok((message, push)),
+                Err(error) => Err(Late::Dead(error.message)),
+            })
+        });
+        let given: Vec<_> = fits.collect();
+        let pushes = given.iter().flatten().map(|(_, push)| push);
+        let mut dynamics = self.dynamics(project, pushes).await;
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(messages.len());
         let uids = ids::uids(now, messages.len(), &mut fill);
         for (given, id) in given.into_iter().zip(uids) {
-            let fits = given.and_then(|(message, push)| match schemas.check(&push) {
-                Ok(()) => Ok((message, push)),
-                Err(error) => Err(Late::Dead(error.message)),
+            let made = given.and_then(|(message, mut push)| {
+                resolve(&mut push, &mut dynamics, project, self.bindings)?;
+                message.envelope(push, source, project, id, now).map_err(Late::Dead)
             });
-            let made = match fits {
-                Ok((message, push)) => {
-                    let push = self.resolved(project, push, &mut urls).await;
-                    push.and_then(|push| {
-                        message.envelope(push, source, project, id, now).map_err(Late::Dead)
-                    })
-                }
-                Err(late) => Err(late),
-            };
             outcomes.push(match made {
                 Ok(envelope) => Outcome::Ready(Box::new(envelope)),
                 Err(Late::Dead(reason)) => Outcome::Dead(reason),
                 Err(Late::Retry(reason)) => Outcome::Done(Verdict::Retry { reason }),
             });
+        }
+        if let Ok(dynamics) = dynamics {
+            self.subscribe_dynamics(dynamics).await?;
         }
         self.look_up(project, &mut outcomes, now).await?;
 
@@ -302,37 +303,6 @@ impl Caller<'_> {
         Ok(verdicts)
     }
 
-    /// Finds or makes the endpoint of a dynamic event: once for all messages with the same.
-    async fn resolved(
-        &self,
-        project: &Project,
-        mut push: Push,
-        urls: &mut Vec<(Dynamic, Result<String, Late>)>,
-    ) -> Result<Push, Late> {
-        let To::Url(dynamic) = &push.to else { return Ok(push) };
-        let known = urls.iter().find(|(have, _)| have == dynamic).map(|(_, found)| found.clone());
-        let found = match known {
-            Some(found) => found,
-            None if URLS_MAX <= urls.len() => {
-                let text = format!("a batch has at most {URLS_MAX} different dynamic endpoints");
-                return Err(Late::Retry(text));
-            }
-            None => {
-                let found = match self.dynamic_endpoint(project, dynamic).await {
-                    Ok(id) => Ok(id),
-                    Err(Refusal::Api(error)) if error.status < 500 => {
-                        Err(Late::Dead(error.message))
-                    }
-                    Err(_) => Err(Late::Retry("the endpoint could not be looked up".to_owned())),
-                };
-                urls.push((dynamic.clone(), found.clone()));
-                found
-            }
-        };
-        push.resolve(found?);
-        Ok(push)
-    }
-
     /// Looks whether the endpoints and owners of events are there, and whether their keys are held: each for all at once.
     async fn look_up(
         &self,
@@ -390,8 +360,9 @@ impl Caller<'_> {
             .into_iter()
             .filter_map(|held| Some((*places.get(held.at)?, held.event_id)))
             .collect();
-        let has =
-            |kind: &str, id: &str| known.iter().any(|have| have.kind == kind && have.id == id);
+        let known: HashSet<(&str, &str)> =
+            known.iter().map(|have| (have.kind.as_str(), have.id.as_str())).collect();
+        let has = |kind: &str, id: &str| known.contains(&(kind, id));
         for (place, outcome) in outcomes.iter_mut().enumerate() {
             let Outcome::Ready(envelope) = outcome else { continue };
             let missing = match &envelope.meta.target {
@@ -411,6 +382,24 @@ impl Caller<'_> {
         }
         Ok(())
     }
+}
+
+/// Finds the endpoint of an event among those that were looked up.
+fn resolve(
+    push: &mut Push,
+    dynamics: &mut Result<Dynamics, Refusal>,
+    project: &Project,
+    bindings: &Bindings,
+) -> Result<(), Late> {
+    let resolved = match dynamics {
+        Ok(dynamics) => dynamics.resolve(push, project, bindings),
+        Err(_) if !matches!(push.to, To::Url(_)) => Ok(()),
+        Err(_) => Err(Refusal::Busy),
+    };
+    resolved.map_err(|refusal| match refusal {
+        Refusal::Api(error) if error.status < 500 => Late::Dead(error.message),
+        _ => Late::Retry("the endpoint could not be looked up".to_owned()),
+    })
 }
 
 /// The message as its source's functions make it. One that fails is a dead letter: a replay runs them again.

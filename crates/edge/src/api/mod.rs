@@ -4,6 +4,7 @@ mod consumer;
 mod consumer_keys;
 mod dead_letters;
 mod docs;
+mod dynamic;
 mod endpoint_checks;
 mod endpoints;
 mod event_types;

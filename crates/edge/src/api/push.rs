@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 
 use inlet_gateway::event_type::Schemas;
-use inlet_gateway::meta_event::Kind as MetaEvent;
-use inlet_gateway::push::{Dynamic, Kind, Origin, Push, To};
+use inlet_gateway::push::{Kind, Origin, Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::wire::{Envelope, Target};
 
 use serde::de::IgnoredAny;
 
-use super::meta_events::tell_of;
+use super::dynamic::Dynamics;
 use super::*;
 use crate::ingest::make_all_durable;
 use crate::limits;
@@ -58,9 +57,13 @@ impl Caller<'_> {
         let now = now_ms();
         let types = items.iter().flatten().map(|push| push.event_type.as_str());
         let schemas = self.schemas(project, types).await?;
+        let checked = |item: Result<Push, ApiError>| {
+            item.and_then(|push| schemas.check(&push).map(|()| push))
+        };
+        let items: Vec<Result<Push, ApiError>> = items.into_iter().map(checked).collect();
+        let mut dynamics = self.dynamics(project, items.iter().flatten()).await?;
         for item in items {
-            let item = item.and_then(|push| schemas.check(&push).map(|()| push));
-            match self.batch_item(project, item, &mut found, now).await {
+            match self.batch_item(project, item, &mut found, &mut dynamics, now).await {
                 Ok(envelope) => {
                     results.push(Ok(envelope.meta.event_id.clone()));
                     envelopes.push(envelope);
@@ -69,6 +72,7 @@ impl Caller<'_> {
                 Err(other) => return Err(other),
             }
         }
+        self.subscribe_dynamics(dynamics).await?;
         let mut durable =
             make_all_durable(envelopes, self.bindings, self.context).await.into_iter();
         for result in &mut results {
@@ -173,6 +177,7 @@ impl Caller<'_> {
         project: &Project,
         item: Result<Push, ApiError>,
         found: &mut Vec<(To, Option<ApiError>)>,
+        dynamics: &mut Dynamics,
         now: u64,
     ) -> Result<Envelope, Refusal> {
         let mut push = item?;
@@ -194,7 +199,7 @@ impl Caller<'_> {
                 return Err(error.into());
             }
         } else {
-            self.find_target(project, &mut push).await?;
+            dynamics.resolve(&mut push, project, self.bindings)?;
         }
         Ok(push.envelope(project, Origin::default(), chance::uid(now), now)?)
     }
@@ -218,51 +223,12 @@ impl Caller<'_> {
                 }
             }
             To::Known(_) | To::Subscribers => {}
-            To::Url(dynamic) => {
-                let id = self.dynamic_endpoint(project, dynamic).await?;
-                push.resolve(id);
+            To::Url(_) => {
+                let mut dynamics = self.dynamics(project, [&*push]).await?;
+                dynamics.resolve(push, project, self.bindings)?;
+                self.subscribe_dynamics(dynamics).await?;
             }
         }
         Ok(())
-    }
-
-    /// The endpoint with this URL. Of two callers who make it at the same time one does, and both get it.
-    pub(super) async fn dynamic_endpoint(
-        &self,
-        project: &Project,
-        dynamic: &Dynamic,
-    ) -> Result<String, Refusal> {
-        let db = self.bindings.db()?;
-        let vault = self.bindings.vault()?;
-        let find = sql::endpoint_of_url(&project.uid, dynamic.url.trim());
-        let mut found: Option<Doc> = db.row(&find).await?;
-        if found.is_none() {
-            let input = api::parse(dynamic.endpoint_body().to_string().as_bytes())?;
-            let (endpoint, _) = self.new_endpoint(project, input)?;
-            db.run(&sql::insert_endpoint_of_new_url(&endpoint)).await?;
-            found = db.row(&find).await?;
-            if let Some(stored) = &found
-                && stored.read::<Endpoint>()?.uid == endpoint.uid
-            {
-                let told = tell_of(project, MetaEvent::EndpointCreated, &endpoint);
-                self.change(Vec::new(), told).await?;
-            }
-        }
-        let endpoint: Endpoint =
-            found.ok_or_else(|| ApiError::new(503, "the endpoint could not be made"))?.read()?;
-        if let Some(secret) = &dynamic.secret {
-            let secrets = endpoint.open_secrets(&vault, now_ms())?;
-            if !secrets.iter().any(|have| have.expose() == secret.as_bytes()) {
-                let text = "secret:the endpoint of this url has another secret: leave it out, or change the endpoint's";
-                return Err(ApiError::bad_request(text).into());
-            }
-        }
-        if !dynamic.event_types.is_empty() {
-            let body = dynamic.subscription_body(&endpoint.uid).to_string();
-            let input = api::parse(body.as_bytes())?;
-            let made = Subscription::create(input, &project.uid, false, now_ms(), &mut fill)?;
-            db.batch(&sql::subscribe_dynamic(&made)).await?;
-        }
-        Ok(endpoint.uid)
     }
 }

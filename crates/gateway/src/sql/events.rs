@@ -38,13 +38,14 @@ pub fn subscriptions_of_projects(projects: &[&str]) -> Statement {
     subscriptions_by("ON s.project_id = j.value", json!(projects))
 }
 
-/// The oldest endpoint of a project with this URL, as `doc`. Those of owners are not meant: an owner may choose any URL, and
-/// would see what goes to it.
-pub fn endpoint_of_url(project_id: &str, url: &str) -> Statement {
+/// The oldest endpoints of a project with these URLs, as `url` and `doc`. Those of owners are not meant: an owner may choose any
+/// URL, and would see what goes to it.
+pub fn endpoints_of_urls(project_id: &str, urls: &[&str]) -> Statement {
     statement(
-        "SELECT doc FROM endpoints INDEXED BY endpoints_by_url WHERE project_id = ?1 AND doc ->> '$.url' = ?2 \
-         AND owner_id = '' ORDER BY id LIMIT 1",
-        [project_id.into(), url.into()],
+        "SELECT j.value AS url, e.doc AS doc FROM json_each(?2) AS j JOIN endpoints AS e ON e.project_id = ?1 AND e.id = \
+         (SELECT id FROM endpoints INDEXED BY endpoints_by_url WHERE project_id = ?1 AND doc ->> '$.url' = j.value \
+         AND owner_id = '' ORDER BY id LIMIT 1)",
+        [project_id.into(), json!(urls).into()],
     )
 }
 

@@ -53,7 +53,7 @@ fn count(db: &Connection, table: &str) -> u64 {
     run(db, &statement(&format!("SELECT count(*) AS n FROM {table}"), []))[0]["n"].as_u64().unwrap()
 }
 
-fn plan(db: &Connection, statement: &Statement) -> String {
+pub(crate) fn plan(db: &Connection, statement: &Statement) -> String {
     let explain =
         Statement { sql: format!("EXPLAIN QUERY PLAN {}", statement.sql), ..statement.clone() };
     run(db, &explain)

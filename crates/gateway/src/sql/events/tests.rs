@@ -1,5 +1,5 @@
 use super::*;
-use crate::sql::tests::{database, run};
+use crate::sql::tests::{database, plan, run};
 
 #[test]
 fn the_look_ups_of_targets_are_sound() {
@@ -21,8 +21,10 @@ fn the_look_ups_of_targets_are_sound() {
     };
     assert_eq!(docs(&subscriptions_of_endpoints(&[("p", "1"), ("p", "4")])), ["\"1\""]);
     assert_eq!(docs(&subscriptions_of_projects(&["p"])).len(), 3);
-    assert_eq!(docs(&endpoint_of_url("p", "u")).len(), 1);
-    assert_eq!(docs(&endpoint_of_url("q", "v")).len(), 0);
+    assert_eq!(docs(&endpoints_of_urls("p", &["u", "none"])).len(), 1);
+    assert_eq!(docs(&endpoints_of_urls("q", &["v"])).len(), 0);
+    let plan = plan(&db, &endpoints_of_urls("p", &["u"]));
+    assert!(plan.contains("SEARCH endpoints USING INDEX endpoints_by_url"), "{plan}");
     let owned = run(&db, &endpoints_of_owners(&[("p", "o"), ("p", "")]));
     let owned: Vec<_> = owned.iter().map(|row| row["endpoint_id"].as_str().unwrap()).collect();
     assert_eq!(owned, ["1", "3"]);
