@@ -1,6 +1,6 @@
 //! What sends many events or deliveries again takes those that were asked for, and no others.
 
-use inlet_tests::{Answer, Endpoint, Project, uid};
+use inlet_tests::{Answer, Endpoint, Project, poll_until, uid};
 use serde_json::{Value, json};
 
 use crate::gateway;
@@ -95,4 +95,53 @@ fn a_replay_that_fails_on_its_way_says_what_it_did_and_where_to_go_on() {
     let sql = "SELECT count(*) AS n, count(DISTINCT event_id) AS events FROM deliveries WHERE project_id = ?1 AND replay <> ''";
     let made = gateway.sql("EVENTS_0", sql, &[json!(project.uid)]);
     assert_eq!(made[0], json!({"n": 210, "events": 210}), "each once");
+}
+
+#[test]
+fn what_a_mass_replay_or_retry_could_not_do_is_told_by_reasons() {
+    let project = gateway().project();
+    let server = Endpoint::answering(&[Answer::status(410)]);
+    let [routed, alone] = [(); 2].map(|()| project.open_source());
+    project.route(&routed, &server);
+    let filtered = project.open_source();
+    let endpoint = project.endpoint(json!({"name": "f", "url": server.url("/hook")}));
+    project.subscription(
+        json!({"name": "f", "source_id": uid(&filtered), "endpoint_id": uid(&endpoint),
+        "filter_config": {"event_types": ["*"], "filter": {"body": {"n": 1}}}}),
+    );
+    let mut events = Vec::new();
+    for source in [&routed, &alone, &filtered, &filtered] {
+        let event = project.ingest(source, b"{}").expect(200).json();
+        events.push(event["event_id"].as_str().expect("an id").to_owned());
+    }
+    project.wait_for_delivery(&events[0], "Failure");
+    poll_until("all to be routed", || (project.stored_events().len() == 4).then_some(()));
+    let replayed =
+        project.post("/events/batchreplay", &json!({})).says(200, "1 successful, 3 failed");
+    let nobody = "no subscription matched this event";
+    let reasons = json!([
+        {"reason": format!("{nobody}: some subscribe to its type, but their filters do not match"), "num": 2},
+        {"reason": nobody, "num": 1}]);
+    assert_eq!(
+        replayed,
+        json!({"num": 1, "failed": 3, "reasons": reasons, "next_page_cursor": ""})
+    );
+    let alone = project.put(&format!("/events/{}/replay", events[1]), &json!({})).expect(400);
+    assert_eq!(alone.message(), nobody);
+
+    poll_until("both deliveries to fail", || {
+        (project.list("/eventdeliveries?status=Failure").len() == 2).then_some(())
+    });
+    // One of them is taken up between the search and the change.
+    let first = uid(&project.list("/eventdeliveries?status=Failure")[0]);
+    let taken = format!(
+        "CREATE TRIGGER taken BEFORE UPDATE OF status ON deliveries WHEN OLD.id = '{first}' BEGIN SELECT RAISE(IGNORE); END"
+    );
+    gateway().sql("EVENTS_0", &taken, &[]);
+    let retried = project.post("/eventdeliveries/batchretry", &json!({}));
+    gateway().sql("EVENTS_0", "DROP TRIGGER taken", &[]);
+    let retried = retried.says(200, "Batch retry processing");
+    assert_eq!((&retried["num"], &retried["failed"]), (&json!(1), &json!(1)), "{retried}");
+    let reason = retried["reasons"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("another call has taken it up"), "{reason}");
 }

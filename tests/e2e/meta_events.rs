@@ -213,6 +213,24 @@ fn a_change_and_its_meta_event_are_durable_together() {
 }
 
 #[test]
+fn endpoints_that_are_made_together_are_told_of_at_once() {
+    let gateway = gateway();
+    let listener = Endpoint::ok();
+    let project = telling(gateway, &listener, &["endpoint.created"]);
+    let items: Vec<Value> = (0..30)
+        .map(|n| json!({"name": format!("e{n}"), "url": format!("https://example.com/{n}")}))
+        .collect();
+    project.post("/onboard", &json!({"items": items})).expect(202);
+    // Nobody rings the sweep.
+    let told: std::collections::BTreeSet<String> =
+        listener.wait_for(30).iter().map(|one| uid(&body(one)["data"])).collect();
+    let made = project.list("/endpoints?perPage=100");
+    assert_eq!(told, made.iter().map(uid).collect());
+    let noted = "SELECT id FROM meta_events_noted WHERE meta LIKE '%' || ?1 || '%'";
+    assert_eq!(gateway.sql("DB", noted, &[json!(project.uid)]).len(), 0);
+}
+
+#[test]
 fn without_meta_events_nothing_more_is_written() {
     let gateway = Gateway::builder().durability("journal").tapped().start();
     let (listener, server) = (Endpoint::ok(), Endpoint::ok());

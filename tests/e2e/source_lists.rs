@@ -98,6 +98,24 @@ fn names_are_unique_where_the_project_says_so() {
 }
 
 #[test]
+fn a_name_that_two_have_from_before_it_had_to_be_unique_is_no_fault_of_other_changes() {
+    let project = gateway().project();
+    let body = json!({"name": "a", "type": "http", "provider": "asana"});
+    let [first, second] = [(); 2].map(|()| project.source(body.clone()));
+    project.source(json!({"name": "b", "type": "http", "verifier": {"type": "noop"}}));
+    project.put("", &json!({"config": {"unique_source_names": true}})).expect(202);
+    project.post(&format!("/sources/{}/arm", uid(&first)), &json!({"seconds": 60})).expect(200);
+    let path = format!("/sources/{}", uid(&second));
+    let disabled = json!({"name": "a", "type": "http", "is_disabled": true});
+    project.put(&path, &disabled).expect(202);
+    assert_eq!(project.get(&path).data()["is_disabled"], true);
+    let renamed = |name: &str| project.put(&path, &json!({"name": name, "type": "http"}));
+    renamed("b").expect(400);
+    renamed("c").expect(202);
+    renamed("a").expect(400);
+}
+
+#[test]
 fn a_source_counts_its_events_and_knows_the_last() {
     in_both_modes(|gateway| {
         let project = gateway.project();

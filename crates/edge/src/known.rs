@@ -8,7 +8,7 @@ use std::thread::LocalKey;
 use inlet_gateway::held::Held;
 
 /// How long what was read is served when the stores do not answer.
-const STALE_MAX_MS: u64 = 600_000;
+pub(crate) const STALE_MAX_MS: u64 = 600_000;
 
 /// Values by key, each with the time when it was read.
 #[derive(Debug)]

@@ -38,13 +38,20 @@ pub(crate) fn told(project: &Project, kind: Kind, data: impl FnOnce() -> Value) 
 }
 
 /// Sends what was noted on its way. Should that fail, the sweep does it.
-pub(crate) async fn forward(told: Option<Told>, bindings: &Bindings, context: &Context) {
-    let Some(Told { envelope, .. }) = told else { return };
-    let id = envelope.meta.event_id.clone();
-    let done = ingest::make_all_durable(vec![envelope], bindings, context).await;
-    if done.iter().all(std::result::Result::is_ok)
-        && let Err(error) = forget(&[id], bindings).await
-    {
+pub(crate) async fn forward(
+    told: impl IntoIterator<Item = Told>,
+    bindings: &Bindings,
+    context: &Context,
+) {
+    let envelopes: Vec<Envelope> = told.into_iter().map(|told| told.envelope).collect();
+    if envelopes.is_empty() {
+        return;
+    }
+    let ids: Vec<String> = envelopes.iter().map(|one| one.meta.event_id.clone()).collect();
+    let done = ingest::make_all_durable(envelopes, bindings, context).await;
+    let ids: Vec<String> =
+        ids.into_iter().zip(done).filter_map(|(id, done)| done.ok().map(|()| id)).collect();
+    if let Err(error) = forget(&ids, bindings).await {
         log::error("meta_event_not_forgotten", json!({"error": error.to_string()}));
     }
 }

@@ -29,11 +29,11 @@ fn waits_ms(at: Option<u64>, now_ms: u64) -> u64 {
 }
 
 impl Oldest {
-    fn event_waits_ms(self, now_ms: u64) -> u64 {
+    pub(crate) fn event_waits_ms(self, now_ms: u64) -> u64 {
         waits_ms(self.event_at, now_ms).max(waits_ms(self.parked_at, now_ms))
     }
 
-    fn delivery_waits_ms(self, now_ms: u64) -> u64 {
+    pub(crate) fn delivery_waits_ms(self, now_ms: u64) -> u64 {
         waits_ms(self.look_at, now_ms)
     }
 

@@ -11,7 +11,7 @@ use crate::ids::{self, Fill};
 use crate::json;
 use crate::push::Push;
 use crate::schema::Schema;
-use crate::time::rfc3339;
+use crate::time::{self, rfc3339};
 
 pub mod import;
 
@@ -102,7 +102,7 @@ impl EventType {
             ));
         }
         self.apply(input)?;
-        self.updated_at = now_ms;
+        self.updated_at = time::after(now_ms, self.updated_at);
         Ok(())
     }
 
@@ -124,7 +124,7 @@ impl EventType {
     /// Marks the type as one not to be used any more. Its events are taken in as before.
     pub fn deprecate(&mut self, now_ms: u64) {
         self.deprecated_at.get_or_insert(now_ms);
-        self.updated_at = now_ms;
+        self.updated_at = time::after(now_ms, self.updated_at);
     }
 
     /// The type as the API shows it.

@@ -74,6 +74,26 @@ impl FailureRates {
     }
 }
 
+/// What a delivery can be.
+pub const STATUSES: [&str; 6] =
+    ["Scheduled", "Processing", "Discarded", "Failure", "Success", "Retry"];
+
+/// How many deliveries have a status: a row of [`crate::sql::count_by_status`].
+#[derive(Debug, Deserialize)]
+pub struct OfStatus {
+    pub status: String,
+    pub n: u64,
+}
+
+/// The number for each status, 0 where there are none.
+pub fn totals(counts: &[OfStatus]) -> Value {
+    let of = |status: &&str| {
+        let n = counts.iter().find(|one| one.status == **status).map_or(0, |one| one.n);
+        ((*status).to_owned(), n.into())
+    };
+    Value::Object(STATUSES.iter().map(of).collect())
+}
+
 /// A row of [`crate::sql::deliveries_of_endpoints`].
 #[derive(Debug, Deserialize)]
 pub struct Delivered {

@@ -13,7 +13,7 @@ use crate::json;
 use crate::payload::query_value;
 use crate::project::Project;
 use crate::reply::Reply;
-use crate::time::rfc3339;
+use crate::time::{self, rfc3339};
 use crate::vault::{Sealed, Vault, VaultError};
 
 /// Every token begins with this, in front of 16 and 64 random characters.
@@ -169,7 +169,7 @@ impl PortalLink {
         if let Some(can) = input.can_manage_endpoint {
             self.can_manage_endpoint = can;
         }
-        self.updated_at = now_ms;
+        self.updated_at = time::after(now_ms, self.updated_at);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::ids::{self, Fill};
 use crate::meta_event::{Means, MetaEvents, MetaEventsInput};
 use crate::pace::{RateLimit, RateLimitInput};
 use crate::retry::{Strategy, StrategyKind};
-use crate::time::rfc3339;
+use crate::time::{self, rfc3339};
 
 /// The largest body a source takes unless its project says otherwise.
 pub const DEFAULT_BODY_MAX_BYTES: u64 = 5 * 1024 * 1024;
@@ -369,7 +369,7 @@ impl Project {
             self.logo_url = logo_of(url)?;
         }
         self.config = self.config.clone().changed(input.config, now_ms, fill)?;
-        self.updated_at = now_ms;
+        self.updated_at = time::after(now_ms, self.updated_at);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ pub use directory::{DIRECTORY_EVENTS, Directory, Needs, Owned, SubscriptionRow};
 use rows::Rows;
 
 use crate::sql::{self, Statement};
+use crate::tally::Tally;
 use crate::wire::{Body, Envelope, Meta, Text};
 
 /// Pairs of project and delivery that one parameter carries; each is 60 bytes.
@@ -177,23 +178,26 @@ fn outbox(deliveries: &[(String, String)], id: &str, now_ms: u64) -> Vec<Stateme
 }
 
 /// Plans new deliveries of events that are stored, to those who would get them now. `replay_id` is a fresh uid: it marks the
-/// deliveries, and the outbox watches them under it. The second value says how many of the events have a receiver.
+/// deliveries, and the outbox watches them under it. The second value says how many of the events have a receiver, and why not.
 pub fn replay(
     envelopes: &[Envelope],
     directory: &Directory,
     now_ms: u64,
     replay_id: &str,
-) -> (Routing, usize) {
+) -> (Routing, Tally) {
     let mut fan_out = Rows::default();
     let mut wanted = Rows::default();
     let mut remade = Vec::new();
-    let mut count = 0;
+    let mut tally = Tally::default();
     let mut deliveries = Vec::new();
     for envelope in envelopes {
         let meta = &envelope.meta;
-        let receivers = directory.receivers(envelope).unwrap_or_default();
+        let receivers = directory.receivers(envelope).unwrap_or_else(|why| {
+            tally.fail(why, 1);
+            Vec::new()
+        });
         if !receivers.is_empty() {
-            count += 1;
+            tally.succeeded += 1;
             if meta.arrived.is_some() || meta.was_made {
                 let Written { text, body_key, is_bound } = Written::of(&envelope.body);
                 let headers = json!(meta.headers).to_string();
@@ -220,7 +224,7 @@ pub fn replay(
     statements.extend(fan_out.statements(sql::insert_deliveries));
     statements.extend(wanted.statements(sql::note_wanted));
     statements.extend(outbox(&deliveries, replay_id, now_ms));
-    (Routing { statements, deliveries }, count)
+    (Routing { statements, deliveries }, tally)
 }
 
 /// The events of sources, to be counted.

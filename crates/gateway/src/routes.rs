@@ -7,6 +7,8 @@ use crate::push::Kind;
 pub enum Call<'a> {
     Health,
     HealthOfEvents,
+    /// Figures for Prometheus.
+    Metrics,
     /// The document of the API.
     Document,
     /// The same for people.
@@ -136,6 +138,7 @@ pub enum ProjectCall<'a> {
     ForceResend,
     RetryDeliveries,
     CountRetry,
+    StatusTotals,
     GetDelivery(&'a str),
     ListAttempts(&'a str),
     GetAttempt {
@@ -258,6 +261,7 @@ routes! {
     ["ingest", mask_id] { any => Ingest { mask: mask_id } }
     ["healthz"] { GET => Health, HEAD => Health }
     ["healthz", "events"] { GET => HealthOfEvents }
+    ["metrics"] { GET => Metrics }
     ["openapi.json"] { GET => Document }
     ["docs"] { GET => Docs }
     ["api", "v1", "providers"] { GET => ListProviders }
@@ -365,6 +369,7 @@ routes! {
     ["eventdeliveries", "forceresend"] { POST => ForceResend }
     ["eventdeliveries", "batchretry"] { POST => RetryDeliveries }
     ["eventdeliveries", "countbatchretryevents"] { GET => CountRetry }
+    ["eventdeliveries", "statustotals"] { GET => StatusTotals }
     ["eventdeliveries", delivery_id] { GET => GetDelivery(delivery_id) }
     ["eventdeliveries", delivery_id, "resend"] { PUT => ResendDelivery(delivery_id) }
     ["eventdeliveries", delivery_id, "deliveryattempts"] { GET => ListAttempts(delivery_id) }

@@ -79,7 +79,8 @@ impl Owner {
             | C::ListEventTypes
             | C::GetEventType(_)
             | C::RetryDeliveries
-            | C::CountRetry => settled(None),
+            | C::CountRetry
+            | C::StatusTotals => settled(None),
             C::GetEndpoint(id) => {
                 self.own(id)?;
                 settled(None)

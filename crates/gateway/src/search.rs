@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, Direction, PageQuery, Pagination, asks_for_something};
 use crate::dead_letter::{KINDS, Wanted};
+use crate::failures::STATUSES;
 use crate::ids;
 use crate::needle;
 use crate::number;
@@ -113,9 +114,8 @@ impl Search {
         search.owner = value(query, "ownerId");
         search.any_of("t.event_type", &event_types(query)?);
         let statuses = values(query, "status")?;
-        let known = ["Scheduled", "Processing", "Discarded", "Failure", "Success", "Retry"];
-        if let Some(wrong) = statuses.iter().find(|status| !known.contains(&status.as_str())) {
-            let text = format!("status:{wrong} is none of {}", known.join(", "));
+        if let Some(wrong) = statuses.iter().find(|status| !STATUSES.contains(&status.as_str())) {
+            let text = format!("status:{wrong} is none of {}", STATUSES.join(", "));
             return Err(ApiError::bad_request(text));
         }
         search.any_of("t.status", &statuses);

@@ -14,6 +14,7 @@ mod failures;
 mod hold;
 mod journal;
 mod meta_events;
+mod metrics;
 mod onboard;
 mod parked;
 mod portal;
@@ -33,6 +34,7 @@ pub use failures::*;
 pub use hold::*;
 pub use journal::*;
 pub use meta_events::*;
+pub use metrics::*;
 pub use onboard::*;
 pub use parked::*;
 pub use portal::*;
@@ -44,6 +46,44 @@ pub use sources::*;
 use std::borrow::Cow;
 
 use serde_json::Value;
+
+/// What is replaced only if it is as it was read.
+#[derive(Debug, Clone, Copy)]
+pub enum Kept<'a> {
+    Project(&'a str),
+    /// Project and endpoint.
+    Endpoint(&'a str, &'a str),
+    /// Project and link.
+    PortalLink(&'a str, &'a str),
+}
+
+/// `statement`, if what is `kept` was last changed at `at_ms`: what belongs to a change, to be run after it. It has a `WHERE`, and
+/// perhaps an `ON CONFLICT` after that.
+#[must_use]
+pub fn if_changed(statement: Statement, kept: Kept<'_>, at_ms: u64) -> Statement {
+    let Statement { sql, mut params } = statement;
+    let n = params.len();
+    let (table, key) = match kept {
+        Kept::Project(id) => {
+            params.push(id.into());
+            ("projects", format!("id = ?{}", n + 1))
+        }
+        Kept::Endpoint(project, id) | Kept::PortalLink(project, id) => {
+            params.extend([project.into(), id.into()]);
+            let is_endpoint = matches!(kept, Kept::Endpoint(..));
+            let table = if is_endpoint { "endpoints" } else { "portal_links" };
+            (table, format!("project_id = ?{} AND id = ?{}", n + 1, n + 2))
+        }
+    };
+    params.push(at_ms.into());
+    let condition = format!(
+        " AND EXISTS (SELECT 1 FROM {table} WHERE {key} AND doc ->> '$.updated_at' = ?{})",
+        params.len()
+    );
+    let end = sql.find(" ON CONFLICT").unwrap_or(sql.len());
+    let (before, after) = sql.split_at_checked(end).unwrap_or((&sql, ""));
+    Statement { sql: format!("{before}{condition}{after}"), params }
+}
 
 /// A value for a `?`.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,12 +5,14 @@ use inlet_gateway::endpoint::{EndpointInput, Status as EndpointStatus};
 use inlet_gateway::failures::Delivered;
 use inlet_gateway::meta_event::Kind;
 use inlet_gateway::routes::is_ingest_url;
+use inlet_gateway::sql::Kept;
 
 use super::meta_events::tell_of;
 use super::*;
 use crate::hold;
-use crate::meta_events::forward;
-use crate::store::rows;
+use crate::meta_events::{Told, forward};
+
+const MISSING: &str = "Resource not found";
 
 impl Caller<'_> {
     pub(super) async fn create_endpoint(&self, project: &Project) -> Answered {
@@ -37,7 +39,7 @@ impl Caller<'_> {
     }
 
     pub(super) async fn endpoint(&self, project: &str, id: &str) -> Result<Endpoint, Refusal> {
-        self.doc(&sql::endpoint(project, id), "Resource not found").await
+        self.doc(&sql::endpoint(project, id), MISSING).await
     }
 
     pub(super) async fn list_endpoints(&self, project: &Project) -> Answered {
@@ -129,15 +131,11 @@ impl Caller<'_> {
     ) -> Result<(), Refusal> {
         let told = tell_of(project, Kind::EndpointUpdated, endpoint);
         let mut statements = vec![sql::update_endpoint(endpoint, before)];
-        statements.extend(told.iter().map(|told| {
-            sql::note_if_changed(&told.note, &project.uid, &endpoint.uid, endpoint.updated_at)
-        }));
-        let done = self.bindings.db()?.batch(&statements).await?;
-        let stored = done.first().map(rows::<ListRow>).transpose()?.unwrap_or_default();
-        if stored.is_empty() {
-            self.endpoint(&project.uid, &endpoint.uid).await?;
-            return Err(changed_meanwhile("endpoint").into());
-        }
+        let kept = Kept::Endpoint(&project.uid, &endpoint.uid);
+        let note = |told: &Told| sql::if_changed(told.note.clone(), kept, endpoint.updated_at);
+        statements.extend(told.iter().map(note));
+        let find = sql::endpoint(&project.uid, &endpoint.uid);
+        self.replace(Replace { what: "endpoint", find, missing: MISSING, statements }).await?;
         forward(told, self.bindings, self.context).await;
         Ok(())
     }

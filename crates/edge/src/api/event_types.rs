@@ -6,13 +6,15 @@ use inlet_gateway::event_type::{self, EventType};
 use super::*;
 use crate::glue::yaml;
 
+const MISSING: &str = "event type not found";
+
 fn taken() -> ApiError {
     ApiError::bad_request("an event type with this name already exists")
 }
 
 impl Caller<'_> {
     async fn event_type(&self, project: &Project, id: &str) -> Result<EventType, Refusal> {
-        self.doc(&sql::event_type(&project.uid, id), "event type not found").await
+        self.doc(&sql::event_type(&project.uid, id), MISSING).await
     }
 
     async fn event_types(&self, project: &Project) -> Result<Vec<EventType>, Refusal> {
@@ -43,12 +45,13 @@ impl Caller<'_> {
 
     pub(super) async fn update_event_type(&self, project: &Project, id: &str) -> Answered {
         let mut changed = self.event_type(project, id).await?;
-        let before = changed.json_schema.clone();
+        let (schema, before) = (changed.json_schema.clone(), changed.updated_at);
         changed.update(api::parse(&self.body)?, now_ms())?;
-        if changed.json_schema == before {
-            self.bindings.db()?.run(&sql::update_event_type(&changed)).await?;
+        if changed.json_schema == schema {
+            self.replace_event_type(&changed, before).await?;
         } else {
-            self.store_event_types(project, std::slice::from_ref(&changed), &[]).await?;
+            let all = [(changed.clone(), before)];
+            self.store_event_types(project, &all, &[]).await?;
         }
         // Convoy says "created" here, too.
         Ok(Answer::ok(202, "Event type created successfully", changed.present()))
@@ -56,8 +59,9 @@ impl Caller<'_> {
 
     pub(super) async fn deprecate_event_type(&self, project: &Project, id: &str) -> Answered {
         let mut found = self.event_type(project, id).await?;
+        let before = found.updated_at;
         found.deprecate(now_ms());
-        self.bindings.db()?.run(&sql::update_event_type(&found)).await?;
+        self.replace_event_type(&found, before).await?;
         Ok(Answer::ok(200, "Event type deprecated successfully", found.present()))
     }
 
@@ -71,36 +75,52 @@ impl Caller<'_> {
         let known = self.event_types(project).await?;
         let (changed, new) = import::apply(imported, known, &project.uid, now_ms(), &mut fill);
         self.store_event_types(project, &changed, &new).await?;
-        let mut all: Vec<&EventType> = changed.iter().chain(&new).collect();
+        let changed = changed.iter().map(|(changed, _)| changed);
+        let mut all: Vec<&EventType> = changed.chain(&new).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         let shown: Vec<Value> = all.into_iter().map(EventType::present).collect();
         Ok(Answer::ok(200, "Event types imported successfully", json!(shown)))
     }
 
-    /// Stores types whose schemas may have changed, and tells the edge, which checks payloads with them.
+    async fn replace_event_type(&self, changed: &EventType, before: u64) -> Result<(), Refusal> {
+        let statements = vec![sql::update_event_type(changed, before)];
+        let find = sql::event_type(&changed.project_id, &changed.uid);
+        self.replace(Replace { what: "event type", find, missing: MISSING, statements }).await
+    }
+
+    /// Stores types whose schemas may have changed, each with the time of its last change, and tells the edge, which checks
+    /// payloads with them. Of several that are changed all are, but those that somebody else has changed meanwhile.
     async fn store_event_types(
         &self,
         project: &Project,
-        changed: &[EventType],
+        changed: &[(EventType, u64)],
         new: &[EventType],
     ) -> Result<(), Refusal> {
         let db = self.bindings.db()?;
         let docs: Vec<Doc> = db.rows(&sql::event_schemas(&project.uid, None)).await?;
         let others: Vec<EventType> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
-        event_type::check_sum(&others, changed, new)?;
+        let all: Vec<EventType> = changed.iter().map(|(changed, _)| changed.clone()).collect();
+        event_type::check_sum(&others, &all, new)?;
         let are_concerned =
-            !others.is_empty() || changed.iter().chain(new).any(|one| one.json_schema.is_some());
+            !others.is_empty() || all.iter().chain(new).any(|one| one.json_schema.is_some());
 
-        let mut statements: Vec<Statement> = changed.iter().map(sql::update_event_type).collect();
+        let update =
+            |(changed, before): &(EventType, u64)| sql::update_event_type(changed, *before);
+        let mut statements: Vec<Statement> = changed.iter().map(update).collect();
         statements.extend(new.iter().map(sql::insert_event_type));
         statements.push(sql::note_schemas(&project.uid));
-        if let Err(error) = db.batch(&statements).await {
+        let done = db.batch(&statements).await.map_err(|error| {
             // Somebody else took the name between the look-up and the insert.
-            let is_taken = error.to_string().contains("UNIQUE constraint failed");
-            return Err(if is_taken { taken().into() } else { error.into() });
-        }
+            let refusal = Refusal::from(error);
+            if refusal.is_of_unique() { taken().into() } else { refusal }
+        })?;
         if are_concerned {
             self.republish(project).await?;
+        }
+        for result in done.iter().take(changed.len()) {
+            if rows::<ListId>(result)?.is_empty() {
+                return Err(changed_meanwhile("event type").into());
+            }
         }
         Ok(())
     }

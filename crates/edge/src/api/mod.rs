@@ -13,6 +13,7 @@ mod filters;
 mod hookstream;
 mod keys;
 mod meta_events;
+mod metrics;
 mod onboard;
 mod pending;
 mod portal;
@@ -59,7 +60,7 @@ use crate::body::{self, Share, Unread};
 use crate::chance::{fill, now_ms};
 use crate::glue::Body;
 use crate::known::{Isolate, Known};
-use crate::store::Doc;
+use crate::store::{Doc, rows};
 use crate::{backlog, chance, config, log, stored};
 
 /// The largest request body of the API.
@@ -125,6 +126,11 @@ impl Refusal {
         let mut reply = reply(&error.answer());
         reply.headers.extend(retry.map(|seconds| ("retry-after".into(), seconds.to_string())));
         reply
+    }
+
+    /// Whether the store has refused a row because another has what has to be unique.
+    fn is_of_unique(&self) -> bool {
+        matches!(self, Self::Store(error) if error.to_string().contains("UNIQUE constraint failed"))
     }
 
     /// What the caller is told, and after how many seconds it may try again.
@@ -279,6 +285,8 @@ async fn carry_out(
             caller.in_project(&project, call).await
         }
         (Call::InPortal { .. }, _) => Err(unauthorized().into()),
+        (Call::Metrics, Key::Root) => caller.metrics(None).await,
+        (Call::Metrics, Key::Project(own)) => caller.metrics(Some(own)).await,
         _ => Err(ApiError::new(403, "this needs the ROOT_KEY").into()),
     }
 }
@@ -411,6 +419,17 @@ fn changed_meanwhile(what: &str) -> ApiError {
     ApiError::new(409, format!("this {what} is being changed by many at the same time, try again"))
 }
 
+/// A change of something that is replaced only if it is as it was read.
+struct Replace<'a> {
+    /// What it is, in a word.
+    what: &'a str,
+    /// Finds it; and what is said when it is not there.
+    find: Statement,
+    missing: &'a str,
+    /// Run as one transaction. The first gives its row back if it had an effect; the others ask for that.
+    statements: Vec<Statement>,
+}
+
 /// A change that is stored, but that others may not learn of at once, is not reported as made.
 fn told(published: worker::Result<()>) -> Result<(), Refusal> {
     published.map_err(|_| {
@@ -427,6 +446,22 @@ impl Caller<'_> {
     ) -> Result<T, Refusal> {
         let found = read_doc(self.bindings, statement).await?;
         found.ok_or_else(|| ApiError::not_found(missing).into())
+    }
+
+    /// Carries out a change. Who has been overtaken by another is told so: 409.
+    async fn replace(&self, change: Replace<'_>) -> Result<(), Refusal> {
+        let done = self.bindings.db()?.batch(&change.statements).await?;
+        let stored = done.first().map(rows::<ListId>).transpose()?.unwrap_or_default();
+        if stored.is_empty() {
+            let _: Doc = self
+                .bindings
+                .db()?
+                .row(&change.find)
+                .await?
+                .ok_or_else(|| ApiError::not_found(change.missing))?;
+            return Err(changed_meanwhile(change.what).into());
+        }
+        Ok(())
     }
 
     async fn in_project(
@@ -480,7 +515,7 @@ impl Caller<'_> {
             C::TestFilter => self.test_filter()?,
             C::Filters(id, call) => self.filters(project, id, call).await?,
             C::PushEvent(kind) => return self.push_event(project, kind).await,
-            C::PushEvents => self.push_events(project).await?,
+            C::PushEvents => return self.push_events(project).await,
             C::GetEvent(id) => return self.get_event(project, id).await,
             C::ListEvents => return self.list_events(project).await,
             C::ReplayEvent(id) => return self.replay_event(project, id).await,
@@ -490,6 +525,7 @@ impl Caller<'_> {
             C::ForceResend => self.force_resend(project).await?,
             C::RetryDeliveries => self.retry_deliveries(project).await?,
             C::CountRetry => self.count_retry(project).await?,
+            C::StatusTotals => self.status_totals(project).await?,
             C::ListDeliveries => return self.list_deliveries(project).await,
             C::GetDelivery(id) => return self.get_delivery(project, id).await,
             C::ListAttempts(delivery) => self.list_attempts(project, delivery).await?,

@@ -5,6 +5,7 @@ use inlet_gateway::onboard::{Means, OnboardInput, ROWS_TOGETHER};
 
 use super::meta_events::tell_of;
 use super::*;
+use crate::meta_events::{Told, forward};
 
 impl Caller<'_> {
     /// All are stored together, or none.
@@ -20,16 +21,17 @@ impl Caller<'_> {
         }
         let mut statements =
             sql::insert_onboarded(&project.uid, &plan.made, means.now_ms, &mut fill);
-        // Noted with the change; the sweep sends them on.
-        let told: Vec<Value> = plan
-            .made
-            .iter()
+        let told = plan.made.iter();
+        let told: Vec<Told> = told
             .filter_map(|made| tell_of(project, Kind::EndpointCreated, &made.endpoint))
-            .map(|told| told.row())
             .collect();
+        let rows: Vec<Value> = told.iter().map(Told::row).collect();
         statements
-            .extend(told.chunks(ROWS_TOGETHER).map(|some| sql::note_meta_events(json!(some))));
+            .extend(rows.chunks(ROWS_TOGETHER).map(|some| sql::note_meta_events(json!(some))));
         self.bindings.db()?.batch(&statements).await?;
+        // What does not get away now is sent on by the sweep.
+        let (bindings, context) = (self.bindings, self.context);
+        forward(told, bindings, context).await;
         Ok(plan.accepted())
     }
 }

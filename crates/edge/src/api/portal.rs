@@ -4,6 +4,7 @@ use inlet_gateway::json;
 use inlet_gateway::portal::{NewToken, Opened, PortalLink};
 use inlet_gateway::route::Owned;
 use inlet_gateway::scope::{Owner, Scope, Theirs, unauthorized};
+use inlet_gateway::sql::Kept;
 
 use super::*;
 
@@ -151,13 +152,18 @@ impl Caller<'_> {
     pub(super) async fn update_portal_link(&self, project: &Project, id: &str) -> Answered {
         let vault = self.bindings.vault()?;
         let mut link = self.portal_link(project, id).await?;
+        let before = link.updated_at;
         let token = link.update(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
-        let mut statements = vec![sql::update_portal_link(&link)];
+        let mut statements = vec![sql::update_portal_link(&link, before)];
         if let Some(token) = &token {
-            statements.push(sql::void_portal_tokens(&project.uid, &link.uid));
-            statements.extend(self.store_token(&link, token)?);
+            let kept = Kept::PortalLink(&project.uid, &link.uid);
+            let void = sql::void_portal_tokens(&project.uid, &link.uid);
+            let of_token = std::iter::once(void).chain(self.store_token(&link, token)?);
+            let change = |statement| sql::if_changed(statement, kept, link.updated_at);
+            statements.extend(of_token.map(change));
         }
-        self.bindings.db()?.batch(&statements).await?;
+        let find = sql::portal_link(&project.uid, id);
+        self.replace(Replace { what: "portal link", find, missing: MISSING, statements }).await?;
         let shown = self.shown_link(&link, token.as_ref()).await?;
         Ok(Answer::ok(202, "Portal link updated successfully", shown))
     }

@@ -4,13 +4,19 @@ use inlet_gateway::api_key::NewApiKey;
 use inlet_gateway::event_type::{self, EventType};
 use inlet_gateway::meta_event::{Kind, Means};
 use inlet_gateway::project::ProjectInput;
+use inlet_gateway::sql::Kept;
 
 use super::*;
-use crate::meta_events::told as tell;
+use crate::meta_events::{Told, forward, told as tell};
 use crate::sweep;
 
 fn taken() -> ApiError {
     ApiError::bad_request("a project with this name already exists")
+}
+
+/// Somebody else took the name between the look-up and the change.
+fn if_taken(refusal: Refusal) -> Refusal {
+    if refusal.is_of_unique() { taken().into() } else { refusal }
 }
 
 impl Caller<'_> {
@@ -30,11 +36,7 @@ impl Caller<'_> {
         let all = EventType::named(event_type::ALL, &project.uid, now, &mut fill);
         let mut statements = sql::insert_project(&project, &all);
         statements.push(sql::insert_api_key(&hash, &key, &project.uid));
-        if let Err(error) = db.batch(&statements).await {
-            // Somebody else took the name between the look-up and the insert.
-            let is_taken = error.to_string().contains("UNIQUE constraint failed");
-            return Err(if is_taken { taken().into() } else { error.into() });
-        }
+        db.batch(&statements).await.map_err(|error| if_taken(error.into()))?;
         Ok(Answer::ok(201, "Project created successfully", key.present_with(&project)))
     }
 
@@ -64,10 +66,14 @@ impl Caller<'_> {
             return Err(taken().into());
         }
         let told_of = tell(&project, Kind::ProjectUpdated, || project.present());
-        if let Err(error) = self.change(vec![sql::update_project(&project)], told_of).await {
-            let is_taken = error.to_string().contains("UNIQUE constraint failed");
-            return Err(if is_taken { taken().into() } else { error.into() });
-        }
+        let mut statements = vec![sql::update_project(&project, before.updated_at)];
+        let kept = Kept::Project(&project.uid);
+        let note = |told: &Told| sql::if_changed(told.note.clone(), kept, project.updated_at);
+        statements.extend(told_of.iter().map(note));
+        let (what, missing) = ("project", "project not found");
+        let find = sql::project(&project.uid);
+        self.replace(Replace { what, find, missing, statements }).await.map_err(if_taken)?;
+        forward(told_of, self.bindings, self.context).await;
         if project.decides_otherwise_than(&before) {
             self.republish(&project).await?;
         }

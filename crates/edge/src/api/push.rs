@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 use super::dynamic::Dynamics;
 use super::*;
 use crate::ingest::make_all_durable;
+use crate::known::STALE_MAX_MS;
 use crate::limits;
 
 /// The key of an endpoint in [`ENDPOINTS`].
@@ -19,9 +20,23 @@ fn endpoint_key(project: &Project, id: &str) -> String {
     format!("{}/{id}", project.uid)
 }
 
+/// Whether a target was there when it was last looked up, which holds as long as nothing can be.
+fn was_there(project: &Project, to: &To) -> bool {
+    let To::Known(Target::Endpoint(id)) = to else { return false };
+    ENDPOINTS.get(&endpoint_key(project, id), now_ms(), STALE_MAX_MS).is_some()
+}
+
 /// The body names it, not the path: so it is the body that is wrong.
 fn no_endpoint() -> ApiError {
     ApiError::bad_request("endpoint not found")
+}
+
+/// What is known of the targets of a batch.
+struct KnownTargets {
+    /// Those that were looked up, and what is wrong with them.
+    found: Vec<(To, Option<ApiError>)>,
+    /// Why none could be looked up: then no other is tried.
+    down: Option<ApiError>,
 }
 
 impl Caller<'_> {
@@ -47,58 +62,70 @@ impl Caller<'_> {
 
     /// Many events at once. The answer has one entry for each item, in order; it is 201 when all are durable, 207 when
     /// some are, and the status of the first that is not when none is.
-    pub(super) async fn push_events(&self, project: &Project) -> Answered {
+    pub(super) async fn push_events(&self, project: &Project) -> Result<Reply, Refusal> {
         let items = Push::parse_batch(&self.body)?;
         let count = items.len() as u64;
         limits::take(&project.uid, project.config.ratelimit, count).map_err(Refusal::Limited)?;
-        let mut found = self.missing_endpoints(project, &items).await;
+        let mut known =
+            KnownTargets { found: self.missing_endpoints(project, &items).await, down: None };
         let mut envelopes: Vec<Envelope> = Vec::new();
-        let mut results: Vec<Result<String, (u16, String)>> = Vec::with_capacity(items.len());
+        let mut results: Vec<Result<String, ApiError>> = Vec::with_capacity(items.len());
         let now = now_ms();
         let types = items.iter().flatten().map(|push| push.event_type.as_str());
-        let schemas = self.schemas(project, types).await?;
+        let schemas = self.schemas(project, types).await.map_err(|refusal| refusal.told().0);
         let checked = |item: Result<Push, ApiError>| {
-            item.and_then(|push| schemas.check(&push).map(|()| push))
+            item.and_then(|push| {
+                schemas.as_ref().map_err(Clone::clone)?.check(&push)?;
+                Ok(push)
+            })
         };
         let items: Vec<Result<Push, ApiError>> = items.into_iter().map(checked).collect();
-        let mut dynamics = self.dynamics(project, items.iter().flatten()).await?;
+        let dynamics = self.dynamics(project, items.iter().flatten()).await;
+        let mut dynamics = dynamics.map_err(|refusal| refusal.told().0);
         for item in items {
-            match self.batch_item(project, item, &mut found, &mut dynamics, now).await {
+            match self.batch_item(project, item, &mut known, &mut dynamics, now).await {
                 Ok(envelope) => {
                     results.push(Ok(envelope.meta.event_id.clone()));
                     envelopes.push(envelope);
                 }
-                Err(Refusal::Api(error)) => results.push(Err((error.status, error.message))),
-                Err(other) => return Err(other),
+                Err(error) => results.push(Err(error)),
             }
         }
-        self.subscribe_dynamics(dynamics).await?;
+        if let Ok(dynamics) = dynamics
+            && let Err(refusal) = self.subscribe_dynamics(dynamics).await
+        {
+            // Nobody knows yet to whom they go: none is taken in.
+            let (error, _) = refusal.told();
+            envelopes.clear();
+            for result in results.iter_mut().filter(|result| result.is_ok()) {
+                *result = Err(error.clone());
+            }
+        }
         let mut durable =
             make_all_durable(envelopes, self.bindings, self.context).await.into_iter();
         for result in &mut results {
             if result.is_ok()
                 && let Err(rejection) = durable.next().unwrap_or(Err(Rejection::NotDurable))
             {
-                *result = Err((rejection.status().0, rejection.to_string()));
+                *result = Err(ApiError::new(rejection.status().0, rejection.to_string()));
             }
         }
         let stored = results.iter().filter(|result| result.is_ok()).count();
         let failed = results.len() - stored;
         let first_fault =
-            results.iter().find_map(|result| result.as_ref().err()).map(|fault| fault.0);
+            results.iter().find_map(|result| result.as_ref().err()).map(|fault| fault.status);
         let status = match (stored, first_fault) {
             (_, None) => 201,
             (0, Some(status)) => status,
             _ => 207,
         };
-        if stored == 0 && status == 503 {
-            return Err(Refusal::Later(ApiError::new(503, Rejection::NotDurable.to_string()), 10));
-        }
         let shown: Vec<Value> = results
             .into_iter()
             .map(|result| match result {
                 Ok(uid) => json!({"status": true, "uid": uid}),
-                Err((code, message)) => json!({"status": false, "code": code, "message": message}),
+                Err(ApiError { status, message, .. }) => {
+                    json!({"status": false, "code": status, "message": message})
+                }
             })
             .collect();
         let message = format!("{stored} successful, {failed} failed");
@@ -108,7 +135,11 @@ impl Caller<'_> {
         {
             *ok = json!(false);
         }
-        Ok(answer)
+        let mut reply = reply(&answer);
+        if status == 503 {
+            reply.headers.push(("retry-after".into(), "10".into()));
+        }
+        Ok(reply)
     }
 
     /// The schemas of these event types. A project without any is not asked for them.
@@ -176,32 +207,40 @@ impl Caller<'_> {
         &self,
         project: &Project,
         item: Result<Push, ApiError>,
-        found: &mut Vec<(To, Option<ApiError>)>,
-        dynamics: &mut Dynamics,
+        known: &mut KnownTargets,
+        dynamics: &mut Result<Dynamics, ApiError>,
         now: u64,
-    ) -> Result<Envelope, Refusal> {
+    ) -> Result<Envelope, ApiError> {
         let mut push = item?;
         if let To::Known(Target::Endpoint(_)) = &push.to {
-            let known = found.iter().find(|(to, _)| *to == push.to);
-            let error = if let Some((_, error)) = known {
-                error.clone()
-            } else {
-                let to = push.to.clone();
-                let error = match self.find_target(project, &mut push).await {
-                    Ok(()) => None,
-                    Err(Refusal::Api(error)) => Some(error),
-                    Err(other) => return Err(other),
-                };
-                found.push((to, error.clone()));
-                error
+            let found = known.found.iter().find(|(to, _)| *to == push.to);
+            let error = match (found, &known.down) {
+                (Some((_, error)), _) => error.clone(),
+                (None, Some(_)) if was_there(project, &push.to) => None,
+                (None, Some(down)) => Some(down.clone()),
+                (None, None) => {
+                    let error = match self.find_target(project, &mut push).await {
+                        Ok(()) => None,
+                        Err(Refusal::Api(error)) => Some(error),
+                        Err(other) => {
+                            let (error, _) = other.told();
+                            Some(known.down.insert(error).clone())
+                        }
+                    };
+                    known.found.push((push.to.clone(), error.clone()));
+                    error
+                }
             };
             if let Some(error) = error {
-                return Err(error.into());
+                return Err(error);
             }
-        } else {
-            dynamics.resolve(&mut push, project, self.bindings)?;
         }
-        Ok(push.envelope(project, Origin::default(), chance::uid(now), now)?)
+        if let To::Url(_) = &push.to {
+            let dynamics = dynamics.as_mut().map_err(|error| error.clone())?;
+            let resolved = dynamics.resolve(&mut push, project, self.bindings);
+            resolved.map_err(|refusal| refusal.told().0)?;
+        }
+        push.envelope(project, Origin::default(), chance::uid(now), now)
     }
 
     /// Sees that the endpoint of an event is there; that of a dynamic event is made when it is not.

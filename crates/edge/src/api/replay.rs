@@ -1,15 +1,16 @@
 //! Delivering again: one event or delivery, or thousands.
 
+use inlet_gateway::failures::{OfStatus, totals};
 use inlet_gateway::parked::Lack;
 use inlet_gateway::resend::{Again, ResendInput, Standing, Standings};
 use inlet_gateway::route::{Bell, Needs, bells, replay, scheduled};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
+use inlet_gateway::tally::Tally;
 use inlet_gateway::wire::Envelope;
 
 use super::events::json_text;
 use super::*;
 use crate::router::{BODIES_WAIT_MS, Waiting, directory, read_bodies};
-use crate::store::rows;
 use crate::{bell, functions};
 
 /// Events or deliveries that one call takes up; past that its answer has a cursor to go on with.
@@ -20,15 +21,13 @@ const AGAIN_TOGETHER: usize = 200;
 const AGAIN_SCAN_ROWS: u64 = 20 * SCAN_ROWS;
 /// What may be retried.
 const OVER: &[&str] = &["Failure", "Discarded"];
+/// Why a delivery that was found is not retried.
+const TAKEN_UP: &str = "the delivery is not over any more: another call has taken it up";
 
 /// What a replay came to.
 struct Replayed {
-    /// Events that were looked at.
-    seen: usize,
-    /// Those that have a receiver.
-    count: usize,
-    /// Why a function made nothing of one of them.
-    fault: Option<String>,
+    /// Events that have a receiver, and why others have none.
+    tally: Tally,
     /// Whether it stopped before the end: what is left has to be asked for again.
     is_cut: bool,
 }
@@ -37,7 +36,9 @@ struct Replayed {
 fn without(lack: &Lack) -> Result<Replayed, Refusal> {
     match lack {
         Lack::Gone => {
-            Ok(Replayed { seen: 1, count: 0, fault: Some(lack.to_string()), is_cut: false })
+            let mut tally = Tally::default();
+            tally.fail(&lack.to_string(), 1);
+            Ok(Replayed { tally, is_cut: false })
         }
         Lack::Unavailable(why) => Err(worker::Error::RustError(why.clone()).into()),
     }
@@ -47,12 +48,8 @@ impl Caller<'_> {
     pub(super) async fn replay_event(&self, project: &Project, id: &str) -> Result<Reply, Refusal> {
         let event = self.routed_event(project, id).await?;
         let (replay_id, done) = self.replay(project, &[event.envelope(project.shard)]).await?;
-        if let Some(fault) = done.fault {
-            return Err(ApiError::bad_request(fault).into());
-        }
-        if done.count == 0 {
-            let text = "no subscription matches this event, so there is nobody to deliver it to";
-            return Err(ApiError::bad_request(text).into());
+        if let Some(why) = done.tally.all_failed() {
+            return Err(ApiError::bad_request(why).into());
         }
         let events = self.bindings.events(project.shard)?;
         let event = events.row(&sql::event(&project.uid, id)).await?.unwrap_or(event);
@@ -71,23 +68,21 @@ impl Caller<'_> {
         envelopes: &[Envelope],
     ) -> Result<(String, Replayed), Refusal> {
         let replay_id = chance::uid(now_ms());
-        let mut all = Replayed { seen: 0, count: 0, fault: None, is_cut: false };
-        while let Some(rest @ [_, ..]) = envelopes.get(all.seen..) {
+        let mut all = Replayed { tally: Tally::default(), is_cut: false };
+        while let Some(rest @ [_, ..]) = envelopes.get(all.tally.seen()..) {
             let some = match self.replay_some(project, rest, &replay_id).await {
                 Ok(some) => some,
-                Err(refusal) if all.seen == 0 => return Err(refusal),
+                Err(refusal) if all.tally.seen() == 0 => return Err(refusal),
                 Err(_) => {
                     all.is_cut = true;
                     break;
                 }
             };
-            all.seen += some.seen;
-            all.count += some.count;
-            all.fault = all.fault.or(some.fault);
+            all.tally.add(&some.tally);
         }
         log::info(
             "replayed",
-            json!({"project_id": project.uid, "replay_id": replay_id, "events": all.count}),
+            json!({"project_id": project.uid, "replay_id": replay_id, "events": all.tally.succeeded}),
         );
         Ok((replay_id, all))
     }
@@ -122,10 +117,9 @@ impl Caller<'_> {
             Err(lack) => return without(&lack),
         };
         let envelopes = envelopes.get(..read).unwrap_or(envelopes);
-        let fault = envelopes.iter().find_map(|envelope| envelope.meta.fault.clone());
-        let (routing, count) = replay(envelopes, &directory, now_ms(), replay_id);
-        if count == 0 {
-            return Ok(Replayed { seen: read, count, fault, is_cut: false });
+        let (routing, tally) = replay(envelopes, &directory, now_ms(), replay_id);
+        if tally.succeeded == 0 {
+            return Ok(Replayed { tally, is_cut: false });
         }
         let mut statements = routing.statements;
         let writes = statements.len();
@@ -136,7 +130,7 @@ impl Caller<'_> {
             waiting.extend(rows::<Waiting>(result)?.into_iter().map(Waiting::into_parts));
         }
         self.ring(bells(project.shard, waiting)).await;
-        Ok(Replayed { seen: read, count, fault, is_cut: false })
+        Ok(Replayed { tally, is_cut: false })
     }
 
     /// Rings for deliveries that the sweep watches: should a bell be lost, they are only later.
@@ -160,24 +154,21 @@ impl Caller<'_> {
         let mut search = self.replay_search(project, "batch replay").await?;
         search.page.direction = Direction::Next;
         search.page.per_page = AGAIN_TOGETHER;
-        let (mut replayed, mut failed) = (0, 0);
+        let mut tally = Tally::default();
         let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
         let go_on = loop {
             let (done, next) = match self.replay_page(project, &search, end.as_deref()).await {
                 Ok(page) => page,
-                Err(refusal) if replayed + failed == 0 => return Err(refusal),
+                Err(refusal) if tally.seen() == 0 => return Err(refusal),
                 Err(_) => break search.page.cursor,
             };
-            replayed += done.count;
-            failed += done.seen - done.count;
-            if next.is_none() || done.is_cut || AGAIN_MAX <= replayed + failed {
+            tally.add(&done.tally);
+            if next.is_none() || done.is_cut || AGAIN_MAX <= tally.seen() {
                 break next;
             }
             search.page.cursor = next;
         };
-        let go_on = go_on.or(end);
-        let data = go_on.map_or(Value::Null, |cursor| json!({"next_page_cursor": cursor}));
-        Ok(Answer::ok(200, &format!("{replayed} successful, {failed} failed"), data))
+        Ok(Answer::ok(200, &tally.message(), tally.present(go_on.or(end))))
     }
 
     /// Replays one page of a search, or as much of it as can be, and says where to go on.
@@ -195,7 +186,7 @@ impl Caller<'_> {
             envelopes.push(self.whole(project, event).await?.envelope(project.shard));
         }
         let (_, done) = self.replay(project, &envelopes).await?;
-        let left = envelopes.get(done.seen).map(|envelope| envelope.meta.event_id.clone());
+        let left = envelopes.get(done.tally.seen()).map(|envelope| envelope.meta.event_id.clone());
         Ok((done, left.or(extra.map(|event| event.id))))
     }
 
@@ -326,28 +317,48 @@ impl Caller<'_> {
         search.page.per_page = AGAIN_TOGETHER;
         let events = self.bindings.events(project.shard)?;
         let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
-        let (mut seen, mut retried, mut go_on) = (0, 0, None);
-        loop {
+        let mut tally = Tally::default();
+        let go_on = loop {
             let page = sql::search(&search, &project.uid, end.as_deref(), &["id", "endpoint_id"]);
-            let mut found: Vec<Again> = events.rows(&page).await?;
-            let extra = (AGAIN_TOGETHER < found.len()).then(|| found.pop()).flatten();
-            let extra = extra.map(|one| one.id);
-            seen += found.len();
-            let standings = self.standings_of(project, &found).await?;
-            found.retain(|one| standings.gone(&one.endpoint_id).is_none());
-            let ids: Vec<String> = found.into_iter().map(|one| one.id).collect();
-            retried += self.reschedule(project, &ids, OVER).await?;
-            let Some(extra) = extra else {
-                break;
+            let retried = async {
+                let mut found: Vec<Again> = events.rows(&page).await?;
+                let extra = (AGAIN_TOGETHER < found.len()).then(|| found.pop()).flatten();
+                let standings = self.standings_of(project, &found).await?;
+                let mut done = Tally::default();
+                let mut ids = Vec::with_capacity(found.len());
+                for Again { id, endpoint_id } in found {
+                    match standings.gone(&endpoint_id) {
+                        None => ids.push(id),
+                        Some(reason) => done.fail(reason, 1),
+                    }
+                }
+                done.succeeded = self.reschedule(project, &ids, OVER).await?;
+                done.fail(TAKEN_UP, ids.len() - done.succeeded);
+                Ok((done, extra.map(|one| one.id)))
             };
-            search.page.cursor = Some(extra.clone());
-            if AGAIN_MAX <= seen {
-                go_on = Some(extra);
-                break;
+            let (done, extra) = match retried.await {
+                Ok(retried) => retried,
+                Err(refusal) if tally.seen() == 0 => return Err(refusal),
+                Err(_) => break search.page.cursor,
+            };
+            tally.add(&done);
+            if extra.is_none() || AGAIN_MAX <= tally.seen() {
+                break extra;
             }
-        }
-        let data = json!({"num": retried, "next_page_cursor": go_on.or(end).unwrap_or_default()});
-        Ok(Answer::ok(200, "Batch retry processing", data))
+            search.page.cursor = extra;
+        };
+        Ok(Answer::ok(200, "Batch retry processing", tally.present(go_on.or(end))))
+    }
+
+    /// How many of the deliveries that a search finds have which status.
+    pub(super) async fn status_totals(&self, project: &Project) -> Answered {
+        let mut search = self.scope.search(Kind::Deliveries, &self.query)?;
+        self.know_owner(project, &mut search).await?;
+        let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
+        let statement = sql::count_by_status(&search, &project.uid, end.as_deref());
+        let counts: Vec<OfStatus> = self.bindings.events(project.shard)?.rows(&statement).await?;
+        let data = json!({"totals": totals(&counts), "is_complete": end.is_none()});
+        Ok(Answer::ok(200, "Event delivery status totals fetched successfully", data))
     }
 
     pub(super) async fn count_retry(&self, project: &Project) -> Answered {

@@ -10,7 +10,6 @@ use inlet_gateway::{json, sql};
 use super::*;
 use crate::hold::Receiver;
 use crate::making;
-use crate::store::rows;
 
 /// What a subscription says about its deliveries.
 #[derive(Deserialize)]

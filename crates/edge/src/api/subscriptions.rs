@@ -5,7 +5,6 @@ use inlet_gateway::push::DYNAMIC_NAME;
 
 use super::*;
 use crate::hold;
-use crate::store::rows;
 
 /// How often a change is made again because another came first.
 const CHANGES_MAX: usize = 10;

@@ -8,6 +8,7 @@ use super::{EventType, checked_schema};
 use crate::api::{ApiError, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length};
 use crate::fields::{Fields, FromFields, check_line};
 use crate::ids::Fill;
+use crate::time;
 
 /// Event types that one document makes.
 const WEBHOOKS_MAX: usize = 500;
@@ -215,14 +216,14 @@ fn translated(schema: &Value, names: &mut BTreeSet<String>) -> Result<Value, Str
     Ok(Value::Object(made))
 }
 
-/// Lays what was imported over the types that are there: `(changed, new)`.
+/// Lays what was imported over the types that are there: `(changed, new)`, and when those were last changed.
 pub fn apply(
     imported: Vec<Imported>,
     mut known: Vec<EventType>,
     project_id: &str,
     now_ms: u64,
     fill: Fill<'_>,
-) -> (Vec<EventType>, Vec<EventType>) {
+) -> (Vec<(EventType, u64)>, Vec<EventType>) {
     let (mut changed, mut new) = (Vec::new(), Vec::new());
     for one in imported {
         let at = known.iter().position(|known| known.name == one.name);
@@ -231,9 +232,14 @@ pub fn apply(
             Some(at) => known.swap_remove(at),
             None => EventType::named(&one.name, project_id, now_ms, &mut *fill),
         };
-        (made.description, made.json_schema, made.updated_at) =
-            (one.description, one.json_schema, now_ms);
-        if is_new { new.push(made) } else { changed.push(made) }
+        let before = made.updated_at;
+        (made.description, made.json_schema) = (one.description, one.json_schema);
+        if is_new {
+            new.push(made);
+        } else {
+            made.updated_at = time::after(now_ms, before);
+            changed.push((made, before));
+        }
     }
     (changed, new)
 }

@@ -212,15 +212,17 @@ fn a_replay_delivers_again_each_time() {
     apply(&db, &route(std::slice::from_ref(&sent), &known(&[]), 7, None));
     let directory = known(&[subscription("late", "source", "*")]);
     for id in ["replay-1", "replay-2", "replay-2"] {
-        let (routing, count) = replay(std::slice::from_ref(&sent), &directory, 8, id);
-        assert_eq!((count, apply(&db, &routing).len()), (1, 1));
+        let (routing, tally) = replay(std::slice::from_ref(&sent), &directory, 8, id);
+        assert_eq!((tally.succeeded, apply(&db, &routing).len()), (1, 1));
     }
     let sql = "SELECT replay FROM deliveries ORDER BY replay".into();
     let rows = run(&db, &Statement { sql, params: vec![] });
     assert_eq!(rows, [json!({"replay": "replay-1"}), json!({"replay": "replay-2"})]);
     let event = &run(&db, &sql::event("project", &sent.meta.event_id))[0];
     assert_eq!((&event["status"], &event["failure_reason"]), (&json!("Success"), &json!("")));
-    assert_eq!(replay(&[sent], &known(&[]), 8, "replay-3").1, 0);
+    let (routing, tally) = replay(&[sent], &known(&[]), 8, "replay-3");
+    assert!(routing.statements.is_empty());
+    assert_eq!(tally.all_failed(), Some("no subscription matched this event"));
 }
 
 #[test]

@@ -23,12 +23,14 @@ pub fn insert_project(project: &Project, all: &EventType) -> Vec<Statement> {
     ]
 }
 
-pub fn update_project(project: &Project) -> Statement {
+/// Replaces a project that was last changed at `before_ms`; a row comes back if there was one.
+pub fn update_project(project: &Project, before_ms: u64) -> Statement {
     // Whether there are schemas may have changed since the project was read.
     statement(
         "UPDATE projects SET name = ?2, doc = json_set(?3, '$.has_schemas', json(iif(EXISTS (SELECT 1 FROM event_types \
-         WHERE project_id = ?1 AND doc -> '$.json_schema' IS NOT NULL), 'true', 'false'))) WHERE id = ?1",
-        [project.uid.as_str().into(), project.name.as_str().into(), doc(project)],
+         WHERE project_id = ?1 AND doc -> '$.json_schema' IS NOT NULL), 'true', 'false'))) \
+         WHERE id = ?1 AND doc ->> '$.updated_at' = ?4 RETURNING id, doc",
+        [project.uid.as_str().into(), project.name.as_str().into(), doc(project), before_ms.into()],
     )
 }
 
@@ -44,11 +46,11 @@ pub fn projects() -> Statement {
     statement("SELECT doc FROM projects ORDER BY id", [])
 }
 
-/// Replaces a source that was last changed at `before_ms`; a row comes back if there was one, and if no other has its name
-/// where names have to be `unique`.
+/// Replaces a source that was last changed at `before_ms`; a row comes back if there was one, and if no other has the name that
+/// it gets where names have to be `unique`. A name that it has already may be another's: they were not always unique.
 pub fn update_source(source: &Source, unique: bool, before_ms: u64) -> Statement {
     let unless = if unique {
-        " AND NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND name = ?3 AND id <> ?2)"
+        " AND (name = ?3 OR NOT EXISTS (SELECT 1 FROM sources AS other WHERE other.project_id = ?1 AND other.name = ?3 AND other.id <> ?2))"
     } else {
         ""
     };

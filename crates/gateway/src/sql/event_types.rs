@@ -30,10 +30,16 @@ pub fn add_event_types(project_id: &str, made: &[EventType]) -> Statement {
     )
 }
 
-pub fn update_event_type(changed: &EventType) -> Statement {
+/// Replaces an event type that was last changed at `before_ms`; a row comes back if there was one.
+pub fn update_event_type(changed: &EventType, before_ms: u64) -> Statement {
     statement(
-        "UPDATE event_types SET doc = ?3 WHERE project_id = ?1 AND name = ?2",
-        [changed.project_id.as_str().into(), changed.name.as_str().into(), doc(changed)],
+        "UPDATE event_types SET doc = ?3 WHERE project_id = ?1 AND name = ?2 AND doc ->> '$.updated_at' = ?4 RETURNING id, doc",
+        [
+            changed.project_id.as_str().into(),
+            changed.name.as_str().into(),
+            doc(changed),
+            before_ms.into(),
+        ],
     )
 }
 
@@ -117,7 +123,7 @@ mod tests {
         for (schema, expect) in [(None, "false"), (Some(json!({"a": 1})), "true"), (None, "false")]
         {
             made.json_schema = schema;
-            run(&db, &update_event_type(&made));
+            run(&db, &update_event_type(&made, made.updated_at));
             run(&db, &note_schemas("p"));
             let row =
                 &run(&db, &statement("SELECT doc -> '$.has_schemas' AS has FROM projects", []))[0];

@@ -186,6 +186,15 @@ pub fn count(search: &Search, project_id: &str, end: Option<&str>, most: u64) ->
     Statement { sql: format!("SELECT count(*) AS n FROM (SELECT 1 {from} LIMIT {most})"), params }
 }
 
+/// How many of the deliveries that a search finds have which status, as `status` and `n`.
+pub fn count_by_status(search: &Search, project_id: &str, end: Option<&str>) -> Statement {
+    let (from, params) = found(search, project_id, end);
+    Statement {
+        sql: format!("SELECT t.status AS status, count(*) AS n {from} GROUP BY t.status"),
+        params,
+    }
+}
+
 /// Whether the list has a row before `id`, by the range alone.
 pub fn has_before(search: &Search, project_id: &str, id: &str) -> Statement {
     let mut range = Range::whole(search, project_id);

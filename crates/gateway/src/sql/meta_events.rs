@@ -30,7 +30,7 @@ impl Journal {
 /// Notes a meta event beside the change that it tells of, until it is in the journal or on a queue.
 pub fn note_meta_event(id: &str, meta: &str, body: &str) -> Statement {
     statement(
-        "INSERT INTO meta_events_noted (id, meta, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO meta_events_noted (id, meta, body) SELECT ?1, ?2, ?3 WHERE true ON CONFLICT (id) DO NOTHING",
         [id.into(), meta.into(), body.into()],
     )
 }
@@ -74,27 +74,13 @@ pub fn note_if_active(note: &Statement, project_id: &str, endpoint_id: &str) -> 
     Statement { sql: sql.to_owned(), params }
 }
 
-/// [`note_meta_event`], if an endpoint was last changed at `at_ms`: to be run after that change.
-pub fn note_if_changed(
-    note: &Statement,
-    project_id: &str,
-    endpoint_id: &str,
-    at_ms: u64,
-) -> Statement {
-    let mut params = note.params.clone();
-    params.extend([project_id.into(), endpoint_id.into(), at_ms.into()]);
-    let sql = "INSERT INTO meta_events_noted (id, meta, body) SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM endpoints \
-         WHERE project_id = ?4 AND id = ?5 AND doc ->> '$.updated_at' = ?6) ON CONFLICT (id) DO NOTHING";
-    Statement { sql: sql.to_owned(), params }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::sql::tests::{database, run};
-    use crate::sql::{insert_deliveries, insert_events, lease, record};
+    use crate::sql::{Kept, if_changed, insert_deliveries, insert_events, lease, record};
 
     #[test]
     fn a_meta_event_is_written_by_whoever_records_the_delivery_and_by_nobody_else() {
@@ -144,7 +130,8 @@ mod tests {
         assert_eq!(ids(&db), ["\"b\"", "\"d\""]);
         run(&db, &statement("UPDATE endpoints SET doc = '{\"updated_at\":7}'", []));
         for (id, at) in [("early", 6), ("then", 7)] {
-            run(&db, &note_if_changed(&note_meta_event(id, "meta", "body"), "p", "e", at));
+            let note = note_meta_event(id, "meta", "body");
+            run(&db, &if_changed(note, Kept::Endpoint("p", "e"), at));
         }
         assert_eq!(ids(&db), ["\"b\"", "\"d\"", "\"then\""]);
     }

@@ -19,15 +19,18 @@ pub fn insert_portal_link(link: &PortalLink) -> Statement {
     )
 }
 
-pub fn update_portal_link(link: &PortalLink) -> Statement {
+/// Replaces a link that was last changed at `before_ms`; a row comes back if there was one.
+pub fn update_portal_link(link: &PortalLink, before_ms: u64) -> Statement {
     statement(
-        "UPDATE portal_links SET name = ?3, owner_id = ?4, doc = ?5 WHERE project_id = ?1 AND id = ?2",
+        "UPDATE portal_links SET name = ?3, owner_id = ?4, doc = ?5 WHERE project_id = ?1 AND id = ?2 \
+         AND doc ->> '$.updated_at' = ?6 RETURNING id, doc",
         [
             link.project_id.as_str().into(),
             link.uid.as_str().into(),
             link.name.as_str().into(),
             link.owner_id.as_str().into(),
             doc(link),
+            before_ms.into(),
         ],
     )
 }

@@ -2,16 +2,18 @@
 
 use serde_json::json;
 
-use super::{BAD_QUERY, Data, Operation, in_project, of_deliveries, samples};
+use super::{BAD_QUERY, Data, Operation, again, in_project, of_deliveries, samples};
+use crate::failures::{self, OfStatus};
 use crate::resend::ResendInput;
 
 pub(super) fn deliveries() -> Vec<Operation> {
     use Data::{List, One, Page, Plain};
     let count = json!({"type": "object", "required": ["num", "is_complete"], "properties": {
         "num": {"type": "integer"}, "is_complete": {"type": "boolean"}}});
-    let retried = json!({"type": "object", "required": ["num", "next_page_cursor"], "properties": {
-        "num": {"type": "integer"},
-        "next_page_cursor": {"type": "string", "description": "Where to go on; empty at the end."}}});
+    let of_status = failures::totals(&[OfStatus { status: "Success".into(), n: 12 }]);
+    let totals = json!({"type": "object", "required": ["totals", "is_complete"], "properties": {
+        "totals": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "is_complete": {"type": "boolean", "description": "`false`: these are the newest 100,000."}}});
     vec![
         in_project("GET", "/eventdeliveries", "listDeliveries", "Find deliveries")
             .query(&of_deliveries())
@@ -48,7 +50,7 @@ pub(super) fn deliveries() -> Vec<Operation> {
         .shows(
             200,
             "Batch retry processing",
-            Plain(retried, json!({"num": 12, "next_page_cursor": ""})),
+            again("Deliveries that are retried.", 12, 0),
         ),
         in_project(
             "GET",
@@ -62,6 +64,19 @@ pub(super) fn deliveries() -> Vec<Operation> {
             200,
             "event deliveries count successful",
             Plain(count, json!({"num": 12, "is_complete": true})),
+        ),
+        in_project(
+            "GET",
+            "/eventdeliveries/statustotals",
+            "statusTotals",
+            "Count the deliveries that a search finds, by status",
+        )
+        .query(&of_deliveries())
+        .fails(400, BAD_QUERY)
+        .shows(
+            200,
+            "Event delivery status totals fetched successfully",
+            Plain(totals, json!({"totals": of_status, "is_complete": true})),
         ),
         in_project("GET", "/eventdeliveries/{deliveryID}", "getDelivery", "Get a delivery").shows(
             200,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{in_project, samples};
+use super::{CHANGED, in_project, samples};
 use crate::document::{Data, Operation};
 use crate::event_type::EventTypeInput;
 use crate::event_type::import::{ImportInput, Spec};
@@ -28,15 +28,18 @@ pub(super) fn event_types() -> Vec<Operation> {
                 },
             )
             .required(&["spec"])
+            .fails(409, CHANGED)
             .shows(200, "Event types imported successfully", List("EventType")),
         in_project("GET", "/event-types/{eventTypeID}", "getEventType", "Get an event type")
             .shows(200, "Event type fetched successfully", One("EventType")),
         in_project("PUT", "/event-types/{eventTypeID}", "updateEventType", "Change an event type")
             .about("What is left out stays. The name does not change.")
             .reads::<EventTypeInput>(r#"{"category":"billing","json_schema":{"type":"object","required":["invoice"]}}"#)
+            .fails(409, CHANGED)
             .shows(202, "Event type created successfully", One("EventType")),
         in_project("POST", "/event-types/{eventTypeID}/deprecate", "deprecateEventType", "Deprecate an event type")
             .about("Its events are taken in as before.")
+            .fails(409, CHANGED)
             .shows(200, "Event type deprecated successfully", One("EventType")),
     ]
 }

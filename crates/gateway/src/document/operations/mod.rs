@@ -20,6 +20,7 @@ use crate::project::ProjectInput;
 use crate::push::{Kind, Push, PushInput};
 use crate::source::{ArmInput, SourceInput};
 use crate::subscription::SubscriptionInput;
+use crate::tally::Tally;
 
 const PER_PAGE: Parameter = Parameter {
     name: "perPage",
@@ -186,6 +187,7 @@ fn projects() -> Vec<Operation> {
             .reads::<ProjectInput>(
                 r#"{"config":{"strategy":{"type":"linear","duration":60,"retry_count":5}}}"#,
             )
+            .fails(409, CHANGED)
             .shows(202, "Project updated successfully", One("Project")),
     ]
 }
@@ -236,6 +238,19 @@ fn sources() -> Vec<Operation> {
             .about("At most one in five seconds is kept, with what explains it.")
             .shows(200, "Rejected requests fetched successfully", List("Rejection")),
     ]
+}
+
+/// What sending many again came to.
+fn again(num: &str, succeeded: usize, failed: usize) -> Data {
+    let schema = json!({"type": "object", "required": ["num", "failed", "reasons", "next_page_cursor"], "properties": {
+        "num": {"type": "integer", "description": num}, "failed": {"type": "integer"},
+        "reasons": {"type": "array", "description": "Why those failed, the most frequent reason first.", "items": {
+            "type": "object", "required": ["reason", "num"], "properties": {"reason": {"type": "string"}, "num": {"type": "integer"}}}},
+        "next_page_cursor": {"type": "string", "description": "Where to go on; empty at the end."}}});
+    let mut tally = Tally::default();
+    tally.succeeded = succeeded;
+    tally.fail("no subscription matched this event", failed);
+    Data::Plain(schema, tally.present(None))
 }
 
 /// Two who change the same thing.
@@ -418,7 +433,7 @@ fn events() -> Vec<Operation> {
             .required(&["url", "event_type", "data"]),
         in_project("POST", "/events/batch", "pushEvents", "Push many events")
             .fails(429, LIMITED)
-            .about("At most 1,000. Each item has a result, in order. When none is stored, the status is that of the first.")
+            .about("At most 1,000. Each item has a result, in order, in refusals, too (`data`). When none is stored, the status is that of the first; with 503 comes `Retry-After`.")
             .reads_with::<PushInput>(
                 &format!("[{}]", body(r#""endpoint_id":"01KB0J7EA0ENDP01NT0EXAMP1E""#)),
                 |body| Push::parse_batch(body)?.into_iter().try_for_each(|item| item.map(drop)),
@@ -431,8 +446,7 @@ fn events() -> Vec<Operation> {
             .about("Takes the filters of the list but those of payloads, and no parameter that it does not know. Past 10,000 events, `next_page_cursor` says where to go on.")
             .query(&of_events())
             .fails(400, BAD_QUERY)
-            .shows(200, "12 successful, 0 failed", Plain(
-                json!({"type": ["object", "null"], "properties": {"next_page_cursor": {"type": "string"}}}), Value::Null)),
+            .shows(200, "12 successful, 3 failed", again("Events that are delivered again.", 12, 3)),
         in_project("GET", "/events/countbatchreplayevents", "countReplay", "Count the events that a replay would find")
             .query(&of_events())
             .fails(400, BAD_QUERY)
@@ -499,6 +513,16 @@ fn gateway() -> Vec<Operation> {
         "431": refusal("The headers are too large."),
         "503": refusal("Try again: nothing was stored."),
     });
+    let metrics = json!({
+        "200": {"description": "The text format of Prometheus, 0.0.4.", "content": {"text/plain": {"schema": {"type": "string"},
+            "example": "# HELP inlet_recent_deliveries The newest deliveries of the project, 1000 at most, by status.\n# TYPE inlet_recent_deliveries gauge\ninlet_recent_deliveries{project=\"01KB0J7EA0PR0JECT0EXAMP1E0\",status=\"Success\"} 12\n"}}},
+        "400": refusal("`X-Convoy-Version` names no version."),
+        "401": refusal("There is no key, or not one that is known."),
+        "403": refusal("The key is not one for this."),
+        "413": refusal("The body is too large."),
+        "415": refusal("The body is not `application/json`."),
+        "503": refusal("The projects cannot be read right now: try again."),
+    });
     vec![
         open("POST", "/ingest/{maskID}", "ingest", "Hand in a request")
             .takes(json!({"content": {"*/*": {"schema": {}}}}))
@@ -520,6 +544,10 @@ fn gateway() -> Vec<Operation> {
                 "503": {"description": "Something waits, or a shard cannot be read.", "content": {"application/json": {
                     "schema": shards, "example": backlog(Oldest { event_at: Some(1), ..Oldest::default() })}}},
             })),
+        open("GET", "/metrics", "metrics", "Figures for Prometheus")
+            .access(Access::Project)
+            .about("With `ROOT_KEY` of all projects, with a project's key of that one: how long events and deliveries wait, the newest deliveries by status, what is held back and by what, dead letters, circuit breakers. It reads some ten thousand rows at most, so a minute is a good interval.")
+            .answers(metrics),
         open("GET", "/openapi.json", "document", "This document").answers(json!({
             "200": {"description": "OpenAPI 3.1.", "content": json_of(json!({"type": "object"}))},
             "304": {"description": "It is the one that you have (`If-None-Match`)."},

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{in_project, open, paging, samples};
+use super::{CHANGED, in_project, open, paging, samples};
 use crate::document::{Access, Data, Operation, parameter};
 use crate::portal::PortalLinkInput;
 
@@ -25,6 +25,7 @@ pub(super) fn portal() -> Vec<Operation> {
         in_project("PUT", "/portal-links/{portalLinkID}", "updatePortalLink", "Change a portal link")
             .about("What is left out stays. Another `auth_type` makes the tokens before it void.")
             .reads::<PortalLinkInput>(r#"{"can_manage_endpoint":false}"#)
+            .fails(409, CHANGED)
             .shows(202, "Portal link updated successfully", One("PortalLink")),
         in_project("PUT", "/portal-links/{portalLinkID}/revoke", "revokePortalLink", "Revoke a portal link")
             .about("Its tokens open nothing from then on.")

@@ -1,0 +1,152 @@
+//! Two changes of the same thing at the same time: none is lost, and who was overtaken is told so.
+
+use inlet_tests::{Project, Reply, poll_until, uid};
+use serde_json::{Value, json};
+
+use crate::gateway;
+
+/// Makes all changes at once; each again while it is told that another was quicker.
+fn change_together(project: &Project<'_>, path: &str, changes: &[Value]) {
+    std::thread::scope(|scope| {
+        for body in changes {
+            scope.spawn(move || {
+                poll_until("the change to be made", || {
+                    let reply: Reply = project.put(path, body);
+                    (reply.status != 409).then(|| reply.expect(202))
+                });
+            });
+        }
+    });
+}
+
+#[test]
+fn changes_of_a_project_do_not_undo_each_other() {
+    let project = gateway().outgoing(json!({}));
+    change_together(
+        &project,
+        "",
+        &[
+            json!({"config": {"max_payload_read_size": 77_000}}),
+            json!({"config": {"add_event_id_trace_headers": true}}),
+            json!({"config": {"strategy": {"type": "linear", "duration": 7, "retry_count": 3}}}),
+            json!({"config": {"unique_source_names": true}}),
+            json!({"logo_url": "https://example.com/logo.png"}),
+        ],
+    );
+    let shown = project.get("").data();
+    let config = &shown["config"];
+    assert_eq!(
+        (
+            &config["add_event_id_trace_headers"],
+            &config["strategy"]["duration"],
+            &config["unique_source_names"],
+            &shown["logo_url"]
+        ),
+        (&json!(true), &json!(7), &json!(true), &json!("https://example.com/logo.png")),
+        "{shown}"
+    );
+    assert_eq!(config["max_payload_read_size"], 77_000, "{shown}");
+}
+
+#[test]
+fn changes_of_an_event_type_do_not_undo_each_other() {
+    let project = gateway().project();
+    let made = project.post("/event-types", &json!({"name": "t"})).expect(201).data();
+    let path = format!("/event-types/{}", uid(&made));
+    let schema = json!({"type": "object"});
+    change_together(
+        &project,
+        &path,
+        &[json!({"category": "c"}), json!({"description": "d"}), json!({"json_schema": schema})],
+    );
+    let shown = project.get(&path).data();
+    assert_eq!(
+        (&shown["category"], &shown["description"], &shown["json_schema"]),
+        (&json!("c"), &json!("d"), &schema),
+        "{shown}"
+    );
+    // An import keeps what it says nothing of.
+    let spec =
+        json!({"spec": {"openapi": "3.1.0", "webhooks": {"t": {"post": {"summary": "imported"}}}}});
+    std::thread::scope(|scope| {
+        scope.spawn(|| change_together(&project, &path, &[json!({"category": "another"})]));
+        scope.spawn(|| {
+            poll_until("the import", || {
+                let reply = project.post("/event-types/import", &spec);
+                (reply.status != 409).then(|| reply.expect(200))
+            });
+        });
+    });
+    let shown = project.get(&path).data();
+    assert_eq!(
+        (&shown["category"], &shown["description"]),
+        (&json!("another"), &json!("imported"))
+    );
+}
+
+#[test]
+fn changes_of_a_portal_link_do_not_undo_each_other_and_leave_one_token() {
+    let project = gateway().outgoing(json!({}));
+    let made = json!({"name": "l", "owner_id": "first"});
+    let made = project.post("/portal-links", &made).expect(201).data();
+    let path = format!("/portal-links/{}", uid(&made));
+    change_together(
+        &project,
+        &path,
+        &[
+            json!({"name": "named"}),
+            json!({"can_manage_endpoint": true}),
+            json!({"owner_id": "second"}),
+            json!({"owner_id": "third"}),
+        ],
+    );
+    let shown = project.get(&path).data();
+    assert_eq!(
+        (&shown["name"], &shown["can_manage_endpoint"]),
+        (&json!("named"), &json!(true)),
+        "{shown}"
+    );
+    // Of the owners the last one counts, and the token that is shown is the only one.
+    let sql = "SELECT count(*) AS n FROM portal_tokens WHERE link_id = ?1";
+    assert_eq!(gateway().sql("DB", sql, &[made["uid"].clone()])[0]["n"], 1);
+    let token = shown["url"].as_str().and_then(|url| url.split_once("token=")).expect("a token").1;
+    let own =
+        gateway().call("GET", "/portal-api/portal_link").bearer(token).send().expect(200).data();
+    assert_eq!(own["owner_id"], shown["owner_id"]);
+}
+
+#[test]
+fn who_is_overtaken_is_told_so_and_has_changed_nothing() {
+    let project = gateway().outgoing(json!({}));
+    let event_type = project.post("/event-types", &json!({"name": "t"})).expect(201).data();
+    let link =
+        project.post("/portal-links", &json!({"name": "l", "owner_id": "o"})).expect(201).data();
+    let token = link["url"].as_str().and_then(|url| url.split_once("token=")).expect("a token").1;
+    for (table, path, body) in [
+        ("projects", String::new(), json!({"config": {"max_payload_read_size": 77_000}})),
+        (
+            "event_types",
+            format!("/event-types/{}", uid(&event_type)),
+            json!({"description": "mine"}),
+        ),
+        ("portal_links", format!("/portal-links/{}", uid(&link)), json!({"owner_id": "mine"})),
+    ] {
+        // Another is quicker each time: the row moves on just before it is written.
+        let key = if table == "projects" { "id" } else { "project_id" };
+        let trigger = format!(
+            "CREATE TRIGGER overtaken_{table} BEFORE UPDATE OF doc ON {table} WHEN OLD.{key} = '{}' BEGIN SELECT RAISE(IGNORE); END",
+            project.uid
+        );
+        let before = project.get(&path).data();
+        gateway().sql("DB", &trigger, &[]);
+        let refused = project.put(&path, &body);
+        gateway().sql("DB", &format!("DROP TRIGGER overtaken_{table}"), &[]);
+        let message = refused.expect(409).message();
+        assert!(
+            message.ends_with("is being changed by many at the same time, try again"),
+            "{message}"
+        );
+        assert_eq!(project.get(&path).data(), before);
+    }
+    gateway().call("GET", "/portal-api/portal_link").bearer(token).send().expect(200);
+}
