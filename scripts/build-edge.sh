@@ -82,7 +82,19 @@ mv $OUT/optimised.wasm $OUT/index_bg.wasm
 QUICKJS=node_modules/@jitl/quickjs-wasmfile-release-sync/dist/emscripten-module.wasm
 [ -f $QUICKJS ] || die "$QUICKJS is missing. Run: make setup"
 mv $OUT/index.js $OUT/gateway.js
-cp $QUICKJS $OUT/quickjs.wasm
+
+# It asks whether to go on only between steps of JavaScript, and one step may take minutes. So whatever it does is counted: each of its
+# functions and loops calls `log_execution`, which is linked from meter.wat and inlined. Copies become loops, to count as well.
+say "edge: putting a meter into the engine of functions"
+engine=$CARGO_TARGET_DIR/engine
+mkdir -p "$engine"
+features="--enable-mutable-globals --enable-sign-ext --enable-nontrapping-float-to-int --enable-bulk-memory --enable-multivalue"
+{
+  "$(npm_tool wasm-as)" crates/edge/js/meter.wat -o "$engine/meter.wasm" &&
+    "$WASM_OPT_BIN" $features --llvm-memory-copy-fill-lowering --log-execution=meter $QUICKJS -o "$engine/counted.wasm" &&
+    "$(npm_tool wasm-merge)" $features "$engine/counted.wasm" engine "$engine/meter.wasm" meter -o "$engine/merged.wasm" &&
+    "$WASM_OPT_BIN" $features -O3 "$engine/merged.wasm" -o $OUT/quickjs.wasm
+} </dev/null >&2 9>&- || die "the meter cannot be put into QuickJS (the messages stand above)."
 "$ESBUILD_BIN" crates/edge/js/entry.mjs --bundle --minify --format=esm --conditions=workerd,worker,browser \
   --loader:.html=text --loader:.css=text --loader:.page.js=text --loader:.json=text \
   --external:./gateway.js --external:./quickjs.wasm --external:cloudflare:* --log-level=warning --outfile=$OUT/index.js </dev/null >&2 9>&- ||

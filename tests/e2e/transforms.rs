@@ -74,6 +74,22 @@ fn a_function_that_cannot_work_or_goes_too_far_is_stopped_and_says_why() {
             "function transform(x) { const a = []; for (;;) a.push({a: [1, 2, 3]}) }",
             "out of memory",
         ),
+        // What one step of JavaScript does counts, too.
+        (
+            "function transform(x) { const s = 'a'.repeat(1e6); for (let i = 0; i < 1e4; i++) s.indexOf('b') }",
+            "too many steps",
+        ),
+        (
+            "function transform(x) { const a = new Array(5e6); for (let i = 0; i < 1e3; i++) a.lastIndexOf(3) }",
+            "too many steps",
+        ),
+        ("function transform(x) { return new Array(4294967295).indexOf(1) }", "too many steps"),
+        ("function transform(x) { throw 10n }", "the function threw 10"),
+        ("function transform(x) { const a = {}; a.a = a; throw a }", "the function threw"),
+        (
+            "function transform(x) { let a = []; for (let i = 0; i < 1e5; i++) a = [a]; throw a }",
+            "nests too deeply",
+        ),
         ("function transform(x) { return 'x'.repeat(2e6) }", "more than 1048576 bytes"),
         ("function transform(x) { return require('fs') }", "'require' is not defined"),
         ("function transform(x) { return fetch('http://127.0.0.1/') }", "'fetch' is not defined"),
@@ -95,6 +111,39 @@ fn one_call_leaves_nothing_for_the_next() {
     for _ in 0..2 {
         assert_eq!(of_subscription(function, json!({})).unwrap()["payload"], 1);
     }
+}
+
+#[test]
+fn a_function_may_change_what_it_likes_and_is_read_all_the_same() {
+    for change in [
+        "JSON.stringify = () => 'x'",
+        "JSON.parse = null",
+        "console = __log = undefined",
+        "Array.prototype.toJSON = () => undefined",
+        "globalThis.String = Object.prototype.toString = () => { throw 1 }",
+    ] {
+        let function =
+            format!("function transform(x) {{ console.log('seen'); {change}; return {{n: x.n}} }}");
+        let data = of_subscription(&function, json!({"n": 1})).unwrap();
+        assert_eq!(
+            (&data["payload"], &data["log"]),
+            (&json!({"n": 1}), &json!(["seen"])),
+            "{change}"
+        );
+    }
+}
+
+#[test]
+fn a_function_that_is_stopped_time_and_again_rests_and_what_it_is_for_waits() {
+    let project = gateway().project();
+    let function = "function transform(x) { for (;;) x.never = 1 }";
+    let source = project.source(broker_source(json!({"body_function": function})));
+    let messages: Vec<BrokerMessage> =
+        (0..5).map(|n| BrokerMessage::new(&format!("m-{n}"), "{}")).collect();
+    let verdicts = project.companion().verdicts(source["uid"].as_str().unwrap(), &messages);
+    let kinds: Vec<&str> =
+        verdicts.iter().filter_map(|verdict| verdict["status"].as_str()).collect();
+    assert_eq!(kinds, ["dead_letter", "dead_letter", "dead_letter", "retry", "retry"]);
 }
 
 fn broker_source(functions: Value) -> Value {

@@ -1,44 +1,70 @@
 // Runs a user's `transform(x)` in QuickJS, which is compiled to wasm: no clock that could be a limit, no network, no
-// bindings, a context of its own for each call. What it may use is counted: memory, stack, and how often the engine
-// asks whether to go on (a deadline would never pass, because a Worker's clock stands still while it computes).
+// bindings, a context of its own for each call. What it may use is counted: memory, stack, how often the engine asks
+// whether to go on, and fuel (a deadline would never pass, because a Worker's clock stands still while it computes).
+// The engine asks only between steps of JavaScript; fuel is what its own functions use, too (`meter.wat`).
 import { newQuickJSWASMModuleFromVariant, newVariant } from "quickjs-emscripten-core";
 import variant from "@jitl/quickjs-wasmfile-release-sync";
 import wasmModule from "./quickjs.wasm";
 
+// 16 MiB, as the engine has it; one for all engines of this isolate, because a memory that is dropped is not free at once.
+const memory = new WebAssembly.Memory({ initial: 256, maximum: 32768 });
 let engine;
 
-/** The engine, made at the first call. */
-function load() {
-  engine ??= newQuickJSWASMModuleFromVariant(newVariant(variant, { wasmModule }));
-  return engine;
+/** The engine and its fuel, made at the first call, and anew when one has broken. */
+async function load() {
+  engine ??= (async () => {
+    new Uint8Array(memory.buffer).fill(0);
+    let fuel;
+    const instantiateWasm = (imports, done) => {
+      const instance = new WebAssembly.Instance(wasmModule, imports);
+      fuel = instance.exports.fuel;
+      done(instance);
+      return instance.exports;
+    };
+    const emscriptenModule = { wasmMemory: memory, instantiateWasm, printErr: () => {} };
+    const quickjs = await newQuickJSWASMModuleFromVariant(newVariant(variant, { emscriptenModule }));
+    return { quickjs, fuel, isBroken: false };
+  })();
+  const loaded = await engine;
+  // It may have broken in the hands of somebody who waited for it, too.
+  return loaded.isBroken ? load() : loaded;
 }
 
-// `console` writes lines into an array; everything it prints is cut, so that it cannot fill the memory unseen.
-const PRELUDE = `
-globalThis.__log = [];
-globalThis.console = (() => {
+// `console` writes lines into an array; everything it prints is cut, so that it cannot fill the memory unseen. What is
+// needed after the user's code has run is kept from it: it may change every global.
+const PRELUDE = `(() => {
+  const { parse, stringify } = JSON;
+  const lines = [];
   const text = (value) => {
     if (typeof value === "string") return value;
-    try { const json = JSON.stringify(value); return json === undefined ? String(value) : json; } catch { return String(value); }
+    try { const json = stringify(value); return json === undefined ? String(value) : json; } catch { return String(value); }
   };
-  const log = (...values) => { if (__log.length < 100) __log.push(values.map(text).join(" ").slice(0, 2000)); };
-  return { log, info: log, debug: log, warn: log, error: log };
-})();`;
-
-const CALL = `(() => {
-  if (typeof transform !== "function") return "missing";
-  const result = transform(JSON.parse(__input));
-  if (result !== null && typeof result === "object" && typeof result.then === "function") return "promise";
-  const json = JSON.stringify(result);
-  return json === undefined ? "nothing" : "ok" + json;
+  const log = (...values) => {
+    if (lines.length >= 100) return;
+    let line = "";
+    for (let i = 0; i < values.length; i++) line += (i === 0 ? "" : " ") + text(values[i]);
+    lines[lines.length] = "" + line;
+  };
+  globalThis.console = { log, info: log, debug: log, warn: log, error: log };
+  return (what, input) => {
+    if (what === "line") return input < lines.length ? lines[input] : undefined;
+    if (typeof transform !== "function") return "missing";
+    if (what === "look") return "no_call";
+    const result = transform(parse(input));
+    if (result !== null && typeof result === "object" && typeof result.then === "function") return "promise";
+    const json = stringify(result);
+    return json === undefined ? "nothing" : "ok" + json;
+  };
 })()`;
+const LINE_MAX = 2_000;
 
 /** What was thrown, as text, with the place in the user's code. */
 function thrown(vm, handle) {
   let value;
   try {
     value = vm.dump(handle);
-  } catch {
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) throw error;
     value = null;
   } finally {
     handle.dispose();
@@ -54,55 +80,81 @@ function thrown(vm, handle) {
   }
   // QuickJS has no memory left to describe why it ran out of it.
   if (value === null) return { name: "InternalError", message: "out of memory", line: null, column: null };
-  return { name: "", message: typeof value === "string" ? value : JSON.stringify(value), line: null, column: null };
+  return { name: "", message: shown(value), line: null, column: null };
+}
+
+function shown(value) {
+  try {
+    return typeof value === "object" ? JSON.stringify(value) : String(value);
+  } catch {
+    return "something that cannot be shown";
+  }
 }
 
 /**
- * Runs `code` on `input` (JSON text) within `limits` {memory, stack: bytes; interrupts, output: counts}.
- * Answers JSON: {"outcome": "ok"|"missing"|"promise"|"nothing"|"thrown"|"interrupted"|"too_large"|"no_call", "output", "error", "log"}.
- * `input` may be null: then the code is only compiled and its top level run.
+ * Runs `code` on `input` (JSON text) within `limits` {memory, stack: bytes; interrupts, fuel, output: counts}.
+ * Answers JSON: {"outcome": "ok"|"missing"|"promise"|"nothing"|"thrown"|"interrupted"|"broken"|"too_large"|"no_call",
+ * "output", "error", "log"}. `input` may be null: then the code is only compiled and its top level run.
+ * It rejects only where there is no engine: all else is the doing of the code or of its input.
  */
 export async function run(code, input, limits) {
-  const quickjs = await load();
-  const { memory, stack, interrupts, output } = JSON.parse(limits);
+  const loaded = await load();
+  const { quickjs, fuel } = loaded;
+  const most = JSON.parse(limits);
+  const answer = { outcome: "ok", output: null, error: null, log: [] };
+  fuel.value = BigInt(most.fuel);
+  try {
+    execute(quickjs, code, input, most, answer);
+  } catch {
+    // Wherever it stood, nothing in the engine can be relied upon. Running out of fuel is such a trap.
+    loaded.isBroken = true;
+    engine = undefined;
+    answer.outcome = fuel.value < 0n ? "interrupted" : "broken";
+    answer.output = null;
+  }
+  return JSON.stringify(answer);
+}
+
+function execute(quickjs, code, input, most, answer) {
   const runtime = quickjs.newRuntime();
   let asked = 0;
-  runtime.setMemoryLimit(memory);
-  runtime.setMaxStackSize(stack);
-  runtime.setInterruptHandler(() => ++asked > interrupts);
+  runtime.setMemoryLimit(most.memory);
+  runtime.setMaxStackSize(most.stack);
+  runtime.setInterruptHandler(() => ++asked > most.interrupts);
   const vm = runtime.newContext();
-  try {
-    const answer = { outcome: "ok", output: null, error: null, log: [] };
-    const evaluate = (source, file) => {
-      const result = vm.evalCode(source, file, { type: "global" });
-      if (!result.error) return result.value;
-      answer.error = thrown(vm, result.error);
-      answer.outcome = asked > interrupts ? "interrupted" : "thrown";
-      return null;
-    };
-    evaluate(PRELUDE, "console.js")?.dispose();
-    evaluate(code, "transform.js")?.dispose();
-    if (answer.error === null) {
-      let ask = 'typeof transform === "function" ? "no_call" : "missing"';
-      if (input !== null) {
-        vm.newString(input).consume((handle) => vm.setProp(vm.global, "__input", handle));
-        ask = CALL;
-      }
-      const value = evaluate(ask, "call.js");
-      if (value !== null) {
-        const text = vm.getString(value);
-        value.dispose();
-        if (!text.startsWith("ok")) answer.outcome = text;
-        else if (text.length > output) answer.outcome = "too_large";
-        else answer.output = text.slice(2);
-      }
+  const settle = (result) => {
+    if (!result.error) return result.value;
+    answer.error = thrown(vm, result.error);
+    answer.outcome = asked > most.interrupts ? "interrupted" : "thrown";
+    return null;
+  };
+  const ask = (prelude, what, argument) =>
+    vm.newString(what).consume((what) =>
+      argument.consume((argument) => vm.callFunction(prelude, vm.undefined, what, argument)),
+    );
+  const prelude = vm.unwrapResult(vm.evalCode(PRELUDE, "console.js", { type: "global" }));
+  settle(vm.evalCode(code, "transform.js", { type: "global" }))?.dispose();
+  if (answer.error === null) {
+    const asks = input === null ? ["look", vm.undefined] : ["call", vm.newString(input)];
+    const value = settle(ask(prelude, ...asks));
+    if (value !== null) {
+      const text = value.consume((value) => vm.getString(value));
+      if (!text.startsWith("ok")) answer.outcome = text;
+      else if (text.length > most.output) answer.outcome = "too_large";
+      else answer.output = text.slice(2);
     }
-    const log = asked > interrupts ? null : vm.evalCode("JSON.stringify(__log)", "log.js");
-    if (log?.error) log.error.dispose();
-    else if (log) answer.log = JSON.parse(log.value.consume((value) => vm.getString(value)));
-    return JSON.stringify(answer);
-  } finally {
-    vm.dispose();
-    runtime.dispose();
   }
+  for (let i = 0; asked <= most.interrupts && i < 100; i++) {
+    const line = ask(prelude, "line", vm.newNumber(i));
+    if (line.error) {
+      line.error.dispose();
+      break;
+    }
+    const text = line.value.consume((line) => (vm.typeof(line) === "string" ? vm.getString(line) : null));
+    if (text === null) break;
+    answer.log.push(text.slice(0, LINE_MAX));
+  }
+  prelude.dispose();
+  vm.dispose();
+  runtime.dispose();
 }

@@ -54,6 +54,7 @@ pub mod provider_config;
 pub mod providers;
 pub mod pub_sub;
 pub mod push;
+pub mod quarantine;
 pub mod rejection;
 pub mod reply;
 pub mod resend;

@@ -21,12 +21,15 @@ pub const INPUT_MAX_BYTES: usize = 1024 * 1024;
 const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
 /// QuickJS asks now and then whether to go on; so many times it may. An endless loop ends after some 50 ms.
 const INTERRUPTS_MAX: u32 = 200;
+/// Calls and loops inside the engine, which a single step of JavaScript may take any number of: a copy of a large payload takes
+/// a fifth of it, and all of it is gone in about a second.
+const FUEL: u32 = 400_000_000;
 const STACK_MAX_BYTES: u32 = 256 * 1024;
 
 /// The limits, as the engine reads them. A larger input needs more memory.
 pub fn limits(input_bytes: usize) -> String {
     let memory = 8 * 1024 * 1024 + 24 * input_bytes;
-    json!({"memory": memory, "stack": STACK_MAX_BYTES, "interrupts": INTERRUPTS_MAX, "output": OUTPUT_MAX_BYTES})
+    json!({"memory": memory, "stack": STACK_MAX_BYTES, "interrupts": INTERRUPTS_MAX, "fuel": FUEL, "output": OUTPUT_MAX_BYTES})
         .to_string()
 }
 
@@ -44,6 +47,8 @@ pub struct Ran {
 pub struct Fault {
     pub message: String,
     pub log: Vec<String>,
+    /// Whether it went beyond what it may use, so that it had to be stopped.
+    pub was_stopped: bool,
 }
 
 impl fmt::Display for Fault {
@@ -69,7 +74,8 @@ pub fn read(answer: &str) -> Result<Ran, Fault> {
     };
     let log = answer.get("log").and_then(Value::as_array).into_iter().flatten();
     let log = log.filter_map(Value::as_str).map(ToOwned::to_owned).collect();
-    let message = match text(&answer, "outcome").as_str() {
+    let outcome = text(&answer, "outcome");
+    let message = match outcome.as_str() {
         "ok" => return Ok(Ran { output: text(&answer, "output"), log }),
         "no_call" => return Ok(Ran { output: String::new(), log }),
         "missing" => {
@@ -80,6 +86,10 @@ pub fn read(answer: &str) -> Result<Ran, Fault> {
         "nothing" => "the function returned nothing that is JSON".to_owned(),
         "too_large" => format!("the function returned more than {OUTPUT_MAX_BYTES} bytes"),
         "interrupted" => "the function was stopped: it takes too many steps".to_owned(),
+        "broken" => {
+            "the function was stopped: it nests too deeply, or takes more memory than it may"
+                .to_owned()
+        }
         "thrown" => {
             let error = answer.get("error").cloned().unwrap_or_default();
             let (name, message) = (text(&error, "name"), text(&error, "message"));
@@ -95,7 +105,8 @@ pub fn read(answer: &str) -> Result<Ran, Fault> {
         }
         _ => "the engine gave no answer".to_owned(),
     };
-    Err(Fault { message, log })
+    let was_stopped = matches!(outcome.as_str(), "interrupted" | "broken");
+    Err(Fault { message, log, was_stopped })
 }
 
 /// Checks a function as far as that goes without running it.

@@ -10,7 +10,7 @@ impl Caller<'_> {
     pub(super) async fn test_function(&self, of_source: bool) -> Answered {
         let trial: Trial = api::parse(&self.body)?;
         let kind = trial.kind(of_source)?;
-        let ran = transform::run(&trial.code, &trial.payload).await?;
+        let ran = transform::trial(&trial.code, &trial.payload).await?;
         let ran = ran.map_err(|fault| fault.refusal("function"))?;
         let shown = present(kind, &ran)?;
         Ok(Answer::ok(200, "Transformer function run successfully", shown))
