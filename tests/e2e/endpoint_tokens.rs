@@ -151,14 +151,31 @@ const X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
 const Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
 
 /// Whether Node, which is not us, believes a JWT that this public key is to have signed.
-fn is_believed(jwt: &str, key: &Value) -> bool {
-    let code = "const [jwt, key] = process.argv.slice(1); const [h, c, s] = jwt.split('.'); const crypto = require('crypto'); \
-        const ok = crypto.verify('sha256', Buffer.from(h + '.' + c), {key: crypto.createPublicKey({key: JSON.parse(key), format: 'jwk'}), \
-        dsaEncoding: 'ieee-p1363'}, Buffer.from(s, 'base64url')); console.log(ok)";
-    let done =
-        std::process::Command::new("node").args(["-e", code, jwt, &key.to_string()]).output();
-    let done = done.expect("node");
-    String::from_utf8_lossy(&done.stdout).trim() == "true"
+fn is_believed(jwt: &str, algorithm: &str, key: &Value) -> bool {
+    let code = "const [jwt, algorithm, key] = process.argv.slice(1); const [h, c, s] = jwt.split('.'); const crypto = require('crypto'); \
+        const { RSA_PKCS1_PSS_PADDING: padding, RSA_PSS_SALTLEN_DIGEST: saltLength } = crypto.constants; \
+        const how = {E: {dsaEncoding: 'ieee-p1363'}, R: {}, P: {padding, saltLength}}[algorithm[0]]; \
+        const said = JSON.parse(Buffer.from(h, 'base64url')).alg === algorithm; \
+        console.log(said && crypto.verify('sha' + algorithm.slice(2), Buffer.from(h + '.' + c), \
+        {key: crypto.createPublicKey({key: JSON.parse(key), format: 'jwk'}), ...how}, Buffer.from(s, 'base64url')))";
+    node(code, &[jwt, algorithm, &key.to_string()]) == "true"
+}
+
+/// What a script prints.
+fn node(code: &str, arguments: &[&str]) -> String {
+    let mut command = std::process::Command::new("node");
+    let done = command.args(["-e", code]).args(arguments).output().expect("node");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+}
+
+/// A key that Node makes: the private one, and the public one.
+fn new_key(kind: &str) -> [Value; 2] {
+    let code = "const kind = process.argv[1]; const crypto = require('crypto'); \
+        const made = kind === 'rsa' ? crypto.generateKeyPairSync('rsa', {modulusLength: 2048}) \
+        : crypto.generateKeyPairSync('ec', {namedCurve: kind}); \
+        console.log(JSON.stringify([made.privateKey, made.publicKey].map((key) => key.export({format: 'jwk'}))))";
+    serde_json::from_str(&node(code, &[kind])).expect("two keys")
 }
 
 #[test]
@@ -184,9 +201,13 @@ fn a_client_may_sign_in_place_of_a_secret() {
     let jwt = asked.split('&').find_map(|pair| pair.strip_prefix("client_assertion="));
     let jwt = jwt.expect("an assertion");
     assert!(!asked.contains("client_secret") && asked.contains("jwt-bearer"), "{asked}");
-    assert!(is_believed(jwt, &json!({"kty": "EC", "crv": "P-256", "x": X, "y": Y})), "{jwt}");
+    assert!(
+        is_believed(jwt, "ES256", &json!({"kty": "EC", "crv": "P-256", "x": X, "y": Y})),
+        "{jwt}"
+    );
     assert!(!is_believed(
         jwt,
+        "ES256",
         &json!({"kty": "EC", "crv": "P-256",
         "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"})
     ));
@@ -203,4 +224,42 @@ fn a_client_may_sign_in_place_of_a_secret() {
         tested["error"].as_str().is_some_and(|error| error.contains("signing_key")),
         "{tested}"
     );
+}
+
+#[test]
+fn a_client_signs_by_the_algorithm_that_it_names() {
+    let project = project(3);
+    for (algorithm, kind) in [
+        ("ES256", "prime256v1"),
+        ("ES384", "secp384r1"),
+        ("ES512", "secp521r1"),
+        ("RS256", "rsa"),
+        ("RS512", "rsa"),
+        ("PS256", "rsa"),
+        ("PS384", "rsa"),
+    ] {
+        let [private, public] = new_key(kind);
+        let issuer = Endpoint::answering(&[token("signed-for", 3600)]);
+        let test = json!({"oauth2": {"url": issuer.url("/token"), "client_id": "inlet",
+            "authentication_type": "client_assertion", "signing_algorithm": algorithm, "signing_key": private}});
+        let tested = project.post("/endpoints/oauth2/test", &test).expect(200).data();
+        assert_eq!(tested["success"], true, "{algorithm}: {tested}");
+        let asked = issuer.received()[0].text();
+        let jwt = asked.split('&').find_map(|pair| pair.strip_prefix("client_assertion="));
+        let jwt = jwt.expect("an assertion");
+        assert!(is_believed(jwt, algorithm, &public), "{algorithm}: {jwt}");
+        let [_, of_another] = new_key(kind);
+        assert!(
+            !is_believed(jwt, algorithm, &of_another),
+            "{algorithm}: the test believes anybody"
+        );
+
+        // A key of the other kind is refused with what is needed.
+        let (other, needs) = if kind == "rsa" { ("prime256v1", "RSA") } else { ("rsa", "EC") };
+        let mut wrong = test.clone();
+        wrong["oauth2"]["signing_key"] = new_key(other)[0].clone();
+        let refused = project.post("/endpoints/oauth2/test", &wrong).expect(400).message();
+        let expect = format!("{algorithm} needs a key of the type {needs}");
+        assert!(refused.contains(&expect), "{refused}");
+    }
 }

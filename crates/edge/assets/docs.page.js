@@ -27,6 +27,7 @@ fetch("/openapi.json")
 
 function show(doc) {
   const resolve = (value) => {
+    if (value?.allOf) return { ...resolve(value.allOf[0]), ...value, allOf: undefined };
     if (!value?.$ref) return value ?? {};
     const target = value.$ref.slice(2).split("/").reduce((at, part) => at[part], doc);
     return { ...target, ...value, $ref: undefined };

@@ -511,6 +511,8 @@ impl Delivery {
             "latency_seconds": latency_seconds, "is_replay": self.replay.is_some(), "replay_id": self.replay,
             "endpoint_metadata": {"uid": self.endpoint_id}, "event_metadata": {"uid": self.event_id, "event_type": self.event_type},
             "source_metadata": {"uid": self.source_id},
+            // There are no devices; clients in typed languages ask for the fields.
+            "device_id": "", "device_metadata": null, "cli_metadata": null,
             "metadata": {
                 "num_trials": self.attempts, "retry_limit": strategy.retry_count, "interval_seconds": strategy.duration,
                 "strategy": strategy.kind, "max_retry_seconds": PAUSE_MAX_S, "next_send_time": self.due_at.map(rfc3339),

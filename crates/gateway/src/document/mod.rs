@@ -420,11 +420,13 @@ impl Shows {
 impl Body {
     fn content(&self, readers: &Readers) -> Value {
         let one = if self.only.is_empty() {
-            let mut one = schema::reference(self.reader);
-            if !self.required.is_empty() {
-                one["required"] = json!(self.required);
+            let one = schema::reference(self.reader);
+            if self.required.is_empty() {
+                one
+            } else {
+                // Makers of types pass over what stands beside a reference.
+                json!({"allOf": [one], "required": self.required})
             }
-            one
         } else {
             let whole = schema::of_reader(self.reader, readers);
             let mut properties = Map::new();
