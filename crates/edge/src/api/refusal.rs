@@ -1,0 +1,102 @@
+//! Why a call was not carried out, and what its caller is told.
+
+use inlet_gateway::api::ApiError;
+use inlet_gateway::reply::Reply;
+use inlet_gateway::vault::VaultError;
+use serde_json::json;
+
+use super::reply;
+use crate::log;
+
+/// Why a call was not carried out.
+pub(super) enum Refusal {
+    /// The caller has to change something.
+    Api(ApiError),
+    /// We have to; the caller may try again.
+    Store(worker::Error),
+    Vault(VaultError),
+    /// There is no memory for the body right now.
+    Busy,
+    /// Too many events in a time; after so many seconds there is room again.
+    Limited(u64),
+    /// What it needs is under way; after so many seconds it is there.
+    Later(ApiError, u64),
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<worker::Error> for Refusal {
+    fn from(error: worker::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<serde_json::Error> for Refusal {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<VaultError> for Refusal {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
+    }
+}
+
+impl Refusal {
+    pub(super) fn reply(self) -> Reply {
+        let (error, retry) = self.told();
+        let mut reply = reply(&error.answer());
+        reply.headers.extend(retry.map(|seconds| ("retry-after".into(), seconds.to_string())));
+        reply
+    }
+
+    /// Whether the store has refused a row because another has what has to be unique.
+    pub(super) fn is_of_unique(&self) -> bool {
+        matches!(self, Self::Store(error) if error.to_string().contains("UNIQUE constraint failed"))
+    }
+
+    /// What the caller is told, and after how many seconds it may try again.
+    pub(super) fn told(self) -> (ApiError, Option<u64>) {
+        match self {
+            Self::Api(error) => (error, None),
+            Self::Later(error, seconds) => (error, Some(seconds)),
+            Self::Limited(seconds) => (ApiError::new(429, "exceeded rate limit"), Some(seconds)),
+            Self::Store(error) => {
+                log::error("store_failed", json!({"error": error.to_string()}));
+                (ApiError::new(503, "the database is unavailable right now, try again"), Some(10))
+            }
+            Self::Busy => {
+                let text = "the gateway holds too many large bodies right now, try again";
+                (ApiError::new(503, text), Some(10))
+            }
+            Self::Vault(error) => {
+                log::error("vault_failed", json!({"error": error.to_string()}));
+                (
+                    ApiError::new(
+                        503,
+                        "the gateway is not configured: its ENCRYPTION_KEY does not fit",
+                    ),
+                    Some(10),
+                )
+            }
+        }
+    }
+}
+
+/// Somebody else has changed the same since it was read: what would be stored now was not made from that.
+pub(super) fn changed_meanwhile(what: &str) -> ApiError {
+    ApiError::new(409, format!("this {what} is being changed by many at the same time, try again"))
+}
+
+/// A change that is stored, but that others may not learn of at once, is not reported as made.
+pub(super) fn told(published: worker::Result<()>) -> Result<(), Refusal> {
+    published.map_err(|_| {
+        let text = "the change is stored, but the edge could not be told: repeat the call, or wait 7 minutes";
+        Refusal::Api(ApiError::new(503, text))
+    })
+}
