@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use inlet_gateway::alert;
 use inlet_gateway::auth::Credential;
+use inlet_gateway::breaker::used_up;
 use inlet_gateway::deliver::{
-    Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, LEASE_MS, Outgoing, RETRIES_USED_UP,
-    Settled, Status, Undeliverable, begin, body_for, settle,
+    Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, LEASE_MS, Outgoing, Settled, Status,
+    Undeliverable, begin, body_for, settle,
 };
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
@@ -284,12 +285,8 @@ async fn follow(
     if to.project.config.circuit_breaker.enabled {
         hold::follow_breaker(to, counted.as_ref(), counted_at, bindings).await?;
     }
-    if to.project.config.disable_endpoint && settled.description == RETRIES_USED_UP {
-        let reason = format!(
-            "delivery {} has failed {} times, as often as it was to be tried",
-            delivery.id,
-            delivery.attempts + 1
-        );
+    let is_wanted = to.project.config.disable_endpoint;
+    if let Some(reason) = used_up(is_wanted, &delivery.id, delivery.attempts + 1, settled) {
         hold::disable(to, &reason, bindings).await?;
     }
     Ok(())

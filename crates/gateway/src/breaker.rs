@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, Faults};
+use crate::deliver::{RETRIES_USED_UP, Settled};
 use crate::fields::{Fields, FromFields};
 use crate::time::rfc3339;
 
@@ -155,6 +156,19 @@ pub enum Consequence {
     Disable(String),
 }
 
+/// Why an endpoint is taken out of use now that a delivery to it is settled, if its project wants that (`disable_endpoint`): all
+/// retries were in vain. An endpoint that says 410 wants this one event not.
+pub fn used_up(
+    is_wanted: bool,
+    delivery_id: &str,
+    tries: u32,
+    settled: &Settled,
+) -> Option<String> {
+    (is_wanted && settled.description == RETRIES_USED_UP).then(|| {
+        format!("delivery {delivery_id} has failed {tries} times, as often as it was to be tried")
+    })
+}
+
 /// An endpoint's breaker as the API shows it: fields to be laid over the endpoint's own.
 pub fn present(breaker: Option<&Breaker>, config: &BreakerConfig, now_ms: u64) -> Value {
     let window_ms = config.observability_window.saturating_mul(60_000);
@@ -184,6 +198,19 @@ pub fn present(breaker: Option<&Breaker>, config: &BreakerConfig, now_ms: u64) -
 mod tests {
     use super::*;
     use crate::api::parse;
+
+    #[test]
+    fn an_endpoint_is_taken_out_of_use_when_all_retries_were_in_vain_and_somebody_wants_that() {
+        let of = |is_wanted, description: &str| {
+            let status = crate::deliver::Status::Failure;
+            let settled = Settled { status, description: description.into(), due_at: None };
+            used_up(is_wanted, "d", 3, &settled)
+        };
+        let why = "delivery d has failed 3 times, as often as it was to be tried";
+        assert_eq!(of(true, RETRIES_USED_UP).as_deref(), Some(why));
+        assert_eq!(of(false, RETRIES_USED_UP), None);
+        assert_eq!(of(true, "Endpoint answered 410 Gone: it does not want this event"), None);
+    }
 
     #[test]
     fn a_breaker_is_configured_number_by_number() {

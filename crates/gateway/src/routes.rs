@@ -61,6 +61,14 @@ pub enum SourceCall<'a> {
     DeleteSession(&'a str),
 }
 
+impl Call<'_> {
+    /// Whether it hands events in. It changes nothing that is known, and may rely on it.
+    pub fn is_push(&self) -> bool {
+        let (Self::InProject { call, .. } | Self::InPortal { call }) = self else { return false };
+        matches!(call, ProjectCall::PushEvent(_) | ProjectCall::PushEvents)
+    }
+}
+
 /// A call on dead letters that no project has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LettersCall<'a> {
@@ -424,6 +432,21 @@ pub fn is_ingest_url(origin: &str, url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_hands_events_in_is_told_from_what_only_names_them() {
+        for (method, path, expect) in [
+            ("POST", "/api/v1/projects/p/events", true),
+            ("POST", "/api/v1/projects/p/events/batch", true),
+            ("POST", "/portal-api/events", true),
+            ("GET", "/api/v1/projects/p/events", false),
+            ("PUT", "/api/v1/projects/p/events/e/replay", false),
+            ("POST", "/api/v1/projects", false),
+        ] {
+            let is_push = call(method, path).is_ok_and(|call| call.is_push());
+            assert_eq!(is_push, expect, "{method} {path}");
+        }
+    }
 
     #[test]
     fn paths_and_methods_mean_calls() {

@@ -123,13 +123,6 @@ impl Key {
     }
 }
 
-/// Whether a call hands events in. It changes nothing that is known, and may rely on it.
-fn is_push(call: &Call<'_>) -> bool {
-    use ProjectCall::{PushEvent, PushEvents};
-    let (Call::InProject { call, .. } | Call::InPortal { call }) = call else { return false };
-    matches!(call, PushEvent(_) | PushEvents)
-}
-
 /// Carries out a call of the API.
 pub(crate) async fn serve(
     mut request: Request,
@@ -137,7 +130,7 @@ pub(crate) async fn serve(
     bindings: &Bindings,
     context: &Context,
 ) -> Reply {
-    let changes = !is_push(&call) && request.method() != Method::Get;
+    let changes = !call.is_push() && request.method() != Method::Get;
     let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
     let names = api::names_of_call(&header("x-request-id"), &header("x-convoy-version"), || {
         chance::uid(now_ms())
@@ -163,7 +156,7 @@ async fn carry_out(
 ) -> Result<Reply, Refusal> {
     let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
     let (origin, query) = origin_and_query(request, bindings);
-    let key = authenticate(&header("authorization"), &query, is_push(&call), bindings).await?;
+    let key = authenticate(&header("authorization"), &query, call.is_push(), bindings).await?;
     let version = Version::of(&header("x-convoy-version"))?;
     let content_type = header("content-type");
     // The one call that also takes a form, because a table comes in a file.
@@ -254,7 +247,7 @@ fn unread(unread: Unread) -> Refusal {
 
 /// The largest body of a call. Events may be as large as their project takes them.
 fn body_max_bytes(call: &Call<'_>, key: &Key) -> u64 {
-    if !is_push(call) {
+    if !call.is_push() {
         return BODY_MAX_BYTES;
     }
     let data = match key {
