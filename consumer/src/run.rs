@@ -36,6 +36,42 @@ struct Running {
     task: JoinHandle<()>,
 }
 
+/// What runs, and what was told to end and may not have: a source that comes back waits for its last reader.
+#[derive(Default)]
+struct Sources {
+    running: HashMap<String, Running>,
+    leaving: HashMap<String, JoinHandle<()>>,
+}
+
+impl Sources {
+    /// Tells those to end that are not to go on, and says which.
+    fn stop(&mut self, goes_on: impl Fn(&str) -> bool) -> Vec<String> {
+        self.leaving.retain(|_, task| !task.is_finished());
+        let gone: Vec<String> = self.running.keys().filter(|uid| !goes_on(uid)).cloned().collect();
+        for uid in &gone {
+            if let Some(source) = self.running.remove(uid) {
+                source.stop.cancel();
+                self.leaving.insert(uid.clone(), source.task);
+            }
+        }
+        gone
+    }
+
+    /// Tells the reader of a source to end, if there is one, and hands over what may still read it.
+    fn replace(&mut self, uid: &str) -> Option<JoinHandle<()>> {
+        self.stop(|other| other != uid);
+        self.leaving.remove(uid)
+    }
+
+    /// Ends all, and waits for what is under way.
+    async fn end(mut self) {
+        self.stop(|_| false);
+        for task in self.leaving.into_values() {
+            task.await.ok();
+        }
+    }
+}
+
 /// All that belongs to one key.
 pub(crate) struct Owner {
     pub(crate) edge: Arc<Edge>,
@@ -48,23 +84,18 @@ pub(crate) struct Owner {
 impl Owner {
     /// Serves the key until it is told to stop; then waits for what is under way.
     pub(crate) async fn serve(&self, stop: CancellationToken) {
-        let mut running = HashMap::new();
+        let mut sources = Sources::default();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.follow(&mut running) => {}
+            () = self.follow(&mut sources) => {}
             () = self.report() => {}
         }
-        for source in running.values() {
-            source.stop.cancel();
-        }
-        for source in running.into_values() {
-            source.task.await.ok();
-        }
+        sources.end().await;
         self.tell().await;
     }
 
     /// Asks for the sources again and again, and makes it so.
-    async fn follow(&self, running: &mut HashMap<String, Running>) {
+    async fn follow(&self, sources: &mut Sources) {
         let mut backoff = Backoff::new(self.settings.max_backoff);
         let mut last: Option<List> = None;
         let mut trouble: Option<EdgeFault> = None;
@@ -78,7 +109,7 @@ impl Owner {
                     last = changed.or(last);
                     backoff.reset();
                     last.as_ref().map_or(Duration::from_secs(1), |list| {
-                        self.reconcile(running, list);
+                        self.reconcile(sources, list);
                         list.poll
                     })
                 }
@@ -89,7 +120,7 @@ impl Owner {
                     }
                     if matches!(fault, EdgeFault::Unauthorized(_)) {
                         // Whoever had the key is not to be served any more; what was taken goes back.
-                        stop_all(running);
+                        sources.stop(|_| false);
                         last = None;
                     }
                     let asked = match &fault {
@@ -104,25 +135,20 @@ impl Owner {
         }
     }
 
-    fn reconcile(&self, running: &mut HashMap<String, Running>, list: &List) {
+    fn reconcile(&self, sources: &mut Sources, list: &List) {
         self.board.set_project(&list.project_id);
         let listed: HashMap<&str, &Listed> =
             list.sources.iter().map(|one| (uid(one), one)).collect();
-        running.retain(|uid, source| {
-            let wanted = listed.contains_key(uid.as_str());
-            if !wanted {
-                log::info("a source is gone", json!({"source": uid}));
-                source.stop.cancel();
-                self.board.forget(uid);
-            }
-            wanted
-        });
+        for uid in sources.stop(|uid| listed.contains_key(uid)) {
+            log::info("a source is gone", json!({"source": uid}));
+            self.board.forget(&uid);
+        }
         for (uid, listed) in listed {
             let version = match listed {
                 Ok(source) => &source.version,
                 Err(unread) => &unread.version,
             };
-            let before = running.get(uid);
+            let before = sources.running.get(uid);
             // A worker ends by itself when the gateway wants nothing of the source; but it is listed.
             let limit = list.max_message_bytes;
             let same = before.is_some_and(|one| {
@@ -131,15 +157,12 @@ impl Owner {
             if same {
                 continue;
             }
-            let previous = running.remove(uid).map(|one| {
-                one.stop.cancel();
-                one.task
-            });
+            let previous = sources.replace(uid);
             let stop = CancellationToken::new();
             let task = self.start(listed, limit, &stop, previous);
             let version = version.clone();
             let started = Running { version, max_message_bytes: limit, stop, task };
-            running.insert(uid.to_owned(), started);
+            sources.running.insert(uid.to_owned(), started);
         }
     }
 
@@ -201,12 +224,6 @@ fn uid(listed: &Listed) -> &str {
     match listed {
         Ok(source) => &source.uid,
         Err(unread) => &unread.uid,
-    }
-}
-
-fn stop_all(running: &mut HashMap<String, Running>) {
-    for (_, source) in running.drain() {
-        source.stop.cancel();
     }
 }
 
@@ -291,4 +308,60 @@ async fn probe_one<B: Broker>(config: B::Config) -> Result<Option<u64>, Fault> {
     let lag = broker.lag().await;
     broker.close().await;
     Ok(lag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader that ends only when the test says so, however it is told.
+    fn reader(may_end: &CancellationToken) -> Running {
+        let may_end = may_end.clone();
+        Running {
+            version: "1".into(),
+            max_message_bytes: 1,
+            stop: CancellationToken::new(),
+            task: tokio::spawn(async move { may_end.cancelled().await }),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_comes_back_waits_for_its_last_reader() {
+        let (mut sources, may_end) = (Sources::default(), CancellationToken::new());
+        let first = reader(&may_end);
+        let told = first.stop.clone();
+        sources.running.insert("a".into(), first);
+        sources.running.insert("b".into(), reader(&may_end));
+        assert_eq!(sources.stop(|uid| uid == "b"), ["a"]);
+        assert!(told.is_cancelled());
+        assert_eq!(sources.stop(|uid| uid == "b"), [""; 0], "it is told once");
+        let previous = sources.replace("a").expect("the last reader of what is gone");
+        assert!(!previous.is_finished());
+        assert!(sources.running.contains_key("b") && sources.replace("c").is_none());
+        assert!(sources.replace("b").is_some(), "a change is such a case");
+        may_end.cancel();
+        previous.await.expect("an end");
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_is_not_kept_and_the_end_waits_for_what_has_not() {
+        let (mut sources, may_end) = (Sources::default(), CancellationToken::new());
+        sources.running.insert("a".into(), reader(&may_end));
+        sources.stop(|_| false);
+        may_end.cancel();
+        while !sources.leaving.values().all(JoinHandle::is_finished) {
+            tokio::task::yield_now().await;
+        }
+        sources.stop(|_| false);
+        assert!(sources.leaving.is_empty());
+
+        let may_end = CancellationToken::new();
+        sources.running.insert("a".into(), reader(&may_end));
+        sources.stop(|_| false);
+        let ended = tokio::spawn(sources.end());
+        tokio::task::yield_now().await;
+        assert!(!ended.is_finished());
+        may_end.cancel();
+        ended.await.expect("an end");
+    }
 }
