@@ -122,7 +122,11 @@ fn a_project_takes_in_so_many_events_in_a_time() {
     let endpoint = project.endpoint(json!({"name": "e", "url": "http://127.0.0.1:1/"}));
     let event = json!({"endpoint_id": uid(&endpoint), "event_type": "a", "data": {}});
     project.ingest(&source, b"{}").expect(200);
-    project.post("/events/batch", &json!([event, event])).expect(201);
+    let batch = json!([event, event, event, event]);
+    let partly = project.post("/events/batch", &batch).expect(207).data();
+    let codes: Vec<&Value> = partly.as_array().unwrap().iter().map(|one| &one["code"]).collect();
+    assert_eq!(codes, [&Value::Null, &Value::Null, &json!(429), &json!(429)], "{partly}");
+    project.post("/events/batch", &batch).expect(429);
     let refused = project.ingest(&source, b"{}").expect(429);
     assert_eq!(refused.message(), "exceeded rate limit");
     let seconds: u64 = refused.header("retry-after").expect("a time").parse().expect("seconds");

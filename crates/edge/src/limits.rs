@@ -11,12 +11,12 @@ thread_local! {
     static LIMITER: RefCell<Limiter> = RefCell::default();
 }
 
-/// Takes `n` events in for `who`, or says in how many seconds they can be.
-pub(crate) fn take(who: &str, limit: Option<RateLimit>, n: u64) -> Result<(), u64> {
+/// Takes up to `n` events in for `who` and says how many, or in how many seconds the next can be.
+pub(crate) fn take(who: &str, limit: Option<RateLimit>, n: u64) -> Result<u64, u64> {
     match limit {
         Some(limit) => {
             LIMITER.with_borrow_mut(|limiter| limiter.take(who, limit, n, chance::now_ms()))
         }
-        None => Ok(()),
+        None => Ok(n),
     }
 }

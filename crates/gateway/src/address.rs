@@ -95,8 +95,9 @@ fn local_name(name: &str) -> Option<&'static str> {
 }
 
 fn private_v4(address: Ipv4Addr) -> Option<&'static str> {
-    let [a, b, c, _] = address.octets();
+    let [a, b, c, d] = address.octets();
     match (a, b, c) {
+        (168, 63, 129) if d == 16 => Some("a metadata server (Azure's)"),
         (0, ..) => Some("an address of this network"),
         (127, ..) => Some("a loopback address"),
         (10, ..) | (192, 168, _) | (172, 16..=31, _) => Some("a private address"),
@@ -191,6 +192,7 @@ mod tests {
             "http://intranet/",
             "http://db.internal/",
             "http://224.0.0.1/",
+            "http://168.63.129.16/",
             "http://255.255.255.255/",
         ] {
             assert!(

@@ -15,12 +15,11 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Takes `n` at once, or says in how many seconds they can be had. What is more than the whole limit counts as
-    /// that.
-    pub fn take(&mut self, who: &str, limit: RateLimit, n: u64, now_ms: u64) -> Result<(), u64> {
+    /// Takes up to `n` at once and says how many, or in how many seconds the next can be had.
+    pub fn take(&mut self, who: &str, limit: RateLimit, n: u64, now_ms: u64) -> Result<u64, u64> {
         let now = now_ms.saturating_mul(1_000);
         let span = limit.duration_s.saturating_mul(1_000_000);
-        let cost = span / limit.count.max(1) * n.min(limit.count);
+        let cost = (span / limit.count.max(1)).max(1);
         if BUCKETS_MAX <= self.spread_until.len() {
             self.spread_until.retain(|_, until| now < *until);
         }
@@ -31,13 +30,15 @@ impl Limiter {
             Some(until) => until,
             None => self.spread_until.entry(who.to_owned()).or_default(),
         };
-        let next = (*until).max(now).saturating_add(cost);
-        let free_at = next.saturating_sub(span);
-        if now < free_at {
-            return Err((free_at - now).div_ceil(1_000_000));
+        let spread = (*until).max(now);
+        let free = now.saturating_add(span).saturating_sub(spread) / cost;
+        let taken = n.min(free).min(limit.count);
+        if taken == 0 {
+            let free_at = spread.saturating_add(cost).saturating_sub(span);
+            return Err(free_at.saturating_sub(now).div_ceil(1_000_000).max(1));
         }
-        *until = next;
-        Ok(())
+        *until = spread.saturating_add(cost.saturating_mul(taken));
+        Ok(taken)
     }
 }
 
@@ -51,28 +52,30 @@ mod tests {
     fn the_first_come_at_once_and_the_rest_at_the_pace_of_the_limit() {
         let mut limiter = Limiter::default();
         let mut at = |now_ms| limiter.take("a", LIMIT, 1, now_ms);
-        assert_eq!([at(0), at(0), at(0)], [Ok(()); 3]);
+        assert_eq!([at(0), at(0), at(0)], [Ok(1); 3]);
         assert_eq!((at(0), at(1_000), at(1_999)), (Err(2), Err(1), Err(1)));
-        assert_eq!((at(2_000), at(2_000)), (Ok(()), Err(2)));
-        assert_eq!([at(60_000), at(60_000), at(60_000)], [Ok(()); 3]);
+        assert_eq!((at(2_000), at(2_000)), (Ok(1), Err(2)));
+        assert_eq!([at(60_000), at(60_000), at(60_000)], [Ok(1); 3]);
         assert_eq!(at(60_000), Err(2));
-        assert_eq!(limiter.take("b", LIMIT, 1, 60_000), Ok(()));
+        assert_eq!(limiter.take("b", LIMIT, 1, 60_000), Ok(1));
     }
 
     #[test]
-    fn many_at_once_count_as_many_and_at_most_as_all() {
+    fn of_many_at_once_as_many_are_taken_as_there_is_room_for() {
         let mut limiter = Limiter::default();
-        assert_eq!(limiter.take("a", LIMIT, 2, 0), Ok(()));
+        assert_eq!(limiter.take("a", LIMIT, 2, 0), Ok(2));
+        assert_eq!(limiter.take("a", LIMIT, 2, 0), Ok(1));
         assert_eq!(limiter.take("a", LIMIT, 2, 0), Err(2));
-        assert_eq!(limiter.take("b", LIMIT, 100, 0), Ok(()));
+        assert_eq!(limiter.take("b", LIMIT, 100, 0), Ok(3));
         assert_eq!(limiter.take("b", LIMIT, 1, 0), Err(2));
+        assert_eq!(limiter.take("b", LIMIT, 100, 4_500), Ok(2));
     }
 
     #[test]
     fn strangers_do_not_fill_the_memory() {
         let mut limiter = Limiter::default();
         for n in 0..50_000u64 {
-            assert_eq!(limiter.take(&n.to_string(), LIMIT, 1, n), Ok(()));
+            assert_eq!(limiter.take(&n.to_string(), LIMIT, 1, n), Ok(1));
         }
         assert!(limiter.spread_until.len() <= BUCKETS_MAX);
     }

@@ -17,6 +17,7 @@ use crate::ids::{Fill, delivery_uid};
 use crate::json;
 use crate::project::{Project, SignatureConfig};
 use crate::retry::Strategy;
+use crate::routes::is_ingest_url;
 use crate::time::rfc3339;
 use crate::vault::{Sealed, Vault, is_hint};
 use crate::wire::{Body, Envelope, Meta, Target};
@@ -106,6 +107,8 @@ impl FromFields for MetaEventsInput {
 pub struct Means<'a> {
     pub vault: &'a Vault,
     pub allow_private: bool,
+    /// Where this gateway is reached.
+    pub origin: &'a str,
     pub now_ms: u64,
 }
 
@@ -159,7 +162,7 @@ impl MetaEvents {
             },
         }
         if changed.is_enabled {
-            if let Err(error) = check_url(&changed.url, means.allow_private) {
+            if let Err(error) = check_url(&changed.url, means) {
                 faults.add("config.meta_event.url", error.message);
             }
             if changed.secret.is_none() {
@@ -191,9 +194,14 @@ impl MetaEvents {
     }
 }
 
-fn check_url(url: &str, allow_private: bool) -> Result<(), ApiError> {
+fn check_url(url: &str, means: Means<'_>) -> Result<(), ApiError> {
     check_length("url", url, TEXT_MAX_CHARS)?;
-    address::check(url, allow_private).map_err(|bad| ApiError::bad_request(bad.to_string()))?;
+    address::check(url, means.allow_private)
+        .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
+    if is_ingest_url(means.origin, url) {
+        let text = "meta event url refused: each would make an event, and that the next";
+        return Err(ApiError::bad_request(text));
+    }
     Ok(())
 }
 
@@ -362,7 +370,12 @@ mod tests {
         let body = format!(r#"{{"config":{{"meta_event":{config}}}}}"#);
         let mut input: ProjectInput = parse(body.as_bytes()).map_err(|error| error.message)?;
         let vault = vault();
-        let means = Means { vault: &vault, allow_private: false, now_ms: 7 };
+        let means = Means {
+            vault: &vault,
+            allow_private: false,
+            origin: "https://hooks.example.com",
+            now_ms: 7,
+        };
         project
             .change_meta_events(input.take_meta_events(), means, &mut |b| b.fill(5))
             .map_err(|error| error.message)
@@ -395,6 +408,13 @@ mod tests {
         apply(&mut project, r#"{"is_enabled":false}"#).unwrap();
         assert!(KINDS.iter().all(|(_, kind)| told(&project, *kind).is_none()));
         assert!(receiver(&project).is_none());
+    }
+
+    #[test]
+    fn events_about_events_do_not_come_in_again() {
+        let on = ON.replace("https://example.com/meta", "https://HOOKS.example.com/ingest/mask");
+        let refused = apply(&mut project(), &on).unwrap_err();
+        assert!(refused.contains("meta event url refused"), "{refused}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Which call a method and a path mean.
 
+use url::Url;
+
 use crate::push::Kind;
 
 /// A call of the gateway. Ids are as they stand in the path.
@@ -422,11 +424,16 @@ pub fn call<'a>(method: &str, path: &'a str) -> Result<Call<'a>, NoCall> {
     }
 }
 
-/// Whether `url` is one at which this gateway, reached at `origin`, takes events in.
+/// Whether `url` is one at which this gateway, reached at `origin`, takes events in, however it is written.
 pub fn is_ingest_url(origin: &str, url: &str) -> bool {
-    let Some(path) = url.strip_prefix(origin) else { return false };
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    matches!(call("POST", path), Ok(Call::Ingest { .. } | Call::HookstreamIngest { .. }))
+    let (Ok(origin), Ok(url)) = (Url::parse(origin), Url::parse(url.trim())) else { return false };
+    // Who takes https at a host takes http there, or sends it on.
+    let is_here = origin.host() == url.host() && origin.port() == url.port();
+    let path = url.path().strip_prefix(origin.path().trim_end_matches('/'));
+    is_here
+        && path.is_some_and(|path| {
+            matches!(call("POST", path), Ok(Call::Ingest { .. } | Call::HookstreamIngest { .. }))
+        })
 }
 
 #[cfg(test)]
@@ -446,6 +453,28 @@ mod tests {
             let is_push = call(method, path).is_ok_and(|call| call.is_push());
             assert_eq!(is_push, expect, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn urls_that_take_events_in_are_known_however_they_are_written() {
+        let origin = "https://hooks.example.com";
+        for url in [
+            "https://hooks.example.com/ingest/mask",
+            "HTTPS://Hooks.Example.COM:443/ingest/mask?a=b",
+            "http://hooks.example.com/v1/ingest/source",
+            " https://hooks.example.com/a/../ingest/mask#x",
+        ] {
+            assert!(is_ingest_url(origin, url), "{url}");
+        }
+        for url in [
+            "https://hooks.example.com/api/v1/projects",
+            "https://hooks.example.com:8443/ingest/mask",
+            "https://example.com/ingest/mask",
+            "nothing",
+        ] {
+            assert!(!is_ingest_url(origin, url), "{url}");
+        }
+        assert!(is_ingest_url("http://127.0.0.1:8787/base", "http://127.0.0.1:8787/base/ingest/m"));
     }
 
     #[test]

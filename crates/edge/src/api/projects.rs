@@ -40,8 +40,9 @@ impl Caller<'_> {
         Ok(Answer::ok(201, "Project created successfully", key.present_with(&project)))
     }
 
-    fn means<'v>(&self, vault: &'v Vault, now_ms: u64) -> Means<'v> {
-        Means { vault, allow_private: self.bindings.settings.allow_private_endpoints, now_ms }
+    fn means<'v>(&'v self, vault: &'v Vault, now_ms: u64) -> Means<'v> {
+        let allow_private = self.bindings.settings.allow_private_endpoints;
+        Means { vault, allow_private, origin: &self.origin, now_ms }
     }
 
     pub(super) async fn list_projects(&self) -> Answered {

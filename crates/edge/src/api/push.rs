@@ -61,11 +61,12 @@ impl Caller<'_> {
     }
 
     /// Many events at once. The answer has one entry for each item, in order; it is 201 when all are durable, 207 when
-    /// some are, and the status of the first that is not when none is.
+    /// some are, and the status of the first that is not when none is. Of more than the project's limit lets in the last are refused.
     pub(super) async fn push_events(&self, project: &Project) -> Result<Reply, Refusal> {
         let items = Push::parse_batch(&self.body)?;
         let count = items.len() as u64;
-        limits::take(&project.uid, project.config.ratelimit, count).map_err(Refusal::Limited)?;
+        let taken = limits::take(&project.uid, project.config.ratelimit, count);
+        let taken = taken.map_err(Refusal::Limited)?;
         let mut known =
             KnownTargets { found: self.missing_endpoints(project, &items).await, down: None };
         let mut envelopes: Vec<Envelope> = Vec::new();
@@ -73,13 +74,16 @@ impl Caller<'_> {
         let now = now_ms();
         let types = items.iter().flatten().map(|push| push.event_type.as_str());
         let schemas = self.schemas(project, types).await.map_err(|refusal| refusal.told().0);
-        let checked = |item: Result<Push, ApiError>| {
+        let checked = |(place, item): (u64, Result<Push, ApiError>)| {
+            if taken <= place {
+                return Err(Refusal::Limited(1).told().0);
+            }
             item.and_then(|push| {
                 schemas.as_ref().map_err(Clone::clone)?.check(&push)?;
                 Ok(push)
             })
         };
-        let items: Vec<Result<Push, ApiError>> = items.into_iter().map(checked).collect();
+        let items: Vec<Result<Push, ApiError>> = (0..).zip(items).map(checked).collect();
         let dynamics = self.dynamics(project, items.iter().flatten()).await;
         let mut dynamics = dynamics.map_err(|refusal| refusal.told().0);
         for item in items {
