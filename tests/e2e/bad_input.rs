@@ -281,6 +281,8 @@ fn a_list_refuses_dates_and_filters_that_it_cannot_read_and_forgives_pages() {
         ("next_page_cursor", "'; DROP TABLE events; --"),
         ("next_page_cursor", "%00"),
         ("next_page_cursor", "{}"),
+        ("next_page_cursor", "bad"),
+        ("direction=prev&prev_page_cursor", "bad"),
     ];
     let mut lists = 0;
     for (method, path, documented) in in_project() {
@@ -302,18 +304,13 @@ fn a_list_refuses_dates_and_filters_that_it_cannot_read_and_forgives_pages() {
             call(&project, "GET", &format!("{path}?{page}")).send().expect(200);
         }
         for (name, value) in bad {
-            if !takes(name) {
+            if !takes(name.rsplit('&').next().unwrap_or(name)) {
                 continue;
             }
             let query = percent_encoded(value);
             let reply = call(&project, "GET", &format!("{path}?{name}={query}")).send();
             let what = format!("{path}?{name}={value}");
-            // The lists of what is configured take any text for a cursor: it is compared, and nothing else.
-            if takes("startDate") {
-                refuses(&reply, &[400], &what);
-            } else {
-                reply.expect(200);
-            }
+            refuses(&reply, &[400], &what);
         }
         if takes("startDate") {
             let query = "startDate=2026-01-02T00:00:00&endDate=2026-01-01T00:00:00";

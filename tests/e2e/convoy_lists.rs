@@ -103,6 +103,7 @@ fn a_list_without_limits_or_with_bad_ones_has_twenty_to_a_page() {
             ("perPage=", 20),
             ("perPage=many", 20),
             ("perPage=-3", 20),
+            ("perPage=0", 20),
             ("perPage=3.5", 20),
             ("perPage=100000", 1000),
         ] {

@@ -48,6 +48,17 @@ fn events_are_found_by_exact_fields_and_by_text_as_it_is_typed() {
             project.list(&format!("/events?{query}")).iter().map(uid).collect();
         let expect: Vec<&str> = expect.iter().map(|index: &usize| ids[*index].as_str()).collect();
         assert_eq!(found, expect, "{query}");
+        let deliveries = project.list(&format!("/eventdeliveries?{query}"));
+        let of: Vec<&str> =
+            deliveries.iter().filter_map(|delivery| delivery["event_id"].as_str()).collect();
+        assert_eq!(of, expect, "deliveries: {query}");
+    }
+    for list in ["/events", "/eventdeliveries"] {
+        let refused = project.get(&format!("{list}?body=[]")).expect(400);
+        assert_eq!(refused.message(), "body must be a nonempty JSON object");
+        let long = "x".repeat(257);
+        let refused = project.get(&format!("{list}?query={long}")).expect(400);
+        assert_eq!(refused.message(), "query:at most 256 characters");
     }
 }
 

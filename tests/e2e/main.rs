@@ -36,6 +36,7 @@ mod endpoint_health;
 mod endpoint_pace;
 mod endpoint_tokens;
 mod endpoints;
+mod event_lists;
 mod event_types;
 mod events;
 mod exact_search;

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::fields::{Fields, FromFields};
+use crate::ids;
 use crate::version::{NEWEST, Version};
 
 /// An answer of the API: a status and a JSON body.
@@ -178,6 +179,20 @@ pub struct PageQuery {
     pub ascending: bool,
 }
 
+/// What Convoy's clients write for the first page; it stands above all uids.
+const TOP: &str = "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF";
+
+/// Whether a text has the form of what lists give: a uid.
+pub(crate) fn is_cursor(text: &str) -> bool {
+    text == TOP || ids::is_uid(text)
+}
+
+pub(crate) fn no_cursor() -> ApiError {
+    ApiError::bad_request("the page cursor is not one that a list has given")
+}
+
+/// What a page holds that nobody measured.
+const PER_PAGE: usize = 20;
 /// The most items that one page holds.
 pub const PER_PAGE_MAX: usize = 1000;
 
@@ -189,13 +204,23 @@ impl PageQuery {
             Some("prev") => Direction::Prev,
             _ => Direction::Next,
         };
-        let per_page = value("perPage").and_then(|text| text.parse().ok()).unwrap_or(20);
+        let per_page = value("perPage").and_then(|text| text.parse().ok());
+        let per_page = per_page.filter(|number| 0 < *number).unwrap_or(PER_PAGE);
         let cursor = match direction {
             Direction::Next => value("next_page_cursor"),
             Direction::Prev => value("prev_page_cursor"),
         };
         let ascending = value("sort").is_some_and(|sort| sort.eq_ignore_ascii_case("asc"));
-        Self { per_page: per_page.clamp(1, PER_PAGE_MAX), direction, cursor, ascending }
+        Self { per_page: per_page.min(PER_PAGE_MAX), direction, cursor, ascending }
+    }
+
+    /// The same, for who asks: a cursor that no list has given would begin at the beginning again.
+    pub fn read(query: &str) -> Result<Self, ApiError> {
+        let page = Self::parse(query);
+        match &page.cursor {
+            Some(cursor) if !is_cursor(cursor) => Err(no_cursor()),
+            _ => Ok(page),
+        }
     }
 
     /// How many rows to fetch: one more than the page, to know whether another follows.

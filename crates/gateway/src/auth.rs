@@ -44,8 +44,15 @@ pub struct AuthenticationInput {
 
 impl FromFields for AuthenticationInput {
     fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let kind = fields.text("type")?;
+        if kind.as_deref().unwrap_or_default().is_empty() {
+            // Clients of languages without absence write out what they leave open.
+            for name in ["api_key", "basic_auth", "oauth2"] {
+                fields.drop_empty(name);
+            }
+        }
         Ok(Self {
-            kind: fields.text("type")?,
+            kind,
             api_key: fields.object("api_key")?,
             basic_auth: fields.object("basic_auth")?,
             oauth2: fields.object("oauth2")?,
@@ -266,6 +273,14 @@ mod tests {
         assert!(matches!(opened, Credential::Header { value, .. } if value == "Basic dTpw"));
         set(&mut stored, r#"{"type":""}"#).unwrap();
         assert!(stored.is_none());
+        for zero in [
+            r#"{"type":"","api_key":{"header_name":"","header_value":""}}"#,
+            r#"{"type":"","api_key":null,"basic_auth":{"username":"","password":""},"oauth2":null}"#,
+            r#"{"oauth2":{"url":"","client_id":"","client_secret":"","field_mapping":{"access_token":""}}}"#,
+        ] {
+            set(&mut stored, zero).unwrap();
+            assert!(stored.is_none(), "{zero}");
+        }
     }
 
     #[test]

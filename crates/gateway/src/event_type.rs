@@ -116,7 +116,13 @@ impl EventType {
             self.description = description;
         }
         if let Some(schema) = input.json_schema {
-            self.json_schema = checked_schema("json_schema", schema)?;
+            let schema = checked_schema("json_schema", schema)?;
+            if schema.is_some() && self.name == ALL {
+                return Err(ApiError::bad_request(
+                    "json_schema:* stands for all event types, and no event has it; give the types schemas of their own",
+                ));
+            }
+            self.json_schema = schema;
         }
         Ok(())
     }
@@ -228,6 +234,9 @@ mod tests {
             create(wrong).unwrap_err(),
             "body contains incorrect JSON type for field \"json_schema\""
         );
+        let all = create(r#"{"name":"*","json_schema":{"type":"object"}}"#).unwrap_err();
+        assert!(all.starts_with("json_schema:* stands for all event types"), "{all}");
+        assert!(create(r#"{"name":"*","json_schema":{}}"#).is_ok());
         assert_eq!(create(r#"{"name":"a","json_schema":{}}"#).unwrap().json_schema, None);
         assert!(create(&format!(r#"{{"name":"{}"}}"#, "x".repeat(257))).is_err());
     }

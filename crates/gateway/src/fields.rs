@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::api::ApiError;
+use crate::api::{ApiError, asks_for_something};
 
 /// Fields that name something: people read them in lists and logs, and some go out as headers.
 const NAMES: [&str; 11] = [
@@ -171,6 +171,13 @@ impl Fields {
     /// Whether a field is there and `null`.
     pub fn is_null(&self, name: &str) -> bool {
         self.object.get(name).is_some_and(Value::is_null)
+    }
+
+    /// Takes a field for absent that asks for nothing.
+    pub fn drop_empty(&mut self, name: &str) {
+        if self.object.get(name).is_some_and(|value| !asks_for_something(value)) {
+            self.object.remove(name);
+        }
     }
 
     /// A field as it is.

@@ -20,7 +20,7 @@ pub use session::{
 };
 pub use show::{present, shown_slug};
 
-use crate::api::{Answer, ApiError, PageQuery, parse};
+use crate::api::{Answer, ApiError, PageQuery, is_cursor, no_cursor, parse};
 use crate::fields::{Fields, FromFields};
 use crate::header::is_header_name;
 use crate::ids::Fill;
@@ -144,7 +144,10 @@ pub fn page(query: &str) -> Result<PageQuery, ApiError> {
     };
     let mut page = PageQuery::parse("");
     (page.per_page, page.cursor) = (limit, value("cursor"));
-    Ok(page)
+    match &page.cursor {
+        Some(cursor) if !is_cursor(cursor) => Err(no_cursor()),
+        _ => Ok(page),
+    }
 }
 
 /// A new source. Its id is the last part of its ingest URL, as Hookstream's callers expect: they know no other.

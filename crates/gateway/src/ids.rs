@@ -49,6 +49,11 @@ pub fn same_moment(uid: &str) -> Option<(String, String)> {
     Some((Ulid::from_parts(ms, 0).to_string(), Ulid::from_parts(ms, u128::MAX).to_string()))
 }
 
+/// Whether a text is a uid as we write them.
+pub fn is_uid(text: &str) -> bool {
+    Ulid::from_string(text).is_ok_and(|ulid| ulid.to_string() == text)
+}
+
 /// The time of a uid, in Unix milliseconds; `None` when it is no uid.
 pub fn time_of(uid: &str) -> Option<u64> {
     Some(Ulid::from_string(uid).ok()?.timestamp_ms())

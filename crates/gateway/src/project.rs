@@ -133,17 +133,37 @@ impl FromFields for RetentionInput {
 }
 
 impl RetentionInput {
-    /// `days`, or Convoy's `policy`: `720h`. A part of a day counts as one.
-    fn days(&self) -> Option<u64> {
+    /// `days`, or Convoy's `policy`: `720h`, or as Go writes it `720h0m0s`. A part of a day after the first counts as one.
+    fn days(&self) -> Result<u64, String> {
+        let wrong =
+            || format!("days, or policy as hours like 720h; at most {RETENTION_MAX_DAYS} days");
         let days = match (self.days, self.policy.as_deref()) {
             (Some(days), _) => days,
             (None, None | Some("")) => 0,
-            (None, Some(policy)) => {
-                policy.strip_suffix('h')?.trim().parse::<u64>().ok()?.div_ceil(24)
-            }
+            (None, Some(policy)) => match go_seconds(policy.trim()).ok_or_else(wrong)? {
+                some @ 1..86_400 => {
+                    return Err(format!("events are kept for days: {some} s are less than one"));
+                }
+                seconds => seconds.div_ceil(86_400),
+            },
         };
-        (days <= RETENTION_MAX_DAYS).then_some(days)
+        if RETENTION_MAX_DAYS < days { Err(wrong()) } else { Ok(days) }
     }
+}
+
+/// The seconds of a duration as Go writes whole ones: `168h0m0s`, `90m`.
+fn go_seconds(text: &str) -> Option<u64> {
+    let (mut sum, mut rest) = (0_u64, text);
+    for (unit, seconds) in [('h', 3_600), ('m', 60), ('s', 1)] {
+        if let Some((count, after)) = rest.split_once(unit) {
+            if !count.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            sum = sum.checked_add(count.parse::<u64>().ok()?.checked_mul(seconds)?)?;
+            rest = after;
+        }
+    }
+    (rest.is_empty() && !text.is_empty()).then_some(sum)
 }
 
 impl Default for Config {
@@ -457,13 +477,8 @@ impl Config {
         }
         if let Some(retention) = input.retention_policy {
             match retention.days() {
-                Some(days) => self.retention_policy.days = days,
-                None => faults.add(
-                    "config.retention_policy",
-                    format!(
-                        "days, or policy as hours like 720h; at most {RETENTION_MAX_DAYS} days"
-                    ),
-                ),
+                Ok(days) => self.retention_policy.days = days,
+                Err(fault) => faults.add("config.retention_policy", fault),
             }
         }
         self.disable_endpoint = input.disable_endpoint.unwrap_or(self.disable_endpoint);

@@ -74,8 +74,25 @@ impl Search {
         search.equal("t.idempotency_key", value(query, "idempotencyKey"));
         search.equal("t.broker_message_id", value(query, "brokerMessageId"));
         search.any_of("t.event_type", &event_types(query)?);
-        search.any_of("t.status", &values(query, "status")?);
+        search.of_status(query, &["Pending", "Processing", "Success", "Failure", "Retry"])?;
         search.owner = value(query, "ownerId");
+        search.of_payload(query)?;
+        Ok(search)
+    }
+
+    /// Reads `status`, which may be repeated.
+    fn of_status(&mut self, query: &str, known: &[&str]) -> Result<(), ApiError> {
+        let statuses = values(query, "status")?;
+        if let Some(wrong) = statuses.iter().find(|status| !known.contains(&status.as_str())) {
+            let text = format!("status:{wrong} is none of {}", known.join(", "));
+            return Err(ApiError::bad_request(text));
+        }
+        self.any_of("t.status", &statuses);
+        Ok(())
+    }
+
+    /// Reads `query`, or `q`, and `body`: what the payload of an event, or of a delivery's event, has to say.
+    fn of_payload(&mut self, query: &str) -> Result<(), ApiError> {
         if let Some(text) = value(query, "query").or_else(|| value(query, "q")) {
             if TEXT_MAX_CHARS < text.chars().count() {
                 return Err(ApiError::bad_request(format!(
@@ -83,22 +100,34 @@ impl Search {
                 )));
             }
             if text.trim_start().starts_with('{') {
-                search.conditions.push(body_condition(&text)?);
+                self.push_payload(body_condition(&text)?);
             } else {
-                search.conditions.push(text_condition(&text));
+                self.push_payload(text_condition(&text, self.kind));
             }
-            search.reads_bodies = true;
         }
         if let Some(text) = value(query, "body") {
-            let condition = body_condition(&text)?;
-            search.conditions.push(condition);
-            search.reads_bodies = true;
+            self.push_payload(body_condition(&text)?);
         }
-        Ok(search)
+        Ok(())
+    }
+
+    /// A condition on `e`, the event.
+    fn push_payload(&mut self, condition: Condition) {
+        self.reads_bodies = true;
+        let Condition { sql, param } = condition;
+        let sql = match self.kind {
+            Kind::Events => sql.replace("{e}", "t"),
+            Kind::Deliveries => format!(
+                "EXISTS (SELECT 1 FROM events AS e WHERE {} AND e.project_id = t.project_id AND e.id = t.event_id)",
+                sql.replace("{e}", "e")
+            ),
+        };
+        self.push(sql, param);
     }
 
     /// Reads the query of a list of deliveries: `eventId`, `subscriptionId`, `endpointId`, `sourceId`, `status`, `eventType`
-    /// (which may be repeated), `ownerId`, `idempotencyKey`, `brokerMessageId`, `startDate`, `endDate`, `sort` and the page.
+    /// (which may be repeated), `ownerId`, `idempotencyKey`, `brokerMessageId`, `startDate`, `endDate`, `query`, `body`, `sort`
+    /// and the page.
     pub fn deliveries(query: &str) -> Result<Self, ApiError> {
         let mut search = Self::of(Kind::Deliveries, query)?;
         if let Some(event) = value(query, "eventId") {
@@ -113,12 +142,8 @@ impl Search {
         search.any_of("t.source_id", &values(query, "sourceId")?);
         search.owner = value(query, "ownerId");
         search.any_of("t.event_type", &event_types(query)?);
-        let statuses = values(query, "status")?;
-        if let Some(wrong) = statuses.iter().find(|status| !STATUSES.contains(&status.as_str())) {
-            let text = format!("status:{wrong} is none of {}", STATUSES.join(", "));
-            return Err(ApiError::bad_request(text));
-        }
-        search.any_of("t.status", &statuses);
+        search.of_status(query, &STATUSES)?;
+        search.of_payload(query)?;
         for (name, column) in
             [("idempotencyKey", "idempotency_key"), ("brokerMessageId", "broker_message_id")]
         {
@@ -165,12 +190,7 @@ impl Search {
         }
         // A time without a fraction means all of its second.
         let end = end.map(|end| if end % 1000 == 0 { end.saturating_add(999) } else { end });
-        let page = PageQuery::parse(query);
-        if let Some(cursor) = &page.cursor
-            && !is_cursor(cursor)
-        {
-            return Err(ApiError::bad_request("the page cursor is not one that a list has given"));
-        }
+        let page = PageQuery::read(query)?;
         Ok(Self {
             kind,
             page,
@@ -393,19 +413,21 @@ fn date(query: &str, name: &str) -> Result<Option<u64>, ApiError> {
     parsed.map(Some).ok_or_else(|| ApiError::bad_request(message))
 }
 
-/// A uid, or Convoy's cursor of the first page, which stands above all uids.
-fn is_cursor(text: &str) -> bool {
-    text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
-/// What a person looks for: in the payload and the event type, or all of a key or an id.
-fn text_condition(text: &str) -> Condition {
-    let (body, kind) =
-        (needle::sql("t.body", text, true), needle::sql("t.event_type", text, false));
+/// What a person looks for: in the payload and the event type, or all of a key or an id. `{e}` stands for the event, `t` for
+/// what is listed.
+fn text_condition(text: &str, kind: Kind) -> Condition {
+    let most = match kind {
+        Kind::Events => needle::FOLDED_MAX,
+        Kind::Deliveries => needle::FOLDED_BESIDE_MAX,
+    };
+    let (body, kind) = (
+        needle::sql("{e}.body", text, true, most),
+        needle::sql("{e}.event_type", text, false, most),
+    );
     let is_in = "{} ->> '$.folded') > 0";
     let sql = format!(
-        "(t.is_base64 = 0 AND (instr({body}, {is_in} OR instr(lower(t.body), {{}} ->> '$.lower') > 0) \
-         OR instr({kind}, {is_in} OR t.idempotency_key = {{}} ->> '$.text' OR t.id = upper({{}} ->> '$.text'))"
+        "({{e}}.is_base64 = 0 AND (instr({body}, {is_in} OR instr(lower({{e}}.body), {{}} ->> '$.lower') > 0) \
+         OR instr({kind}, {is_in} OR {{e}}.idempotency_key = {{}} ->> '$.text' OR upper({{}} ->> '$.text') IN ({{e}}.id, t.id))"
     );
     let (folded, lower) = (needle::folded(text), text.to_ascii_lowercase());
     Condition::new(sql, json!({"text": text, "folded": folded, "lower": lower}).to_string())
@@ -428,14 +450,19 @@ fn body_condition(text: &str) -> Result<Condition, ApiError> {
     if BODY_FIELDS_MAX < leaves.len() {
         return Err(ApiError::bad_request(format!("body:at most {BODY_FIELDS_MAX} fields")));
     }
-    let number = number::SQL.replace("{}", "(t.body -> (p.value ->> 0))");
+    // A patch of nothing has each key once, the last of several; but it leaves out what is null, so `null` and `{}` are looked
+    // for in the payload itself.
+    let number = number::SQL.replace("{}", "(d.b -> (p.value ->> 0))");
     let sql = format!(
-        "CASE WHEN t.is_base64 = 0 AND json_valid(t.body) THEN NOT EXISTS (SELECT 1 FROM json_each({{}}) AS p \
-         WHERE CASE WHEN p.value ->> 1 = 'number' THEN CASE WHEN json_type(t.body, p.value ->> 0) IN ('integer', 'real') \
+        "CASE WHEN {{e}}.is_base64 = 0 AND json_valid({{e}}.body) THEN NOT EXISTS (SELECT 1 FROM \
+         (SELECT json_patch(json_object(), {{e}}.body) AS b) AS d CROSS JOIN json_each({{}}) AS p \
+         WHERE CASE WHEN p.value ->> 1 IN ('null', 'object') THEN json_type({{e}}.body, p.value ->> 0) IS NOT p.value ->> 1 \
+         OR json_extract({{e}}.body, p.value ->> 0) IS NOT p.value ->> 2 \
+         WHEN p.value ->> 1 = 'number' THEN CASE WHEN json_type(d.b, p.value ->> 0) IN ('integer', 'real') \
          THEN {number} IS NOT p.value ->> 2 ELSE 1 END \
-         WHEN json_type(t.body, p.value ->> 0) IS NOT p.value ->> 1 THEN 1 \
-         WHEN p.value ->> 1 = 'array' THEN json_array_length(t.body, p.value ->> 0) IS NOT p.value ->> 2 \
-         ELSE json_extract(t.body, p.value ->> 0) IS NOT p.value ->> 2 END) ELSE 0 END"
+         WHEN json_type(d.b, p.value ->> 0) IS NOT p.value ->> 1 THEN 1 \
+         WHEN p.value ->> 1 = 'array' THEN json_array_length(d.b, p.value ->> 0) IS NOT p.value ->> 2 \
+         ELSE json_extract(d.b, p.value ->> 0) IS NOT p.value ->> 2 END) ELSE 0 END"
     );
     Ok(Condition::new(sql, Value::Array(leaves).to_string()))
 }

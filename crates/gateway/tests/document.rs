@@ -68,10 +68,17 @@ fn the_parameters_of_searches_are_those_that_are_read() {
             _ => continue,
         };
         checked += 1;
+        let of_all = ["retryDeliveries", "countRetry"].contains(&operation.id);
         // A page that goes on reads one cursor, one that goes back the other.
         let back = parameters(|| drop(Search::events("direction=prev")));
         let cursors = back.into_iter().filter(|name| name.ends_with("_cursor"));
-        let read: BTreeSet<String> = read.into_iter().chain(cursors).collect();
+        let read = read.into_iter().chain(cursors);
+        // Calls on all that is found read no payloads, and have no pages.
+        let is_read = |name: &String| {
+            let of_lists = ["query", "q", "body", "perPage", "direction", "prev_page_cursor"];
+            !of_all || !of_lists.contains(&name.as_str())
+        };
+        let read: BTreeSet<String> = read.filter(is_read).collect();
         let documented: BTreeSet<String> =
             operation.query.iter().map(|parameter| parameter.name.to_owned()).collect();
         assert_eq!(documented, read, "{}", operation.id);

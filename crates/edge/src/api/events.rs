@@ -1,5 +1,7 @@
 //! Events, their deliveries and the attempts.
 
+use std::collections::HashMap;
+
 use inlet_gateway::api::Pagination;
 use inlet_gateway::route::Owned;
 use inlet_gateway::search::{Kind, Search};
@@ -71,12 +73,37 @@ impl Caller<'_> {
         self.know_owner(project, &mut search).await?;
         let found: Found<StoredEvent> =
             self.search(project, &search, |event: &StoredEvent| event.id.as_str()).await?;
+        let mut rows = found.rows;
+        let mut went = self.endpoints_of(project, &rows).await?;
+        for event in &mut rows {
+            event.endpoints = Some(went.remove(&event.id).unwrap_or_else(|| "[]".to_owned()));
+        }
         let events: Vec<StoredEvent> =
-            found.rows.into_iter().map(|event| self.scope.shown(event)).collect();
+            rows.into_iter().map(|event| self.scope.shown(event)).collect();
         let pointed = self.pointed_by(project, &events).await?;
         let shown: Vec<String> =
             events.iter().map(|event| event.present_in_list(&pointed)).collect();
         Ok(json_data("App events fetched successfully", &page_of(&shown, &found.pagination)))
+    }
+
+    /// The endpoints that events went to, as JSON, by event.
+    async fn endpoints_of(
+        &self,
+        project: &Project,
+        events: &[StoredEvent],
+    ) -> Result<HashMap<String, String>, Refusal> {
+        #[derive(Deserialize)]
+        struct Went {
+            event_id: String,
+            endpoints: String,
+        }
+        if events.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
+        let statement = sql::endpoints_of_events(&project.uid, &ids);
+        let went: Vec<Went> = self.bindings.events(project.shard)?.rows(&statement).await?;
+        Ok(went.into_iter().map(|one| (one.event_id, one.endpoints)).collect())
     }
 
     pub(super) async fn list_deliveries(&self, project: &Project) -> Result<Reply, Refusal> {

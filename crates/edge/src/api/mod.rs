@@ -464,7 +464,7 @@ impl Caller<'_> {
         search: &str,
         present: impl Fn(&T) -> Value,
     ) -> Result<Value, Refusal> {
-        let query = PageQuery::parse(&self.query);
+        let query = PageQuery::read(&self.query)?;
         let value = |name: &str| query_value(&self.query, name).filter(|text| !text.is_empty());
         let mut filters: Vec<(&'static str, String)> =
             filters.iter().filter_map(|(column, name)| Some((*column, value(name)?))).collect();

@@ -353,6 +353,10 @@ impl Caller<'_> {
     /// How many of the deliveries that a search finds have which status.
     pub(super) async fn status_totals(&self, project: &Project) -> Answered {
         let mut search = self.scope.search(Kind::Deliveries, &self.query)?;
+        if search.reads_bodies {
+            let text = "status totals do not support search filters";
+            return Err(ApiError::bad_request(text).into());
+        }
         self.know_owner(project, &mut search).await?;
         let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
         let statement = sql::count_by_status(&search, &project.uid, end.as_deref());

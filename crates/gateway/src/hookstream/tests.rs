@@ -577,7 +577,9 @@ fn pages_are_as_long_as_is_asked_for() {
     for query in ["limit=0", "limit=101", "limit=-1", "limit=many"] {
         assert_eq!(limit(query), None, "{query}");
     }
-    assert_eq!(page("cursor=abc").unwrap().cursor.as_deref(), Some("abc"));
+    let uid = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    assert_eq!(page(&format!("cursor={uid}")).unwrap().cursor.as_deref(), Some(uid));
+    assert!(page("cursor=abc").unwrap_err().message.contains("the page cursor is not one"));
 }
 
 #[test]

@@ -89,15 +89,37 @@ fn retention_is_days_or_convoys_hours() {
             format!(r#"{{"name":"a","type":"incoming","config":{{"retention_policy":{policy}}}}}"#);
         create(&body).map(|project| project.config.retention_policy)
     };
-    for (policy, expect) in
-        [(r#"{"days":30}"#, 30), (r#"{"policy":"72h"}"#, 3), (r#"{"policy":"25h"}"#, 2), ("{}", 0)]
-    {
+    for (policy, expect) in [
+        (r#"{"days":30}"#, 30),
+        (r#"{"policy":"72h"}"#, 3),
+        (r#"{"policy":"25h"}"#, 2),
+        (r#"{"policy":"168h0m0s"}"#, 7),
+        (r#"{"policy":"1440m"}"#, 1),
+        (r#"{"policy":"24h0m1s"}"#, 2),
+        (r#"{"policy":"0h"}"#, 0),
+        (r#"{"policy":"0s"}"#, 0),
+        (r#"{"policy":""}"#, 0),
+        ("{}", 0),
+    ] {
         assert_eq!(days(policy).unwrap().days, expect, "{policy}");
     }
-    for policy in
-        [r#"{"policy":"soon"}"#, r#"{"policy":"7d"}"#, r#"{"days":9999}"#, r#"{"days":-1}"#]
-    {
+    for policy in [
+        r#"{"policy":"soon"}"#,
+        r#"{"policy":"7d"}"#,
+        r#"{"policy":"h"}"#,
+        r#"{"policy":"1m1h"}"#,
+        r#"{"policy":"-24h"}"#,
+        r#"{"policy":"1.5h"}"#,
+        r#"{"policy":"99999999999999999999h"}"#,
+        r#"{"policy":"18446744073709551615h"}"#,
+        r#"{"days":9999}"#,
+        r#"{"days":-1}"#,
+    ] {
         assert!(days(policy).is_err(), "{policy}");
+    }
+    for short in ["1h", "23h59m59s", "1s"] {
+        let error = days(&format!(r#"{{"policy":"{short}"}}"#)).unwrap_err();
+        assert!(error.contains("events are kept for days"), "{error}");
     }
     assert_eq!(days("{}").unwrap().cutoff(u64::MAX), None);
     let day = 86_400_000;

@@ -153,13 +153,7 @@ impl Reader<'_> {
                 "maxContains" => contains.most = Some(count(here, value)?),
                 "pattern" => checks.push(Check::Pattern(pattern(here, value)?)),
                 "format" => {
-                    let format = Format::from_name(text(here, value)?);
-                    checks.push(Check::Format(format.or_else(|name| {
-                        fault(
-                            here,
-                            format!("{name} is not a format that is checked here: leave it out"),
-                        )
-                    })?));
+                    checks.extend(Format::from_name(text(here, value)?).map(Check::Format));
                 }
                 "uniqueItems" => {
                     if flag(here, value)? {

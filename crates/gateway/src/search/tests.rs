@@ -16,8 +16,20 @@ fn what_cannot_be_read_is_refused_in_convoys_words() {
         ("body={}", "body must be a nonempty JSON object"),
         ("body={\"a\"", "body must be a nonempty JSON object"),
         ("next_page_cursor=%27%20OR%201", "the page cursor is not one that a list has given"),
+        ("next_page_cursor=bad", "the page cursor is not one that a list has given"),
+        (
+            "next_page_cursor=01arz3ndektsv4rrffq69g5fav",
+            "the page cursor is not one that a list has given",
+        ),
+        ("direction=prev&prev_page_cursor=bad", "the page cursor is not one that a list has given"),
     ] {
         assert_eq!(Search::events(query).unwrap_err().message, expect, "{query}");
+        assert_eq!(Search::deliveries(query).unwrap_err().message, expect, "{query}");
+    }
+    let error = Search::events("status=Success&status=nope").unwrap_err().message;
+    assert_eq!(error, "status:nope is none of Pending, Processing, Success, Failure, Retry");
+    for taken in ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", ""] {
+        assert!(Search::events(&format!("next_page_cursor={taken}")).is_ok(), "{taken}");
     }
     let error = Search::deliveries("status=Lost").unwrap_err().message;
     assert_eq!(
@@ -70,7 +82,11 @@ fn every_parameter_that_selects_is_known_to_the_calls_on_all_that_is_found() {
             .unwrap();
         });
         for name in read {
-            assert_eq!(kind.check_selection(&format!("{name}=x"), b""), Ok(()), "{name}");
+            let checked = kind.check_selection(&format!("{name}=x"), b"");
+            // A retry reads no payloads; the refusal of a replay that is asked to is its own.
+            let is_refused =
+                kind == Kind::Deliveries && ["query", "q", "body"].contains(&name.as_str());
+            assert_eq!(checked.is_err(), is_refused, "{name}");
         }
     }
 }

@@ -296,7 +296,7 @@ pub fn list(
     }
     if let Some(search) = search {
         params.push(needle::folded(search).into());
-        let name = needle::sql("name", search, false);
+        let name = needle::sql("name", search, false, needle::FOLDED_MAX);
         condition.push_str(&format!(" AND instr({name}, ?{}) > 0", params.len()));
     }
     let before_it = if page.ascending { "<" } else { ">" };

@@ -30,6 +30,18 @@ pub fn event_or_original(project_id: &str, id: &str) -> Statement {
     }
 }
 
+/// The endpoints that events went to, as `event_id` and `endpoints`. The deliveries of each millisecond of theirs are looked
+/// at once.
+pub fn endpoints_of_events(project_id: &str, ids: &[&str]) -> Statement {
+    statement(
+        "SELECT d.event_id AS event_id, json_group_array(DISTINCT d.endpoint_id) AS endpoints FROM \
+         (SELECT DISTINCT substr(value, 1, 10) AS at FROM json_each(?2)) AS m CROSS JOIN deliveries AS d \
+         ON d.project_id = ?1 AND d.id >= m.at AND d.id < m.at || '~' \
+         WHERE d.event_id IN (SELECT value FROM json_each(?2)) GROUP BY d.event_id",
+        [project_id.into(), json!(ids).into()],
+    )
+}
+
 pub fn delivery(project_id: &str, id: &str) -> Statement {
     Statement {
         sql: format!(

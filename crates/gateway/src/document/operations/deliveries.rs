@@ -2,10 +2,14 @@
 
 use serde_json::json;
 
-use super::{BAD_QUERY, Data, Operation, again, in_project, of_deliveries, samples};
+use super::{
+    BAD_QUERY, Data, Operation, again, going_on, in_project, of_deliveries, of_payloads, paging,
+    samples,
+};
 use crate::failures::{self, OfStatus};
 use crate::resend::ResendInput;
 
+#[expect(clippy::too_many_lines, reason = "one entry for each call")]
 pub(super) fn deliveries() -> Vec<Operation> {
     use Data::{List, One, Page, Plain};
     let count = json!({"type": "object", "required": ["num", "is_complete"], "properties": {
@@ -16,7 +20,10 @@ pub(super) fn deliveries() -> Vec<Operation> {
         "is_complete": {"type": "boolean", "description": "`false`: these are the newest 100,000."}}});
     vec![
         in_project("GET", "/eventdeliveries", "listDeliveries", "Find deliveries")
+            .about("A filter that no key serves looks at some thousand rows for a page: it may be short, or empty, and still have a next one.")
             .query(&of_deliveries())
+            .query(&of_payloads())
+            .query(&paging())
             .fails(400, BAD_QUERY)
             .shows(200, "Event deliveries fetched successfully", Page("Delivery")),
         in_project(
@@ -44,8 +51,9 @@ pub(super) fn deliveries() -> Vec<Operation> {
             "retryDeliveries",
             "Retry the failed deliveries that a search finds",
         )
-        .about("Takes no parameter that it does not know. What goes to a paused endpoint waits until it is active; what went to one that is gone stays as it is. Past 10,000, `next_page_cursor` says where to go on.")
+        .about("Takes no parameter that it does not know; those of pages say nothing. What goes to a paused endpoint waits until it is active; what went to one that is gone stays as it is. Past 10,000, `next_page_cursor` says where to go on.")
         .query(&of_deliveries())
+        .query(&going_on())
         .fails(400, BAD_QUERY)
         .shows(
             200,
@@ -59,6 +67,7 @@ pub(super) fn deliveries() -> Vec<Operation> {
             "Count the deliveries that a retry would find",
         )
         .query(&of_deliveries())
+        .query(&going_on())
         .fails(400, BAD_QUERY)
         .shows(
             200,

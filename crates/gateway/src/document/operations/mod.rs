@@ -24,7 +24,7 @@ use crate::tally::Tally;
 
 const PER_PAGE: Parameter = Parameter {
     name: "perPage",
-    about: "Items of a page. More than 1000 are 1000, and what is no number is 20.",
+    about: "Items of a page. More than 1000 are 1000; what is no number from 1 on is 20.",
     schema: r#"{"type":"integer","minimum":1,"maximum":1000,"default":20}"#,
 };
 const SORT: Parameter = Parameter {
@@ -72,14 +72,22 @@ fn of_events() -> Vec<Parameter> {
         several("endpointId", "Events with a delivery to one of these endpoints."),
         several("eventType", "Events of these types."),
         several("event_type", "The same."),
-        several("status", "Events of these states."),
+        Parameter {
+            name: "status",
+            about: "Events of these states.",
+            schema: r#"{"type":"array","items":{"type":"string","enum":["Pending","Processing","Success","Failure","Retry"]}}"#,
+        },
         parameter("idempotencyKey", "The event with this key."),
         parameter("brokerMessageId", "The event that a broker's message of this id became."),
         parameter("ownerId", "Events for this owner, or for one of its endpoints."),
     ];
     all.extend(dates());
-    all.extend(paging());
     all
+}
+
+/// Where a call on all that is found goes on.
+fn going_on() -> [Parameter; 1] {
+    [parameter("next_page_cursor", "As the call before gave it.")]
 }
 
 fn of_payloads() -> [Parameter; 3] {
@@ -87,13 +95,13 @@ fn of_payloads() -> [Parameter; 3] {
         parameter(
             "query",
             "Text that the payload or the event type holds, in any case and however its JSON writes it (`\\u00fc`, `\\/`), or all of an \
-             idempotency key or uid; at most 256 characters, of which 20 different ones may be no ASCII. A JSON object is the same as `body`. \
+             idempotency key or uid (of a delivery or its event); at most 256 characters, of which 20 different ones may be no ASCII, 10 where deliveries are listed. A JSON object is the same as `body`. \
              Payloads of more than 120,000 bytes are not searched.",
         ),
         parameter("q", "The same."),
         parameter(
             "body",
-            "A JSON object: fields that the payload has to hold, with just these values. Numbers are exact, and `5` is `5.0`.",
+            "A JSON object: fields that the payload has to hold, with just these values. Numbers are exact, and `5` is `5.0`; of equal keys the last counts.",
         ),
     ]
 }
@@ -115,8 +123,15 @@ fn of_deliveries() -> Vec<Parameter> {
         parameter("idempotencyKey", "Deliveries of the event with this key."),
         parameter("brokerMessageId", "Deliveries of the event that this message became."),
     ];
-    all.extend(dates());
-    all.extend(paging());
+    let [start, end, sort] = dates();
+    all.extend([
+        Parameter {
+            about: "`2026-11-26T12:00:00` (UTC), or RFC 3339: deliveries of events since then, whenever they were made themselves.",
+            ..start
+        },
+        end,
+        sort,
+    ]);
     all
 }
 
@@ -408,9 +423,10 @@ fn events() -> Vec<Operation> {
     let some = json!([{"status": true, "uid": EVENT}, {"status": false, "code": 400, "message": "endpoint not found"}]);
     vec![
         in_project("GET", "/events", "listEvents", "Find events")
-            .about("A filter that no key serves looks at some thousand rows for a page: it may be short, or empty, and still have a next one.")
+            .about("Copies that were dropped are in no list. A filter that no key serves looks at some thousand rows for a page: it may be short, or empty, and still have a next one.")
             .query(&of_events())
             .query(&of_payloads())
+            .query(&paging())
             .fails(400, BAD_QUERY)
             .shows(200, "App events fetched successfully", Page("Event")),
         push("/events", "pushEvent", "Push an event to an endpoint", Kind::Single,
@@ -443,12 +459,14 @@ fn events() -> Vec<Operation> {
             .shows(201, "1 successful, 0 failed", Plain(result.clone(), stored))
             .shows(207, "1 successful, 1 failed", Plain(result, some)),
         in_project("POST", "/events/batchreplay", "replayEvents", "Replay the events that a search finds")
-            .about("Takes the filters of the list but those of payloads, and no parameter that it does not know. Past 10,000 events, `next_page_cursor` says where to go on.")
+            .about("Takes the filters of the list but those of payloads, and no parameter that it does not know; those of pages say nothing. Past 10,000 events, `next_page_cursor` says where to go on.")
             .query(&of_events())
+            .query(&going_on())
             .fails(400, BAD_QUERY)
             .shows(200, "12 successful, 3 failed", again("Events that are delivered again.", 12, 3)),
         in_project("GET", "/events/countbatchreplayevents", "countReplay", "Count the events that a replay would find")
             .query(&of_events())
+            .query(&going_on())
             .fails(400, BAD_QUERY)
             .shows(200, "events count successful", Plain(count, json!({"num": 12, "is_complete": true}))),
         in_project("GET", "/events/{eventID}", "getEvent", "Get an event")

@@ -267,3 +267,80 @@ fn what_is_too_old_goes_with_all_that_belongs_to_it() {
     }
     assert_eq!((left("events"), left("claims_left")), (Some(0), Some(0)));
 }
+
+#[test]
+fn deliveries_are_found_by_what_the_payload_of_their_event_says() {
+    let (db, ids) = twenty();
+    let own = crate::ids::delivery_uid(&ids[3], "sub");
+    let found = |query: &str| {
+        let asked = Search::deliveries(query).unwrap();
+        assert_eq!(asked.scan_rows(), Some(1_000), "payloads are read");
+        let rows = run(&db, &search(&asked, "p", None, &["event_id"]));
+        let number = |row: &Value| ids.iter().position(|id| *id == row["event_id"]).unwrap();
+        rows.iter().map(number).collect::<Vec<_>>()
+    };
+    for (query, expect) in [
+        ("query=TEXT 1", vec![19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 1]),
+        ("q=text 7", vec![7]),
+        ("query={\"n\":4}", vec![4]),
+        ("body={\"deep\":{\"is\":true}}&endpointId=e2", vec![18, 14, 10, 6, 2]),
+        ("query=nothing", vec![]),
+        (&format!("query={}", ids[5]), vec![5]),
+        (&format!("query={}", own.to_lowercase()), vec![3]),
+    ] {
+        assert_eq!(found(query), expect, "{query}");
+    }
+}
+
+/// As `JSON.parse` has it, and so filters and schemas.
+#[test]
+fn of_equal_keys_the_last_is_what_a_payload_says() {
+    let (db, ids) = twenty();
+    let found = |body: &str, asked: &str| {
+        let put = statement(
+            "UPDATE events SET body = ?2 WHERE id = ?1",
+            [ids[0].as_str().into(), body.into()],
+        );
+        run(&db, &put);
+        let asked = Search::events(&format!(
+            "body={}&endDate=1970-01-01T00:00:00",
+            asked.replace('+', "%2B")
+        ))
+        .unwrap();
+        !run(&db, &search(&asked, "p", None, &["id"])).is_empty()
+    };
+    for (body, asked, expect) in [
+        (r#"{"a":1,"a":2}"#, r#"{"a":2}"#, true),
+        (r#"{"a":1,"a":2}"#, r#"{"a":1}"#, false),
+        (r#"{"o":{"a":"x","a":"y","a":"z"}}"#, r#"{"o":{"a":"z"}}"#, true),
+        (r#"{"o":{"a":"x","a":"y","a":"z"}}"#, r#"{"o":{"a":"y"}}"#, false),
+        (r#"{"a":true,"a":[1,2]}"#, r#"{"a":[1,2]}"#, true),
+        (r#"{"a":1,"a":9223372036854775809}"#, r#"{"a":9223372036854775809}"#, true),
+        (r#"{"a":1,"a":9223372036854775809}"#, r#"{"a":9223372036854775808}"#, false),
+        (r#"{"a":1.50,"b":null}"#, r#"{"a":1.5}"#, true),
+        (r#"{"a":1,"b":null}"#, r#"{"b":null}"#, true),
+        (r#"{"a":1}"#, r#"{"b":null}"#, false),
+        (r#"{"o":{}}"#, r#"{"o":{}}"#, true),
+        (r#"{"o":{"n":null}}"#, r#"{"o":{}}"#, false),
+        (r#"{"l":[{"n":null,"m":1},null]}"#, r#"{"l":[{"n":null,"m":1},null]}"#, true),
+        (r#"{"l":[null]}"#, r#"{"l":[]}"#, false),
+        ("[1]", r#"{"a":1}"#, false),
+    ] {
+        assert_eq!(found(body, asked), expect, "{body} {asked}");
+    }
+}
+
+#[test]
+fn the_endpoints_of_a_page_of_events_are_read_at_once() {
+    let (db, ids) = twenty();
+    let asked: Vec<&str> = [4, 5, 0].iter().map(|n| ids[*n].as_str()).chain(["none"]).collect();
+    let rows = run(&db, &crate::sql::endpoints_of_events("p", &asked));
+    let mut went: Vec<(&str, &str)> = rows
+        .iter()
+        .map(|row| (row["event_id"].as_str().unwrap(), row["endpoints"].as_str().unwrap()))
+        .collect();
+    went.sort_unstable();
+    let expect = [(&*ids[0], r#"["e0"]"#), (&*ids[4], r#"["e0"]"#), (&*ids[5], r#"["e1"]"#)];
+    assert_eq!(went, expect);
+    assert!(run(&db, &crate::sql::endpoints_of_events("other", &asked)).is_empty());
+}
