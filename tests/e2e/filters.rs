@@ -201,7 +201,7 @@ fn a_replay_asks_the_filters_of_now() {
     for event in &events {
         delivered(&project, event, 0);
         let replay = project.put(&format!("/events/{event}/replay"), &json!({})).expect(400);
-        assert!(replay.message().starts_with("no subscription matches this event"));
+        assert!(replay.message().starts_with("no subscription matched this event"));
     }
     let path = format!("/subscriptions/{}", uid(&subscription));
     let update = json!({"filter_config": {"filter": {"body": {"n": 2}}}});
