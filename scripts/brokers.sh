@@ -20,8 +20,16 @@ ENV_FILE="$HOME_DIR/env"
 ALL=(rabbitmq kafka sqs pubsub)
 
 has() { command -v "$1" >/dev/null 2>&1; }
+
+# The folder of a run; what is not known to be one is not written into, nor removed.
+home() {
+  if [ ! -d "$HOME_DIR" ] || [ -z "$(ls -A "$HOME_DIR")" ]; then mkdir -p "$HOME_DIR" && : >"$HOME_DIR/.inlet-brokers"; fi
+  [ -e "$HOME_DIR/.inlet-brokers" ] || [ "$HOME_DIR" = "$ROOT/.inlet/brokers" ] ||
+    die "BROKERS_HOME=$HOME_DIR was not made by this script: name a folder that is empty or not there."
+}
+
 alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
-missing() { say "  --  $1: $2"; mkdir -p "$HOME_DIR" && printf '%s\n' "$2" >"$HOME_DIR/missing.$1"; }
+missing() { say "  --  $1: $2"; home && printf '%s\n' "$2" >"$HOME_DIR/missing.$1"; }
 there() { say "  ok  $1"; }
 
 # --- install ---------------------------------------------------------------------------------------------------------
@@ -87,11 +95,13 @@ wait_for() {
   alive "$pidfile"
 }
 
-# end PIDFILE SECONDS: asks the process to end, then makes it.
+# end PIDFILE SECONDS WORD: asks the process to end, then makes it. Its command has WORD in it: after a restart of the machine
+# the number may be another's.
 end() {
   local pid until=$((SECONDS + $2))
   [ -s "$1" ] || return 0
   pid=$(cat "$1")
+  case "$(ps -ww -o args= -p "$pid" 2>/dev/null || true)" in *"$3"*) ;; *) rm -f "$1"; return 0 ;; esac
   kill -TERM "$pid" 2>/dev/null || { rm -f "$1"; return 0; }
   while kill -0 "$pid" 2>/dev/null; do
     if [ "$SECONDS" -ge "$until" ]; then kill -KILL "$pid" 2>/dev/null || true; fi
@@ -175,8 +185,8 @@ stop_rabbitmq() (
   local dir="$HOME_DIR/rabbitmq"
   [ -d "$dir" ] || return 0
   ports rabbitmq
-  end "$dir/pid" 15
-  end "$dir/wrapper" 5
+  end "$dir/pid" 15 rabbit
+  end "$dir/wrapper" 5 rabbit
   if has epmd; then ERL_EPMD_PORT=$EPMD epmd -port "$EPMD" -kill >/dev/null 2>&1 || true; fi
 )
 
@@ -238,7 +248,7 @@ C
   there "kafka on $PLAIN"
 )
 
-stop_kafka() { end "$HOME_DIR/kafka/pid" 15; }
+stop_kafka() { end "$HOME_DIR/kafka/pid" 15 kafka.Kafka; }
 
 # kafka_scram USER PASSWORD
 kafka_scram() (
@@ -260,7 +270,7 @@ start_sqs() (
   there "sqs on $PORT"
 )
 
-stop_sqs() { end "$HOME_DIR/sqs/pid" 5; }
+stop_sqs() { end "$HOME_DIR/sqs/pid" 5 moto_server; }
 
 # A second one, which believes nobody but two users: `reader` may do everything with queues, `nobody` nothing. moto lets as many
 # calls through unseen as it takes to make them.
@@ -276,7 +286,7 @@ start_sqs_auth() (
   node "$ROOT/scripts/brokers/sqs-users.mjs" "http://127.0.0.1:$PORT" >"$dir/env"
 )
 
-stop_sqs_auth() { end "$HOME_DIR/sqs-auth/pid" 5; }
+stop_sqs_auth() { end "$HOME_DIR/sqs-auth/pid" 5 moto_server; }
 
 start_pubsub() (
   local dir="$HOME_DIR/pubsub" jar
@@ -290,7 +300,7 @@ start_pubsub() (
   there "pubsub on $PORT"
 )
 
-stop_pubsub() { end "$HOME_DIR/pubsub/pid" 5; }
+stop_pubsub() { end "$HOME_DIR/pubsub/pid" 5 pubsub; }
 
 write_env() (
   set +e
@@ -305,21 +315,23 @@ write_env() (
     if alive "$HOME_DIR/pubsub/pid"; then ports pubsub && printf 'INLET_TEST_PUBSUB=127.0.0.1:%s\n' "$PORT"; fi
     local name
     for name in "${ALL[@]}"; do
-      [ ! -f "$HOME_DIR/missing.$name" ] || printf 'INLET_TEST_MISSING_%s=%q\n' "${name^^}" "$(cat "$HOME_DIR/missing.$name")"
+      [ ! -f "$HOME_DIR/missing.$name" ] || printf 'INLET_TEST_MISSING_%s=%q\n' "$(printf '%s' "$name" | tr '[:lower:]' '[:upper:]')" "$(cat "$HOME_DIR/missing.$name")"
     done
   } >"$ENV_FILE"
 )
 
 down() {
   local name
+  [ -d "$HOME_DIR" ] || return 0
+  home
   for name in "${ALL[@]}" sqs_auth; do "stop_$name" & done
   wait
   rm -rf "$HOME_DIR"
 }
 
 up() {
-  if [ -d "$HOME_DIR" ]; then down; fi
-  mkdir -p "$HOME_DIR"
+  down
+  home
   certificates
   local name pids=()
   for name in "${ALL[@]}" sqs_auth; do

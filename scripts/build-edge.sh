@@ -61,7 +61,12 @@ export WASM_BINDGEN_BIN WASM_OPT_BIN ESBUILD_BIN
 began=$SECONDS
 say "edge: building"
 # Paths of this machine do not belong into what is deployed. With SIMD, SHA-256 takes a sixth less time.
-export RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+simd128 --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates --remap-path-prefix=$ROOT=/inlet"
+# Flags are set apart by 0x1f here, because a path may hold spaces; those of RUSTFLAGS, which has none in them, come first.
+flags=()
+[ -z "${RUSTFLAGS:-}" ] || read -ra flags <<<"$RUSTFLAGS"
+flags+=(-C target-feature=+simd128 "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates" "--remap-path-prefix=$ROOT=/inlet")
+CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
+export CARGO_ENCODED_RUSTFLAGS
 
 # The lock is not handed down: a process that outlives the build must not keep it.
 RUST_BACKTRACE=0 "$WORKER_BUILD" --profile "$PROFILE" --no-opt crates/edge </dev/null >&2 9>&- || die "the Worker does not build (the messages stand above)."

@@ -39,7 +39,11 @@ function readJson(path) {
   }
 }
 
-const saveKeys = (keys) => writeSecret(KEYS, `${JSON.stringify(keys, null, 2)}\n`);
+/** Written only when they change: what is made from them is older than they are then, and made anew. */
+function saveKeys(keys) {
+  const text = `${JSON.stringify(keys, null, 2)}\n`;
+  if (!existsSync(KEYS) || readFileSync(KEYS, "utf8") !== text) writeSecret(KEYS, text);
+}
 
 /** The keys of this state; made on the first start. */
 function loadKeys() {

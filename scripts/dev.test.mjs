@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -134,8 +134,10 @@ test("make dev takes a signed webhook in, delivers it signed, and keeps it over 
     const attempts = await call("GET", `/eventdeliveries/${deliveries[0].uid}/deliveryattempts`);
     assert.equal(attempts.data[0].http_status, "200 OK");
 
+    const madeAt = statSync(join(state, "dev.json")).mtimeMs;
     await gateway.stop("SIGINT");
     gateway = await dev(state, port);
+    assert.equal(statSync(join(state, "dev.json")).mtimeMs, madeAt, "what is made from the keys stays good");
     assert.equal((await call("GET", `/events/${eventId}`)).data.raw, GITHUB.body);
     assert.equal(received.length, 1, "and it was not delivered again");
   } finally {

@@ -20,7 +20,8 @@ scripts/brokers.sh up
 cargo test --workspace --exclude inlet-edge --exclude inlet-consumer --no-fail-fast "$@" </dev/null 2>&1 | tee "$log" || status=$?
 if ! cargo test -p inlet-consumer --no-fail-fast "$@" -- --test-threads 8 </dev/null 2>&1 | tee "$log.consumer"; then
   # Real servers on a machine that others use, too: a few that failed are run once more, one after another, and named below.
-  mapfile -t again < <(sed -nE 's/^test ([^ ]+) \.\.\. FAILED$/\1/p' "$log.consumer" | sort -u)
+  again=()
+  while IFS= read -r name; do again+=("$name"); done < <(sed -nE 's/^test ([^ ]+) \.\.\. FAILED$/\1/p' "$log.consumer" | sort -u)
   if ((${#again[@]} == 0 || ${#again[@]} > 4)) ||
     ! cargo test -p inlet-consumer --no-fail-fast "$@" -- --exact "${again[@]}" --test-threads 1 </dev/null 2>&1; then
     status=1
