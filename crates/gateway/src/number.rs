@@ -58,6 +58,76 @@ pub(crate) fn compare(a: &Number, b: &Number) -> Ordering {
     })
 }
 
+/// Whether it has no fraction, however it is written: `1.0` and `1e2` are integers.
+pub(crate) fn is_integer(number: &Number) -> bool {
+    let decimal = Decimal::of(number);
+    i64::try_from(decimal.digits.len()).is_ok_and(|length| length <= decimal.point)
+        || decimal.digits.is_empty()
+}
+
+/// Numbers that others may be multiples of: above 0, and with so few digits that multiples are counted exactly.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    number: Number,
+    /// It is `digits` · 10^`exponent`.
+    digits: u64,
+    exponent: i64,
+}
+
+impl Step {
+    /// The most digits of one.
+    pub(crate) const DIGITS_MAX: usize = 18;
+
+    pub(crate) fn of(number: &Number) -> Option<Self> {
+        let decimal = Decimal::of(number);
+        if decimal.sign() != 1 || Self::DIGITS_MAX < decimal.digits.len() {
+            return None;
+        }
+        let digits = decimal
+            .digits
+            .iter()
+            .fold(0, |sum: u64, digit| sum * 10 + u64::from(digit.wrapping_sub(b'0')));
+        let length = i64::try_from(decimal.digits.len()).ok()?;
+        let exponent = decimal.point.saturating_sub(length);
+        Some(Self { number: number.clone(), digits, exponent })
+    }
+
+    pub(crate) fn number(&self) -> &Number {
+        &self.number
+    }
+
+    /// Whether `number` is a multiple of it.
+    pub(crate) fn divides(&self, number: &Number) -> bool {
+        let decimal = Decimal::of(number);
+        if decimal.digits.is_empty() {
+            return true;
+        }
+        let length = i64::try_from(decimal.digits.len()).unwrap_or(i64::MAX);
+        let shift = decimal.point.saturating_sub(length).saturating_sub(self.exponent);
+        // The last digit is not 0: what is smaller than the step's last place is not a whole number of steps.
+        let Ok(shift) = u64::try_from(shift) else { return false };
+        let modulus = u128::from(self.digits);
+        let rest = decimal
+            .digits
+            .iter()
+            .fold(0, |rest, digit| (rest * 10 + u128::from(digit.wrapping_sub(b'0'))) % modulus);
+        (rest * power_of_ten(shift, modulus)).is_multiple_of(modulus)
+    }
+}
+
+/// 10^`exponent` modulo `modulus`, which is below 10^18.
+fn power_of_ten(mut exponent: u64, modulus: u128) -> u128 {
+    let (mut power, mut factor) = (1 % modulus, 10 % modulus);
+    while exponent != 0 {
+        if exponent % 2 == 1 {
+            power = power * factor % modulus;
+        }
+        factor = factor * factor % modulus;
+        exponent /= 2;
+    }
+    power
+}
+
 /// A text that equal numbers share and others do not: `-12e3` for -120.0. [`SQL`] makes it of what a database holds.
 pub(crate) fn canonical(number: &Number) -> String {
     let decimal = Decimal::of(number);
@@ -123,7 +193,52 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_whole_and_what_is_a_multiple_is_not_rounded() {
+        for (text, expect) in [
+            ("12345678901234567.5", false),
+            ("12345678901234567.0", true),
+            ("1e400", true),
+            ("1e-400", false),
+            ("1.20e1", true),
+            ("-0.0", true),
+            ("0e-5", true),
+            ("-1.5", false),
+        ] {
+            assert_eq!(is_integer(&number(text)), expect, "{text}");
+        }
+        for (step, text, expect) in [
+            ("2", "9007199254740993", false),
+            ("2", "9007199254740994", true),
+            ("1", "12345678901234567.5", false),
+            ("0.01", "12345678901234567.89", true),
+            ("0.01", "12345678901234567.891", false),
+            ("0.1", "0.3", true),
+            ("1.5", "-4.5", true),
+            ("1.5", "4", false),
+            ("7", "1e400", false),
+            ("8", "1e400", true),
+            ("1e-400", "3e-400", true),
+            ("100", "10", false),
+            ("100", "0", true),
+        ] {
+            let step = Step::of(&number(step)).unwrap();
+            assert_eq!(step.divides(&number(text)), expect, "{text} by {step:?}");
+        }
+        for text in ["0", "-1", "1.234567890123456789"] {
+            assert!(Step::of(&number(text)).is_none(), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn multiples_of_integers_are_those_of_arithmetic(a: i64, b in 1..999_999_999_999_999_999_i64) {
+            let step = Step::of(&number(&b.to_string())).unwrap();
+            prop_assert_eq!(step.divides(&number(&a.to_string())), a % b == 0);
+            let product = i128::from(a) * i128::from(b);
+            prop_assert!(step.divides(&number(&product.to_string())));
+        }
+
         #[test]
         fn sql_makes_the_same_text(text in "-?(0|[1-9][0-9]{0,24})([.][0-9]{1,24})?([eE][+-]?[0-9]{1,3})?") {
             let db = rusqlite::Connection::open_in_memory().unwrap();

@@ -15,6 +15,8 @@ mod read;
 
 use format::Format;
 
+use crate::number::{Step, is_integer};
+
 /// Bytes of a schema, as it is written.
 pub const SCHEMA_MAX_BYTES: usize = 65_536;
 
@@ -47,7 +49,7 @@ enum Check {
     Maximum(Number),
     Above(Number),
     Below(Number),
-    MultipleOf(f64),
+    MultipleOf(Step),
     Length(Range),
     Pattern(Regex),
     Format(Format),
@@ -121,11 +123,7 @@ impl Type {
 
     fn fits(self, value: &Value) -> bool {
         match (self, value) {
-            (Self::Integer, Value::Number(number)) => {
-                number.is_i64()
-                    || number.is_u64()
-                    || number.as_f64().is_some_and(|n| n.fract() == 0.0)
-            }
+            (Self::Integer, Value::Number(number)) => is_integer(number),
             (Self::Null, Value::Null)
             | (Self::Boolean, Value::Bool(_))
             | (Self::Number, Value::Number(_))

@@ -119,9 +119,8 @@ impl Run<'_> {
                 less(number, bound) || self.fault(format!("must be less than {bound}"))
             }
             (Check::MultipleOf(step), Value::Number(number)) => {
-                let times = number.as_f64().unwrap_or_default() / step;
-                (times - times.round()).abs() < 1e-9
-                    || self.fault(format!("must be a multiple of {step}"))
+                step.divides(number)
+                    || self.fault(format!("must be a multiple of {}", step.number()))
             }
             (Check::Length(range), Value::String(text)) => {
                 match range.fault(text.chars().count() as u64, "characters") {

@@ -7,6 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use super::format::Format;
 use super::{Check, Fault, Id, Node, Range, Type, escaped};
+use crate::number::Step;
 
 /// Parts of a schema, and how deep they are nested.
 const NODES_MAX: usize = 2_000;
@@ -139,9 +140,13 @@ impl Reader<'_> {
                 "maximum" => checks.push(Check::Maximum(number(here, value)?)),
                 "exclusiveMinimum" => checks.push(Check::Above(number(here, value)?)),
                 "exclusiveMaximum" => checks.push(Check::Below(number(here, value)?)),
-                "multipleOf" => match value.as_f64() {
-                    Some(step) if 0.0 < step => checks.push(Check::MultipleOf(step)),
-                    _ => return fault(here, "a number above 0 is expected"),
+                "multipleOf" => match Step::of(&number(here, value)?) {
+                    Some(step) => checks.push(Check::MultipleOf(step)),
+                    None => {
+                        let most = Step::DIGITS_MAX;
+                        let text = format!("a number above 0 of at most {most} digits is expected");
+                        return fault(here, text);
+                    }
                 },
                 "minLength" => length.least = Some(count(here, value)?),
                 "maxLength" => length.most = Some(count(here, value)?),

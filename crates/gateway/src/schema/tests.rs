@@ -326,3 +326,19 @@ fn a_format_that_is_not_known_refuses_nothing() {
         assert_eq!(faults(schema, json!([])).len(), 1, "the rest of the schema holds");
     }
 }
+
+#[test]
+fn numbers_are_not_rounded() {
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    for (schema, payload, expect) in [
+        (r#"{"type":"integer"}"#, "12345678901234567.5", "at the root: must be integer"),
+        (r#"{"multipleOf":2}"#, "9007199254740993", "at the root: must be a multiple of 2"),
+        (
+            r#"{"multipleOf":0.01}"#,
+            "12345678901234567.891",
+            "at the root: must be a multiple of 0.01",
+        ),
+    ] {
+        assert_eq!(faults(read(schema), read(payload)), [expect], "{payload}");
+    }
+}
