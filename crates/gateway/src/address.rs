@@ -65,6 +65,12 @@ pub fn check(raw: &str, allow_private: bool) -> Result<Url, BadUrl> {
     }
 }
 
+/// Whether two URLs lead to one server: the same scheme, host and port.
+pub fn is_same_server(a: &str, b: &str) -> bool {
+    let origin = |url: &str| Url::parse(url.trim()).ok().map(|url| url.origin());
+    origin(a).is_some_and(|a| Some(a) == origin(b))
+}
+
 fn local_name(name: &str) -> Option<&'static str> {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     let ends = |suffix: &str| name == suffix || name.ends_with(&format!(".{suffix}"));

@@ -141,6 +141,7 @@ pub fn change(
             let (mut oauth2, name, secret) = given.check().map_err(|text| fault(&text))?;
             if is_hint(&secret) {
                 keep_key(stored.as_ref(), &mut oauth2)?;
+                keep_place(stored.as_ref(), &oauth2)?;
             }
             address::check(&oauth2.url, allow_private)
                 .map_err(|bad| fault(&format!("oauth2.url:{bad}")))?;
@@ -182,6 +183,17 @@ fn keep_key(stored: Option<&Authentication>, oauth2: &mut Oauth2) -> Result<(), 
         _ => Err(fault(
             "oauth2:the secret is masked, and there is none of this sort to keep: send it whole",
         )),
+    }
+}
+
+/// A masked secret goes on to the server that it was given for, and to no other: whoever may change an endpoint need not
+/// know its secret, and may not have it sent to a server of their own.
+fn keep_place(stored: Option<&Authentication>, oauth2: &Oauth2) -> Result<(), ApiError> {
+    match stored.and_then(|stored| stored.oauth2.as_ref()) {
+        Some(had) if !address::is_same_server(&had.url, &oauth2.url) => Err(fault(
+            "oauth2.url:is on another server than before: send client_secret or signing_key whole, a masked one is not sent there",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -281,6 +293,28 @@ mod tests {
             set(&mut stored, zero).unwrap();
             assert!(stored.is_none(), "{zero}");
         }
+    }
+
+    #[test]
+    fn a_masked_secret_goes_to_no_other_server() {
+        let at = |url: &str, secret: &str| {
+            json!({"type": "oauth2", "oauth2": {"url": url, "client_id": "me", "client_secret": secret}})
+                .to_string()
+        };
+        let mut stored = None;
+        set(&mut stored, &at("https://id.example.com/token", "a-long-enough-secret")).unwrap();
+        let mask = stored.as_ref().unwrap().secret.hint.clone();
+        for url in [
+            "https://evil.example.com/token",
+            "http://id.example.com/token",
+            "https://id.example.com:8443/token",
+        ] {
+            let error = set(&mut stored.clone(), &at(url, &mask)).unwrap_err();
+            assert!(error.contains("oauth2.url:is on another server"), "{url}: {error}");
+            set(&mut stored.clone(), &at(url, "a-secret-of-the-new-one")).unwrap();
+        }
+        set(&mut stored, &at("https://ID.example.com:443/other", &mask)).unwrap();
+        assert_eq!(stored.unwrap().oauth2.unwrap().url, "https://ID.example.com:443/other");
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl Endpoint {
             name,
             url: url.trim().to_owned(),
             description: input.description.unwrap_or_default(),
-            owner_id: input.owner_id.unwrap_or_default(),
+            owner_id: input.owner_id.unwrap_or_default().trim().to_owned(),
             secrets,
             advanced_signatures: input.advanced_signatures.unwrap_or(true),
             http_timeout,
@@ -289,6 +289,7 @@ impl Endpoint {
                 "is_disabled: an endpoint is taken out of use by PUT …/endpoints/{id}/pause",
             ));
         }
+        let credential = self.authentication.as_ref().map(|stored| stored.secret.clone());
         self.change_manner(input.manner, allow_private, vault, fill)?;
         let secret = input.secret.unwrap_or_default();
         if !secret.is_empty() && !is_hint(&secret) {
@@ -308,6 +309,14 @@ impl Endpoint {
             check_length("url", &url, TEXT_MAX_CHARS)?;
             address::check(&url, allow_private)
                 .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
+            // Whoever may change an endpoint need not know its secret, and may not have it sent to a server of their own.
+            let is_kept = credential.is_some()
+                && self.authentication.as_ref().map(|stored| &stored.secret) == credential.as_ref();
+            if is_kept && !address::is_same_server(&self.url, &url) {
+                return Err(ApiError::bad_request(
+                    "url:is on another server than before: send authentication with its secret whole, or with an empty type to have none",
+                ));
+            }
             url.trim().clone_into(&mut self.url);
         }
         for (field, given, stored) in [
@@ -316,7 +325,8 @@ impl Endpoint {
         ] {
             if let Some(text) = given {
                 check_length(field, &text, TEXT_MAX_CHARS)?;
-                *stored = text;
+                // Links and fan-outs trim the names of owners.
+                *stored = if field == "owner_id" { text.trim().to_owned() } else { text };
             }
         }
         if let Some(advanced) = input.advanced_signatures {

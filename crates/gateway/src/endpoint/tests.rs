@@ -127,3 +127,49 @@ fn an_endpoint_that_cannot_work_is_refused() {
     check(r#"{"name":"a","url":"https://example.com","http_timeout":900}"#, "at most 60 seconds");
     check(r#"{"name":5}"#, "incorrect JSON type");
 }
+
+#[test]
+fn a_secret_that_is_kept_goes_to_no_other_server() {
+    let (endpoint, _) = create(
+        r#"{"name":"e","url":"https://a.example.com/x","authentication":{"type":"api_key","api_key":{"header_name":"X-Key","header_value":"a-long-enough-key"}}}"#,
+    )
+    .unwrap();
+    let update = |body: &str| {
+        let mut endpoint = endpoint.clone();
+        let input = parse(body.as_bytes()).unwrap();
+        endpoint
+            .update(input, false, &vault(), 9, &mut |b| b.fill(4))
+            .map_err(|error| error.message)
+    };
+    let with = |url: &str, value: &str| {
+        format!(
+            r#"{{"url":"{url}","authentication":{{"type":"api_key","api_key":{{"header_name":"X-Key","header_value":"{value}"}}}}}}"#
+        )
+    };
+    for body in [
+        r#"{"url":"https://b.example.com/x"}"#.to_owned(),
+        with("https://b.example.com/x", "********-key"),
+        with("http://a.example.com/x", "********-key"),
+    ] {
+        let error = update(&body).unwrap_err();
+        assert!(error.contains("url:is on another server"), "{body}: {error}");
+    }
+    for body in [
+        with("https://b.example.com/x", "another-long-key"),
+        with("https://a.example.com/y", "********-key"),
+        r#"{"url":"https://a.example.com/y"}"#.to_owned(),
+        r#"{"url":"https://b.example.com/x","authentication":{"type":""}}"#.to_owned(),
+    ] {
+        update(&body).unwrap();
+    }
+}
+
+#[test]
+fn the_name_of_an_owner_has_no_space_around_it() {
+    let (mut endpoint, _) =
+        create(r#"{"name":"e","url":"https://a.example.com","owner_id":" ann "}"#).unwrap();
+    assert_eq!(endpoint.owner_id, "ann");
+    let input = parse(br#"{"owner_id":"  bob "}"#).unwrap();
+    endpoint.update(input, false, &vault(), 9, &mut |b| b.fill(4)).unwrap();
+    assert_eq!(endpoint.owner_id, "bob");
+}
