@@ -122,6 +122,29 @@ impl Admission {
         Ok(())
     }
 
+    /// Refuses limits of a source that reads a broker: what comes from there is taken as it comes.
+    pub fn check_none(&self) -> Result<(), ApiError> {
+        for (field, given, instead) in [
+            ("ip_allowlist", !self.ip_allowlist.is_empty(), "messages come from a broker"),
+            ("ip_denylist", !self.ip_denylist.is_empty(), "messages come from a broker"),
+            (
+                "rate_limit",
+                self.rate_limit.is_some(),
+                "the companion takes what the gateway can take; endpoints and subscriptions have limits",
+            ),
+            ("expires_at", self.expires_at.is_some(), "disable the source, or delete it"),
+            ("max_requests", self.max_requests.is_some(), "disable the source, or delete it"),
+            ("json_schema", self.json_schema.is_some(), "event types have schemas"),
+        ] {
+            if given {
+                return Err(ApiError::bad_request(format!(
+                    "{field} has no effect on a pub_sub source: {instead}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Adds the limits to a source as the API shows it.
     pub fn present_into(&self, source: &mut Value) {
         let Some(fields) = source.as_object_mut() else { return };

@@ -279,6 +279,9 @@ impl Source {
             self.topic_arn = topic;
         }
         self.admission.change(input.admission)?;
+        if self.kind == Kind::PubSub {
+            self.admission.check_none()?;
+        }
         self.profile.change(input.profile)?;
         self.check_event_type_location(vault)
     }

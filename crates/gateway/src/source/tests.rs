@@ -107,6 +107,21 @@ fn fields_without_an_effect_are_refused() {
     assert!(create(body).unwrap_err().starts_with("pub_sub:is for sources of the type"));
     let body = r#"{"name":"a","type":"pub_sub","idempotency_keys":["request.header.a"]}"#;
     assert!(create(body).unwrap_err().starts_with("idempotency_keys has no effect"));
+    let broker = r#""type":"pub_sub","pub_sub":{"type":"sqs","workers":1,"sqs":{"access_key_id":"a","secret_key":"s","default_region":"eu-west-1","queue_name":"q"}}"#;
+    for (field, value) in [
+        ("ip_allowlist", r#"["10.0.0.0/8"]"#),
+        ("ip_denylist", r#"["10.0.0.0/8"]"#),
+        ("rate_limit", r#"{"count":1,"duration":1}"#),
+        ("expires_at", r#""2030-01-31T00:00:00Z""#),
+        ("max_requests", "5"),
+        ("json_schema", r#"{"type":"object"}"#),
+    ] {
+        let error = create(&format!(r#"{{"name":"a",{broker},"{field}":{value}}}"#)).unwrap_err();
+        let expect = format!("{field} has no effect on a pub_sub source");
+        assert!(error.starts_with(&expect), "{error}");
+    }
+    let none = r#""ip_allowlist":[],"rate_limit":{"count":0,"duration":0},"expires_at":"","max_requests":0,"json_schema":{},"json_schema_action":"reject""#;
+    create(&format!(r#"{{"name":"a",{broker},{none}}}"#)).unwrap();
     let response =
         |fields: &str| format!(r#"{{"name":"a","type":"http","custom_response":{{{fields}}}}}"#);
     for (fields, expect) in [
