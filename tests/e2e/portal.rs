@@ -354,6 +354,17 @@ fn endpoints_are_managed_only_where_the_link_says_so_and_stay_with_their_owner()
     let subscribed = json!({"name": "s", "endpoint_id": uid(&created)});
     let subscription = manager.call("POST", "/subscriptions", &subscribed).expect(201).data();
     manager.call("PUT", &format!("/subscriptions/{}", uid(&subscription)), &subscribed).expect(202);
+    let named = json!({"name": "s", "endpoint_id": uid(&created), "filter_config": {"event_types": ["made-up"]}});
+    manager.call("PUT", &format!("/subscriptions/{}", uid(&subscription)), &named).expect(202);
+    let types = project.get("/event-types").expect(200).data().to_string();
+    assert!(!types.contains("made-up"), "an owner adds none to the project's: {types}");
+    manager
+        .call(
+            "PUT",
+            &format!("/subscriptions/{}", uid(&subscription)),
+            &json!({"filter_config": {"event_types": ["*"]}}),
+        )
+        .expect(202);
     let filter = json!({"event_type": "t", "body": {"a": 1}});
     let filters = format!("/subscriptions/{}/filters", uid(&subscription));
     manager.call("POST", &filters, &filter).expect(201);

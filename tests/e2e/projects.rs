@@ -89,6 +89,16 @@ fn an_endpoint_has_one_subscription_unless_the_project_allows_more() {
     project.post("/subscriptions", &body).expect(201);
     let refused = project.post("/subscriptions", &body).expect(400);
     assert_eq!(refused.message(), "a subscription for this endpoint already exists");
+    // Nor does one get a second by a change.
+    let other = project.endpoint(json!({"name": "f", "url": "http://127.0.0.1:1/"}));
+    let moved = json!({"name": "t", "endpoint_id": uid(&other)});
+    let path = format!(
+        "/subscriptions/{}",
+        uid(&project.post("/subscriptions", &moved).expect(201).data())
+    );
+    let refused = project.put(&path, &body).expect(400);
+    assert_eq!(refused.message(), "a subscription for this endpoint already exists");
+    project.put(&path, &moved).expect(202);
     project.put("", &json!({"config": {"multiple_endpoint_subscriptions": true}})).expect(202);
     project.post("/subscriptions", &body).expect(201);
 }

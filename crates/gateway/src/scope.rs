@@ -219,7 +219,8 @@ impl Scope {
         Ok(search)
     }
 
-    /// An event as it may be shown: an owner does not see the credentials that came with it.
+    /// An event as it may be shown: an owner sees neither the credentials that came with it, nor where its sender sends, nor
+    /// what the functions of its source took out.
     #[must_use]
     pub fn shown(&self, mut event: StoredEvent) -> StoredEvent {
         if let Self::Owner(owner) = self {
@@ -228,6 +229,8 @@ impl Scope {
                 json!(all).to_string()
             });
             event.endpoints = theirs;
+            event.mask_id.clear();
+            event.arrived = None;
             let masked = event.headers().into_iter().map(|(name, value)| {
                 let value = if is_sensitive(&name) { "********".to_owned() } else { value };
                 (name, value)
@@ -376,6 +379,23 @@ mod tests {
             .unwrap();
         let body: Value = serde_json::from_slice(&admitted.body.unwrap()).unwrap();
         assert_eq!(body, json!({"name": "n", "owner_id": "o"}));
+    }
+
+    #[test]
+    fn an_owner_does_not_see_what_came_before_the_functions_nor_where() {
+        let mut event = crate::event::tests::stored(None);
+        event.mask_id = "the-mask".into();
+        event.arrived = Some(r#"{"body":["secret before","0"]}"#.into());
+        let shown = |scope: Scope| {
+            scope.shown(event.clone()).present_with(
+                b"{}",
+                None,
+                &crate::pointed::Pointed::default(),
+            )
+        };
+        assert!(shown(Scope::Project).contains("/ingest/the-mask"));
+        let shown = shown(Scope::Owner(owner(true)));
+        assert!(!shown.contains("the-mask") && !shown.contains("secret before"), "{shown}");
     }
 
     #[test]

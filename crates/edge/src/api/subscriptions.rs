@@ -27,19 +27,10 @@ impl Caller<'_> {
             self.check_function("function", &subscription.function).await?;
         }
         self.check_ends(&subscription).await?;
-        let db = self.bindings.db()?;
-        if !is_incoming && !project.config.multiple_endpoint_subscriptions {
-            let others = sql::subscriptions_of_endpoints(&[(id, &subscription.endpoint_id)]);
-            let others: Vec<Doc> = db.rows(&others).await?;
-            let others: Vec<Subscription> =
-                others.iter().map(Doc::read).collect::<worker::Result<_>>()?;
-            // Dynamic events make a subscription of their own.
-            if others.iter().any(|other| other.name != DYNAMIC_NAME) {
-                let text = "a subscription for this endpoint already exists";
-                return Err(ApiError::bad_request(text).into());
-            }
-        }
-        db.batch(&with_event_types(&subscription, sql::insert_subscription(&subscription))).await?;
+        self.check_only_one(project, &subscription).await?;
+        let statements =
+            self.with_event_types(&subscription, sql::insert_subscription(&subscription));
+        self.bindings.db()?.batch(&statements).await?;
         self.with_ends(project, 201, "Subscription created successfully", subscription.present())
             .await
     }
@@ -64,6 +55,42 @@ impl Caller<'_> {
         Ok(Answer::ok(200, "Subscription deleted successfully", Value::Null))
     }
 
+    /// Whether the endpoint of a subscription has no other, where a project lets it have one alone.
+    async fn check_only_one(
+        &self,
+        project: &Project,
+        subscription: &Subscription,
+    ) -> Result<(), Refusal> {
+        if project.kind == "incoming" || project.config.multiple_endpoint_subscriptions {
+            return Ok(());
+        }
+        let others = sql::subscriptions_of_endpoints(&[(&project.uid, &subscription.endpoint_id)]);
+        let others: Vec<Doc> = self.bindings.db()?.rows(&others).await?;
+        let others: Vec<Subscription> =
+            others.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+        // Dynamic events make a subscription of their own.
+        let is_other =
+            |other: &Subscription| other.uid != subscription.uid && other.name != DYNAMIC_NAME;
+        if others.iter().any(is_other) {
+            let text = "a subscription for this endpoint already exists";
+            return Err(ApiError::bad_request(text).into());
+        }
+        Ok(())
+    }
+
+    /// A change of a subscription, and the event types that it names. An owner adds none to the project's.
+    fn with_event_types(&self, subscription: &Subscription, change: Statement) -> Vec<Statement> {
+        let mut statements = vec![change];
+        if self.scope == Scope::Project {
+            let (types, project) = (&subscription.event_types, &subscription.project_id);
+            let named = event_type::of_subscription(types, project, now_ms(), &mut fill);
+            if !named.is_empty() {
+                statements.push(sql::add_event_types(project, &named));
+            }
+        }
+        statements
+    }
+
     /// Whether both ends of a subscription are there.
     async fn check_ends(&self, subscription: &Subscription) -> Result<(), Refusal> {
         let id = subscription.project_id.as_str();
@@ -84,11 +111,15 @@ impl Caller<'_> {
             let is_incoming = project.kind == "incoming";
             let limit = subscription.rate_limit;
             let function = subscription.function.clone();
+            let endpoint_id = subscription.endpoint_id.clone();
             subscription.update(api::parse(&self.body)?, is_incoming, now_ms())?;
             if !subscription.function.is_empty() && subscription.function != function {
                 self.check_function("function", &subscription.function).await?;
             }
             self.check_ends(subscription).await?;
+            if subscription.endpoint_id != endpoint_id {
+                self.check_only_one(project, subscription).await?;
+            }
             Ok(limit)
         };
         let missing = "failed to find subscription";
@@ -130,7 +161,7 @@ impl Caller<'_> {
             let before = subscription.updated_at;
             let made = change(&mut subscription).await?;
             let update = sql::update_subscription(&subscription, before);
-            let results = db.batch(&with_event_types(&subscription, update)).await?;
+            let results = db.batch(&self.with_event_types(&subscription, update)).await?;
             let updated = results.first().map(rows::<ListId>).transpose()?.unwrap_or_default();
             if !updated.is_empty() {
                 return Ok((subscription, made));
@@ -138,16 +169,4 @@ impl Caller<'_> {
         }
         Err(changed_meanwhile("subscription").into())
     }
-}
-
-/// A change of a subscription, and the event types that it names.
-fn with_event_types(subscription: &Subscription, change: Statement) -> Vec<Statement> {
-    let project = &subscription.project_id;
-    let named =
-        event_type::of_subscription(&subscription.event_types, project, now_ms(), &mut fill);
-    let mut statements = vec![change];
-    if !named.is_empty() {
-        statements.push(sql::add_event_types(project, &named));
-    }
-    statements
 }
