@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, pin_mut};
-use inlet_gateway::room::{PACE_EVERY_MS, Room, SMALL_BYTES};
+use inlet_gateway::room::{PACE_EVERY_MS, Room, SMALL_BYTES, Unread};
 use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::ReadableStream;
@@ -92,15 +92,6 @@ pub(crate) fn no_room() -> worker::Error {
     worker::Error::RustError("no memory for the event's body right now".into())
 }
 
-/// Why a body was not read.
-pub(crate) enum Unread {
-    TooLarge,
-    /// There is no room for it now.
-    Busy,
-    /// The sender broke off, or took too long.
-    Broken,
-}
-
 /// Reads a body of at most `limit_bytes` that counts as `holder`'s. What is small and declares its length is read at once,
 /// because HTTP keeps to a length; anything else is counted as it arrives: only what is there takes room, and one byte too
 /// many ends it.
@@ -178,7 +169,7 @@ async fn count(
             return Err(Unread::Busy);
         }
     }
-    Err(Unread::Broken)
+    Err(Unread::Late)
 }
 
 /// The declared length of a body.

@@ -52,8 +52,12 @@ pub(crate) async fn keep(
                     && kept.broker_message_id == letter.broker_message_id
                     && kept.source_id == letter.source_id
             });
-            if let Some(earlier) = earlier {
+            if let Some(earlier) = earlier.filter(|earlier| earlier.id != letter.id) {
                 id.clone_from(&earlier.id);
+                // No row names it.
+                if let Some((key, _)) = letter.object() {
+                    bindings.bodies()?.delete(key).await.ok();
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use inlet_gateway::admit::{Admitted, Arrival, Compiled, Door, needs_store};
 use inlet_gateway::hookstream;
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::reply::Reply;
+use inlet_gateway::room::Unread;
 use inlet_gateway::sql::{self, Journal};
 use inlet_gateway::wire::{Body, Envelope, Pack, Text, body_key};
 use inlet_verify::Refused;
@@ -20,7 +21,7 @@ use worker::{
 };
 
 use crate::bindings::{Bindings, Durability};
-use crate::body::{self, Unread};
+use crate::body;
 use crate::glue::Head;
 use crate::{bell, chance, config, keys, limits, log};
 
@@ -78,6 +79,7 @@ async fn take_in(
     let (body, _share) = read.map_err(|unread| match unread {
         Unread::TooLarge => source.too_large(),
         Unread::Busy => Rejection::Busy,
+        Unread::Late => Rejection::Late,
         Unread::Broken => Rejection::Unreadable,
     })?;
     let url = public_url(head.url(), bindings);

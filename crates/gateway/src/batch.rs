@@ -317,13 +317,29 @@ impl Message<'_> {
 /// What became of a message, as the companion reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    Accepted { event_id: String },
-    Duplicate { event_id: String },
-    DeadLetter { id: String, reason: String },
-    Retry { reason: String },
+    Accepted {
+        event_id: String,
+    },
+    Duplicate {
+        event_id: String,
+    },
+    DeadLetter {
+        id: String,
+        reason: String,
+    },
+    /// `is_ours`: it is the gateway that cannot take it now. Else the message may be what is wrong.
+    Retry {
+        reason: String,
+        is_ours: bool,
+    },
 }
 
 impl Verdict {
+    /// Whether nothing was taken, because the gateway takes nothing now: then the whole batch waits, and no attempt counts.
+    pub fn are_all_ours(verdicts: &[Self]) -> bool {
+        verdicts.iter().all(|verdict| matches!(verdict, Self::Retry { is_ours: true, .. }))
+    }
+
     pub fn present(&self) -> Value {
         match self {
             Self::Accepted { event_id } => json!({"status": "accepted", "event_id": event_id}),
@@ -331,7 +347,7 @@ impl Verdict {
             Self::DeadLetter { id, reason } => {
                 json!({"status": "dead_letter", "dead_letter_id": id, "reason": reason})
             }
-            Self::Retry { reason } => json!({"status": "retry", "reason": reason}),
+            Self::Retry { reason, .. } => json!({"status": "retry", "reason": reason}),
         }
     }
 }
@@ -345,6 +361,16 @@ mod tests {
 
     fn framed(head: &str, payloads: &str) -> Vec<u8> {
         format!("{head}\n{payloads}").into_bytes()
+    }
+
+    #[test]
+    fn a_batch_waits_whole_only_while_the_gateway_takes_nothing() {
+        let retry = |is_ours| Verdict::Retry { reason: "r".into(), is_ours };
+        let taken = Verdict::Accepted { event_id: "e".into() };
+        assert!(Verdict::are_all_ours(&[retry(true), retry(true)]));
+        assert!(!Verdict::are_all_ours(&[retry(true), retry(false)]));
+        assert!(!Verdict::are_all_ours(&[retry(true), taken]));
+        assert_eq!(retry(false).present(), json!({"status": "retry", "reason": "r"}));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use inlet_verify::Refused;
 use crate::reply::Reply;
 
 /// Seconds after which a sender may try again when the fault is ours.
-const RETRY_AFTER_S: u64 = 10;
+pub(crate) const RETRY_AFTER_S: u64 = 10;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -55,6 +55,9 @@ pub enum Rejection {
     NotDurable,
     #[error("the gateway holds too many large bodies right now")]
     Busy,
+    /// The line is slow, or the gateway is: the sender keeps the event.
+    #[error("the request body took too long to arrive")]
+    Late,
     #[error("the gateway cannot read its configuration right now")]
     NoConfig,
     /// The operator has to set or restore `ENCRYPTION_KEY`.
@@ -97,6 +100,7 @@ impl Rejection {
             Self::NotCheckable { .. } => (503, "not_checkable"),
             Self::NotDurable => (503, "not_durable"),
             Self::Busy => (503, "busy"),
+            Self::Late => (503, "late"),
             Self::NoConfig => (503, "no_config"),
             Self::NoKey => (503, "no_key"),
         }
@@ -165,12 +169,13 @@ mod tests {
             Rejection::NotCheckable { .. }
             | Rejection::NotDurable
             | Rejection::Busy
+            | Rejection::Late
             | Rejection::NoConfig
             | Rejection::NoKey => true,
         }
     }
 
-    fn all() -> [Rejection; 21] {
+    fn all() -> [Rejection; 22] {
         let cause = Refused::NoSecret;
         [
             Rejection::UnknownSource,
@@ -192,6 +197,7 @@ mod tests {
             Rejection::Limited { seconds: 3 },
             Rejection::NotDurable,
             Rejection::Busy,
+            Rejection::Late,
             Rejection::NoConfig,
             Rejection::NoKey,
         ]

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::api::ApiError;
+use crate::rejection::RETRY_AFTER_S;
+
 /// Bodies up to this size are not counted.
 pub const SMALL_BYTES: u64 = 64 * 1024;
 /// How often a sender's pace is looked at, in milliseconds.
@@ -56,6 +59,31 @@ impl Room {
     }
 }
 
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    TooLarge,
+    /// There is no room for it now.
+    Busy,
+    /// It took longer than a body may. The line may be slow; the same body may come in time when it is sent again.
+    Late,
+    /// The sender broke off, or what came is not what it says it is.
+    Broken,
+}
+
+impl Unread {
+    /// What a caller of the API is told, and after how many seconds the same body may be sent again.
+    pub fn told(self) -> (ApiError, Option<u64>) {
+        let (status, text) = match self {
+            Self::TooLarge => (413, "request body too large"),
+            Self::Busy => (503, "the gateway holds too many large bodies right now, try again"),
+            Self::Late => (503, "the request body took too long to arrive, try again"),
+            Self::Broken => (400, "the request body could not be read"),
+        };
+        (ApiError::new(status, text), (status == 503).then_some(RETRY_AFTER_S))
+    }
+}
+
 /// Places for work that goes on beside other work: the more one holder has, the fewer are left for it, so that whoever
 /// comes new always finds one.
 #[derive(Debug)]
@@ -95,6 +123,19 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_come_again_as_it_is_is_no_fault_of_the_caller() {
+        for (unread, status, seconds) in [
+            (Unread::TooLarge, 413, None),
+            (Unread::Broken, 400, None),
+            (Unread::Busy, 503, Some(10)),
+            (Unread::Late, 503, Some(10)),
+        ] {
+            let (error, after) = unread.told();
+            assert_eq!((error.status, after), (status, seconds), "{unread:?}");
+        }
+    }
 
     #[test]
     fn one_holder_leaves_room_for_the_others() {

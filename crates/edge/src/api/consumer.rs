@@ -161,7 +161,7 @@ impl Caller<'_> {
             return Ok(reply);
         }
         let verdicts = self.take_messages(project, &source, &batch.messages, true).await?;
-        if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Retry { .. })) {
+        if Verdict::are_all_ours(&verdicts) {
             return Ok(Rejection::NotDurable.reply());
         }
         log::debug(
@@ -237,8 +237,7 @@ impl Caller<'_> {
             });
             outcomes.push(match made {
                 Ok(envelope) => Outcome::Ready(Box::new(envelope)),
-                Err(Late::Dead(reason)) => Outcome::Dead(reason),
-                Err(Late::Retry(reason)) => Outcome::Done(Verdict::Retry { reason }),
+                Err(late) => late.outcome(),
             });
         }
         if let Ok(dynamics) = dynamics {
@@ -280,7 +279,7 @@ impl Caller<'_> {
         let durable = make_all_durable(envelopes, self.bindings, self.context).await;
         for (place, done) in ready.into_iter().zip(durable) {
             if let (Err(rejection), Some(verdict)) = (done, verdicts.get_mut(place)) {
-                *verdict = Verdict::Retry { reason: rejection.to_string() };
+                *verdict = Verdict::Retry { reason: rejection.to_string(), is_ours: true };
             }
         }
         if !letters.is_empty() {
@@ -294,7 +293,7 @@ impl Caller<'_> {
                     (Some(Verdict::DeadLetter { id, .. }), Some(kept)) => *id = kept,
                     (Some(verdict), _) => {
                         let reason = "the dead letter could not be stored".to_owned();
-                        *verdict = Verdict::Retry { reason };
+                        *verdict = Verdict::Retry { reason, is_ours: true };
                     }
                     (None, _) => {}
                 }
@@ -394,7 +393,9 @@ fn resolve(
     let resolved = match dynamics {
         Ok(dynamics) => dynamics.resolve(push, project, bindings),
         Err(_) if !matches!(push.to, To::Url(_)) => Ok(()),
-        Err(_) => Err(Refusal::Busy),
+        Err(_) => {
+            Err(Refusal::Later(ApiError::new(503, "the endpoint could not be looked up"), 10))
+        }
     };
     resolved.map_err(|refusal| match refusal {
         Refusal::Api(error) if error.status < 500 => Late::Dead(error.message),
@@ -428,7 +429,7 @@ async fn ran(which: &str, code: &str, input: &str) -> Result<String, Late> {
         Ok(Err(fault)) => Err(Late::Dead(format!("the {which} function failed: {fault}"))),
         Err(error) => {
             log::error("function_not_run", json!({"error": error.to_string()}));
-            Err(Late::Retry("the function could not be run".to_owned()))
+            Err(Late::NotRun("the function could not be run".to_owned()))
         }
     }
 }
@@ -438,6 +439,18 @@ async fn ran(which: &str, code: &str, input: &str) -> Result<String, Late> {
 enum Late {
     Dead(String),
     Retry(String),
+    /// A function of its source gave no answer: perhaps because of what it was given.
+    NotRun(String),
+}
+
+impl Late {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Dead(reason) => Outcome::Dead(reason),
+            Self::Retry(reason) => Outcome::Done(Verdict::Retry { reason, is_ours: true }),
+            Self::NotRun(reason) => Outcome::Done(Verdict::Retry { reason, is_ours: false }),
+        }
+    }
 }
 
 /// What becomes of a message, so far.

@@ -200,7 +200,7 @@ impl Caller<'_> {
                 self.bindings.events(project.shard)?.run(&statement).await?;
                 Err(ApiError::new(422, reason).into())
             }
-            Some(Verdict::Retry { reason }) => Err(ApiError::new(503, reason).into()),
+            Some(Verdict::Retry { reason, .. }) => Err(ApiError::new(503, reason).into()),
             None => Err(ApiError::new(500, "nothing became of the message").into()),
         }
     }

@@ -44,6 +44,7 @@ use inlet_gateway::portal::{is_token, token_of_query};
 use inlet_gateway::project::{BODY_MAX_BYTES_LIMIT, Project};
 use inlet_gateway::providers;
 use inlet_gateway::reply::Reply;
+use inlet_gateway::room::Unread;
 use inlet_gateway::routes::{Call, ProjectCall};
 use inlet_gateway::scope::{Owner, Scope, unauthorized};
 use inlet_gateway::source::Source;
@@ -57,7 +58,7 @@ use serde_json::{Value, json};
 use worker::{Context, Method, Request};
 
 use crate::bindings::Bindings;
-use crate::body::{self, Share, Unread};
+use crate::body::{self, Share};
 use crate::chance::{fill, now_ms};
 use crate::glue::Body;
 use crate::known::{Isolate, Known};
@@ -136,7 +137,12 @@ pub(crate) async fn serve(
         chance::uid(now_ms())
     });
     let done = carry_out(&mut request, call, bindings, context).await;
-    if changes {
+    // A call that was refused or failed has changed nothing; what is known stays for when the database is away.
+    let is_changed = match &done {
+        Ok(reply) => reply.status < 400,
+        Err(refusal) => matches!(refusal, Refusal::Untold),
+    };
+    if changes && is_changed {
         PROJECTS.clear();
         ENDPOINTS.clear();
     }
@@ -237,12 +243,10 @@ async fn read_body(
 }
 
 fn unread(unread: Unread) -> Refusal {
-    let error = match unread {
-        Unread::TooLarge => ApiError::new(413, "request body too large"),
-        Unread::Busy => return Refusal::Busy,
-        Unread::Broken => ApiError::bad_request("the request body could not be read"),
-    };
-    error.into()
+    match unread.told() {
+        (error, Some(seconds)) => Refusal::Later(error, seconds),
+        (error, None) => error.into(),
+    }
 }
 
 /// The largest body of a call. Events may be as large as their project takes them.

@@ -15,10 +15,10 @@ pub(super) enum Refusal {
     /// We have to; the caller may try again.
     Store(worker::Error),
     Vault(VaultError),
-    /// There is no memory for the body right now.
-    Busy,
     /// Too many events in a time; after so many seconds there is room again.
     Limited(u64),
+    /// The change is stored, but others may not learn of it at once.
+    Untold,
     /// What it needs is under way; after so many seconds it is there.
     Later(ApiError, u64),
 }
@@ -70,9 +70,9 @@ impl Refusal {
                 log::error("store_failed", json!({"error": error.to_string()}));
                 (ApiError::new(503, "the database is unavailable right now, try again"), Some(10))
             }
-            Self::Busy => {
-                let text = "the gateway holds too many large bodies right now, try again";
-                (ApiError::new(503, text), Some(10))
+            Self::Untold => {
+                let text = "the change is stored, but the edge could not be told: repeat the call, or wait 7 minutes";
+                (ApiError::new(503, text), None)
             }
             Self::Vault(error) => {
                 log::error("vault_failed", json!({"error": error.to_string()}));
@@ -95,8 +95,5 @@ pub(super) fn changed_meanwhile(what: &str) -> ApiError {
 
 /// A change that is stored, but that others may not learn of at once, is not reported as made.
 pub(super) fn told(published: worker::Result<()>) -> Result<(), Refusal> {
-    published.map_err(|_| {
-        let text = "the change is stored, but the edge could not be told: repeat the call, or wait 7 minutes";
-        Refusal::Api(ApiError::new(503, text))
-    })
+    published.map_err(|_| Refusal::Untold)
 }
