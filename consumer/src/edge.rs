@@ -255,7 +255,7 @@ fn fault(status: u16, text: &str, wait: Option<Duration>) -> EdgeFault {
         404 => EdgeFault::Gone(message),
         409 => EdgeFault::Disabled(message),
         400 | 413 | 415 | 422 => EdgeFault::Refused { status, message },
-        429 | 500..=599 => EdgeFault::Busy { status, message, wait },
+        408 | 429 | 500..=599 => EdgeFault::Busy { status, message, wait },
         _ => EdgeFault::Strange(format!("status {status}: {message}")),
     }
 }
@@ -283,6 +283,7 @@ mod tests {
             (400, EdgeFault::Refused { status: 400, message: why() }),
             (413, EdgeFault::Refused { status: 413, message: why() }),
             (422, EdgeFault::Refused { status: 422, message: why() }),
+            (408, EdgeFault::Busy { status: 408, message: why(), wait }),
             (429, EdgeFault::Busy { status: 429, message: why(), wait }),
             (503, EdgeFault::Busy { status: 503, message: why(), wait }),
             (500, EdgeFault::Busy { status: 500, message: why(), wait }),

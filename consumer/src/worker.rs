@@ -85,6 +85,8 @@ pub(crate) async fn work<B: Broker>(job: Job, config: B::Config) {
                     End::Stopped => break,
                     End::Unwanted(reason) => {
                         job.status.error(&reason);
+                        // The other workers end with it: a source that is still listed starts again, whole.
+                        job.stop.cancel();
                         break;
                     }
                     End::Broken(fault) => fails(&fault),
@@ -492,6 +494,79 @@ mod tests {
         assert_eq!(tries, [(1, 3, true), (0, 3, true), (0, 0, true), (0, 0, false)]);
         let reason = one.dead.unwrap();
         assert!(reason.starts_with("the gateway refuses it: no; its headers"), "{reason}");
+    }
+
+    /// A broker with one message for the first that asks, or with none.
+    struct One(std::sync::atomic::AtomicBool);
+
+    impl Broker for One {
+        type Config = bool;
+        type Receipt = usize;
+
+        async fn connect(has_one: &bool, _: Purpose) -> Result<Self, Fault> {
+            Ok(Self((*has_one).into()))
+        }
+
+        async fn receive(&self) -> Result<Vec<Message<usize>>, Fault> {
+            if self.0.swap(false, std::sync::atomic::Ordering::Relaxed) {
+                return Ok(vec![message(1)]);
+            }
+            std::future::pending().await
+        }
+
+        async fn settle(&self, _: Vec<Settled<usize>>) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        async fn release(&self, _: Vec<usize>) {}
+
+        async fn lag(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    /// A gateway that says 409 to all that it is asked.
+    async fn refusing(listener: tokio::net::TcpListener) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = Vec::new();
+            // The one message ends the body.
+            while asked.last() != Some(&0) {
+                stream.read_buf(&mut asked).await.unwrap();
+            }
+            let answer = b"HTTP/1.1 409 Conflict\r\ncontent-length: 2\r\n\r\n{}";
+            stream.write_all(answer).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn all_workers_of_a_source_end_when_one_is_turned_away() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(refusing(listener));
+        let settings = crate::settings::Settings::from_lookup(|name| match name {
+            "INLET_URL" => Some(url.clone()),
+            "INLET_CONSUMER_KEY" => Some("key".to_owned()),
+            _ => None,
+        })
+        .unwrap();
+        let edge = Arc::new(Edge::new(&settings, &settings.keys[0]).unwrap());
+        let status = crate::status::Board::default().source("s");
+        status.restart("n", "v", 2, State::Connecting);
+        let stop = CancellationToken::new();
+        let job = |worker| Job {
+            source_id: "s".to_owned(),
+            worker,
+            max_attempts: 3,
+            max_message_bytes: 100,
+            max_backoff: Duration::from_secs(1),
+            edge: Arc::clone(&edge),
+            status: Arc::clone(&status),
+            stop: stop.clone(),
+        };
+        let both = async { tokio::join!(work::<One>(job(0), true), work::<One>(job(1), false)) };
+        timeout(Duration::from_secs(20), both).await.unwrap();
+        assert!(stop.is_cancelled(), "the source starts again as a whole");
     }
 
     #[tokio::test]
