@@ -157,11 +157,14 @@ pub(crate) fn paddle_classic(request: &Request<'_>) -> Option<Vec<u8>> {
     Some(format!("a:{}:{{{inner}}}", pairs.len()).into_bytes())
 }
 
-/// Alipay: the form, sorted, without the signature, as `name=value` joined by `&`.
+/// Alipay: the form, sorted, without the signature, as `name=value` joined by `&`. Empty values are not signed, so a name that
+/// comes twice would let anybody put an empty one before that which is.
 /// <https://opendocs.alipay.com/common/02mse7>
-#[expect(clippy::unnecessary_wraps, reason = "has the type of its siblings")]
 pub(crate) fn alipay(request: &Request<'_>) -> Option<Vec<u8>> {
     let mut pairs = uri::sorted(request.body);
+    if pairs.windows(2).any(|two| matches!(two, [(a, _), (b, _)] if a == b)) {
+        return None;
+    }
     pairs.retain(|(name, value)| name != "sign" && name != "sign_type" && !value.is_empty());
     let lines: Vec<_> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     Some(lines.join("&").into_bytes())
@@ -188,4 +191,26 @@ pub(crate) fn content_digest(request: &Request<'_>) -> Option<Vec<u8>> {
     }
     let lines = format!("\"content-digest\": {claimed}\n\"@signature-params\": {parameters}");
     Some(lines.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Headers;
+
+    #[test]
+    fn alipay_signs_what_is_there_once_and_not_empty() {
+        let headers = Headers::default();
+        let signed = |body: &str| {
+            let body = body.as_bytes();
+            alipay(&Request { method: "POST", url: "https://e.com/", headers: &headers, body })
+        };
+        let expect = b"notify_id=1&total=2".to_vec();
+        assert_eq!(signed("total=2&sign=x&notify_id=1&note=&sign_type=RSA2"), Some(expect));
+        assert_eq!(
+            signed("notify_id=&total=2&notify_id=1&sign=x"),
+            None,
+            "the first would be read"
+        );
+    }
 }
