@@ -26,7 +26,9 @@ pub(crate) fn sendable(value: &str) -> Cow<'_, str> {
 
 /// What the last word of the name of a header is that holds what lets somebody in.
 const CREDENTIALS: &[&str] = &[
+    "accesskey",
     "apikey",
+    "assertion",
     "auth",
     "authorization",
     "bearer",
@@ -34,21 +36,29 @@ const CREDENTIALS: &[&str] = &[
     "credential",
     "credentials",
     "jwt",
+    "otp",
+    "pass",
     "passphrase",
     "passwd",
     "password",
+    "psk",
+    "pwd",
     "secret",
     "session",
     "token",
+    "tokens",
 ];
 /// The word before a last `key` that makes it one that lets somebody in: an `idempotency-key` is none.
-const KEYS: &[&str] = &["access", "api", "auth", "license", "private", "secret", "shared"];
+const KEYS: &[&str] =
+    &["access", "api", "auth", "license", "private", "secret", "shared", "subscription", "x"];
 
 /// Whether a header may hold a credential or a signature, by its name: `x-api-key`, `x-hub-signature-256`,
 /// `x-gitlab-token`. Names may have any case.
 pub(crate) fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    is_sensitive(&name) || ["signature", "hmac"].iter().any(|word| name.contains(word))
+    is_sensitive(&name)
+        || name.ends_with("-sig")
+        || ["signature", "hmac"].iter().any(|word| name.contains(word))
 }
 
 /// Whether a header may hold what lets anybody in, so that it is masked where it is shown. A signature is good for one
@@ -59,6 +69,7 @@ pub(crate) fn is_sensitive(name: &str) -> bool {
     let last = words.next().unwrap_or_default();
     CREDENTIALS.contains(&last)
         || last == "key" && words.next().is_some_and(|kind| KEYS.contains(&kind))
+        || name.ends_with("session-id")
 }
 
 /// Whether deliveries use a header for something else, or HTTP itself does.
@@ -126,6 +137,12 @@ mod tests {
             "x-bearer",
             "x-auth",
             "x-session",
+            "X-Session-Id",
+            "X-Goog-IAP-JWT-Assertion",
+            "Ocp-Apim-Subscription-Key",
+            "x-key",
+            "x-sig",
+            "x-user-pwd",
         ] {
             assert!(is_credential(name), "{name}");
         }
@@ -142,7 +159,6 @@ mod tests {
             "x-tokens-left",
             "idempotency-key",
             "x-auth-type",
-            "x-key",
             "accept",
         ] {
             assert!(!is_credential(name), "{name}");

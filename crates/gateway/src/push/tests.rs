@@ -1,0 +1,191 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::parse;
+
+fn project() -> Project {
+    let input = parse(br#"{"name":"a","type":"outgoing"}"#).unwrap();
+    Project::create(input, 3, 0, &mut |b| b.fill(5)).unwrap()
+}
+
+fn error(kind: Kind, body: &str) -> String {
+    Push::parse(kind, body.as_bytes()).unwrap_err().message
+}
+
+#[test]
+fn data_keeps_its_bytes() {
+    let data = r#"{ "z": 1.10, "a": 12345678901234567890123, "u": "\u003c" }"#;
+    let body = format!(r#"{{"event_type":"t","endpoint_id":"e","data": {data} }} }}"#);
+    let push = Push::parse(Kind::Single, body.as_bytes()).unwrap();
+    let envelope = push.envelope(&project(), Origin::default(), "id".into(), 7).unwrap();
+    assert_eq!(envelope.body, Body::Inline(data.as_bytes().to_vec()));
+    assert_eq!(envelope.meta.target, Some(Target::Endpoint("e".into())));
+    assert_eq!((envelope.meta.shard, envelope.meta.received_at), (3, 7));
+    assert_eq!(Envelope::decode(&envelope.encode()).unwrap(), envelope);
+}
+
+#[test]
+fn what_is_missing_is_said_in_convoys_words() {
+    use Kind::*;
+    for (kind, body, expect) in [
+        (Single, "{}", "data:please provide your data, event_type:please provide an event type"),
+        (Single, r#"{"event_type":"t","data":{}}"#, "please provide an endpoint ID"),
+        (
+            Single,
+            r#"{"event_type":"t","data":{},"app_id":"a"}"#,
+            "app ID has no configured endpoints",
+        ),
+        (
+            Single,
+            r#"{"event_type":"t","data":{},"app_id":"a","endpoint_id":"e"}"#,
+            "app_id:Inlet knows no apps: leave it out, and name an endpoint_id or an owner_id",
+        ),
+        (Fanout, r#"{"event_type":"t","data":1}"#, "owner_id:please provide an owner id"),
+        (Dynamic, r#"{"event_type":"t","data":1}"#, "url:please provide an endpoint url"),
+        (
+            Single,
+            r#"{"event_type":"t","data":{},"endpoint_id":"e","idempotencyKey":"k"}"#,
+            "idempotencyKey:unknown field: did you mean idempotency_key?",
+        ),
+        (
+            Broadcast,
+            r#"{"event_type":"t","data":{},"custom_header":{}}"#,
+            "custom_header:unknown field: did you mean custom_headers?",
+        ),
+        (
+            Fanout,
+            r#"{"event_type":"t","data":{},"ownerId":"o"}"#,
+            "ownerId:unknown field: did you mean owner_id?",
+        ),
+        (
+            Dynamic,
+            r#"{"event_type":"t","data":{},"url":"u","event-types":["t"]}"#,
+            "event-types:unknown field: did you mean event_types?",
+        ),
+        (Single, "", "body must not be empty"),
+        (Single, "[]", "body contains incorrect JSON type: an object is expected"),
+        (Single, r#"{"a":}"#, "body contains badly-formed JSON (at character 6)"),
+        (
+            Single,
+            r#"{"data":1,"event_type":5}"#,
+            "body contains incorrect JSON type for field \"event_type\"",
+        ),
+        (
+            Broadcast,
+            r#"{"data":1,"event_type":"t","custom_headers":{"a":1}}"#,
+            "custom_headers:an object is expected, of header names and their values as text",
+        ),
+        (
+            Broadcast,
+            r#"{"data":1,"event_type":"t","custom_headers":{"a b":"1"}}"#,
+            "custom_headers.a b:not a header name",
+        ),
+        (
+            Broadcast,
+            r#"{"data":1,"event_type":"t","custom_headers":{"Host":"1"}}"#,
+            "custom_headers.Host:this header is the connection's, and is not yours to set",
+        ),
+        (
+            Broadcast,
+            r#"{"data":1,"event_type":"t","custom_headers":{"Webhook-Id":"1"}}"#,
+            "custom_headers.Webhook-Id:the gateway sets this header itself",
+        ),
+        (
+            Broadcast,
+            r#"{"data":1,"event_type":"t\u0000","idempotency_key":"k"}"#,
+            "event_type:one line of text without control characters and marks of direction (character 2 is U+0000)",
+        ),
+        (
+            Broadcast,
+            r#"{"data":1,"event_type":"t","custom_headers":{"a":"1\r\nb: 2"}}"#,
+            "custom_headers.a:a header's value has visible characters, spaces and tabs only",
+        ),
+        (
+            Broadcast,
+            r#"{"data":1,"event_type":"t","idempotency_key":"a\nb"}"#,
+            "idempotency_key:visible characters only, because it is sent on as a header",
+        ),
+    ] {
+        assert_eq!(error(kind, body), expect, "{body}");
+    }
+    for taken in [
+        r#"{"data":null,"event_type":"t"}"#,
+        // What Convoy's clients and brokers' messages carry along.
+        r#"{"data":1,"event_type":"t","project_id":"p","source_id":"s","app_id":"","owner_id":"","acknowledged_at":"","kind":"x"}"#,
+    ] {
+        assert!(Push::parse(Broadcast, taken.as_bytes()).is_ok(), "{taken}");
+    }
+}
+
+#[test]
+fn a_key_is_the_projects_and_a_message_id_the_sources() {
+    let claim = |body: &str, origin: Origin<'_>| {
+        let push = Push::parse(Kind::Broadcast, body.as_bytes()).unwrap();
+        push.envelope(&project(), origin, "id".into(), 0).unwrap().meta.claim
+    };
+    let broker = Origin { source_id: "s", identity: Some("m-1"), ..Origin::default() };
+    let plain = r#"{"data":1,"event_type":"t"}"#;
+    let keyed = r#"{"data":1,"event_type":"t","idempotency_key":"k"}"#;
+    assert_eq!(claim(plain, Origin::default()), None);
+    let claimed = claim(plain, broker).unwrap();
+    assert_eq!((claimed.key.as_str(), claimed.scope), ("broker:m-1", None));
+    for origin in [broker, Origin::default()] {
+        let claimed = claim(keyed, origin).unwrap();
+        assert_eq!((claimed.key.as_str(), claimed.scope), ("k", Some(project().uid)));
+    }
+}
+
+#[test]
+fn an_events_own_headers_win_and_hop_headers_stay_behind() {
+    let body = r#"{"data":1,"event_type":"t","custom_headers":{"X-A":"own"}}"#;
+    let given = [("x-a", "broker"), ("X-B", "b"), ("Host", "h"), ("x-c", "a\nb")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let origin = Origin { headers: &given, ..Origin::default() };
+    let push = Push::parse(Kind::Broadcast, body.as_bytes()).unwrap();
+    let headers = push.envelope(&project(), origin, "id".into(), 0).unwrap().meta.headers;
+    let expect =
+        [("x-a", "own"), ("x-b", "b"), ("x-c", "ab")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    assert_eq!(headers, expect);
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_anything_is_stored() {
+    let mut project = project();
+    project.config.max_payload_read_size = 5;
+    let of = |body: &str| {
+        let push = Push::parse(Kind::Broadcast, body.as_bytes()).unwrap();
+        push.envelope(&project, Origin::default(), "id".into(), 0).map_err(|error| error.status)
+    };
+    assert!(of(r#"{"data":12345,"event_type":"t"}"#).is_ok());
+    assert_eq!(of(r#"{"data":123456,"event_type":"t"}"#).unwrap_err(), 413);
+    let long = "x".repeat(200_000);
+    let body = format!(r#"{{"data":1,"event_type":"t","custom_headers":{{"a":"{long}"}}}}"#);
+    assert_eq!(of(&body).unwrap_err(), 413);
+}
+
+#[test]
+fn a_bad_item_does_not_spoil_a_batch() {
+    let body = br#"[{"endpoint_id":"e","event_type":"t","data":1},{"kind":"broadcast","event_type":"t","data":2},
+        {"owner_id":"o","event_type":"t","data":2},{"url":"https://a.example","event_type":"t","data":2},
+        {"kind":"nobody"},5,{"event_type":"t","data":3},{"owner_id":"o","event_type":"t","data":2,"Idempotency-Key":"k"}]"#;
+    let items = Push::parse_batch(body).unwrap();
+    let kinds: Vec<_> = items.iter().map(|item| item.as_ref().map(|push| push.kind)).collect();
+    let good = [Kind::Single, Kind::Broadcast, Kind::Fanout, Kind::Dynamic];
+    assert_eq!(kinds[..4], good.map(Ok));
+    assert!(items[4..].iter().all(Result::is_err));
+    for (body, status) in [("[]", 400), ("{}", 400), ("[", 400)] {
+        assert_eq!(Push::parse_batch(body.as_bytes()).unwrap_err().status, status, "{body}");
+    }
+    let many = format!("[{}]", vec!["1"; 1_001].join(","));
+    assert_eq!(Push::parse_batch(many.as_bytes()).unwrap_err().status, 413);
+}
+
+proptest! {
+    #[test]
+    fn no_payload_makes_a_panic(body: Vec<u8>, text: String) {
+        Push::parse(Kind::Dynamic, &body).ok();
+        Push::parse_batch(&body).ok();
+        let body = serde_json::json!({"data": text, "event_type": text, "custom_headers": {&*text: text}});
+        Push::parse(Kind::Broadcast, body.to_string().as_bytes()).ok();
+    }
+}
