@@ -65,6 +65,7 @@ pub fn route(
                 (&meta.event_id).into(),
                 meta.received_at.into(),
                 meta.claim_until().into(),
+                (&meta.project_id).into(),
             ]);
             duplicates.push(&[
                 (&meta.project_id).into(),
@@ -72,6 +73,7 @@ pub fn route(
                 meta.claim_scope().into(),
                 (&claim.key).into(),
                 meta.received_at.into(),
+                meta.claim_until().into(),
             ]);
         }
         let Written { text, body_key, is_bound } = Written::of(body);
@@ -112,7 +114,8 @@ pub fn route(
     }
 
     // Claims come first: which events are inserted depends on them, and which deliveries on the events.
-    let mut statements = claims.statements(sql::claim);
+    let mut statements = claims.clone().statements(sql::claim);
+    statements.extend(claims.statements(sql::claim_late));
     statements.extend(counts(envelopes).statements(sql::count_events));
     statements.extend(verdicts(envelopes).statements(sql::count_verdicts));
     statements.extend(events.statements(|rows| sql::insert_events(rows, None)));

@@ -47,7 +47,7 @@ impl<'a, T: Into<Cell<'a>>> From<Option<T>> for Cell<'a> {
 }
 
 /// Rows as JSON texts, cut where one would become too long.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Rows {
     full: Vec<String>,
     open: String,

@@ -280,14 +280,14 @@ pub fn expire_events(
     let left = |scope: &str| {
         format!(
             "SELECT c.expires_at, c.source_id, c.key FROM events AS e JOIN claims AS c \
-             ON c.source_id = e.{scope} AND c.key = e.idempotency_key AND c.event_id = e.id \
+             ON c.source_id = e.{scope} AND c.key IN (e.idempotency_key, e.idempotency_key || '~') AND c.event_id = e.id \
              WHERE e.project_id = ?1 AND e.id <= ?2 AND c.expires_at > ?3"
         )
     };
     let keys = |scope: &str| {
         format!(
-            "SELECT {scope}, idempotency_key FROM events \
-             WHERE project_id = ?1 AND id <= ?2 AND idempotency_key IS NOT NULL"
+            "SELECT e.{scope}, e.idempotency_key || suffix.value FROM events AS e, json_each('[\"\",\"~\"]') AS suffix \
+             WHERE e.project_id = ?1 AND e.id <= ?2 AND e.idempotency_key IS NOT NULL"
         )
     };
     vec![

@@ -4,15 +4,31 @@ use serde_json::Value;
 
 use super::{Param, Statement, statement};
 
-/// Claims dedup keys: `[scope, key, event, claimed_at, expires_at]`. A key is free when nobody
+/// Claims dedup keys: `[scope, key, event, claimed_at, expires_at, project]`. A key is free when nobody
 /// holds it or when its time was over as the event arrived.
 pub fn claim(rows: impl Into<Param>) -> Statement {
+    let rows_of = "SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) WHERE true";
+    take_claims(rows_of, rows)
+}
+
+/// Claims the keys of those rows of [`claim`] that are routed late: their own time was over when whoever holds the key arrived.
+/// They have claims of their own beside it, so that of several of them copies are found, too. What was found to be a copy claims
+/// nothing when it is routed again.
+pub fn claim_late(rows: impl Into<Param>) -> Statement {
+    let rows_of = "SELECT j.value ->> 0, (j.value ->> 1) || '~', j.value ->> 2, j.value ->> 3, j.value ->> 4 FROM json_each(?1) AS j \
+         JOIN claims AS c ON c.source_id = j.value ->> 0 AND c.key = j.value ->> 1 WHERE j.value ->> 4 <= c.claimed_at \
+         AND NOT EXISTS (SELECT 1 FROM duplicates AS d WHERE d.project_id = j.value ->> 5 AND d.id = j.value ->> 2)";
+    take_claims(rows_of, rows)
+}
+
+fn take_claims(rows_of: &str, rows: impl Into<Param>) -> Statement {
     statement(
-        "INSERT INTO claims (source_id, key, event_id, claimed_at, expires_at) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) WHERE true \
-         ON CONFLICT (source_id, key) DO UPDATE SET \
-         event_id = excluded.event_id, claimed_at = excluded.claimed_at, expires_at = excluded.expires_at \
-         WHERE claims.expires_at <= excluded.claimed_at",
+        &format!(
+            "INSERT INTO claims (source_id, key, event_id, claimed_at, expires_at) {rows_of} \
+             ON CONFLICT (source_id, key) DO UPDATE SET \
+             event_id = excluded.event_id, claimed_at = excluded.claimed_at, expires_at = excluded.expires_at \
+             WHERE claims.expires_at <= excluded.claimed_at"
+        ),
         [rows.into()],
     )
 }
@@ -69,13 +85,13 @@ pub fn rejections(project_id: &str, source_id: &str) -> Statement {
     )
 }
 
-/// Whether an event of the rows of `?1` is none of the copies: it needs no claim or holds it, or the claim is of one that came
-/// when its own time was over, and which was only routed earlier. One that was found to be a copy stays one. The arguments are
-/// the places of project, event, scope, key, and the end of the claim.
+/// Whether an event of the rows of `?1` is none of the copies: it needs no claim or holds one, or even the claim of those that
+/// are late is of one that came when its own time was over. What was found to be a copy stays one. The arguments are the places
+/// of project, event, scope, key, and the end of the claim.
 pub(super) fn is_no_copy([project, event, scope, key, until]: [&str; 5]) -> String {
     format!(
-        "({key} IS NULL OR EXISTS (SELECT 1 FROM claims AS c WHERE c.source_id = {scope} AND c.key = {key} \
-         AND (c.event_id = {event} OR {until} <= c.claimed_at AND NOT EXISTS (SELECT 1 FROM duplicates AS d \
+        "({key} IS NULL OR EXISTS (SELECT 1 FROM claims AS c WHERE c.source_id = {scope} AND c.key IN ({key}, {key} || '~') \
+         AND (c.event_id = {event} OR c.key <> {key} AND {until} <= c.claimed_at AND NOT EXISTS (SELECT 1 FROM duplicates AS d \
          WHERE d.project_id = {project} AND d.id = {event}))))"
     )
 }
@@ -102,12 +118,13 @@ pub fn insert_events(rows: impl Into<Param>, body: Option<String>) -> Statement 
     )
 }
 
-/// Notes the copies among `[project, event, scope, key, received_at]`: those that were not inserted.
+/// Notes the copies among `[project, event, scope, key, received_at, end of the claim]`: those that were not inserted.
 pub fn insert_duplicates(rows: impl Into<Param>) -> Statement {
     statement(
         "INSERT INTO duplicates (project_id, id, event_id, received_at) \
-         SELECT j.value ->> 0, j.value ->> 1, c.event_id, j.value ->> 4 FROM json_each(?1) AS j \
+         SELECT j.value ->> 0, j.value ->> 1, coalesce(late.event_id, c.event_id), j.value ->> 4 FROM json_each(?1) AS j \
          JOIN claims AS c ON c.source_id = j.value ->> 2 AND c.key = j.value ->> 3 \
+         LEFT JOIN claims AS late ON late.source_id = j.value ->> 2 AND late.key = (j.value ->> 3) || '~' AND j.value ->> 5 <= c.claimed_at \
          WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 1) \
          ON CONFLICT (project_id, id) DO NOTHING",
         [rows.into()],

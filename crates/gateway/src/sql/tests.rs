@@ -68,13 +68,15 @@ fn event_row(id: &str, key: Option<&str>) -> Value {
 }
 
 fn arrive(db: &Connection, id: &str, key: &str, at: u64, window: u64) {
-    run(db, &claim(json!([["s", key, id, at, at + window]])));
+    let claims = json!([["s", key, id, at, at + window, "p"]]);
+    run(db, &claim(claims.clone()));
+    run(db, &claim_late(claims));
     run(db, &count_events(json!([["p", "s", id, at, key, "s", at + window]])));
     let mut row = event_row(id, Some(key));
     row.as_array_mut().unwrap().extend(vec![Value::Null; 5]);
     row.as_array_mut().unwrap().push(json!(at + window));
     run(db, &insert_events(json!([row]), None));
-    run(db, &insert_duplicates(json!([["p", id, "s", key, at]])));
+    run(db, &insert_duplicates(json!([["p", id, "s", key, at, at + window]])));
 }
 
 #[test]
@@ -101,14 +103,21 @@ fn an_event_that_is_routed_late_is_no_copy_of_one_that_came_long_after_it() {
     arrive(&db, "within", "k", 1800, 500);
     let stored = || run(&db, &statement("SELECT id FROM events ORDER BY id", []));
     assert_eq!(stored(), [json!({"id": "late"}), json!({"id": "later"})]);
+    // Of several that are late, copies are found as well, and whose.
+    arrive(&db, "late-copy", "k", 1400, 500);
+    let whose = run(&db, &statement("SELECT event_id FROM duplicates WHERE id = 'late-copy'", []));
+    assert_eq!(whose, [json!({"event_id": "late"})]);
+    arrive(&db, "latest", "k", 1500, 500);
+    arrive(&db, "earliest", "k", 100, 500);
+    assert_eq!(stored().len(), 4);
     // Copies stay copies, even when their original's claim is over and they are routed again.
     arrive(&db, "copy", "k", 2100, 500);
     arrive(&db, "next", "k", 3000, 500);
     arrive(&db, "copy", "k", 2100, 500);
     arrive(&db, "late", "k", 1000, 500);
-    assert_eq!(stored().len(), 3);
+    assert_eq!(stored().len(), 5);
     let counted = run(&db, &statement("SELECT events FROM source_counts", []));
-    assert_eq!(counted, [json!({"events": 3})]);
+    assert_eq!(counted, [json!({"events": 5})]);
 }
 
 #[test]
