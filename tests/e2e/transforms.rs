@@ -134,6 +134,17 @@ fn a_function_may_change_what_it_likes_and_is_read_all_the_same() {
 }
 
 #[test]
+fn half_a_character_is_no_fault() {
+    let function = "function transform(x) { console.log('a'.repeat(1999) + '😀'); return x }";
+    let data = of_subscription(function, json!({"n": 1})).unwrap();
+    assert_eq!(data["payload"], json!({"n": 1}));
+    assert!(data["log"][0].as_str().unwrap().ends_with("a\u{fffd}"), "{data}");
+    let thrown =
+        of_subscription("function transform(x) { throw new Error('a\\ud83d') }", json!({}));
+    assert!(thrown.unwrap_err().contains("Error: a\u{fffd}"));
+}
+
+#[test]
 fn a_function_that_is_stopped_time_and_again_rests_and_what_it_is_for_waits() {
     let project = gateway().project();
     let function = "function transform(x) { for (;;) x.never = 1 }";

@@ -72,8 +72,8 @@ function thrown(vm, handle) {
   if (value !== null && typeof value === "object" && typeof value.message === "string") {
     const place = /transform\.js:(\d+)(?::(\d+))?/.exec(String(value.stack ?? ""));
     return {
-      name: String(value.name ?? "Error"),
-      message: value.message,
+      name: String(value.name ?? "Error").toWellFormed(),
+      message: value.message.toWellFormed(),
       line: place ? Number(place[1]) : null,
       column: place?.[2] ? Number(place[2]) : null,
     };
@@ -85,7 +85,7 @@ function thrown(vm, handle) {
 
 function shown(value) {
   try {
-    return typeof value === "object" ? JSON.stringify(value) : String(value);
+    return typeof value === "object" ? JSON.stringify(value) : String(value).toWellFormed();
   } catch {
     return "something that cannot be shown";
   }
@@ -152,7 +152,8 @@ function execute(quickjs, code, input, most, answer) {
     }
     const text = line.value.consume((line) => (vm.typeof(line) === "string" ? vm.getString(line) : null));
     if (text === null) break;
-    answer.log.push(text.slice(0, LINE_MAX));
+    // A cut may leave half a character.
+    answer.log.push(text.slice(0, LINE_MAX).toWellFormed());
   }
   prelude.dispose();
   vm.dispose();

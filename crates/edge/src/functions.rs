@@ -78,7 +78,7 @@ async fn run(
             Ok(input) => input,
             Err(why) => return Ok(failed(envelope, "body", &why)),
         };
-        match transform::run(&own.body, &input).await.map_err(unavailable)? {
+        match transform::run(&own.source_id, &own.body, &input).await.map_err(unavailable)? {
             Ok(ran) => body = Some(ran.output),
             Err(fault) => return Ok(failed(envelope, "body", &fault.message)),
         }
@@ -86,7 +86,7 @@ async fn run(
     let mut headers = None;
     if !own.header.is_empty() {
         let input = headers_input(&envelope.meta);
-        match transform::run(&own.header, &input).await.map_err(unavailable)? {
+        match transform::run(&own.source_id, &own.header, &input).await.map_err(unavailable)? {
             Ok(ran) => headers = Some(ran.output),
             Err(fault) => return Ok(failed(envelope, "header", &fault.message)),
         }

@@ -71,7 +71,7 @@ async fn body_made(
         Ok(input) => input,
         Err(why) => return failed(why),
     };
-    match transform::run(code, &input).await {
+    match transform::run(&delivery.subscription_id, code, &input).await {
         Ok(Ok(ran)) => Some(Ok(ran.output.into_bytes())),
         Ok(Err(fault)) => failed(fault.message),
         Err(error) => {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use inlet_gateway::quarantine::Quarantine;
-use inlet_gateway::transform::{Fault, INPUT_MAX_BYTES, Ran, limits, read};
+use inlet_gateway::transform::{Fault, Ran, limits, read, refuse_input};
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -15,25 +15,27 @@ thread_local! {
     static QUARANTINE: RefCell<Quarantine> = RefCell::default();
 }
 
-/// Runs a function on a JSON text. The outer error is ours, or says that the function rests; the inner one is the function's.
-pub(crate) async fn run(code: &str, input: &str) -> Result<std::result::Result<Ran, Fault>> {
-    let rests = QUARANTINE.with_borrow(|all| all.rests(code, chance::now_ms()));
+/// Runs a function of a source or a subscription, `whose`, on a JSON text. The outer error is ours, or says that the function
+/// rests; the inner one is the function's.
+pub(crate) async fn run(
+    whose: &str,
+    code: &str,
+    input: &str,
+) -> Result<std::result::Result<Ran, Fault>> {
+    let rests = QUARANTINE.with_borrow(|all| all.rests(whose, code, chance::now_ms()));
     if let Some(seconds) = rests {
         let text = format!("the function was stopped time and again, and rests for {seconds} s");
         return Err(worker::Error::RustError(text));
     }
     let ran = trial(code, input).await?;
     let was_stopped = ran.as_ref().is_err_and(|fault| fault.was_stopped);
-    QUARANTINE.with_borrow_mut(|all| all.note(code, was_stopped, chance::now_ms()));
+    QUARANTINE.with_borrow_mut(|all| all.note(whose, code, was_stopped, chance::now_ms()));
     Ok(ran)
 }
 
 /// Runs a function for who tries it out.
 pub(crate) async fn trial(code: &str, input: &str) -> Result<std::result::Result<Ran, Fault>> {
-    if INPUT_MAX_BYTES < input.len() {
-        let message = format!(
-            "the payload is larger than {INPUT_MAX_BYTES} bytes, which is all that a function takes"
-        );
+    if let Some(message) = refuse_input(input) {
         return Ok(Err(Fault { message, log: Vec::new(), was_stopped: false }));
     }
     call(code, &JsValue::from_str(input), input.len()).await

@@ -25,12 +25,39 @@ const INTERRUPTS_MAX: u32 = 200;
 /// a fifth of it, and all of it is gone in about a second.
 const FUEL: u32 = 400_000_000;
 const STACK_MAX_BYTES: u32 = 256 * 1024;
+/// How deep an input may nest. A few thousand levels break the engine, whatever the function does with them.
+const INPUT_MAX_DEPTH: u32 = 500;
 
 /// The limits, as the engine reads them. A larger input needs more memory.
 pub fn limits(input_bytes: usize) -> String {
     let memory = 8 * 1024 * 1024 + 24 * input_bytes;
     json!({"memory": memory, "stack": STACK_MAX_BYTES, "interrupts": INTERRUPTS_MAX, "fuel": FUEL, "output": OUTPUT_MAX_BYTES})
         .to_string()
+}
+
+/// Why an input, a JSON text, is handed to no function.
+pub fn refuse_input(input: &str) -> Option<String> {
+    if INPUT_MAX_BYTES < input.len() {
+        return Some(format!(
+            "the payload is larger than {INPUT_MAX_BYTES} bytes, which is all that a function takes"
+        ));
+    }
+    let (mut depth, mut deepest, mut is_text, mut is_escaped) = (0_u32, 0, false, false);
+    for byte in input.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            b'[' | b'{' if !is_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    (INPUT_MAX_DEPTH < deepest)
+        .then(|| format!("the payload nests deeper than {INPUT_MAX_DEPTH} levels, which is all that a function takes"))
 }
 
 /// What a function returned.
@@ -66,6 +93,10 @@ impl Fault {
     }
 }
 
+fn too_large() -> String {
+    format!("the function returned more than {OUTPUT_MAX_BYTES} bytes")
+}
+
 /// Reads the engine's answer to a call.
 pub fn read(answer: &str) -> Result<Ran, Fault> {
     let answer: Value = serde_json::from_str(answer).unwrap_or_default();
@@ -76,6 +107,7 @@ pub fn read(answer: &str) -> Result<Ran, Fault> {
     let log = log.filter_map(Value::as_str).map(ToOwned::to_owned).collect();
     let outcome = text(&answer, "outcome");
     let message = match outcome.as_str() {
+        "ok" if OUTPUT_MAX_BYTES < text(&answer, "output").len() => too_large(),
         "ok" => return Ok(Ran { output: text(&answer, "output"), log }),
         "no_call" => return Ok(Ran { output: String::new(), log }),
         "missing" => {
@@ -84,7 +116,7 @@ pub fn read(answer: &str) -> Result<Ran, Fault> {
         }
         "promise" => "the function returned a promise: it has to be synchronous".to_owned(),
         "nothing" => "the function returned nothing that is JSON".to_owned(),
-        "too_large" => format!("the function returned more than {OUTPUT_MAX_BYTES} bytes"),
+        "too_large" => too_large(),
         "interrupted" => "the function was stopped: it takes too many steps".to_owned(),
         "broken" => {
             "the function was stopped: it nests too deeply, or takes more memory than it may"
@@ -224,8 +256,9 @@ pub fn present(kind: Kind, ran: &Ran) -> Result<Value, ApiError> {
         Kind::Header => drop(headers_of(&ran.output)?),
         Kind::Payload => {}
     }
-    let payload: Value = serde_json::from_str(&ran.output)
-        .map_err(|error| ApiError::new(500, format!("the result is no JSON: {error}")))?;
+    let payload: Value = serde_json::from_str(&ran.output).map_err(|error| {
+        ApiError::bad_request(format!("the result is no JSON that others read: {error}"))
+    })?;
     Ok(json!({"payload": payload, "log": ran.log}))
 }
 
@@ -274,6 +307,17 @@ pub fn headers_of(output: &str) -> Result<Vec<(String, String)>, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inputs_that_break_the_engine_are_not_handed_to_it() {
+        let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        let in_text = format!(r#""\"{}""#, "[".repeat(600));
+        for taken in ["1", &deep(500), &in_text, &format!("[{}]", vec!["[]"; 600].join(","))] {
+            assert_eq!(refuse_input(taken), None, "{taken}");
+        }
+        assert!(refuse_input(&deep(501)).is_some_and(|why| why.contains("deeper than 500")));
+        assert!(refuse_input(&"1".repeat(INPUT_MAX_BYTES + 1)).is_some());
+    }
 
     #[test]
     fn answers_of_the_engine_say_what_and_where() {

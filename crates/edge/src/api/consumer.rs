@@ -412,19 +412,19 @@ async fn transformed<'m, 'p>(
     let mut message = Cow::Borrowed(message);
     if !functions.body.is_empty() {
         let input = message.body_input().map_err(Late::Dead)?;
-        let output = ran("body", &functions.body, &input).await?;
+        let output = ran(source, "body", &functions.body, &input).await?;
         message = Cow::Owned(message.into_owned().with_body(output));
     }
     if !functions.header.is_empty() {
-        let output = ran("header", &functions.header, &message.headers_input()).await?;
+        let output = ran(source, "header", &functions.header, &message.headers_input()).await?;
         let replaced = message.into_owned().with_headers(&output);
         message = Cow::Owned(replaced.map_err(Late::Dead)?);
     }
     Ok(message)
 }
 
-async fn ran(which: &str, code: &str, input: &str) -> Result<String, Late> {
-    match transform::run(code, input).await {
+async fn ran(source: &Source, which: &str, code: &str, input: &str) -> Result<String, Late> {
+    match transform::run(&source.uid, code, input).await {
         Ok(Ok(ran)) => Ok(ran.output),
         Ok(Err(fault)) => Err(Late::Dead(format!("the {which} function failed: {fault}"))),
         Err(error) => {
