@@ -114,7 +114,8 @@ pub fn route(
     }
 
     // Claims come first: which events are inserted depends on them, and which deliveries on the events.
-    let mut statements = claims.clone().statements(sql::claim);
+    let mut statements = claims.clone().statements(sql::keep_claims);
+    statements.extend(claims.clone().statements(sql::claim));
     statements.extend(claims.statements(sql::claim_late));
     statements.extend(counts(envelopes).statements(sql::count_events));
     statements.extend(verdicts(envelopes).statements(sql::count_verdicts));

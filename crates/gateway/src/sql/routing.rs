@@ -11,6 +11,20 @@ pub fn claim(rows: impl Into<Param>) -> Statement {
     take_claims(rows_of, rows)
 }
 
+/// Keeps, beside them, the claims whose time was over as rows of [`claim`] arrived that will take them over: an event of their time
+/// may still be on its way.
+pub fn keep_claims(rows: impl Into<Param>) -> Statement {
+    statement(
+        "INSERT INTO claims (source_id, key, event_id, claimed_at, expires_at) \
+         SELECT c.source_id, c.key || '~', c.event_id, c.claimed_at, c.expires_at FROM json_each(?1) AS j \
+         JOIN claims AS c ON c.source_id = j.value ->> 0 AND c.key = j.value ->> 1 WHERE c.expires_at <= j.value ->> 3 \
+         ON CONFLICT (source_id, key) DO UPDATE SET \
+         event_id = excluded.event_id, claimed_at = excluded.claimed_at, expires_at = excluded.expires_at \
+         WHERE claims.claimed_at < excluded.claimed_at",
+        [rows.into()],
+    )
+}
+
 /// Claims the keys of those rows of [`claim`] that are routed late: their own time was over when whoever holds the key arrived.
 /// They have claims of their own beside it, so that of several of them copies are found, too. What was found to be a copy claims
 /// nothing when it is routed again.

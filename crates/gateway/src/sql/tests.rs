@@ -69,6 +69,7 @@ fn event_row(id: &str, key: Option<&str>) -> Value {
 
 fn arrive(db: &Connection, id: &str, key: &str, at: u64, window: u64) {
     let claims = json!([["s", key, id, at, at + window, "p"]]);
+    run(db, &keep_claims(claims.clone()));
     run(db, &claim(claims.clone()));
     run(db, &claim_late(claims));
     run(db, &count_events(json!([["p", "s", id, at, key, "s", at + window]])));
@@ -110,14 +111,20 @@ fn an_event_that_is_routed_late_is_no_copy_of_one_that_came_long_after_it() {
     arrive(&db, "latest", "k", 1500, 500);
     arrive(&db, "earliest", "k", 100, 500);
     assert_eq!(stored().len(), 4);
+    // One that was held up is a copy of what came before it, though the key is another's by now.
+    arrive(&db, "first", "other", 1000, 500);
+    arrive(&db, "next-first", "other", 2000, 500);
+    arrive(&db, "held-up", "other", 1300, 500);
+    let whose = run(&db, &statement("SELECT event_id FROM duplicates WHERE id = 'held-up'", []));
+    assert_eq!(whose, [json!({"event_id": "first"})]);
     // Copies stay copies, even when their original's claim is over and they are routed again.
     arrive(&db, "copy", "k", 2100, 500);
     arrive(&db, "next", "k", 3000, 500);
     arrive(&db, "copy", "k", 2100, 500);
     arrive(&db, "late", "k", 1000, 500);
-    assert_eq!(stored().len(), 5);
+    assert_eq!(stored().len(), 7);
     let counted = run(&db, &statement("SELECT events FROM source_counts", []));
-    assert_eq!(counted, [json!({"events": 5})]);
+    assert_eq!(counted, [json!({"events": 7})]);
 }
 
 #[test]
