@@ -84,7 +84,9 @@ impl PubSub {
             let have = stored.and_then(|stored| stored.secrets.get(path));
             let place = place(draft.broker, path);
             let keeps = match have {
-                Some(have) if value == have.hint || (value.is_empty() && is_required) => true,
+                Some(have) if value == have.hint || (value.is_empty() && is_required) => {
+                    stored.is_some_and(|stored| stored.is_of_server(&draft.config))
+                }
                 // A secret that is the same in clear is no change: companions go on reading.
                 Some(have) if !value.is_empty() => {
                     keeper.open(have, &place).map_err(broken)?.expose() == value.as_bytes()
@@ -109,6 +111,15 @@ impl PubSub {
             secrets,
             mapping: draft.mapping,
         })
+    }
+
+    /// Whether what a source is to read lies at no other server than this: a secret that is not sent whole goes nowhere else.
+    fn is_of_server(&self, config: &Map<String, Value>) -> bool {
+        let brokers =
+            |of: &Map<String, Value>| of.get("brokers").and_then(Value::as_array).cloned();
+        let (had, now) = (brokers(&self.config).unwrap_or_default(), brokers(config));
+        now.into_iter().flatten().all(|broker| had.contains(&broker))
+            && ["endpoint", "host", "port"].iter().all(|at| self.config.get(*at) == config.get(*at))
     }
 
     /// The fields of the broker as a companion reads them, with the secrets in clear.
@@ -261,6 +272,29 @@ mod tests {
         );
         assert_ne!(ambient.version(false), stored.version(false));
         assert_ne!(stored.version(true), stored.version(false));
+    }
+
+    #[test]
+    fn a_masked_secret_goes_to_no_other_server() {
+        let mut keeper = keeper();
+        let kafka = |brokers: &[&str], password: &str| {
+            json!({"type": "kafka", "workers": 1, "kafka": {"brokers": brokers, "topic_name": "t",
+                "auth": {"type": "plain", "username": "u", "password": password}}})
+        };
+        let read = |value: Value, stored: Option<&PubSub>, keeper: &mut Plain| {
+            PubSub::read(Some(value), "s", stored, keeper).map_err(|error| error.message)
+        };
+        let own = kafka(&["a:1", "b:1"], "a long password");
+        let stored = read(own, None, &mut keeper).unwrap();
+        for (brokers, password, is_kept) in [
+            (&["b:1"][..], "********word", true),
+            (&["a:1", "evil:1"], "********word", false),
+            (&["evil:1"], "", false),
+            (&["evil:1"], "a long password", true),
+        ] {
+            let kept = read(kafka(brokers, password), Some(&stored), &mut keeper);
+            assert_eq!(kept.is_ok(), is_kept, "{brokers:?} {password}: {kept:?}");
+        }
     }
 
     #[test]
