@@ -403,7 +403,8 @@ async fn ready<'a>(
     })?;
     let (body, share) = body.ok_or(Undeliverable::BodyGone)?;
     let made = made(event, body, delivery, to).await;
-    let mut made = made.ok_or(Undeliverable::NotMade("the engine of functions"))?;
+    let mut made =
+        made.ok_or(Undeliverable::NotMade("the result of the subscription's function"))?;
     let form = match body_for(endpoint, &made.body)? {
         Cow::Owned(form) => Some(form),
         Cow::Borrowed(_) => None,

@@ -46,7 +46,7 @@ pub(crate) async fn sent(
     to: &Receiver,
 ) -> (Option<String>, std::result::Result<Vec<u8>, String>) {
     let Some(Made { body, event, fault }) = made(event, body, delivery, to).await else {
-        let why = "the engine of functions could not be had: ask again".to_owned();
+        let why = "the result of the function could not be had: ask again".to_owned();
         return (event.content_type.clone(), Err(why));
     };
     if let Some(fault) = fault {

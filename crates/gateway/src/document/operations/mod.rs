@@ -510,10 +510,11 @@ fn gateway() -> Vec<Operation> {
     let shards = json!({"type": "object", "required": ["status", "message", "data"], "properties": {
         "status": {"type": "boolean"}, "message": {"type": "string"},
         "data": {"type": "object", "required": ["shards"], "properties": {"shards": {"type": "array", "items": {
-            "type": "object", "required": ["shard", "state", "events_wait_ms", "deliveries_wait_ms"], "properties": {
+            "type": "object", "required": ["shard", "state", "events_wait_ms", "set_aside_wait_ms", "deliveries_wait_ms"], "properties": {
                 "shard": {"type": "integer"},
                 "state": {"enum": ["ok", "waiting", "unreadable"]},
                 "events_wait_ms": {"type": ["integer", "null"]},
+                "set_aside_wait_ms": {"type": ["integer", "null"], "description": "The event that has waited longest aside, for its body or its source's function."},
                 "deliveries_wait_ms": {"type": ["integer", "null"]}}}}}}}});
     let ingest = json!({
         "200": {"description": "The event is durable; or the source's own response.", "headers": {
