@@ -343,6 +343,10 @@ fn the_statements_of_the_hot_path_use_their_keys() {
         (events_of(ids(), 3000), "SEARCH e USING PRIMARY KEY (project_id=? AND id=?)"),
         (record(ids())[1].clone(), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
         (look(1, 2), "deliveries_to_look_at"),
+        (keep_claims("[]"), "SEARCH c USING PRIMARY KEY (source_id=? AND key=?)"),
+        (claim_late("[]"), "SEARCH c USING PRIMARY KEY (source_id=? AND key=?)"),
+        (insert_events("[]", None), "SEARCH c USING PRIMARY KEY (source_id=? AND key=?)"),
+        (insert_duplicates("[]"), "SEARCH late USING PRIMARY KEY (source_id=? AND key=?)"),
         (
             search(&Search::deliveries("eventId=e").unwrap(), "p", None, &[]),
             "SEARCH t USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
