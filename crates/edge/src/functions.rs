@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use inlet_gateway::made::{OfSource, body_input, failed, headers_input, made};
 use inlet_gateway::parked::Lack;
 use inlet_gateway::sql::{self, TRANSACTION_BYTES};
-use inlet_gateway::transform::INPUT_MAX_BYTES;
+use inlet_gateway::transform::{INPUT_MAX_BYTES, input_too_large};
 use inlet_gateway::wire::{Body, Envelope};
 use worker::Result;
 
@@ -108,9 +108,7 @@ async fn input(
     let most = INPUT_MAX_BYTES as u64 - 1;
     match stored::find(key, most, deadline_ms, bindings).await.map_err(unavailable)? {
         Found::Bytes(bytes, _share) => Ok(body_input(&envelope.meta, &bytes)),
-        Found::TooLarge(_) => Ok(Err(format!(
-            "the payload is larger than {INPUT_MAX_BYTES} bytes, which is all that a function takes"
-        ))),
+        Found::TooLarge(_) => Ok(Err(input_too_large())),
         Found::Gone => Err(Lack::Gone),
     }
 }

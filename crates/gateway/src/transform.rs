@@ -35,12 +35,17 @@ pub fn limits(input_bytes: usize) -> String {
         .to_string()
 }
 
+/// Why a payload is handed to no function that is longer than [`INPUT_MAX_BYTES`].
+pub fn input_too_large() -> String {
+    format!(
+        "the payload is larger than {INPUT_MAX_BYTES} bytes, which is all that a function takes"
+    )
+}
+
 /// Why an input, a JSON text, is handed to no function.
 pub fn refuse_input(input: &str) -> Option<String> {
     if INPUT_MAX_BYTES < input.len() {
-        return Some(format!(
-            "the payload is larger than {INPUT_MAX_BYTES} bytes, which is all that a function takes"
-        ));
+        return Some(input_too_large());
     }
     let (mut depth, mut deepest, mut is_text, mut is_escaped) = (0_u32, 0, false, false);
     for byte in input.bytes() {

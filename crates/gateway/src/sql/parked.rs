@@ -30,13 +30,14 @@ pub fn park_event(
     )
 }
 
-/// Those that are due, the longest first: as many as a drain takes of a journal.
+/// Those that are due, the longest first: as many as a drain takes of a journal, found by their lengths as there.
 pub fn parked_due(now_ms: u64) -> Statement {
+    let key = "due_at, project_id, event_id";
     let sql = format!(
-        "SELECT project_id, event_id, meta, body, is_base64, tries, since FROM (\
-         SELECT *, sum(length(body) + length(meta)) OVER (ORDER BY due_at, project_id, event_id) - length(body) AS before FROM (\
-         SELECT * FROM parked WHERE due_at <= ?1 ORDER BY due_at, project_id, event_id LIMIT {DRAIN_ROWS})) \
-         WHERE before < {TRANSACTION_BYTES} ORDER BY due_at, project_id, event_id"
+        "SELECT project_id, event_id, meta, body, is_base64, tries, since FROM parked WHERE due_at <= ?1 AND ({key}) <= (\
+         SELECT {key} FROM (SELECT {key}, sum(bytes) OVER (ORDER BY {key}) - bytes AS before FROM (\
+         SELECT {key}, octet_length(body) + octet_length(meta) AS bytes FROM parked WHERE due_at <= ?1 ORDER BY {key} LIMIT {DRAIN_ROWS})) \
+         WHERE before < {TRANSACTION_BYTES} ORDER BY due_at DESC, project_id DESC, event_id DESC LIMIT 1) ORDER BY {key}"
     );
     Statement { sql, params: vec![now_ms.into()] }
 }
@@ -58,6 +59,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn few_come_back_at_once_when_they_are_large() {
+        let db = database();
+        for n in 0..50 {
+            let body = "x".repeat(500_000);
+            let waited = Waited { tries: 1, since: 7 };
+            run(&db, &park_event(("p", &n.to_string()), "m", (body, false), waited, 100 - n));
+        }
+        let rows = run(&db, &parked_due(100));
+        let ids: Vec<&str> = rows.iter().map(|row| row["event_id"].as_str().unwrap()).collect();
+        assert_eq!(ids, ["49", "48", "47", "46", "45", "44", "43", "42"]);
+    }
+
+    #[test]
     fn what_is_parked_comes_back_when_it_is_due_and_counts_its_tries_once() {
         let db = database();
         let set = |id: &str, tries: u32, due_at: u64| {
@@ -69,6 +83,7 @@ mod tests {
             let of = |row: &Value| Some((row["meta"].as_str()?.to_owned(), row["tries"].as_u64()?));
             rows.iter().map(|row| of(row).unwrap()).collect()
         };
+        assert!(due(99).is_empty());
         set("b", 1, 20);
         set("a", 1, 30);
         assert!(due(19).is_empty());
