@@ -40,6 +40,7 @@ struct Row {
     body: String,
     is_base64: u8,
     tries: u32,
+    gone: u32,
     since: u64,
 }
 
@@ -54,7 +55,7 @@ pub(crate) async fn route_due(shard: u32, bindings: &Bindings) -> Result<()> {
             let text = Text { text: row.body.into(), is_base64: row.is_base64 != 0 };
             match Envelope::from_row(&row.meta, &text) {
                 Ok(some) => {
-                    let waited = Waited { tries: row.tries, since: row.since };
+                    let waited = Waited { tries: row.tries, gone: row.gone, since: row.since };
                     let ids = some.iter().map(|one| (one.meta.event_id.clone(), waited));
                     history.extend(ids);
                     envelopes.extend(some);

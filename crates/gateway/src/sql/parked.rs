@@ -14,9 +14,9 @@ pub fn park_event(
     due_at: u64,
 ) -> Statement {
     statement(
-        "INSERT INTO parked (project_id, event_id, meta, body, is_base64, tries, since, due_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (project_id, event_id) \
-         DO UPDATE SET tries = excluded.tries, due_at = excluded.due_at WHERE tries < excluded.tries",
+        "INSERT INTO parked (project_id, event_id, meta, body, is_base64, tries, gone, since, due_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (project_id, event_id) \
+         DO UPDATE SET tries = excluded.tries, gone = excluded.gone, due_at = excluded.due_at WHERE tries < excluded.tries",
         [
             project_id.into(),
             event_id.into(),
@@ -24,6 +24,7 @@ pub fn park_event(
             body.into(),
             u64::from(is_base64).into(),
             u64::from(waited.tries).into(),
+            u64::from(waited.gone).into(),
             waited.since.into(),
             due_at.into(),
         ],
@@ -34,7 +35,7 @@ pub fn park_event(
 pub fn parked_due(now_ms: u64) -> Statement {
     let key = "due_at, project_id, event_id";
     let sql = format!(
-        "SELECT project_id, event_id, meta, body, is_base64, tries, since FROM parked WHERE due_at <= ?1 AND ({key}) <= (\
+        "SELECT project_id, event_id, meta, body, is_base64, tries, gone, since FROM parked WHERE due_at <= ?1 AND ({key}) <= (\
          SELECT {key} FROM (SELECT {key}, sum(bytes) OVER (ORDER BY {key}) - bytes AS before FROM (\
          SELECT {key}, octet_length(body) + octet_length(meta) AS bytes FROM parked WHERE due_at <= ?1 ORDER BY {key} LIMIT {DRAIN_ROWS})) \
          WHERE before < {TRANSACTION_BYTES} ORDER BY due_at DESC, project_id DESC, event_id DESC LIMIT 1) ORDER BY {key}"
@@ -63,7 +64,7 @@ mod tests {
         let db = database();
         for n in 0..50 {
             let body = "x".repeat(500_000);
-            let waited = Waited { tries: 1, since: 7 };
+            let waited = Waited { tries: 1, gone: 0, since: 7 };
             run(&db, &park_event(("p", &n.to_string()), "m", (body, false), waited, 100 - n));
         }
         let rows = run(&db, &parked_due(100));
@@ -75,7 +76,7 @@ mod tests {
     fn what_is_parked_comes_back_when_it_is_due_and_counts_its_tries_once() {
         let db = database();
         let set = |id: &str, tries: u32, due_at: u64| {
-            let waited = Waited { tries, since: 7 };
+            let waited = Waited { tries, gone: tries / 2, since: 7 };
             run(&db, &park_event(("p", id), format!("meta {id}"), ("body", false), waited, due_at));
         };
         let due = |now: u64| -> Vec<(String, u64)> {
@@ -95,5 +96,6 @@ mod tests {
         let gone = run(&db, &unpark(json!([["p", "a", 1], ["q", "b", 2], ["p", "b", 1]])));
         assert_eq!(gone, [json!({"event_id": "a"})]);
         assert_eq!(due(99), [("meta b".into(), 2)]);
+        assert_eq!(run(&db, &parked_due(99))[0]["gone"], 1);
     }
 }
