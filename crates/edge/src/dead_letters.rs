@@ -19,8 +19,8 @@ struct Kept {
     broker_message_id: Option<String>,
 }
 
-/// Keeps dead letters, large payloads in R2 first, and says under which ids: that of an earlier one where the same message
-/// came before.
+/// Keeps dead letters, large payloads in R2 first, and says under which ids: that of an earlier one where the same was
+/// given up before.
 pub(crate) async fn keep(
     letters: &[DeadLetter],
     shard: u32,
@@ -48,9 +48,7 @@ pub(crate) async fn keep(
                 json!({"id": id, "kind": letter.kind, "source_id": letter.source_id, "reason": letter.reason}),
             );
             let earlier = kept.iter().find(|kept| {
-                kept.broker_message_id.is_some()
-                    && kept.broker_message_id == letter.broker_message_id
-                    && kept.source_id == letter.source_id
+                letter.is_kept_as(&kept.id, &kept.source_id, kept.broker_message_id.as_deref())
             });
             if let Some(earlier) = earlier.filter(|earlier| earlier.id != letter.id) {
                 id.clone_from(&earlier.id);

@@ -60,9 +60,8 @@ pub(crate) async fn dispatch_batch(
         let bell: Bell = match json::read(&text) {
             Ok(bell) => bell,
             Err(error) => {
-                let buried =
-                    router::bury("delivery queue", &error.to_string(), text.as_bytes(), bindings)
-                        .await;
+                let at = ("delivery queue", &*message.id());
+                let buried = router::bury(at, &error.to_string(), text.as_bytes(), bindings).await;
                 router::settle(&message, buried.is_ok(), bindings.settings.retry_s);
                 continue;
             }

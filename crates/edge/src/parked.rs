@@ -62,7 +62,8 @@ pub(crate) async fn route_due(shard: u32, bindings: &Bindings) -> Result<()> {
                 }
                 Err(error) => {
                     let payload = format!("{}\n{}", row.meta, text.text);
-                    router::bury(PLACE, &error.to_string(), payload.as_bytes(), bindings).await?;
+                    let at = (PLACE, &*format!("{}/{}", row.project_id, row.event_id));
+                    router::bury(at, &error.to_string(), payload.as_bytes(), bindings).await?;
                     settled.push((row.project_id, row.event_id, row.tries));
                 }
             }

@@ -46,11 +46,9 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
         match decode(&body) {
             Ok(envelope) => group(&mut shards, envelope.meta.shard).push((message, envelope)),
             Err((reason, bytes)) => {
-                settle(
-                    &message,
-                    bury("ingest queue", &reason, &bytes, bindings).await.is_ok(),
-                    bindings.settings.retry_s,
-                );
+                let at = ("ingest queue", &*message.id());
+                let buried = bury(at, &reason, &bytes, bindings).await;
+                settle(&message, buried.is_ok(), bindings.settings.retry_s);
             }
         }
     }
@@ -112,9 +110,10 @@ fn decode(body: &JsValue) -> std::result::Result<Envelope, (String, Vec<u8>)> {
     Envelope::decode(&bytes).map_err(|error| (error.to_string(), bytes))
 }
 
-/// Puts what cannot be read among the dead letters, as it is: those of the project that it names, if there is one.
+/// Puts what cannot be read among the dead letters, as it is: those of the project that it names, if there is one. `at` says
+/// where it is met: in which place, and which one there.
 pub(crate) async fn bury(
-    place: &str,
+    at: (&str, &str),
     reason: &str,
     payload: &[u8],
     bindings: &Bindings,
@@ -129,8 +128,7 @@ pub(crate) async fn bury(
     let (project, shard) =
         owner.as_ref().map_or((NOBODY, NOBODYS_SHARD), |owner| (&owner.uid, owner.shard));
     let now = chance::now_ms();
-    let (id, payload) = (chance::uid(now), payload.to_vec());
-    let letter = DeadLetter::of_unreadable(payload, project, place, reason, id, now);
+    let letter = DeadLetter::of_unreadable(payload.to_vec(), project, at, reason, now);
     dead_letters::keep(&[letter], shard, bindings).await.map(|_| ())
 }
 
@@ -161,7 +159,8 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
                     Ok(some) => envelopes.extend(some),
                     Err(error) => {
                         let payload = format!("{}\n{}", row.meta, text.text);
-                        bury("journal", &error.to_string(), payload.as_bytes(), bindings).await?;
+                        let at = ("journal", &*journal.place(shard, epoch, row.seq));
+                        bury(at, &error.to_string(), payload.as_bytes(), bindings).await?;
                     }
                 }
                 marks.push(envelopes.len(), row.seq);
@@ -487,7 +486,10 @@ pub(crate) async fn unbury_batch(batch: &MessageBatch<JsValue>, bindings: &Bindi
             Err(_) if drain_of(&body).is_some() => Ok(()),
             Err((reason, bytes)) => match json::read_bytes::<Bell>(&bytes) {
                 Ok(bell) => watch(&bell, bindings).await,
-                Err(_) => bury("dead-letter queue", &reason, &bytes, bindings).await,
+                Err(_) => {
+                    let at = ("dead-letter queue", &*message.id());
+                    bury(at, &reason, &bytes, bindings).await
+                }
             },
         };
         if let Err(error) = &kept {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::batch::{DEAD_PAYLOAD_MAX_BYTES, Message};
 use crate::deliver::Delivery;
+use crate::ids::{place_in, placed};
 use crate::json;
 use crate::time::rfc3339;
 use crate::wire::{Envelope, Meta, Text};
@@ -108,18 +109,18 @@ impl DeadLetter {
         }
     }
 
-    /// What could not be read, and the place where it was.
+    /// What could not be read, and where it was: in the `place`, `at` this one of its rows or messages. However often it is met
+    /// there, it is one dead letter.
     pub fn of_unreadable(
         payload: Vec<u8>,
         project_id: &str,
-        place: &str,
+        (place, at): (&str, &str),
         reason: &str,
-        id: String,
         now_ms: u64,
     ) -> Self {
         let reason = format!("{reason} (in the {place})");
         Self {
-            id,
+            id: placed(now_ms, &format!("{place}/{at}")),
             kind: UNREADABLE,
             reason: reason.chars().take(REASON_MAX_CHARS).collect(),
             at: now_ms,
@@ -129,6 +130,14 @@ impl DeadLetter {
             broker_message_id: None,
             detail: None,
             payload,
+        }
+    }
+
+    /// Whether a row that is kept stands for this one, perhaps because it was there before.
+    pub fn is_kept_as(&self, id: &str, source_id: &str, broker_message_id: Option<&str>) -> bool {
+        match &self.broker_message_id {
+            Some(own) => Some(own.as_str()) == broker_message_id && self.source_id == source_id,
+            None => place_in(&self.id) == place_in(id),
         }
     }
 

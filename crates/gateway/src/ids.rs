@@ -29,17 +29,28 @@ pub fn uids(now_ms: u64, count: usize, fill: Fill<'_>) -> impl Iterator<Item = S
 /// It is derived, so that a fan-out that is repeated after a crash writes the same rows again, and
 /// it begins with the event's time, so that the deliveries of one event stand side by side.
 pub fn delivery_uid(event: &str, subscription: &str) -> String {
-    let digest: [u8; 32] = Sha256::new()
-        .chain_update(event)
-        .chain_update([0])
-        .chain_update(subscription)
-        .finalize()
-        .into();
+    let ms = Ulid::from_string(event).map_or(0, |ulid| ulid.timestamp_ms());
+    derived(ms, [event, subscription])
+}
+
+/// A uid for what was found at a place at `now_ms`. But for its time, which nobody can tell from the place, it is derived: what
+/// is found there again has the same [`place_in`].
+pub fn placed(now_ms: u64, place: &str) -> String {
+    derived(now_ms, ["", place])
+}
+
+/// What of a uid does not come from its time.
+pub fn place_in(uid: &str) -> &str {
+    uid.get(10..).unwrap_or_default()
+}
+
+fn derived(ms: u64, [first, second]: [&str; 2]) -> String {
+    let digest: [u8; 32] =
+        Sha256::new().chain_update(first).chain_update([0]).chain_update(second).finalize().into();
     let mut random = [0; 16];
     for (to, from) in random.iter_mut().zip(digest) {
         *to = from;
     }
-    let ms = Ulid::from_string(event).map_or(0, |ulid| ulid.timestamp_ms());
     Ulid::from_parts(ms, u128::from_be_bytes(random)).to_string()
 }
 

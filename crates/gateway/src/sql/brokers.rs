@@ -141,7 +141,8 @@ pub fn oldest_waiting() -> Statement {
     }
 }
 
-/// Keeps dead letters, and says under which `id`: a message that comes again has one already. `[id, kind, reason, payload, is_base64, at, project, source, event, broker_message, detail, body_key,
+/// Keeps dead letters, and says under which `id`: a message that comes again has one already, and so has what cannot be read and
+/// is met again. `[id, kind, reason, payload, is_base64, at, project, source, event, broker_message, detail, body_key,
 /// length]`.
 pub fn insert_dead_letters(rows: Value) -> Statement {
     statement(
@@ -150,7 +151,9 @@ pub fn insert_dead_letters(rows: Value) -> Statement {
          value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12 FROM json_each(?1) \
          WHERE true ON CONFLICT (id) DO NOTHING \
          ON CONFLICT (source_id, broker_message_id) WHERE kind = 'broker' AND broker_message_id IS NOT NULL \
-         DO UPDATE SET reason = excluded.reason RETURNING id, source_id, broker_message_id",
+         DO UPDATE SET reason = excluded.reason \
+         ON CONFLICT (substr(id, 11)) WHERE kind = 'unreadable' DO UPDATE SET reason = excluded.reason \
+         RETURNING id, source_id, broker_message_id",
         [rows.into()],
     )
 }
@@ -250,6 +253,7 @@ mod tests {
     use super::super::Journal;
     use super::super::tests::{database, run};
     use super::*;
+    use crate::dead_letter::DeadLetter;
 
     #[test]
     fn a_batch_learns_whom_it_can_reach_and_what_is_held() {
@@ -366,5 +370,37 @@ mod tests {
         run(&db, &expire_dead_letters("p", "1"));
         run(&db, &delete_dead_letter("p", "3"));
         assert_eq!(ids(""), ["2"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_one_dead_letter_however_often_it_is_met() {
+        let db = database();
+        let [journal, other] = Journal::both(0);
+        let keep = |place: &str, reason: &str, now: u64| {
+            let letter =
+                DeadLetter::of_unreadable(b"{".to_vec(), "p", ("journal", place), reason, now);
+            let kept = run(&db, &insert_dead_letters(json!([letter.row()])));
+            assert!(letter.is_kept_as(kept[0]["id"].as_str().unwrap(), "", None));
+            (letter.id, kept[0]["id"].as_str().unwrap().to_owned())
+        };
+        let (first, kept) = keep(&journal.place(0, 3, 7), "why", 1_000);
+        assert_eq!(first, kept);
+        let (again, kept) = keep(&journal.place(0, 3, 7), "why still", 5_000_000);
+        assert_eq!(kept, first);
+        assert_ne!(again, first, "its time is another");
+        let row = run(&db, &dead_letter("p", &first));
+        assert_eq!(
+            (&row[0]["at"], &row[0]["reason"]),
+            (&json!(1_000), &json!("why still (in the journal)"))
+        );
+        for place in [
+            other.place(0, 3, 7),
+            journal.place(1, 3, 7),
+            journal.place(0, 4, 7),
+            journal.place(0, 3, 8),
+        ] {
+            let (new, kept) = keep(&place, "why", 5_000_000);
+            assert_eq!(new, kept);
+        }
     }
 }

@@ -36,6 +36,11 @@ impl Journal {
         rested.contains(&(now_ms % JOURNAL_TURN_MS)).then_some(idle)
     }
 
+    /// What tells a row from all others, of any journal at any time.
+    pub fn place(self, shard: u32, epoch: u64, seq: u64) -> String {
+        format!("{shard}/{}/{epoch}/{seq}", self.0)
+    }
+
     pub(super) fn table(self) -> &'static str {
         if self.0 == 0 { "journal_0" } else { "journal_1" }
     }
