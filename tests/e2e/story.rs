@@ -1,0 +1,58 @@
+//! A gateway of its own with one way through it, for tests that damage it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use inlet_tests::{Builder, Endpoint, Gateway, Project, Received, Reply, poll_until_within};
+use serde_json::Value;
+
+/// A gateway of its own with a project, an open source, and an endpoint that it goes to.
+pub(crate) struct Story {
+    pub(crate) gateway: Gateway,
+    pub(crate) uid: String,
+    pub(crate) key: String,
+    pub(crate) source: Value,
+    pub(crate) endpoint: Endpoint,
+}
+
+impl Story {
+    #[track_caller]
+    pub(crate) fn new(builder: Builder) -> Self {
+        let gateway = builder.var("SWEEP_AFTER_SECONDS", "2").start();
+        let endpoint = Endpoint::ok();
+        let (uid, key, source) = {
+            let project = gateway.project();
+            let source = project.open_source();
+            project.route(&source, &endpoint);
+            (project.uid.clone(), project.key.clone(), source)
+        };
+        Self { gateway, uid, key, source, endpoint }
+    }
+
+    pub(crate) fn project(&self) -> Project<'_> {
+        Project { gateway: &self.gateway, uid: self.uid.clone(), key: self.key.clone() }
+    }
+
+    pub(crate) fn post(&self, body: &str) -> Reply {
+        self.project().ingest(&self.source, body.as_bytes())
+    }
+
+    /// Waits until these bodies have all arrived, with the cron ringing: longer than a dispatcher that
+    /// was killed holds its lease.
+    #[track_caller]
+    pub(crate) fn wait_for_bodies(&self, bodies: &[String]) {
+        let mut missing = Vec::new();
+        let arrived = poll_until_within(Duration::from_secs(150), || {
+            self.gateway.cron();
+            let received: BTreeSet<String> =
+                self.endpoint.received().iter().map(Received::text).collect();
+            missing = bodies.iter().filter(|body| !received.contains(*body)).collect();
+            missing.is_empty().then_some(())
+        });
+        assert!(arrived.is_some(), "{} of {} are missing", missing.len(), bodies.len());
+    }
+}
+
+pub(crate) fn bodies(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{{\"n\":{number}}}")).collect()
+}
