@@ -237,3 +237,32 @@ fn what_cannot_be_read_is_one_dead_letter_while_the_mark_stands() {
     story.wait_for_bodies(&bodies(1));
     assert_eq!(letters(), before);
 }
+
+#[test]
+fn a_delivery_whose_dispatchers_die_is_given_up_and_can_be_replayed() {
+    let story = Story::new(Gateway::builder().durability("journal"));
+    let project = story.project();
+    let id = story.post("{}").expect(200).header("inlet-event-id").expect("an id").to_owned();
+    project.wait_for_delivery(&id, "Success");
+    // What is left when as many dispatchers have died in a row.
+    let left = |dispatchers: u8| {
+        let sql = "UPDATE deliveries SET status = 'Processing', lease_until = 1, look_at = 1, interrupted = ?2 - 1 \
+            WHERE project_id = ?1";
+        story.gateway.sql("EVENTS_0", sql, &[json!(story.uid), json!(dispatchers)]);
+        story.gateway.cron();
+    };
+    left(9);
+    project.wait_for_delivery(&id, "Success");
+    assert_eq!(story.endpoint.received().len(), 2);
+    left(10);
+    let given_up = project.wait_for_delivery(&id, "Failure");
+    let letters = project.list("/dead-letters");
+    assert_eq!(letters[0]["uid"], given_up["uid"], "{letters:?}");
+    let why = letters[0]["reason"].as_str().unwrap_or_default();
+    assert!(why.starts_with("given up: 10 times in a row the gateway was interrupted"), "{why}");
+    assert_eq!(story.endpoint.received().len(), 2);
+    let path = format!("/dead-letters/{}/replay", letters[0]["uid"].as_str().expect("a uid"));
+    project.post(&path, &json!({})).expect(200);
+    project.wait_for_delivery(&id, "Success");
+    assert_eq!(story.endpoint.received().len(), 3);
+}

@@ -136,8 +136,9 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let store = bindings.events(bell.shard)?;
     let attempted = deliveries.iter().map(|delivery| async {
         let event = stored.get(&delivery.event_id);
+        let begun = begin(delivery, deliveries.len(), event, to.as_ref().map(|to| &to.endpoint));
         let done =
-            attempt(delivery, event, to.as_ref(), identity.as_ref().ok(), lease_until, bindings)
+            attempt(delivery, begun, to.as_ref(), identity.as_ref().ok(), lease_until, bindings)
                 .await;
         // At once: what is not written down is called again, and another call of this bell may take a minute yet.
         match record(&store, delivery, done, lease_until, to.as_ref(), bindings).await {
@@ -334,13 +335,12 @@ impl Done {
 /// Makes one attempt. `identity` is `None` when it cannot be read.
 async fn attempt(
     delivery: &Delivery,
-    event: Option<&StoredEvent>,
+    begun: std::result::Result<&StoredEvent, Undeliverable>,
     to: Option<&Receiver>,
     identity: Option<&Identity>,
     lease_ends: u64,
     bindings: &Bindings,
 ) -> Done {
-    let begun = begin(delivery, event, to.map(|to| &to.endpoint));
     let called = match (begun, to) {
         (Ok(event), Some(to)) => match ready(delivery, event, to, identity, bindings).await {
             Ok(ready) => called(delivery, &ready, to, lease_ends, bindings).await,

@@ -21,6 +21,10 @@ use crate::subscription::DeliveryMode;
 use crate::time::{retry_after_ms, rfc3339};
 use crate::version;
 
+mod begin;
+
+pub use begin::{Undeliverable, begin};
+
 /// How much of an endpoint's answer is kept.
 pub const RESPONSE_MAX_BYTES: usize = 51_200;
 /// How much of the headers of an endpoint's answer is kept.
@@ -61,6 +65,9 @@ pub struct Delivery {
     /// The last of them, as JSON; those before it have rows of their own.
     pub attempt: Option<String>,
     pub due_at: Option<u64>,
+    /// How many of its dispatchers died since the last attempt; read with the lease.
+    #[serde(default)]
+    pub interrupted: u32,
     pub created_at: u64,
     pub updated_at: u64,
     /// The id of the replay that made it.
@@ -78,70 +85,6 @@ pub struct Call {
     pub timeout_ms: u64,
     /// The header that nobody is to read afterwards.
     pub credential: Option<String>,
-}
-
-/// Why a delivery ends without a call.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Undeliverable {
-    #[error("the endpoint no longer exists")]
-    EndpointGone,
-    /// It waits until the endpoint is active again.
-    #[error("the endpoint is {0}: delivered when it is active again")]
-    EndpointNotActive(&'static str),
-    #[error(
-        "the endpoint takes application/x-www-form-urlencoded, and the event's body is not a JSON object"
-    )]
-    NoForm,
-    #[error("the event's body is gone from the store")]
-    BodyGone,
-    /// It was to be called at most once, and nobody knows whether it was.
-    #[error("the only attempt was interrupted, and may have reached the endpoint")]
-    Interrupted,
-    /// What it is made from cannot be read right now, which is our affair: nobody was called, so no attempt is spent.
-    #[error("{0} could not be had, so nobody was called: tried again")]
-    NotMade(&'static str),
-    #[error("{0}")]
-    Address(address::BadUrl),
-}
-
-/// Milliseconds until a delivery is looked at again that could not be made: at first, and at most. In between it is an eighth
-/// of its age, because what has failed for long will not be mended in the next minute.
-const NOT_MADE_PAUSE_MS: (u64, u64) = (30_000, 3_600_000);
-
-impl Undeliverable {
-    /// Convoy's status for it: discarded when the endpoint's owner chose so, a failure when it is a fault.
-    pub fn settled(&self, delivery: &Delivery, now_ms: u64) -> Settled {
-        let (status, due_at) = match self {
-            Self::EndpointGone => (Status::Discarded, None),
-            // At once: whoever takes it up then sees that the endpoint is not active, and holds it back.
-            Self::EndpointNotActive(_) => (Status::Retry, Some(now_ms)),
-            Self::NotMade(_) => {
-                let (least, most) = NOT_MADE_PAUSE_MS;
-                let pause = (now_ms.saturating_sub(delivery.created_at) / 8).clamp(least, most);
-                (Status::Retry, Some(now_ms.saturating_add(pause)))
-            }
-            Self::BodyGone | Self::Interrupted | Self::Address(_) | Self::NoForm => {
-                (Status::Failure, None)
-            }
-        };
-        Settled { status, description: self.to_string(), due_at }
-    }
-}
-
-/// What has to be asked before anything is fetched for a call: whatever cannot be had then gives the delivery back, and with
-/// that forgets that it was interrupted.
-pub fn begin<'a>(
-    delivery: &Delivery,
-    event: Option<&'a StoredEvent>,
-    endpoint: Option<&Endpoint>,
-) -> Result<&'a StoredEvent, Undeliverable> {
-    if delivery.mode() == DeliveryMode::AtMostOnce && delivery.description == INTERRUPTED {
-        return Err(Undeliverable::Interrupted);
-    }
-    if endpoint.is_none() {
-        return Err(Undeliverable::EndpointGone);
-    }
-    event.ok_or(Undeliverable::BodyGone)
 }
 
 /// All that a call is made from.

@@ -1,3 +1,4 @@
+use super::begin::INTERRUPTED_MAX;
 use super::*;
 use crate::api::parse;
 use crate::endpoint::Status as EndpointStatus;
@@ -199,7 +200,7 @@ fn a_call_that_must_not_be_made_is_not_made() {
     case.delivery.description = INTERRUPTED.into();
     let begin = |case: &Case, event: bool, endpoint: bool| {
         let event = event.then_some(&case.event);
-        begin(&case.delivery, event, endpoint.then_some(&case.endpoint))
+        begin(&case.delivery, 6, event, endpoint.then_some(&case.endpoint))
             .map(|event| event.id.clone())
     };
     for (event, endpoint) in [(true, true), (false, true), (true, false)] {
@@ -209,6 +210,27 @@ fn a_call_that_must_not_be_made_is_not_made() {
     assert_eq!(begin(&case, true, true), Ok("evt".into()));
     assert_eq!(begin(&case, false, true), Err(Undeliverable::BodyGone));
     assert_eq!(begin(&case, true, false), Err(Undeliverable::EndpointGone));
+}
+
+#[test]
+fn a_call_that_kills_its_dispatcher_is_made_alone_and_given_up_in_the_end() {
+    let mut case = Case::new("secret-secret", "https://example.com/");
+    let begin = |case: &Case, together: usize| {
+        begin(&case.delivery, together, Some(&case.event), Some(&case.endpoint)).map(|_| ())
+    };
+    assert_eq!((begin(&case, 1), begin(&case, 6)), (Ok(()), Ok(())));
+    for interrupted in 1..INTERRUPTED_MAX {
+        case.delivery.interrupted = interrupted;
+        assert_eq!((begin(&case, 1), begin(&case, 2)), (Ok(()), Err(Undeliverable::Apart)));
+    }
+    let apart = Undeliverable::Apart.settled(&case.delivery, 7);
+    assert_eq!((apart.status, apart.due_at), (Status::Retry, Some(7)));
+    case.delivery.interrupted = INTERRUPTED_MAX;
+    let why = begin(&case, 6).unwrap_err();
+    assert_eq!(begin(&case, 1), Err(why.clone()));
+    let settled = why.settled(&case.delivery, 7);
+    assert_eq!((settled.status, settled.due_at), (Status::Failure, None));
+    assert!(settled.description.starts_with("given up: 10 times"), "{}", settled.description);
 }
 
 #[test]

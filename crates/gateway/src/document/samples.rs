@@ -374,6 +374,7 @@ fn delivery() -> Delivery {
         attempts: 1,
         attempt: Some(json!(attempt()).to_string()),
         due_at: None,
+        interrupted: 0,
         created_at: NOW,
         updated_at: NOW + 42,
         replay: None,

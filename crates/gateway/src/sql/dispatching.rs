@@ -19,8 +19,9 @@ pub fn lease(deliveries: Value, guarded: bool, now_ms: u64, lease_until: u64) ->
         sql: format!(
             "UPDATE deliveries SET status = 'Processing', lease_until = ?3, updated_at = ?2, hold = NULL, \
              look_at = CASE WHEN look_at IS NULL THEN NULL ELSE ?3 END, \
-             description = CASE WHEN status = 'Processing' THEN '{INTERRUPTED}' ELSE '' END \
-             WHERE {among} AND (({due}) OR ({left})) RETURNING {DELIVERY_COLUMNS}"
+             description = CASE WHEN status = 'Processing' THEN '{INTERRUPTED}' ELSE '' END, \
+             interrupted = interrupted + (status = 'Processing') \
+             WHERE {among} AND (({due}) OR ({left})) RETURNING {DELIVERY_COLUMNS}, interrupted"
         ),
         params: vec![deliveries.into(), now_ms.into(), lease_until.into()],
     }
@@ -66,7 +67,8 @@ pub fn record(rows: Value) -> Vec<Statement> {
         statement(
             "UPDATE deliveries SET status = j.value ->> 2, description = j.value ->> 3, \
              attempt = coalesce(j.value ->> 4, deliveries.attempt), \
-             attempts = deliveries.attempts + (j.value ->> 4 IS NOT NULL), lease_until = NULL, \
+             attempts = deliveries.attempts + (j.value ->> 4 IS NOT NULL), \
+             interrupted = CASE WHEN j.value ->> 4 IS NULL THEN deliveries.interrupted ELSE 0 END, lease_until = NULL, \
              due_at = j.value ->> 5, look_at = j.value ->> 6, updated_at = j.value ->> 7 FROM json_each(?1) AS j \
              WHERE deliveries.project_id = j.value ->> 0 AND deliveries.id = j.value ->> 1 \
              AND deliveries.lease_until = j.value ->> 8 RETURNING id",

@@ -236,7 +236,7 @@ pub fn remake_events(rows: impl Into<Param>, body: Option<String>) -> Statement 
 pub fn reschedule(ids: Value, statuses: &[&str], now_ms: u64, look_at: u64) -> Statement {
     statement(
         "UPDATE deliveries SET status = 'Scheduled', description = '', due_at = NULL, lease_until = NULL, look_at = ?4, \
-         updated_at = ?3 WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) \
+         interrupted = 0, updated_at = ?3 WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) \
          AND status IN (SELECT value FROM json_each(?2)) RETURNING project_id, id, endpoint_id",
         [ids.into(), json!(statuses).into(), now_ms.into(), look_at.into()],
     )

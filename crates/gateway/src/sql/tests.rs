@@ -213,6 +213,30 @@ fn a_delivery_is_leased_by_one_dispatcher_at_a_time() {
 }
 
 #[test]
+fn dispatchers_that_die_are_counted_until_an_attempt_is_recorded() {
+    let db = database();
+    delivered(&db);
+    let lease = |now: u64| run(&db, &lease(ids(), true, now, now + 10))[0]["interrupted"].clone();
+    let record = |attempt: Option<&str>, status: &str, lease: u64| {
+        for statement in super::record(json!([["p", "d", status, "", attempt, 1, 1, 50, lease]])) {
+            run(&db, &statement);
+        }
+    };
+    assert_eq!([lease(100), lease(200), lease(300)], [json!(0), json!(1), json!(2)]);
+    record(None, "Retry", 310);
+    assert_eq!(
+        [lease(3_000), lease(3_100)],
+        [json!(2), json!(3)],
+        "what was given back is no attempt"
+    );
+    record(Some("one"), "Retry", 3_110);
+    assert_eq!([lease(6_000), lease(6_100)], [json!(0), json!(1)]);
+    record(None, "Failure", 6_110);
+    assert_eq!(run(&db, &reschedule(ids(), &["Failure"], 7_000, 8_000)).len(), 1);
+    assert_eq!(lease(9_000), json!(0));
+}
+
+#[test]
 fn attempts_are_all_kept_and_a_success_is_final() {
     let db = database();
     delivered(&db);
