@@ -8,7 +8,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-node --test --test-reporter=spec scripts/*.test.mjs </dev/null
+node --test --test-reporter=spec scripts/*.test.mjs crates/edge/js/*.test.mjs </dev/null
 
 log=$(mktemp)
 trap 'scripts/brokers.sh down; rm -f "$log" "$log.consumer"' EXIT

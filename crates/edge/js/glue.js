@@ -40,8 +40,8 @@ export const send = (env, queue, fields, body) => {
   return env[queue].send(message, BYTES);
 };
 
-export const insert = (env, database, sql, meta, body, isBase64) =>
-  env[database].prepare(sql).bind(meta, body, isBase64).run();
+export const insert = (env, database, sql, meta, body, length, isBase64) =>
+  globalThis.inletAppend(env, database, sql, meta, body, length, isBase64);
 
 /** Keys of this isolate, by hash and bytes. They are no handles of a request. */
 const keys = new Map();

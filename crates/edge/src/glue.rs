@@ -35,6 +35,7 @@ extern "C" {
         sql: &str,
         meta: &str,
         body: &str,
+        length: usize,
         is_base64: u8,
     ) -> std::result::Result<Promise, JsValue>;
     #[wasm_bindgen(catch)]
@@ -149,7 +150,7 @@ pub(crate) async fn insert(
     body: &str,
     is_base64: bool,
 ) -> Result<()> {
-    let inserted = insert_row(env, database, sql, meta, body, u8::from(is_base64))?;
+    let inserted = insert_row(env, database, sql, meta, body, body.len(), u8::from(is_base64))?;
     JsFuture::from(inserted).await?;
     Ok(())
 }
