@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::fields::{Fields, FromFields};
-use crate::ids;
+use crate::payload::query_value;
+use crate::routes::{FilterCall, ProjectCall};
 use crate::version::{NEWEST, Version};
+use crate::{ids, repeated};
 
 /// An answer of the API: a status and a JSON body.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +75,18 @@ pub fn names_of_call(
 
 /// Reads the first JSON value of a request body, as Convoy does; bytes after it are ignored.
 pub fn parse<T: FromFields>(body: &[u8]) -> Result<T, ApiError> {
-    T::from_fields(Fields::of(String::new(), first_value::<Value>(body)?.unwrap_or_default())?)
+    T::from_fields(Fields::of(String::new(), first_json(body)?)?)
+}
+
+/// The first JSON value of a body, in which no object has a key twice.
+pub(crate) fn first_json(body: &[u8]) -> Result<Value, ApiError> {
+    match first_value::<&RawValue>(body)? {
+        None => Ok(Value::Null),
+        Some(raw) => {
+            repeated::check(raw.get())?;
+            Ok(first_value(body)?.unwrap_or_default())
+        }
+    }
 }
 
 /// The first JSON value of a body; `None` when it is of another type than `T`.
@@ -400,6 +414,18 @@ mod tests {
         assert_eq!(first.content, ["g", "f", "e"]);
         assert!(first.pagination.has_next_page && !first.pagination.has_prev_page);
         let next = format!("perPage=3&next_page_cursor={}", first.pagination.next_page_cursor);
+    #[test]
+    fn a_field_that_is_there_twice_is_refused_whatever_it_holds() {
+        check(
+            r#"{"name": "a", "name": "a"}"#,
+            "body contains the key \"name\" twice in one object at line 1 column 20",
+        );
+        check(
+            r#"{"inner": {"secret": "a"}, "inner": {}} x"#,
+            "body contains the key \"inner\" twice in one object at line 1 column 34",
+        );
+    }
+
         let second = fetch(&PageQuery::parse(&next));
         assert_eq!(second.content, ["d", "c", "b"]);
         assert!(second.pagination.has_prev_page);

@@ -56,6 +56,7 @@ pub mod pub_sub;
 pub mod push;
 pub mod quarantine;
 pub mod rejection;
+mod repeated;
 pub mod reply;
 pub mod resend;
 pub mod resource;

@@ -2,8 +2,6 @@
 //!
 //! The bytes of `data` are kept as they are written: no number is rounded, no key moves.
 
-use std::collections::HashMap;
-
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -12,6 +10,7 @@ use crate::api::{ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length,
 use crate::fields::{Fields, FromFields};
 use crate::header::{is_header_name, is_header_value, sendable};
 use crate::project::Project;
+use crate::repeated::{self, RawFields};
 use crate::source::DEDUP_WINDOW_DEFAULT_S;
 use crate::wire::{Body, Claim, Envelope, Meta, Target};
 
@@ -181,14 +180,16 @@ fn wrong_headers() -> ApiError {
 impl Push {
     /// Reads the payload of one event: the first JSON value of `body`.
     pub fn parse(kind: Kind, body: &[u8]) -> Result<Self, ApiError> {
-        let fields = first_value::<HashMap<String, &RawValue>>(body)?;
+        let fields = first_value::<RawFields<'_>>(body)?;
         Self::of(kind, fields.ok_or_else(not_an_object)?)
     }
 
-    fn of(kind: Kind, mut fields: HashMap<String, &RawValue>) -> Result<Self, ApiError> {
-        let data = fields.remove("data");
+    fn of(kind: Kind, fields: RawFields<'_>) -> Result<Self, ApiError> {
+        fields.check()?;
+        let data = fields.get("data");
         let mut rest = Map::new();
-        for (name, raw) in fields {
+        for (name, raw) in fields.0.into_iter().filter(|(name, _)| name != "data") {
+            repeated::check(raw.get())?;
             let value = serde_json::from_str(raw.get())
                 .map_err(|error| ApiError::bad_request(format!("{name}:{error}")))?;
             rest.insert(name, value);
@@ -273,10 +274,10 @@ impl Push {
     }
 
     fn parse_item(item: &RawValue) -> Result<Self, ApiError> {
-        let fields: HashMap<String, &RawValue> =
+        let fields: RawFields<'_> =
             serde_json::from_str(item.get()).map_err(|_| not_an_object())?;
         let kind = match fields.get("kind") {
-            None => Kind::of_item(|name| fields.contains_key(name)),
+            None => Kind::of_item(|name| fields.get(name).is_some()),
             Some(kind) => serde_json::from_str::<String>(kind.get())
                 .ok()
                 .and_then(|name| Kind::from_name(&name))

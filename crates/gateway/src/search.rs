@@ -12,6 +12,7 @@ use crate::ids;
 use crate::needle;
 use crate::number;
 use crate::payload::query_value;
+use crate::repeated;
 use crate::time::parse_rfc3339;
 
 /// Rows that one page of a filtered list looks at.
@@ -469,6 +470,7 @@ fn body_condition(text: &str) -> Result<Condition, ApiError> {
 
 fn collect_field(
     at: &str,
+    repeated::check(text)?;
     name: &str,
     value: &Value,
     leaves: &mut Vec<Value>,

@@ -39,7 +39,7 @@ const ABOUT: &str = "A webhook gateway at the edge. It speaks Convoy's API: call
     Every answer of Convoy's is `{\"status\", \"message\", \"data\"}`; a refusal has no `data`, and its message says what to change.\n\n\
     In request bodies `null` is the same as a field that is left out, unknown fields are ignored (below `/v1` they are \
     refused), and so is what stands \
-    after the first JSON value. Ids are ULIDs. Times are RFC 3339.";
+    after the first JSON value; a key that an object has twice is refused, but for what stands in an event's `data`. Ids are ULIDs. Times are RFC 3339.";
 
 /// Who may make a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -164,6 +164,25 @@ fn what_is_too_large_is_refused_before_anything_is_stored() {
 }
 
 #[test]
+fn a_key_stands_once_beside_data_and_as_often_as_it_likes_in_it() {
+    let body = |fields: &str| {
+        format!(r#"{{"endpoint_id":"e","event_type":"t","data":{{"a":1,"a":2}}{fields}}}"#)
+    };
+    let kept = Push::parse(Kind::Single, body("").as_bytes()).unwrap();
+    assert_eq!(kept.data, br#"{"a":1,"a":2}"#);
+    for (more, key) in [
+        (r#","event_type":"u""#, "event_type"),
+        (r#","data":{}"#, "data"),
+        (r#","custom_headers":{"a":"b","a":"c"}"#, "a"),
+    ] {
+        let message = error(Kind::Single, &body(more));
+        assert!(message.contains(&format!("the key \"{key}\" twice")), "{message}");
+        let items = Push::parse_batch(format!("[{},{}]", body(more), body("")).as_bytes()).unwrap();
+        assert!(items[0].is_err() && items[1].is_ok(), "{items:?}");
+    }
+}
+
+#[test]
 fn a_bad_item_does_not_spoil_a_batch() {
     let body = br#"[{"endpoint_id":"e","event_type":"t","data":1},{"kind":"broadcast","event_type":"t","data":2},
         {"owner_id":"o","event_type":"t","data":2},{"url":"https://a.example","event_type":"t","data":2},

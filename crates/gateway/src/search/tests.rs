@@ -15,6 +15,10 @@ fn what_cannot_be_read_is_refused_in_convoys_words() {
         ("body=[]", "body must be a nonempty JSON object"),
         ("body={}", "body must be a nonempty JSON object"),
         ("body={\"a\"", "body must be a nonempty JSON object"),
+        (
+            "body={\"a\":{\"x\":1},\"a\":{\"y\":1}}",
+            "body contains the key \"a\" twice in one object at line 1 column 16",
+        ),
         ("next_page_cursor=%27%20OR%201", "the page cursor is not one that a list has given"),
         ("next_page_cursor=bad", "the page cursor is not one that a list has given"),
         (

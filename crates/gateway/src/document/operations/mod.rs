@@ -101,7 +101,7 @@ fn of_payloads() -> [Parameter; 3] {
         parameter("q", "The same."),
         parameter(
             "body",
-            "A JSON object: fields that the payload has to hold, with just these values. Numbers are exact, and `5` is `5.0`; of equal keys the last counts.",
+            "A JSON object: fields that the payload has to hold, with just these values. Numbers are exact, and `5` is `5.0`. Of equal keys in a payload the last counts, but objects under equal keys count together; here a key stands once.",
         ),
     ]
 }
