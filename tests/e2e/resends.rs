@@ -51,6 +51,13 @@ fn a_retry_of_many_leaves_out_what_went_to_an_endpoint_that_is_gone() {
     let [event, gone, of_gone] = delivered(&project, &server, "Failure");
     project.put(&format!("/endpoints/{of_paused}/pause"), &json!({})).expect(202);
     project.delete(&format!("/endpoints/{of_gone}")).expect(200);
+    let count = |query: &str| {
+        let path = format!("/eventdeliveries/countbatchretryevents?{query}");
+        project.get(&path).says(200, "event deliveries count successful")
+    };
+    let left_out = json!([{"reason": "endpoint not found", "num": 1}]);
+    assert_eq!(count(""), json!({"num": 2, "failed": 1, "reasons": left_out, "is_complete": true}));
+    assert_eq!(count(&format!("eventId={event}"))["num"], 0);
     let retry = |query: &str| {
         let path = format!("/eventdeliveries/batchretry?{query}");
         project.post(&path, &json!({})).says(200, "Batch retry processing")["num"].clone()

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::api::ApiError;
 use crate::fields::{Fields, FromFields};
+use crate::tally::Tally;
 
 /// Ids in one `forceresend`.
 const IDS_MAX: usize = 1_000;
@@ -35,6 +36,13 @@ pub struct Again {
     pub endpoint_id: String,
 }
 
+/// How many deliveries that were found went to one endpoint: a row of [`crate::sql::count_by_endpoint`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct AtEndpoint {
+    pub endpoint_id: String,
+    n: usize,
+}
+
 /// A row of [`crate::sql::endpoint_statuses`].
 #[derive(Debug, Clone, Deserialize)]
 pub struct Standing {
@@ -61,6 +69,18 @@ impl Standings {
         (!self.0.contains_key(endpoint_id)).then_some("endpoint not found")
     }
 
+    /// How many deliveries would be retried, and how many would not.
+    pub fn count(&self, found: &[AtEndpoint]) -> Tally {
+        let mut tally = Tally::default();
+        for AtEndpoint { endpoint_id, n } in found {
+            match self.gone(endpoint_id) {
+                None => tally.succeeded += n,
+                Some(reason) => tally.fail(reason, *n),
+            }
+        }
+        tally
+    }
+
     /// Why nobody is called now.
     pub fn closed(&self, endpoint_id: &str) -> Option<String> {
         match self.0.get(endpoint_id).map(String::as_str) {
@@ -73,6 +93,8 @@ impl Standings {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -88,5 +110,19 @@ mod tests {
             assert_eq!(standings.gone(id), gone);
             assert_eq!(standings.closed(id).as_deref(), closed);
         }
+    }
+
+    #[test]
+    fn a_count_leaves_out_what_a_retry_leaves_out() {
+        let of = |id: &str| Standing { id: id.into(), status: id.into() };
+        let standings = Standings::of(["active", "paused"].map(of).to_vec());
+        let at = |id: &str, n| AtEndpoint { endpoint_id: id.into(), n };
+        let tally =
+            standings.count(&[at("active", 3), at("gone", 4), at("paused", 2), at("too", 1)]);
+        assert_eq!(
+            tally.present_count(false),
+            json!({"num": 5, "is_complete": false, "failed": 5,
+                "reasons": [{"reason": "endpoint not found", "num": 5}]})
+        );
     }
 }

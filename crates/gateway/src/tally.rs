@@ -54,17 +54,24 @@ impl Tally {
     }
 
     /// The numbers as the API shows them, the most frequent reason first, with where to go on if that was not all.
-    pub fn present(mut self, next_page_cursor: Option<String>) -> Value {
+    pub fn present(self, next_page_cursor: Option<String>) -> Value {
+        let (num, failed, reasons) = self.numbers();
+        let next_page_cursor = next_page_cursor.unwrap_or_default();
+        json!({"num": num, "failed": failed, "reasons": reasons, "next_page_cursor": next_page_cursor})
+    }
+
+    /// The same of what was only counted.
+    pub fn present_count(self, is_complete: bool) -> Value {
+        let (num, failed, reasons) = self.numbers();
+        json!({"num": num, "failed": failed, "reasons": reasons, "is_complete": is_complete})
+    }
+
+    fn numbers(mut self) -> (usize, usize, Vec<Value>) {
         self.reasons.sort_by(|(_, a), (_, b)| b.cmp(a));
-        let reasons: Vec<Value> = self
-            .reasons
-            .iter()
-            .map(|(reason, count)| json!({"reason": reason, "num": count}))
-            .collect();
-        json!({
-            "num": self.succeeded, "failed": self.failed(), "reasons": reasons,
-            "next_page_cursor": next_page_cursor.unwrap_or_default(),
-        })
+        let failed = self.failed();
+        let reasons = self.reasons.iter();
+        let reasons = reasons.map(|(reason, count)| json!({"reason": reason, "num": count}));
+        (self.succeeded, failed, reasons.collect())
     }
 }
 

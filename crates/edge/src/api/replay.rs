@@ -2,7 +2,7 @@
 
 use inlet_gateway::failures::{OfStatus, totals};
 use inlet_gateway::parked::Lack;
-use inlet_gateway::resend::{Again, ResendInput, Standing, Standings};
+use inlet_gateway::resend::{Again, AtEndpoint, ResendInput, Standing, Standings};
 use inlet_gateway::route::{Bell, Needs, bells, replay, scheduled};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
 use inlet_gateway::tally::Tally;
@@ -19,6 +19,8 @@ const AGAIN_MAX: usize = 10_000;
 const AGAIN_TOGETHER: usize = 200;
 /// Rows that one call looks at for them.
 const AGAIN_SCAN_ROWS: u64 = 20 * SCAN_ROWS;
+/// Endpoints that are looked up together.
+const ENDPOINTS_TOGETHER: usize = 5_000;
 /// What may be retried.
 const OVER: &[&str] = &["Failure", "Discarded"];
 /// Why a delivery that was found is not retried.
@@ -367,7 +369,16 @@ impl Caller<'_> {
 
     pub(super) async fn count_retry(&self, project: &Project) -> Answered {
         let search = self.retry_search(project).await?;
-        let data = self.count(project, &search).await?;
+        let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
+        let statement =
+            sql::count_by_endpoint(&search, &project.uid, end.as_deref(), AGAIN_SCAN_ROWS);
+        let counts: Vec<AtEndpoint> = self.bindings.events(project.shard)?.rows(&statement).await?;
+        let mut tally = Tally::default();
+        for some in counts.chunks(ENDPOINTS_TOGETHER) {
+            let endpoints: Vec<&str> = some.iter().map(|one| one.endpoint_id.as_str()).collect();
+            tally.add(&self.standings(project, &endpoints).await?.count(some));
+        }
+        let data = tally.present_count(end.is_none());
         Ok(Answer::ok(200, "event deliveries count successful", data))
     }
 }

@@ -186,6 +186,20 @@ pub fn count(search: &Search, project_id: &str, end: Option<&str>, most: u64) ->
     Statement { sql: format!("SELECT count(*) AS n FROM (SELECT 1 {from} LIMIT {most})"), params }
 }
 
+/// How many of the deliveries that a search finds, `most` of them, went to which endpoint, as `endpoint_id` and `n`.
+pub fn count_by_endpoint(
+    search: &Search,
+    project_id: &str,
+    end: Option<&str>,
+    most: u64,
+) -> Statement {
+    let (from, params) = found(search, project_id, end);
+    let sql = format!(
+        "SELECT endpoint_id, count(*) AS n FROM (SELECT t.endpoint_id AS endpoint_id {from} LIMIT {most}) GROUP BY endpoint_id"
+    );
+    Statement { sql, params }
+}
+
 /// How many of the deliveries that a search finds have which status, as `status` and `n`.
 pub fn count_by_status(search: &Search, project_id: &str, end: Option<&str>) -> Statement {
     let (from, params) = found(search, project_id, end);

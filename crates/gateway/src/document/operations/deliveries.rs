@@ -3,17 +3,24 @@
 use serde_json::json;
 
 use super::{
-    BAD_QUERY, Data, Operation, again, going_on, in_project, of_deliveries, of_payloads, paging,
-    samples,
+    BAD_QUERY, Data, NO_PAGES, Operation, again, going_on, in_project, of_deliveries, of_payloads,
+    paging, reasons, samples,
 };
 use crate::failures::{self, OfStatus};
 use crate::resend::ResendInput;
+use crate::tally::Tally;
 
 #[expect(clippy::too_many_lines, reason = "one entry for each call")]
 pub(super) fn deliveries() -> Vec<Operation> {
     use Data::{List, One, Page, Plain};
-    let count = json!({"type": "object", "required": ["num", "is_complete"], "properties": {
-        "num": {"type": "integer"}, "is_complete": {"type": "boolean"}}});
+    let count = json!({"type": "object", "required": ["num", "failed", "reasons", "is_complete"], "properties": {
+        "num": {"type": "integer", "description": "Deliveries that a retry would take up."},
+        "failed": {"type": "integer", "description": "Those that it would find, and leave as they are."},
+        "reasons": reasons(),
+        "is_complete": {"type": "boolean", "description": "`false`: there were more than one call looks at."}}});
+    let mut counted = Tally::default();
+    counted.succeeded = 12;
+    counted.fail("endpoint not found", 1);
     let of_status = failures::totals(&[OfStatus { status: "Success".into(), n: 12 }]);
     let totals = json!({"type": "object", "required": ["totals", "is_complete"], "properties": {
         "totals": {"type": "object", "additionalProperties": {"type": "integer"}},
@@ -64,7 +71,7 @@ pub(super) fn deliveries() -> Vec<Operation> {
             "GET",
             "/eventdeliveries/countbatchretryevents",
             "countRetry",
-            "Count the deliveries that a retry would find",
+            "Count the deliveries that a retry would take up",
         )
         .query(&of_deliveries())
         .query(&going_on())
@@ -72,7 +79,7 @@ pub(super) fn deliveries() -> Vec<Operation> {
         .shows(
             200,
             "event deliveries count successful",
-            Plain(count, json!({"num": 12, "is_complete": true})),
+            Plain(count, counted.present_count(true)),
         ),
         in_project(
             "GET",
@@ -106,7 +113,7 @@ pub(super) fn deliveries() -> Vec<Operation> {
             "listAttempts",
             "List the attempts of a delivery",
         )
-        .shows(200, "Event delivery attempts fetched successfully", List("Attempt")),
+        .fails(400, NO_PAGES).shows(200, "Event delivery attempts fetched successfully", List("Attempt")),
         in_project(
             "GET",
             "/eventdeliveries/{deliveryID}/deliveryattempts/{attemptID}",

@@ -259,14 +259,18 @@ fn sources() -> Vec<Operation> {
 fn again(num: &str, succeeded: usize, failed: usize) -> Data {
     let schema = json!({"type": "object", "required": ["num", "failed", "reasons", "next_page_cursor"], "properties": {
         "num": {"type": "integer", "description": num}, "failed": {"type": "integer"},
-        "reasons": {"type": "array", "description": "Why those failed, the most frequent reason first.", "items": {
-            "type": "object", "required": ["reason", "num"], "properties": {"reason": {"type": "string"}, "num": {"type": "integer"}}}},
+        "reasons": reasons(),
         "next_page_cursor": {"type": "string", "description": "Where to go on; empty at the end."}}});
     let mut tally = Tally::default();
     tally.succeeded = succeeded;
     tally.fail("no subscription matched this event", failed);
     Data::Plain(schema, tally.present(None))
 }
+fn reasons() -> Value {
+    json!({"type": "array", "description": "Why those failed, the most frequent reason first.", "items": {
+        "type": "object", "required": ["reason", "num"], "properties": {"reason": {"type": "string"}, "num": {"type": "integer"}}}})
+}
+
 
 /// Two who change the same thing.
 const CHANGED: &str = "Somebody else changes it at the same time: try again.";
