@@ -105,6 +105,23 @@ fn an_operator_reads_what_waits_what_came_and_what_was_given_up() {
         "nothing of others: {one:?}"
     );
 
+    // What the project is told, and does not get, is beside it.
+    let deaf = Endpoint::answering(&[Answer::status(500)]);
+    let told = json!({"name": "told", "config": {"meta_event": {"is_enabled": true, "url": deaf.url("/meta"), "secret": "s",
+        "event_type": ["endpoint.created"]}}});
+    project.put("", &told).expect(202);
+    project.endpoint(json!({"name": "another", "url": server.url("/hook")}));
+    for key in [ROOT_KEY, &project.key] {
+        poll_until("a failing meta event", || {
+            let label = format!("project=\"{}/meta\"", project.uid);
+            let all = samples(&scrape(key).expect(200));
+            let has = |name: String| all.contains(&(name, 1));
+            let waits = has(format!("inlet_recent_deliveries{{{label},status=\"Retry\"}}"))
+                && has(format!("inlet_deliveries_watched{{{label}}}"));
+            waits.then_some(())
+        });
+    }
+
     gateway.call("GET", "/metrics").send().expect(401);
     scrape("CO.stranger.secret").expect(401);
     let link =

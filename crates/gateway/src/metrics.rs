@@ -1,8 +1,12 @@
 //! What an operator's Prometheus reads: how long things wait, and how many there are of what.
 
+use std::iter;
+
 use serde::Deserialize;
 
 use crate::backlog::Oldest;
+use crate::meta_event::shadow_id;
+use crate::project::Project;
 use crate::reply::Reply;
 
 /// What is counted by project and one more label.
@@ -71,6 +75,13 @@ impl Figure {
             ),
         }
     }
+}
+
+/// Under which ids things of a project are counted: its own, and that of its meta events, if it has ever asked for them. The
+/// second is shown as it is, because what is wrong there is the project's own receiver.
+pub fn counted(project: &Project) -> impl Iterator<Item = String> + use<> {
+    let shadow = project.config.meta_event.is_some().then(|| shadow_id(&project.uid));
+    iter::once(project.uid.clone()).chain(shadow)
 }
 
 /// A row of [`crate::sql::figure`].

@@ -20,7 +20,7 @@ impl Caller<'_> {
         let mut read = Vec::with_capacity(shards.len());
         for shard in shards {
             let own = projects.iter().filter(|project| project.shard == shard);
-            let own: Vec<&str> = own.map(|project| project.uid.as_str()).collect();
+            let own: Vec<String> = own.flat_map(|project| metrics::counted(project)).collect();
             let figures = async {
                 let oldest = backlog::oldest(shard, now, self.bindings).await?;
                 let statements = Figure::ALL.map(|figure| sql::figure(figure, &own));

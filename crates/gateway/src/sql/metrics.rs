@@ -12,7 +12,7 @@ const NEWEST_ROWS: u64 = 50_000;
 const NEWEST_OF_ONE: u64 = 1_000;
 
 /// What is counted for these projects, as `project_id`, `label` and `n`. Nothing is read but keys that find it.
-pub fn figure(figure: Figure, projects: &[&str]) -> Statement {
+pub fn figure(figure: Figure, projects: &[String]) -> Statement {
     let of_projects = "IN (SELECT value FROM json_each(?1))";
     let counted = |label: &str, from: &str| {
         format!(
@@ -111,7 +111,7 @@ mod tests {
             (Figure::DeadLetters, json!([["p", "event", 1]])),
             (Figure::Breakers, json!([["p", "open", 1]])),
         ] {
-            let rows = run(&db, &figure(of, &["p", "q"]));
+            let rows = run(&db, &figure(of, &["p".into(), "q".into()]));
             let rows: Vec<_> =
                 rows.iter().map(|row| json!([row["project_id"], row["label"], row["n"]])).collect();
             assert_eq!(json!(rows), expect, "{of:?}");
