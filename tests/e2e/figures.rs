@@ -42,7 +42,7 @@ fn deliveries_are_counted_by_status_for_the_project_and_for_an_owner() {
     assert_eq!(totals("?ownerId=other"), counts(1, 0));
     assert_eq!(totals("?status=Failure"), counts(0, 1));
     assert_eq!(totals("?endDate=2020-01-01T00:00:00"), counts(0, 0));
-    for query in ["startDate=yesterday", "query=text", "body=%7B%22a%22%3A1%7D"] {
+    for query in ["startDate=yesterday", "query=text", "body=%7B%22a%22%3A1%7D", "endpoint=x"] {
         project.get(&format!("/eventdeliveries/statustotals?{query}")).expect(400);
     }
 

@@ -213,33 +213,87 @@ pub const PER_PAGE_MAX: usize = 1000;
 impl PageQuery {
     /// Reads `perPage`, `direction`, `next_page_cursor` and `prev_page_cursor` from a query string.
     pub fn parse(query: &str) -> Self {
-        let value = |name| crate::payload::query_value(query, name).filter(|text| !text.is_empty());
-        let direction = match value("direction").as_deref() {
-            Some("prev") => Direction::Prev,
+        let value = |name| query_value(query, name).filter(|text| !text.is_empty());
+        let (next, prev) = (value("next_page_cursor"), value("prev_page_cursor"));
+        let direction = match value("direction") {
+            Some(text) if text.eq_ignore_ascii_case("prev") => Direction::Prev,
+            // Who comes with that cursor alone means the page before.
+            None if next.is_none() && prev.is_some() => Direction::Prev,
             _ => Direction::Next,
         };
         let per_page = value("perPage").and_then(|text| text.parse().ok());
         let per_page = per_page.filter(|number| 0 < *number).unwrap_or(PER_PAGE);
         let cursor = match direction {
-            Direction::Next => value("next_page_cursor"),
-            Direction::Prev => value("prev_page_cursor"),
+            Direction::Next => next,
+            Direction::Prev => prev,
         };
         let ascending = value("sort").is_some_and(|sort| sort.eq_ignore_ascii_case("asc"));
         Self { per_page: per_page.min(PER_PAGE_MAX), direction, cursor, ascending }
     }
 
-    /// The same, for who asks: a cursor that no list has given would begin at the beginning again.
+    /// The same, for who asks: with a cursor that no list has given, or that goes the other way, a list would begin at the
+    /// beginning again.
     pub fn read(query: &str) -> Result<Self, ApiError> {
         let page = Self::parse(query);
-        match &page.cursor {
-            Some(cursor) if !is_cursor(cursor) => Err(no_cursor()),
+        let value = |name| query_value(query, name).filter(|text| !text.is_empty());
+        let direction = value("direction");
+        if let Some(wrong) = direction
+            && !["next", "prev"].iter().any(|known| wrong.eq_ignore_ascii_case(known))
+        {
+            return Err(ApiError::bad_request("direction:one of next, prev"));
+        }
+        let (other, name, way) = match page.direction {
+            Direction::Next => (value("prev_page_cursor"), "prev_page_cursor", "prev"),
+            Direction::Prev => (value("next_page_cursor"), "next_page_cursor", "next"),
+        };
+        match (&page.cursor, other) {
+            (Some(cursor), _) if !is_cursor(cursor) => Err(no_cursor()),
+            (None, Some(other)) if other != TOP => {
+                Err(ApiError::bad_request(format!("{name}:goes with direction={way}")))
+            }
             _ => Ok(page),
+        }
+    }
+
+    /// The same, for lists of ours alone: Convoy's take what is no number for no number.
+    pub fn read_strictly(query: &str) -> Result<Self, ApiError> {
+        let per_page = query_value(query, "perPage").filter(|text| !text.is_empty());
+        match per_page.map(|text| text.parse::<u32>()) {
+            None | Some(Ok(1..)) => Self::read(query),
+            Some(_) => {
+                Err(ApiError::bad_request(format!("perPage:a number from 1 to {PER_PAGE_MAX}")))
+            }
         }
     }
 
     /// How many rows to fetch: one more than the page, to know whether another follows.
     pub fn limit(&self) -> usize {
         self.per_page + 1
+    }
+}
+
+/// Checks the pages that a call asks for, if it is of a list that has none.
+pub fn check_whole_list(call: &ProjectCall<'_>, query: &str) -> Result<(), ApiError> {
+    use ProjectCall as C;
+    let is_whole = matches!(
+        call,
+        C::ListKeys
+            | C::ListConsumerKeys
+            | C::ListEventTypes
+            | C::ListRejections(_)
+            | C::ListAttempts(_)
+            | C::Filters(_, FilterCall::List)
+    );
+    if is_whole { check_unpaged(query) } else { Ok(()) }
+}
+
+/// Refuses to go on in a list that has all it holds on one page, and so has given no cursor.
+pub fn check_unpaged(query: &str) -> Result<(), ApiError> {
+    match PageQuery::read(query)?.cursor {
+        Some(cursor) if cursor != TOP => Err(ApiError::bad_request(
+            "this list comes whole: it has no pages, and gives no cursor",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -361,6 +415,18 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_is_there_twice_is_refused_whatever_it_holds() {
+        check(
+            r#"{"name": "a", "name": "a"}"#,
+            "body contains the key \"name\" twice in one object at line 1 column 20",
+        );
+        check(
+            r#"{"inner": {"secret": "a"}, "inner": {}} x"#,
+            "body contains the key \"inner\" twice in one object at line 1 column 34",
+        );
+    }
+
+    #[test]
     fn an_answer_names_its_call_and_its_version() {
         let names = |id: &str, version: &str| {
             names_of_call(id, version, || "new".into()).map(|(_, value)| value)
@@ -389,6 +455,70 @@ mod tests {
     }
 
     #[test]
+    fn a_cursor_says_which_way_a_page_goes_and_is_never_passed_over() {
+        let (a, b) = ("01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAW");
+        let (next, prev) = (Some(Direction::Next), Some(Direction::Prev));
+        for (query, direction, cursor) in [
+            (format!("prev_page_cursor={a}"), prev, a),
+            (format!("prev_page_cursor={a}&next_page_cursor="), prev, a),
+            (format!("prev_page_cursor={a}&next_page_cursor={b}"), next, b),
+            (format!("prev_page_cursor={a}&next_page_cursor={b}&direction=Prev"), prev, a),
+            (format!("direction=prev&prev_page_cursor={a}&next_page_cursor={TOP}"), prev, a),
+            (format!("direction=prev&next_page_cursor={TOP}"), prev, ""),
+            (
+                format!("direction=next&prev_page_cursor={a}"),
+                None,
+                "prev_page_cursor:goes with direction=prev",
+            ),
+            (
+                format!("direction=prev&next_page_cursor={a}"),
+                None,
+                "next_page_cursor:goes with direction=next",
+            ),
+            (
+                "prev_page_cursor=mangled".into(),
+                None,
+                "the page cursor is not one that a list has given",
+            ),
+            ("direction=back".into(), None, "direction:one of next, prev"),
+        ] {
+            let read = match PageQuery::read(&query) {
+                Ok(page) => (Some(page.direction), page.cursor.unwrap_or_default()),
+                Err(error) => (None, error.message),
+            };
+            assert_eq!(read, (direction, cursor.to_owned()), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_ours_refuses_a_length_that_is_none() {
+        for bad in ["x", "0", "-1", "1.5", "99999999999"] {
+            let error = PageQuery::read_strictly(&format!("perPage={bad}")).unwrap_err();
+            assert_eq!(error.message, "perPage:a number from 1 to 1000");
+            assert!(PageQuery::read(&format!("perPage={bad}")).is_ok());
+        }
+        for (good, per_page) in
+            [("", 20), ("perPage=", 20), ("perPage=7", 7), ("perPage=5000", 1000)]
+        {
+            assert_eq!(PageQuery::read_strictly(good).unwrap().per_page, per_page);
+        }
+    }
+
+    #[test]
+    fn a_list_without_pages_goes_on_nowhere() {
+        for (query, is_taken) in [
+            ("", true),
+            ("perPage=5&direction=next&next_page_cursor=", true),
+            ("next_page_cursor=FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", true),
+            ("next_page_cursor=01ARZ3NDEKTSV4RRFFQ69G5FAV", false),
+            ("prev_page_cursor=01ARZ3NDEKTSV4RRFFQ69G5FAV", false),
+            ("next_page_cursor=x", false),
+        ] {
+            assert_eq!(check_unpaged(query).is_ok(), is_taken, "{query}");
+        }
+    }
+
+    #[test]
     fn pages_walk_forth_and_back_over_the_same_items() {
         let all = ["g", "f", "e", "d", "c", "b", "a"];
         let fetch = |query: &PageQuery| -> Page {
@@ -414,18 +544,6 @@ mod tests {
         assert_eq!(first.content, ["g", "f", "e"]);
         assert!(first.pagination.has_next_page && !first.pagination.has_prev_page);
         let next = format!("perPage=3&next_page_cursor={}", first.pagination.next_page_cursor);
-    #[test]
-    fn a_field_that_is_there_twice_is_refused_whatever_it_holds() {
-        check(
-            r#"{"name": "a", "name": "a"}"#,
-            "body contains the key \"name\" twice in one object at line 1 column 20",
-        );
-        check(
-            r#"{"inner": {"secret": "a"}, "inner": {}} x"#,
-            "body contains the key \"inner\" twice in one object at line 1 column 34",
-        );
-    }
-
         let second = fetch(&PageQuery::parse(&next));
         assert_eq!(second.content, ["d", "c", "b"]);
         assert!(second.pagination.has_prev_page);

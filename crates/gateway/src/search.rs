@@ -170,6 +170,7 @@ impl Search {
     /// page. What it finds are the deliveries among them; of the others [`crate::dead_letter::Wanted`] says which.
     pub fn dead_letters(query: &str) -> Result<(Self, Wanted), ApiError> {
         let mut search = Self::of(Kind::Deliveries, query)?;
+        search.page = PageQuery::read_strictly(query)?;
         search.ascending = false;
         search.only(&["Failure"]);
         let wanted = Wanted { kind: value(query, "kind"), sources: values(query, "sourceId")? };
@@ -316,6 +317,8 @@ const REPEATED: [&str; 6] =
     ["sourceId", "endpointId", "subscriptionId", "eventType", "event_type", "status"];
 /// What does so once.
 const SINGLE: [&str; 4] = ["ownerId", "idempotencyKey", "brokerMessageId", "eventId"];
+/// What looks into payloads.
+const PAYLOAD: [&str; 3] = ["query", "q", "body"];
 /// What says how much of it, and in which order; clients write it at every call.
 const OF_PAGES: [&str; 7] = [
     "startDate",
@@ -339,22 +342,12 @@ impl Kind {
 
     /// Refuses what a call on all that is found would pass over: a slip in a name must not make it more.
     pub fn check_selection(self, query: &str, body: &[u8]) -> Result<(), ApiError> {
-        let is_known = |key: &str| {
-            let bare = key.strip_suffix("[]").filter(|name| REPEATED.contains(name));
-            let is_payload = self == Self::Events && matches!(key, "query" | "q" | "body");
-            self.selects_by().any(|name| name == bare.unwrap_or(key))
-                || OF_PAGES.contains(&key)
-                || is_payload
-                || key == "token"
-        };
-        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        if let Some((wrong, _)) = pairs.find(|(key, _)| !is_known(key)) {
-            let known: Vec<&str> =
-                self.selects_by().chain(["startDate", "endDate", "next_page_cursor"]).collect();
-            let shown: String = wrong.chars().take(64).collect();
-            let known = known.join(", ");
+        let is_payload = |key: &str| self == Self::Events && PAYLOAD.contains(&key);
+        let known = ("sent again", &["startDate", "endDate", "next_page_cursor"][..]);
+        self.check_names(query, known, |key| is_payload(key) || OF_PAGES.contains(&key))?;
+        if PageQuery::read(query)?.direction == Direction::Prev {
             let text =
-                format!("{shown}:no such parameter here; what is sent again is chosen by {known}");
+                "direction:what is sent again is gone through one way; go on with next_page_cursor";
             return Err(ApiError::bad_request(text));
         }
         let is_bare = body.trim_ascii().is_empty()
@@ -365,6 +358,39 @@ impl Kind {
         Err(ApiError::bad_request(
             "body:has no effect here; what is sent again is chosen by parameters of the query",
         ))
+    }
+}
+
+impl Kind {
+    /// Refuses what a count of all that is found would pass over. It has no pages, but clients write how long they are.
+    pub fn check_count(self, query: &str) -> Result<(), ApiError> {
+        let is_said = |name: &str| value(query, name).is_some();
+        self.check_names(query, ("counted", &["startDate", "endDate"]), |key| {
+            let is_cursor = key.ends_with("_cursor") && is_said(key);
+            PAYLOAD.contains(&key) || (OF_PAGES.contains(&key) && !is_cursor)
+        })
+    }
+
+    /// Refuses a parameter that neither selects nor is one of the others that are known.
+    fn check_names(
+        self,
+        query: &str,
+        (done, others): (&str, &[&'static str]),
+        is_other: impl Fn(&str) -> bool,
+    ) -> Result<(), ApiError> {
+        let is_known = |key: &str| {
+            let bare = key.strip_suffix("[]").filter(|name| REPEATED.contains(name));
+            self.selects_by().any(|name| name == bare.unwrap_or(key))
+                || is_other(key)
+                || key == "token"
+        };
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        let Some((wrong, _)) = pairs.find(|(key, _)| !is_known(key)) else { return Ok(()) };
+        let known: Vec<&str> = self.selects_by().chain(others.iter().copied()).collect();
+        let shown: String = wrong.chars().take(64).collect();
+        let known = known.join(", ");
+        let text = format!("{shown}:no such parameter here; what is {done} is chosen by {known}");
+        Err(ApiError::bad_request(text))
     }
 }
 
@@ -444,6 +470,7 @@ fn body_condition(text: &str) -> Result<Condition, ApiError> {
     if object.is_empty() {
         return Err(wrong());
     }
+    repeated::check(text)?;
     let mut leaves = Vec::new();
     for (name, value) in &object {
         collect_field("$", name, value, &mut leaves)?;
@@ -470,7 +497,6 @@ fn body_condition(text: &str) -> Result<Condition, ApiError> {
 
 fn collect_field(
     at: &str,
-    repeated::check(text)?;
     name: &str,
     value: &Value,
     leaves: &mut Vec<Value>,

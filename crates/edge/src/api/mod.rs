@@ -180,7 +180,10 @@ async fn carry_out(
     let mut caller = Caller { bindings, context, query, origin, version, body, scope };
     match (call, key) {
         (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
-        (Call::ListProjects, Key::Root) => Ok(reply(&caller.list_projects().await?)),
+        (Call::ListProjects, Key::Root) => {
+            api::check_unpaged(&caller.query)?;
+            Ok(reply(&caller.list_projects().await?))
+        }
         (Call::Ownerless(call), Key::Root) => caller.ownerless(call).await,
         (Call::ListProjects, Key::Project(project)) => {
             Ok(reply(&Answer::ok(200, "Projects fetched successfully", json!([project.present()]))))
@@ -377,6 +380,7 @@ impl Caller<'_> {
     ) -> Result<Reply, Refusal> {
         use ProjectCall as C;
         self.admit(project, &call).await?;
+        api::check_whole_list(&call, &self.query)?;
         let answer = match call {
             C::Get => Answer::ok(200, "Project fetched successfully", project.present()),
             C::Update => self.update_project(project.clone()).await?,

@@ -354,6 +354,7 @@ impl Caller<'_> {
 
     /// How many of the deliveries that a search finds have which status.
     pub(super) async fn status_totals(&self, project: &Project) -> Answered {
+        Kind::Deliveries.check_count(&self.query)?;
         let mut search = self.scope.search(Kind::Deliveries, &self.query)?;
         if search.reads_bodies {
             let text = "status totals do not support search filters";
@@ -367,6 +368,7 @@ impl Caller<'_> {
         Ok(Answer::ok(200, "Event delivery status totals fetched successfully", data))
     }
 
+    /// How many of them [`Self::retry_deliveries`] would retry, and how many it would leave out.
     pub(super) async fn count_retry(&self, project: &Project) -> Answered {
         let search = self.retry_search(project).await?;
         let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;

@@ -45,6 +45,45 @@ fn what_cannot_be_read_is_refused_in_convoys_words() {
 }
 
 #[test]
+fn a_count_takes_no_parameter_that_would_not_count() {
+    let uid = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    for (query, wrong) in [
+        ("endpointId=e&perPage=20&page=", Some("page")),
+        ("endpointID=e", Some("endpointID")),
+        (&*format!("next_page_cursor={uid}"), Some("next_page_cursor")),
+        ("endpointId[]=e&status=Failure&startDate=2026-01-01T00:00:00&token=t", None),
+        ("perPage=20&direction=next&sort=DESC&next_page_cursor=&prev_page_cursor=", None),
+        // Refused in words of its own.
+        ("query=x", None),
+    ] {
+        let error = Kind::Deliveries.check_count(query).err().map(|error| error.message);
+        let expect = wrong.map(|wrong| {
+            format!("{wrong}:no such parameter here; what is counted is chosen by sourceId")
+        });
+        match (&error, &expect) {
+            (Some(error), Some(expect)) => assert!(error.starts_with(expect), "{error}"),
+            _ => assert_eq!(error, expect, "{query}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_sent_again_is_gone_through_one_way() {
+    let cursor = "prev_page_cursor=01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    for query in [cursor.to_owned(), format!("{cursor}&direction=prev"), "direction=prev".into()] {
+        let error = Kind::Events.check_selection(&query, b"").unwrap_err().message;
+        assert!(error.starts_with("direction:what is sent again"), "{error}");
+    }
+}
+
+#[test]
+fn dead_letters_come_in_pages_of_a_length_that_is_one() {
+    let error = Search::dead_letters("perPage=x").unwrap_err().message;
+    assert_eq!(error, "perPage:a number from 1 to 1000");
+    assert_eq!(Search::dead_letters("perPage=3").unwrap().0.page.per_page, 3);
+}
+
+#[test]
 fn a_call_on_all_that_is_found_takes_no_parameter_that_it_does_not_know() {
     for (kind, query, wrong) in [
         (Kind::Deliveries, "status=Failure&endpointID=e", Some("endpointID")),
@@ -87,10 +126,12 @@ fn every_parameter_that_selects_is_known_to_the_calls_on_all_that_is_found() {
         });
         for name in read {
             let checked = kind.check_selection(&format!("{name}=x"), b"");
+            let is_unknown =
+                checked.is_err_and(|error| error.message.contains("no such parameter"));
             // A retry reads no payloads; the refusal of a replay that is asked to is its own.
             let is_refused =
                 kind == Kind::Deliveries && ["query", "q", "body"].contains(&name.as_str());
-            assert_eq!(checked.is_err(), is_refused, "{name}");
+            assert_eq!(is_unknown, is_refused, "{name}");
         }
     }
 }

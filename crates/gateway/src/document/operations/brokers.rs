@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::{BAD_QUERY, in_project, open, paging, samples, several, start_and_end};
+use super::{
+    BAD_QUERY, NO_PAGES, in_project, open, paging, paging_of_ours, samples, several, start_and_end,
+};
 use crate::batch::CONTENT_TYPE;
 use crate::consumer::{ConsumerKeyInput, Report};
 use crate::document::{Access, Data, Operation, Parameter};
@@ -21,7 +23,7 @@ pub(super) fn dead_letters() -> Vec<Operation> {
         in_project("GET", "/dead-letters", "listDeadLetters", "List dead letters")
             .query(&[kind, several("sourceId", "Of these sources.")])
             .query(&start_and_end())
-            .query(&paging())
+            .query(&paging_of_ours())
             .fails(400, BAD_QUERY)
             .shows(200, "Dead letters fetched successfully", Page("DeadLetter")),
         in_project("GET", "/dead-letters/{deadLetterID}", "getDeadLetter", "Get a dead letter")
@@ -68,7 +70,7 @@ pub(super) fn ownerless() -> Vec<Operation> {
         )
         .about("What could not be read, so that nobody can tell whose it is. It stays until it is deleted.")
         .query(&start_and_end())
-        .query(&paging())
+        .query(&paging_of_ours())
         .fails(400, BAD_QUERY)
         .shows(200, "Dead letters fetched successfully", Page("DeadLetter")),
         of_root("GET", ONE, "getOwnerlessDeadLetter", "Get a dead letter that is no project's")
@@ -95,7 +97,7 @@ pub(super) fn brokers() -> Vec<Operation> {
     let etag = json!({"ETag": {"schema": {"type": "string"}}});
     vec![
         in_project("GET", "/consumer-keys", "listConsumerKeys", "List the keys of companions")
-            .shows(200, "Consumer keys fetched successfully", List("ConsumerKey")),
+            .fails(400, NO_PAGES).shows(200, "Consumer keys fetched successfully", List("ConsumerKey")),
         in_project("POST", "/consumer-keys", "createConsumerKey", "Create a key for a companion")
             .about("The key is shown this once. It is good for `/consumer/v1/…` of this project, and nothing else.")
             .reads::<ConsumerKeyInput>(r#"{"name":"companion in Frankfurt"}"#)

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{CHANGED, in_project, samples};
+use super::{CHANGED, NO_PAGES, in_project, samples};
 use crate::document::{Data, Operation};
 use crate::event_type::EventTypeInput;
 use crate::event_type::import::{ImportInput, Spec};
@@ -12,7 +12,7 @@ pub(super) fn event_types() -> Vec<Operation> {
     use Data::{List, One};
     vec![
         in_project("GET", "/event-types", "listEventTypes", "List event types")
-            .shows(200, "Event types fetched successfully", List("EventType")),
+            .fails(400, NO_PAGES).shows(200, "Event types fetched successfully", List("EventType")),
         in_project("POST", "/event-types", "createEventType", "Create an event type")
             .reads::<EventTypeInput>(samples::EVENT_TYPE_BODY)
             .required(&["name"])

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{in_project, samples};
+use super::{NO_PAGES, in_project, samples};
 use crate::conditions::{TestEvent, TestFilter};
 use crate::document::{Data, Operation};
 use crate::type_filter::FilterInput;
@@ -27,7 +27,7 @@ pub(super) fn filters() -> Vec<Operation> {
             .shows(202, "Subscription status updated successfully", One("Subscription")),
         in_project("GET", &at("/filters"), "listFilters", "List the filters of a subscription")
             .about("One for each of its event types. Until it is written, it is `filter_config.filter`.")
-            .shows(200, "Filters retrieved successfully", List("Filter")),
+            .fails(400, NO_PAGES).shows(200, "Filters retrieved successfully", List("Filter")),
         in_project("POST", &at("/filters"), "createFilter", "Write the filter of an event type")
             .about("The subscription takes events of that type from then on.")
             .reads::<FilterInput>(samples::FILTER_BODY)

@@ -1,6 +1,6 @@
 //! The keys of a project, and its end.
 
-use super::in_project;
+use super::{NO_PAGES, in_project};
 use crate::api_key::{KeyInput, RegenerateInput};
 use crate::document::{Access, Data, Operation};
 
@@ -13,6 +13,7 @@ pub(super) fn keys() -> Vec<Operation> {
             .shows(200, "Project deleted successfully", Nothing),
         in_project("GET", "/api-keys", "listApiKeys", "List API keys")
             .about("Those that are valid, masked.")
+            .fails(400, NO_PAGES)
             .shows(200, "api keys fetched successfully", List("ApiKey")),
         in_project("POST", "/api-keys", "createApiKey", "Create an API key")
             .reads::<KeyInput>(r#"{"name":"deployment","expires_at":"2030-01-31T00:00:00Z"}"#)

@@ -44,8 +44,18 @@ fn paging() -> [Parameter; 4] {
         PER_PAGE,
         DIRECTION,
         parameter("next_page_cursor", "As the page before gave it."),
-        parameter("prev_page_cursor", "As the page after gave it; with `direction=prev`."),
+        parameter(
+            "prev_page_cursor",
+            "As the page after gave it; alone, or with `direction=prev`. A cursor that goes the other way is refused.",
+        ),
     ]
+}
+
+/// The same for lists of ours alone.
+fn paging_of_ours() -> [Parameter; 4] {
+    let about = "Items of a page. More than 1000 are 1000; what is no number from 1 on is refused.";
+    let [_, direction, next, prev] = paging();
+    [Parameter { about, ..PER_PAGE }, direction, next, prev]
 }
 
 /// A parameter that may be repeated: each value is one that will do.
@@ -136,6 +146,7 @@ fn of_deliveries() -> Vec<Parameter> {
 }
 
 const LIMITED: &str = "The project takes in no more events right now; `Retry-After` says when.";
+const NO_PAGES: &str = "The list comes whole: it has given no cursor.";
 const BAD_QUERY: &str = "A parameter cannot be read. The message says which.";
 
 fn open(method: &'static str, path: &str, id: &'static str, summary: &'static str) -> Operation {
@@ -187,6 +198,7 @@ fn projects() -> Vec<Operation> {
         open("GET", "/api/v1/projects", "listProjects", "List projects")
             .access(Access::Project)
             .about("All of them with `ROOT_KEY`, its own with a project's key.")
+            .fails(400, NO_PAGES)
             .shows(200, "Projects fetched successfully", List("Project")),
         open("POST", "/api/v1/projects", "createProject", "Create a project")
             .access(Access::Root)
@@ -251,8 +263,13 @@ fn sources() -> Vec<Operation> {
             .shows(200, "Secret fetched successfully", One("HandedOver")),
         in_project("GET", "/sources/{sourceID}/rejections", "listRejections", "List refused requests")
             .about("At most one in five seconds is kept, with what explains it.")
-            .shows(200, "Rejected requests fetched successfully", List("Rejection")),
+            .fails(400, NO_PAGES).shows(200, "Rejected requests fetched successfully", List("Rejection")),
     ]
+}
+
+fn reasons() -> Value {
+    json!({"type": "array", "description": "Why those failed, the most frequent reason first.", "items": {
+        "type": "object", "required": ["reason", "num"], "properties": {"reason": {"type": "string"}, "num": {"type": "integer"}}}})
 }
 
 /// What sending many again came to.
@@ -266,11 +283,6 @@ fn again(num: &str, succeeded: usize, failed: usize) -> Data {
     tally.fail("no subscription matched this event", failed);
     Data::Plain(schema, tally.present(None))
 }
-fn reasons() -> Value {
-    json!({"type": "array", "description": "Why those failed, the most frequent reason first.", "items": {
-        "type": "object", "required": ["reason", "num"], "properties": {"reason": {"type": "string"}, "num": {"type": "integer"}}}})
-}
-
 
 /// Two who change the same thing.
 const CHANGED: &str = "Somebody else changes it at the same time: try again.";
