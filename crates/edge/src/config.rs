@@ -22,7 +22,7 @@ use worker::{Delay, Result};
 use crate::bindings::Bindings;
 use crate::known::{Isolate, Known};
 use crate::store::Doc;
-use crate::{chance, log};
+use crate::log;
 
 /// How long an isolate believes what it read.
 const FRESH_MS: u64 = 10_000;
@@ -58,11 +58,11 @@ fn key(mask: &str) -> String {
 pub(crate) async fn source(
     bindings: &Bindings,
     mask: &str,
+    now: u64,
 ) -> std::result::Result<Rc<Compiled>, Rejection> {
     if !is_mask(mask) {
         return Err(Rejection::UnknownSource);
     }
-    let now = chance::now_ms();
     if let Some(source) = SOURCES.get(mask, now, FRESH_MS) {
         return Ok(source);
     }

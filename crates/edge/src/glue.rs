@@ -21,6 +21,11 @@ extern "C" {
         headers: &str,
         body: &[u8],
     ) -> std::result::Result<web_sys::Response, JsValue>;
+    #[wasm_bindgen(catch, js_name = respondText)]
+    fn respond_text(
+        status: u16,
+        answer: &str,
+    ) -> std::result::Result<web_sys::Response, JsValue>;
     #[wasm_bindgen(catch, js_name = send)]
     fn send_parts(
         env: &Env,
@@ -51,19 +56,24 @@ extern "C" {
 /// All of a request but its body.
 pub(crate) struct Head {
     text: String,
+    /// Where the method, and where the URL ends.
+    ends: (usize, usize),
 }
 
 impl Head {
     pub(crate) fn of(request: &web_sys::Request) -> Self {
-        Self { text: head(request) }
+        let text = head(request);
+        let mut feeds = memchr::memchr_iter(b'\n', text.as_bytes());
+        let ends = (feeds.next().unwrap_or(text.len()), feeds.next().unwrap_or(text.len()));
+        Self { text, ends }
     }
 
     pub(crate) fn method(&self) -> &str {
-        self.text.split('\n').next().unwrap_or_default()
+        self.text.get(..self.ends.0).unwrap_or_default()
     }
 
     pub(crate) fn url(&self) -> &str {
-        self.text.split('\n').nth(1).unwrap_or_default()
+        self.text.get(self.ends.0 + 1..self.ends.1).unwrap_or_default()
     }
 
     /// The URL's path, without its query.
@@ -76,24 +86,39 @@ impl Head {
     }
 
     pub(crate) fn headers(&self) -> Headers {
-        let lines = self.text.split('\n').skip(2).filter_map(|line| line.split_once(','));
-        lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        let lines = self.text.get(self.ends.1 + 1..).unwrap_or_default();
+        let ends = memchr::memchr_iter(b'\n', lines.as_bytes()).chain([lines.len()]);
+        let mut start = 0;
+        let lines = ends.filter_map(|end| {
+            let line = lines.get(std::mem::replace(&mut start, end + 1)..end)?;
+            let comma = memchr::memchr(b',', line.as_bytes())?;
+            Some((line.get(..comma)?.to_owned(), line.get(comma + 1..)?.to_owned()))
+        });
+        lines.collect()
     }
 }
 
 /// The answer, as the runtime takes it.
 pub(crate) fn response(reply: &Reply) -> Result<web_sys::Response> {
-    let mut headers = format!("content-type\n{}", reply.content_type);
+    let mut answer = format!("content-type\n{}", reply.content_type);
     for (name, value) in &reply.headers {
         for text in [name.as_ref(), value.as_str()] {
-            headers.push('\n');
-            headers.push_str(text);
+            answer.push('\n');
+            answer.push_str(text);
         }
     }
-    if headers.split('\n').count() != 2 + 2 * reply.headers.len() {
-        return Err(Error::RustError("a header of the answer has several lines".into()));
+    let line_feeds = answer.bytes().filter(|byte| *byte == b'\n').count();
+    if line_feeds != 1 + 2 * reply.headers.len() || answer.contains('\0') {
+        return Err(Error::RustError("a header of the answer is no line".into()));
     }
-    Ok(respond(reply.status, &headers, &reply.body)?)
+    match std::str::from_utf8(&reply.body) {
+        Ok(body) if !body.is_empty() => {
+            answer.push('\0');
+            answer.push_str(body);
+            Ok(respond_text(reply.status, &answer)?)
+        }
+        _ => Ok(respond(reply.status, &answer, &reply.body)?),
+    }
 }
 
 /// A body, in our memory and in the runtime's.

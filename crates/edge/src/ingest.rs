@@ -63,14 +63,16 @@ async fn take_in(
     bindings: &Bindings,
     context: &Context,
 ) -> Result<Reply, Rejection> {
-    let source = config::source(bindings, mask).await?;
+    // No time passes while a Worker computes, and to ask for it costs a call.
+    let began = chance::now_ms();
+    let source = config::source(bindings, mask, began).await?;
     *source_id = Some(source.source.uid.clone());
     let method = head.method();
     let headers = head.headers();
     let length = body::length_of(headers.get("content-length"));
     source.before_body(door, method, length)?;
     // Cloudflare sets it; elsewhere whoever is in front of the gateway has to, or the sender does as it likes.
-    source.gate(|| headers.get("cf-connecting-ip").map(str::to_owned), chance::now_ms())?;
+    source.gate(|| headers.get("cf-connecting-ip").map(str::to_owned), began)?;
     for (who, limit) in source.limits() {
         limits::take(who, limit, 1).map_err(|seconds| Rejection::Limited { seconds })?;
     }

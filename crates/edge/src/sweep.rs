@@ -36,8 +36,7 @@ thread_local! {
 
 /// Whether the time has come again; then the clock starts anew. An isolate that has just begun owes nobody a sweep, unless
 /// it is the only one and no cron rings: there the first request after a restart picks up what was left.
-fn is_due(clock: &Cell<Option<u64>>, every_ms: u64, bindings: &Bindings) -> bool {
-    let now = chance::now_ms();
+fn is_due(clock: &Cell<Option<u64>>, every_ms: u64, now: u64, bindings: &Bindings) -> bool {
     let is_due = match clock.get() {
         None => bindings.settings.local_queue,
         Some(last) if now.saturating_sub(last) <= every_ms => return false,
@@ -49,11 +48,12 @@ fn is_due(clock: &Cell<Option<u64>>, every_ms: u64, bindings: &Bindings) -> bool
 
 /// Sweeps after the answer to a request was sent, when this isolate has not done so for a while.
 pub(crate) fn opportunistic(bindings: &Bindings, context: &Context) {
-    if SWEPT_AT.with(|clock| is_due(clock, EVERY_MS, bindings)) {
+    let now = chance::now_ms();
+    if SWEPT_AT.with(|clock| is_due(clock, EVERY_MS, now, bindings)) {
         let bindings = bindings.clone();
         context.wait_until(async move { sweep(&bindings).await });
     }
-    if EXPIRED_AT.with(|clock| is_due(clock, EXPIRE_EVERY_MS, bindings)) {
+    if EXPIRED_AT.with(|clock| is_due(clock, EXPIRE_EVERY_MS, now, bindings)) {
         let bindings = bindings.clone();
         context.wait_until(async move { expire(&bindings).await });
     }
