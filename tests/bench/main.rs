@@ -363,16 +363,24 @@ fn rows(targets: &mut Targets) {
         pipeline.call("warm-up", &small).send().expect(200);
         pipeline.wait_for(1);
         pipeline.wait_until_finished();
-        for (how, count) in [("one after the other", 20_usize), ("in a burst", 400)] {
+        for (how, senders, count) in [("one after the other", 1, 20), ("in a burst", 16, 400_usize)]
+        {
             pipeline.endpoint.take();
             pipeline.gateway.counters(true);
-            for number in 0..count {
-                pipeline.call(&format!("{how}-{number}"), &small).send().expect(200);
-                if count < 100 {
-                    pipeline.wait_for(number + 1);
-                    pipeline.wait_until_finished();
+            let send = |sender: usize| {
+                for number in (sender..count).step_by(senders) {
+                    pipeline.call(&format!("{how}-{number}"), &small).send().expect(200);
+                    if senders == 1 {
+                        pipeline.wait_for(number + 1);
+                        pipeline.wait_until_finished();
+                    }
                 }
-            }
+            };
+            thread::scope(|scope| {
+                for sender in 0..senders {
+                    scope.spawn(move || send(sender));
+                }
+            });
             pipeline.wait_for(count);
             pipeline.wait_until_finished();
             pipeline.wait_until_swept();

@@ -95,7 +95,7 @@ fn when_nothing_can_store_the_event_the_sender_is_told_to_try_again() {
 fn a_large_body_that_cannot_be_stored_is_not_accepted() {
     let story = Story::new(Gateway::builder().durability("queue").tapped());
     story.gateway.refuse("BODIES", None);
-    let reply = story.post(&"x".repeat(200_000)).expect(503);
+    let reply = story.post("x".repeat(200_000)).expect(503);
     assert!(reply.header("Retry-After").is_some());
     story.post("{\"n\":0}").expect(200);
     story.gateway.allow("BODIES");

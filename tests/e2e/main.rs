@@ -65,6 +65,7 @@ mod source_functions;
 mod source_lists;
 mod sources;
 mod story;
+mod together;
 mod transforms;
 mod trust;
 mod verifiers;

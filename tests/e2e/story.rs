@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use inlet_tests::{Builder, Endpoint, Gateway, Project, Received, Reply, poll_until_within};
+use inlet_tests::{Builder, Endpoint, Gateway, Project, Reply, poll_until_within};
 use serde_json::Value;
 
 /// A gateway of its own with a project, an open source, and an endpoint that it goes to.
@@ -33,20 +33,24 @@ impl Story {
         Project { gateway: &self.gateway, uid: self.uid.clone(), key: self.key.clone() }
     }
 
-    pub(crate) fn post(&self, body: &str) -> Reply {
-        self.project().ingest(&self.source, body.as_bytes())
+    pub(crate) fn post(&self, body: impl AsRef<[u8]>) -> Reply {
+        self.project().ingest(&self.source, body.as_ref())
+    }
+
+    /// The bodies that have arrived.
+    pub(crate) fn received(&self) -> BTreeSet<Vec<u8>> {
+        self.endpoint.received().into_iter().map(|received| received.body).collect()
     }
 
     /// Waits until these bodies have all arrived, with the cron ringing: longer than a dispatcher that
     /// was killed holds its lease.
     #[track_caller]
-    pub(crate) fn wait_for_bodies(&self, bodies: &[String]) {
+    pub(crate) fn wait_for_bodies(&self, bodies: &[impl AsRef<[u8]>]) {
         let mut missing = Vec::new();
         let arrived = poll_until_within(Duration::from_secs(150), || {
             self.gateway.cron();
-            let received: BTreeSet<String> =
-                self.endpoint.received().iter().map(Received::text).collect();
-            missing = bodies.iter().filter(|body| !received.contains(*body)).collect();
+            let received = self.received();
+            missing = bodies.iter().filter(|body| !received.contains(body.as_ref())).collect();
             missing.is_empty().then_some(())
         });
         assert!(arrived.is_some(), "{} of {} are missing", missing.len(), bodies.len());

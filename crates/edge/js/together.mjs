@@ -1,9 +1,11 @@
 // Group commit: what comes while others are being written goes together, in one write. Who finds room writes at once, so nobody
 // waits who is alone.
 //
-// The runtime ties a write, and a timer, to the request that began it. So each write is begun by a request that has something in
-// it, the others of its group wait for a promise, and each keeps its own timer. What a request waits for may never come, because
-// the one that writes can die; then it writes by itself. What is written twice that way has to be known by its id.
+// The runtime ties a write, a timer and what follows a promise to the request that made it. So each write is begun by a request
+// that has something in it, and the others of its group are told. What they are told is a value; the promise beside it is only a
+// bell, because what follows it is handed from one request to another, late at times, and never if the one that writes has died.
+// So each has a timer of its own, looks when that rings, too, and writes by itself in the end. What is written twice that way has
+// to be known by its id.
 
 /** Writes under way before others wait. */
 export const WIDTH = 2;
@@ -11,9 +13,6 @@ export const WIDTH = 2;
 export const TAKEN_WITHIN_MS = 250;
 /** How long it believes in somebody else's write, and how long a write counts as under way. */
 export const WRITTEN_WITHIN_MS = 10_000;
-
-/** What a request that waited is told: write it yourself. */
-const YOURSELF = Symbol("yourself");
 
 export class Together {
   /** When the writes under way began. */
@@ -36,15 +35,15 @@ export class Together {
 
   /** Fulfilled when the item is durable; rejected with what the write of its group said. */
   async put(env, item) {
-    if (!this.#hasRoom() && (await this.#turn(item)) !== YOURSELF) return;
+    if (!this.#hasRoom() && (await this.#isWritten(item))) return;
     const others = this.#takeAlong(item);
     const flight = { since: Date.now() };
     this.#flying.add(flight);
     const group = [item, ...others.map((other) => other.item)];
     const landed = (error) => {
       this.#flying.delete(flight);
-      for (const other of others) other.settle(error);
-      if (this.#hasRoom()) this.#waiting.shift()?.go();
+      for (const other of others) other.tell({ isWritten: true, error });
+      if (this.#hasRoom()) this.#waiting.shift()?.tell({ isWritten: false });
       return error;
     };
     const written = (async () => this.#write(env, group))().then(
@@ -64,27 +63,26 @@ export class Together {
     return this.#flying.size < WIDTH;
   }
 
-  /** Waits until the item is written, or until it is this request's turn to write. */
-  async #turn(item) {
+  /** Waits until another request has written the item, or until it is this one's turn. */
+  async #isWritten(item) {
     const one = { item, isTaken: false };
-    const turn = new Promise((resolve, reject) => {
-      one.go = () => resolve(YOURSELF);
-      one.settle = (error) => (error ? reject(error) : resolve());
+    const bell = new Promise((ring) => {
+      one.tell = (news) => {
+        one.news = news;
+        ring();
+      };
     });
     this.#waiting.push(one);
-    let timer = setTimeout(() => {
-      if (one.isTaken) {
-        timer = setTimeout(one.go, WRITTEN_WITHIN_MS);
-        return;
-      }
-      this.#waiting = this.#waiting.filter((other) => other !== one);
-      one.go();
-    }, TAKEN_WITHIN_MS);
-    try {
-      return await turn;
-    } finally {
+    for (const patience of [TAKEN_WITHIN_MS, WRITTEN_WITHIN_MS]) {
+      let timer;
+      await Promise.race([bell, new Promise((ring) => (timer = setTimeout(ring, patience)))]);
       clearTimeout(timer);
+      if (one.news?.error) throw one.news.error;
+      if (one.news) return one.news.isWritten;
+      if (!one.isTaken) break;
     }
+    this.#waiting = this.#waiting.filter((other) => other !== one);
+    return false;
   }
 
   /** Those who wait and fit. */

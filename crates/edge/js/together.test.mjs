@@ -121,6 +121,28 @@ test("who was taken along by a request that died writes itself, later", async ()
   assert.equal(outcomes(puts), "durable waits waits durable");
 });
 
+test("who is told late is told all the same", async () => {
+  // A bell whose sound is lost on its way to the other request: what follows the promise does not run.
+  const { race } = Promise;
+  Promise.race = ([, timer]) => race.call(Promise, [timer]);
+  try {
+    const puts = put("a1", "a2", "a3", "a4");
+    writes[0].resolve();
+    await settle();
+    assert.deepEqual(groups(), ["a1", "a2"]);
+    mock.timers.tick(TAKEN_WITHIN_MS);
+    await settle();
+    assert.deepEqual(groups().slice(2), ["a3", "a4"]);
+    put("a5", "a6");
+    writes[2].resolve();
+    writes[3].reject(new Error("full"));
+    await settle();
+    assert.equal(outcomes(puts), "durable waits durable full");
+  } finally {
+    Promise.race = race;
+  }
+});
+
 test("writes of requests that died do not hold up others for ever", async () => {
   put("a1", "a2");
   mock.timers.tick(WRITTEN_WITHIN_MS + 1);

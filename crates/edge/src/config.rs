@@ -21,8 +21,8 @@ use worker::{Delay, Result};
 
 use crate::bindings::Bindings;
 use crate::known::{Isolate, Known};
-use crate::store::Doc;
 use crate::log;
+use crate::store::Doc;
 
 /// How long an isolate believes what it read.
 const FRESH_MS: u64 = 10_000;

@@ -22,10 +22,7 @@ extern "C" {
         body: &[u8],
     ) -> std::result::Result<web_sys::Response, JsValue>;
     #[wasm_bindgen(catch, js_name = respondText)]
-    fn respond_text(
-        status: u16,
-        answer: &str,
-    ) -> std::result::Result<web_sys::Response, JsValue>;
+    fn respond_text(status: u16, answer: &str) -> std::result::Result<web_sys::Response, JsValue>;
     #[wasm_bindgen(catch, js_name = send)]
     fn send_parts(
         env: &Env,

@@ -1,0 +1,110 @@
+//! Events that come at the same time share rows of the journal: each is answered, stored and delivered as if it were alone.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+
+use inlet_tests::{Gateway, Reply, source_path};
+
+use crate::story::Story;
+
+/// Bodies unlike each other in all that a row has to tell apart: text of one and of several bytes a character, what is no
+/// text, NUL, nothing, and lengths on both sides of what a row of many takes.
+fn odd_bodies(of: usize) -> Vec<Vec<u8>> {
+    let body = |number: usize| {
+        let text = format!("{{\"n\":{number},\"t\":\"");
+        let rest = match number % 6 {
+            0 => "x".repeat(900).into_bytes(),
+            1 => "ü€😀".repeat(40).into_bytes(),
+            2 => vec![0xff, 0xfe, b'\n', b'"'],
+            3 => b"\0\0".to_vec(),
+            4 => "[,]".repeat(30_000).into_bytes(),
+            _ => Vec::new(),
+        };
+        [text.into_bytes(), rest, b"\"}".to_vec()].concat()
+    };
+    (0..of).map(body).collect()
+}
+
+fn post_together(story: &Story, bodies: &[Vec<u8>], senders: usize) -> Vec<Reply> {
+    thread::scope(|scope| {
+        let each = bodies.chunks(bodies.len().div_ceil(senders));
+        let send = |some: &[Vec<u8>]| some.iter().map(|body| story.post(body)).collect();
+        let senders: Vec<_> = each.map(|some| scope.spawn(move || send(some))).collect();
+        let replies = senders.into_iter().map(|one| one.join().expect("a sender"));
+        replies.flat_map(|some: Vec<Reply>| some).collect()
+    })
+}
+
+fn rows_of_the_journal(gateway: &Gateway) -> usize {
+    let count = |table| {
+        let rows = gateway.sql("EVENTS_0", &format!("SELECT count(*) AS n FROM {table}"), &[]);
+        usize::try_from(rows[0]["n"].as_u64().expect("a number")).expect("a small number")
+    };
+    count("journal_0") + count("journal_1")
+}
+
+#[test]
+fn events_of_the_same_moment_share_rows_and_stay_what_they_are() {
+    let mut story = Story::new(Gateway::builder().durability("journal"));
+    let bodies = odd_bodies(240);
+    let ids: BTreeSet<String> = post_together(&story, &bodies, 24)
+        .into_iter()
+        .map(|reply| reply.expect(200).json()["event_id"].to_string())
+        .collect();
+    story.gateway.kill9();
+    story.gateway.restart();
+    assert_eq!(ids.len(), bodies.len());
+    let rows = rows_of_the_journal(&story.gateway);
+    assert!(rows < bodies.len(), "{rows} rows for {} events", bodies.len());
+    story.wait_for_bodies(&bodies);
+    let stored = story.project().stored_events();
+    let stored: BTreeSet<String> = stored.iter().map(|row| row["id"].to_string()).collect();
+    assert_eq!(stored, ids);
+    assert_eq!(story.received(), bodies.into_iter().collect());
+}
+
+#[test]
+fn senders_that_hang_up_take_no_others_along() {
+    let story = Story::new(Gateway::builder().durability("journal"));
+    let bodies = odd_bodies(96);
+    thread::scope(|scope| {
+        for number in 0..8 {
+            let story = &story;
+            scope.spawn(move || {
+                for again in 0..12 {
+                    let body = format!("{{\"hangs_up\":\"{number}-{again}\"}}");
+                    let origin = story.gateway.url().trim_start_matches("http://");
+                    let mut stream = TcpStream::connect(origin).expect("the gateway");
+                    let (path, length) = (source_path(&story.source), body.len());
+                    let head = format!(
+                        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+                    );
+                    stream.write_all((head + &body).as_bytes()).expect("a request");
+                }
+            });
+        }
+        for reply in post_together(&story, &bodies, 12) {
+            reply.expect(200);
+        }
+    });
+    story.wait_for_bodies(&bodies);
+}
+
+#[test]
+fn a_write_that_fails_is_told_to_all_whose_events_were_in_it() {
+    let story = Story::new(Gateway::builder().durability("journal").tapped());
+    story.gateway.refuse("EVENTS_0", Some("INSERT INTO journal"));
+    let bodies: Vec<Vec<u8>> = (0..48).map(|n| format!("{{\"n\":{n}}}").into_bytes()).collect();
+    for reply in post_together(&story, &bodies, 16) {
+        let reply = reply.expect(503);
+        assert!(reply.header("retry-after").is_some());
+    }
+    story.gateway.allow("EVENTS_0");
+    for reply in post_together(&story, &bodies, 16) {
+        reply.expect(200);
+    }
+    story.wait_for_bodies(&bodies);
+    assert_eq!(story.project().stored_events().len(), bodies.len());
+}
