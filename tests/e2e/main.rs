@@ -40,6 +40,7 @@ mod event_lists;
 mod event_types;
 mod events;
 mod exact_search;
+mod fan_out;
 mod figures;
 mod filters;
 mod fresh_events;

@@ -6,10 +6,10 @@ use inlet_gateway::made::OfSource;
 use inlet_gateway::parked::{Lack, Then, Waited, then};
 use inlet_gateway::project::Project;
 use inlet_gateway::route::{
-    Bell, DIRECTORY_EVENTS, Directory, FILTERED_BODIES_MAX_BYTES, FILTERED_BODY_MAX_BYTES, Needs,
-    Owned, SubscriptionRow, bells, route, scheduled,
+    Bell, DIRECTORY_EVENTS, Directory, FAN_OUT_PART, FILTERED_BODIES_MAX_BYTES,
+    FILTERED_BODY_MAX_BYTES, Needs, Owned, SubscriptionRow, bells, route,
 };
-use inlet_gateway::sql::{self, Journal};
+use inlet_gateway::sql::{self, Journal, Statement};
 use inlet_gateway::storing::{Fault, Marks, Step, Storing};
 use inlet_gateway::wire::{Envelope, Meta, Text};
 use js_sys::{ArrayBuffer, Uint8Array};
@@ -369,30 +369,27 @@ async fn store(
     let queue_watches = !bindings.settings.local_queue;
     let outbox = (!queue_watches).then(|| chance::uid(now));
     let routing = route(envelopes, directory, now, outbox.as_deref());
-    let mut statements = routing.statements;
-    let writes = statements.len();
-    statements.extend(scheduled(&routing.deliveries));
     let events = bindings.events(shard).map_err(waits(count))?;
-    let results = events
-        .batch(&statements)
-        .await
-        .map_err(|error| Unstored::Failed { count, fault: Fault::of_store(error.to_string()) })?;
+    for part in &routing.parts {
+        let results = events.batch(&part.statements).await.map_err(|error| Unstored::Failed {
+            count,
+            fault: Fault::of_store(error.to_string()),
+        })?;
+        let waiting = results.last().map(rows::<Waiting>).transpose().map_err(waits(count))?;
+        let waiting = waiting.unwrap_or_default().into_iter().map(Waiting::into_parts).collect();
+        let rung = bell::ring_dispatcher(&bells(shard, waiting), 0, bindings).await;
+        if queue_watches && rung.is_err() {
+            // The sweep rings for them. What is stored is not routed again because of a bell.
+            let watched = sql::watch(&json!(part.deliveries).to_string(), now);
+            events.run(&watched).await.map_err(waits(count))?;
+        }
+    }
     log::debug("routed", || {
         let ids: Vec<&str> =
             envelopes.iter().map(|envelope| envelope.meta.event_id.as_str()).collect();
-        json!({"shard": shard, "event_ids": ids, "deliveries": routing.deliveries.len()})
+        let deliveries: usize = routing.parts.iter().map(|part| part.deliveries.len()).sum();
+        json!({"shard": shard, "event_ids": ids, "deliveries": deliveries})
     });
-    let mut waiting = Vec::new();
-    for result in results.iter().skip(writes) {
-        let some: Vec<Waiting> = rows(result).map_err(waits(count))?;
-        waiting.extend(some.into_iter().map(Waiting::into_parts));
-    }
-    let rung = bell::ring_dispatcher(&bells(shard, waiting), 0, bindings).await;
-    if queue_watches && rung.is_err() {
-        // The sweep rings for them. What is stored is not routed again because of a bell.
-        let watched = sql::watch(&json!(routing.deliveries).to_string(), now);
-        events.run(&watched).await.map_err(waits(count))?;
-    }
     Ok(count)
 }
 
@@ -403,10 +400,10 @@ pub(crate) async fn directory(
 ) -> Result<Directory> {
     let needs = Needs::of(metas);
     let db = bindings.db()?;
-    let mut found: Vec<SubscriptionRow> = Vec::new();
-    let mut owned = Vec::new();
+    let (mut found, mut owned) = (Vec::new(), Vec::new());
     if !needs.sources.is_empty() {
-        found.extend(db.rows::<SubscriptionRow>(&sql::subscriptions_of(&needs.sources)).await?);
+        subscriptions(&mut found, |after| sql::subscriptions_of(&needs.sources, after), &db)
+            .await?;
     }
     let mut endpoints: Vec<(&str, &str)> = needs.endpoints;
     if !needs.owners.is_empty() {
@@ -416,15 +413,33 @@ pub(crate) async fn directory(
         endpoints.sort_unstable();
         endpoints.dedup();
     }
-    if !endpoints.is_empty() {
-        let statement = sql::subscriptions_of_endpoints(&endpoints);
-        found.extend(db.rows::<SubscriptionRow>(&statement).await?);
+    for some in endpoints.chunks(FAN_OUT_PART) {
+        subscriptions(&mut found, |after| sql::subscriptions_of_endpoints(some, after), &db)
+            .await?;
     }
     if !needs.projects.is_empty() {
-        let statement = sql::subscriptions_of_projects(&needs.projects);
-        found.extend(db.rows::<SubscriptionRow>(&statement).await?);
+        let page = |after: &str| sql::subscriptions_of_projects(&needs.projects, after);
+        subscriptions(&mut found, page, &db).await?;
     }
     Ok(Directory::of_rows(found, owned))
+}
+
+/// Adds subscriptions, page by page: all of a large project's at once are more than an answer of the database holds.
+async fn subscriptions(
+    found: &mut Vec<SubscriptionRow>,
+    page: impl Fn(&str) -> Statement,
+    db: &Store,
+) -> Result<()> {
+    let mut after = String::new();
+    loop {
+        let rows: Vec<SubscriptionRow> = db.rows(&page(&after)).await?;
+        let is_last = rows.len() < sql::SUBSCRIPTIONS_PAGE;
+        after = rows.last().map(|last| last.id.clone()).unwrap_or_default();
+        found.extend(rows);
+        if is_last {
+            return Ok(());
+        }
+    }
 }
 
 /// Reads the bodies that filters have to look into, and says how many of the events, from the first, can be routed with what

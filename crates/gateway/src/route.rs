@@ -16,8 +16,8 @@ use crate::sql::{self, Statement};
 use crate::tally::Tally;
 use crate::wire::{Body, Envelope, Meta, Text};
 
-/// Pairs of project and delivery that one parameter carries; each is 60 bytes.
-const DELIVERIES_PER_PARAM: usize = 5_000;
+/// Deliveries that one transaction makes. Its parameters name them; each name is 60 bytes, and D1 takes 2 MB.
+pub const FAN_OUT_PART: usize = 5_000;
 /// A body longer than this is bound by itself: pulling it out of a JSON text costs more.
 const SMALL_BODY_MAX_BYTES: usize = 8_192;
 
@@ -26,13 +26,18 @@ pub const FILTERED_BODY_MAX_BYTES: u64 = 2 * 1024 * 1024;
 /// What one batch reads of such bodies.
 pub const FILTERED_BODIES_MAX_BYTES: u64 = 8 * 1024 * 1024;
 
-/// What routing a batch of envelopes of one shard comes to.
+/// What routing a batch of envelopes of one shard comes to: transactions, to be run in this order. Only an event with more than
+/// [`FAN_OUT_PART`] deliveries needs more than one. Whoever dies between them runs all of them again.
 #[derive(Debug, Default)]
 pub struct Routing {
-    /// To be run as one transaction.
+    pub parts: Vec<Part>,
+}
+
+/// One transaction. Its last statement gives back which of its deliveries wait, if there are any.
+#[derive(Debug, Default)]
+pub struct Part {
     pub statements: Vec<Statement>,
-    /// Pairs of project and delivery: all that may have to be dispatched. Which of them wait, the
-    /// database says, by [`sql::scheduled`].
+    /// Pairs of project and delivery: all that may have to be dispatched.
     pub deliveries: Vec<(String, String)>,
 }
 
@@ -48,8 +53,7 @@ pub fn route(
     let mut duplicates = Rows::default();
     let mut events = Rows::default();
     let mut large = Vec::new();
-    let mut fan_out = Rows::default();
-    let mut deliveries = Vec::new();
+    let mut fan_out = FanOut::default();
 
     for envelope in envelopes {
         let Envelope { meta, body } = envelope;
@@ -109,7 +113,7 @@ pub fn route(
             events.push(&row);
         }
         for receiver in receivers {
-            deliveries.push(deliver(&mut fan_out, meta, &receiver, now_ms, None));
+            fan_out.add(meta, &receiver, now_ms, None);
         }
     }
 
@@ -122,11 +126,7 @@ pub fn route(
     statements.extend(events.statements(|rows| sql::insert_events(rows, None)));
     statements.extend(large);
     statements.extend(duplicates.statements(sql::insert_duplicates));
-    statements.extend(fan_out.statements(sql::insert_deliveries));
-    if let Some(outbox_id) = outbox_id {
-        statements.extend(outbox(&deliveries, outbox_id, now_ms));
-    }
-    Routing { statements, deliveries }
+    fan_out.after(statements, outbox_id, now_ms)
 }
 
 /// A body as it is written into a row.
@@ -150,35 +150,52 @@ impl<'a> Written<'a> {
     }
 }
 
-/// Adds the row of a delivery, and says which it is: its project and its id.
-fn deliver(
-    fan_out: &mut Rows,
-    meta: &Meta,
-    receiver: &Receiver<'_>,
-    now_ms: u64,
-    replay_id: Option<&str>,
-) -> (String, String) {
-    let id = receiver.delivery_uid(&meta.event_id, replay_id);
-    fan_out.push(&[
-        (&meta.project_id).into(),
-        (&id).into(),
-        (&meta.event_id).into(),
-        receiver.subscription_id.into(),
-        receiver.endpoint_id.into(),
-        (&meta.source_id).into(),
-        (&meta.event_type).into(),
-        receiver.mode.name().into(),
-        now_ms.into(),
-        replay_id.into(),
-    ]);
-    (meta.project_id.clone(), id)
+/// Deliveries to be made, in parts.
+#[derive(Default)]
+struct FanOut {
+    parts: Vec<(Rows, Vec<(String, String)>)>,
 }
 
-fn outbox(deliveries: &[(String, String)], id: &str, now_ms: u64) -> Vec<Statement> {
-    let parts = deliveries.chunks(DELIVERIES_PER_PARAM).enumerate();
-    parts
-        .map(|(part, some)| sql::insert_outbox(now_ms, &format!("{id}-{part}"), json!(some)))
-        .collect()
+impl FanOut {
+    fn add(&mut self, meta: &Meta, receiver: &Receiver<'_>, now_ms: u64, replay: Option<&str>) {
+        if self.parts.last().is_none_or(|(_, part)| FAN_OUT_PART <= part.len()) {
+            self.parts.push(Default::default());
+        }
+        let Some((rows, part)) = self.parts.last_mut() else { return };
+        let id = receiver.delivery_uid(&meta.event_id, replay);
+        rows.push(&[
+            (&meta.project_id).into(),
+            (&id).into(),
+            (&meta.event_id).into(),
+            receiver.subscription_id.into(),
+            receiver.endpoint_id.into(),
+            (&meta.source_id).into(),
+            (&meta.event_type).into(),
+            receiver.mode.name().into(),
+            now_ms.into(),
+            replay.into(),
+        ]);
+        part.push((meta.project_id.clone(), id));
+    }
+
+    /// The transactions: `first` begins the first of them. `outbox` is where each notes what it has made.
+    fn after(self, first: Vec<Statement>, outbox: Option<&str>, now_ms: u64) -> Routing {
+        let mut parts = Vec::with_capacity(self.parts.len().max(1));
+        let mut statements = first;
+        for (place, (rows, deliveries)) in self.parts.into_iter().enumerate() {
+            statements.extend(rows.statements(sql::insert_deliveries));
+            if let Some(id) = outbox {
+                let id = format!("{id}-{place}");
+                statements.push(sql::insert_outbox(now_ms, &id, json!(deliveries)));
+            }
+            statements.push(sql::scheduled(json!(deliveries)));
+            parts.push(Part { statements: std::mem::take(&mut statements), deliveries });
+        }
+        if !statements.is_empty() {
+            parts.push(Part { statements, deliveries: Vec::new() });
+        }
+        Routing { parts }
+    }
 }
 
 /// Plans new deliveries of events that are stored, to those who would get them now. `replay_id` is a fresh uid: it marks the
@@ -189,11 +206,10 @@ pub fn replay(
     now_ms: u64,
     replay_id: &str,
 ) -> (Routing, Tally) {
-    let mut fan_out = Rows::default();
+    let mut fan_out = FanOut::default();
     let mut wanted = Rows::default();
     let mut remade = Vec::new();
     let mut tally = Tally::default();
-    let mut deliveries = Vec::new();
     for envelope in envelopes {
         let meta = &envelope.meta;
         let receivers = directory.receivers(envelope).unwrap_or_else(|why| {
@@ -221,14 +237,12 @@ pub fn replay(
             wanted.push(&[(&meta.project_id).into(), (&meta.event_id).into()]);
         }
         for receiver in receivers {
-            deliveries.push(deliver(&mut fan_out, meta, &receiver, now_ms, Some(replay_id)));
+            fan_out.add(meta, &receiver, now_ms, Some(replay_id));
         }
     }
     let mut statements = remade;
-    statements.extend(fan_out.statements(sql::insert_deliveries));
     statements.extend(wanted.statements(sql::note_wanted));
-    statements.extend(outbox(&deliveries, replay_id, now_ms));
-    (Routing { statements, deliveries }, tally)
+    (fan_out.after(statements, Some(replay_id), now_ms), tally)
 }
 
 /// The events of sources, to be counted.
@@ -263,11 +277,6 @@ fn verdicts(envelopes: &[Envelope]) -> Rows {
         }
     }
     rows
-}
-
-/// The statements that say which of `deliveries` wait for their first attempt.
-pub fn scheduled(deliveries: &[(String, String)]) -> Vec<Statement> {
-    deliveries.chunks(DELIVERIES_PER_PARAM).map(|some| sql::scheduled(json!(some))).collect()
 }
 
 /// One bell: deliveries of one endpoint, so that a slow endpoint holds up nobody else's.

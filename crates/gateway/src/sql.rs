@@ -144,13 +144,17 @@ fn doc<T: serde::Serialize>(value: &T) -> Param {
     Param::Text(serde_json::to_string(value).unwrap_or_default())
 }
 
-/// Subscriptions, as a directory reads them, by the JSON list `keys`: `join` says by which index, and what equals what.
-fn subscriptions_by(join: &str, keys: Value) -> Statement {
+/// Subscriptions that one page of a directory has: where there are more, the next page begins after the id of its last.
+pub const SUBSCRIPTIONS_PAGE: usize = 5_000;
+
+/// A page of subscriptions after the id `after`, as a directory reads them, by the JSON list `keys`: `join` says by which index, and
+/// what equals what.
+fn subscriptions_by(join: &str, keys: Value, after: &str) -> Statement {
     let sql = format!(
         "SELECT s.project_id AS project_id, s.id AS id, s.source_id AS source_id, s.endpoint_id AS endpoint_id, s.doc AS doc \
-         FROM json_each(?1) AS j JOIN subscriptions AS s {join}"
+         FROM json_each(?1) AS j JOIN subscriptions AS s {join} AND s.id > ?2 ORDER BY s.id LIMIT {SUBSCRIPTIONS_PAGE}"
     );
-    Statement { sql, params: vec![keys.into()] }
+    Statement { sql, params: vec![keys.into(), after.into()] }
 }
 
 const DELIVERY_COLUMNS: &str = "project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, \

@@ -3,7 +3,7 @@
 use inlet_gateway::failures::{OfStatus, totals};
 use inlet_gateway::parked::Lack;
 use inlet_gateway::resend::{Again, AtEndpoint, ResendInput, Standing, Standings};
-use inlet_gateway::route::{Bell, Needs, bells, replay, scheduled};
+use inlet_gateway::route::{Bell, Needs, bells, replay};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
 use inlet_gateway::tally::Tally;
 use inlet_gateway::wire::Envelope;
@@ -123,15 +123,13 @@ impl Caller<'_> {
         if tally.succeeded == 0 {
             return Ok(Replayed { tally, is_cut: false });
         }
-        let mut statements = routing.statements;
-        let writes = statements.len();
-        statements.extend(scheduled(&routing.deliveries));
-        let results = self.bindings.events(project.shard)?.batch(&statements).await?;
-        let mut waiting = Vec::new();
-        for result in results.iter().skip(writes) {
-            waiting.extend(rows::<Waiting>(result)?.into_iter().map(Waiting::into_parts));
+        let events = self.bindings.events(project.shard)?;
+        for part in &routing.parts {
+            let results = events.batch(&part.statements).await?;
+            let waiting = results.last().map(rows::<Waiting>).transpose()?.unwrap_or_default();
+            let waiting = waiting.into_iter().map(Waiting::into_parts).collect();
+            self.ring(bells(project.shard, waiting)).await;
         }
-        self.ring(bells(project.shard, waiting)).await;
         Ok(Replayed { tally, is_cut: false })
     }
 

@@ -64,7 +64,8 @@ impl Caller<'_> {
         if project.kind == "incoming" || project.config.multiple_endpoint_subscriptions {
             return Ok(());
         }
-        let others = sql::subscriptions_of_endpoints(&[(&project.uid, &subscription.endpoint_id)]);
+        let others =
+            sql::subscriptions_of_endpoints(&[(&project.uid, &subscription.endpoint_id)], "");
         let others: Vec<Doc> = self.bindings.db()?.rows(&others).await?;
         let others: Vec<Subscription> =
             others.iter().map(Doc::read).collect::<worker::Result<_>>()?;

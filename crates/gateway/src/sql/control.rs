@@ -246,12 +246,13 @@ pub fn delete_subscription(project_id: &str, id: &str) -> Statement {
     )
 }
 
-/// The subscriptions to any of these sources; `sources` are pairs of project and source.
-pub fn subscriptions_of(sources: &[(&str, &str)]) -> Statement {
+/// A page of the subscriptions to any of these sources; `sources` are pairs of project and source.
+pub fn subscriptions_of(sources: &[(&str, &str)], after: &str) -> Statement {
     subscriptions_by(
         "INDEXED BY subscriptions_by_source \
          ON s.project_id = j.value ->> 0 AND s.source_id = j.value ->> 1",
         json!(sources),
+        after,
     )
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{DELIVERY_COLUMNS, EVENT_COLUMNS, Statement, hold, statement};
+use super::{DELIVERY_COLUMNS, EVENT_COLUMNS, Statement, TRANSACTION_BYTES, hold, statement};
 use crate::deliver::INTERRUPTED;
 
 /// Takes a lease on those of `deliveries` (pairs of project and delivery) that wait and are due, or whose dispatcher's
@@ -85,12 +85,17 @@ pub fn recorded(project_id: &str, delivery_id: &str, attempt_uid: &str) -> State
     )
 }
 
-/// Fan-outs that are older than `before_ms`.
+/// Fan-outs that are older than `before_ms`, the oldest first: a hundred, and few when they are large.
 pub fn old_outbox(before_ms: u64) -> Statement {
-    statement(
-        "SELECT at, id, deliveries FROM outbox WHERE at < ?1 ORDER BY at LIMIT 100",
-        [before_ms.into()],
-    )
+    Statement {
+        sql: format!(
+            "SELECT at, id, deliveries FROM outbox WHERE at < ?1 AND (at, id) <= (SELECT at, id FROM (\
+             SELECT at, id, sum(bytes) OVER (ORDER BY at, id) - bytes AS before FROM (\
+             SELECT at, id, octet_length(deliveries) AS bytes FROM outbox WHERE at < ?1 ORDER BY at, id LIMIT 100)) \
+             WHERE before < {TRANSACTION_BYTES} ORDER BY at DESC, id DESC LIMIT 1) ORDER BY at, id"
+        ),
+        params: vec![before_ms.into()],
+    }
 }
 
 /// Puts those of `deliveries` (JSON: pairs of project and delivery) that still wait under the eye of the sweep.

@@ -14,12 +14,13 @@ use crate::push::DYNAMIC_NAME;
 use crate::search::{Kind, Search};
 use crate::subscription::Subscription;
 
-/// The subscriptions of endpoints; `endpoints` are pairs of project and endpoint.
-pub fn subscriptions_of_endpoints(endpoints: &[(&str, &str)]) -> Statement {
+/// A page of the subscriptions of endpoints; `endpoints` are pairs of project and endpoint.
+pub fn subscriptions_of_endpoints(endpoints: &[(&str, &str)], after: &str) -> Statement {
     subscriptions_by(
         "INDEXED BY subscriptions_by_endpoint \
          ON s.project_id = j.value ->> 0 AND s.endpoint_id = j.value ->> 1",
         json!(endpoints),
+        after,
     )
 }
 
@@ -33,9 +34,9 @@ pub fn endpoints_of_owners(owners: &[(&str, &str)]) -> Statement {
     )
 }
 
-/// All subscriptions of projects.
-pub fn subscriptions_of_projects(projects: &[&str]) -> Statement {
-    subscriptions_by("ON s.project_id = j.value", json!(projects))
+/// A page of all subscriptions of projects.
+pub fn subscriptions_of_projects(projects: &[&str], after: &str) -> Statement {
+    subscriptions_by("ON s.project_id = j.value", json!(projects), after)
 }
 
 /// The oldest endpoints of a project with these URLs, as `url` and `doc`. Those of owners are not meant: an owner may choose any

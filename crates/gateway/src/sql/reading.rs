@@ -12,13 +12,19 @@ pub fn event(project_id: &str, id: &str) -> Statement {
     }
 }
 
+/// Endpoints of an event that are shown with it; its deliveries name them all.
+const SHOWN_ENDPOINTS: u32 = 1_000;
+
 /// The same, with the `endpoints` that it went to (a look at the deliveries of its millisecond), or the event that `id` is a
 /// dropped copy of: its id tells which.
 pub fn event_or_original(project_id: &str, id: &str) -> Statement {
     let columns: Vec<String> =
         EVENT_COLUMNS.split(", ").map(|column| format!("e.{column} AS {column}")).collect();
-    let endpoints = "CASE WHEN e.id = ?2 THEN (SELECT json_group_array(DISTINCT d.endpoint_id) FROM deliveries AS d \
-         WHERE d.project_id = ?1 AND d.id >= substr(?2, 1, 10) AND d.id < substr(?2, 1, 10) || '~' AND d.event_id = ?2) END AS endpoints";
+    let endpoints = format!(
+        "CASE WHEN e.id = ?2 THEN (SELECT json_group_array(endpoint_id) FROM (SELECT DISTINCT d.endpoint_id AS endpoint_id \
+         FROM deliveries AS d WHERE d.project_id = ?1 AND d.id >= substr(?2, 1, 10) AND d.id < substr(?2, 1, 10) || '~' \
+         AND d.event_id = ?2 LIMIT {SHOWN_ENDPOINTS})) END AS endpoints"
+    );
     let ids = "SELECT ?2 AS id UNION ALL SELECT event_id FROM duplicates WHERE project_id = ?1 AND id = ?2";
     Statement {
         sql: format!(
@@ -33,13 +39,15 @@ pub fn event_or_original(project_id: &str, id: &str) -> Statement {
 /// The endpoints that events went to, as `event_id` and `endpoints`. The deliveries of each millisecond of theirs are looked
 /// at once.
 pub fn endpoints_of_events(project_id: &str, ids: &[&str]) -> Statement {
-    statement(
-        "SELECT d.event_id AS event_id, json_group_array(DISTINCT d.endpoint_id) AS endpoints FROM \
+    let sql = format!(
+        "SELECT event_id, json_group_array(endpoint_id) AS endpoints FROM (\
+         SELECT event_id, endpoint_id, row_number() OVER (PARTITION BY event_id) AS n FROM (\
+         SELECT DISTINCT d.event_id AS event_id, d.endpoint_id AS endpoint_id FROM \
          (SELECT DISTINCT substr(value, 1, 10) AS at FROM json_each(?2)) AS m CROSS JOIN deliveries AS d \
          ON d.project_id = ?1 AND d.id >= m.at AND d.id < m.at || '~' \
-         WHERE d.event_id IN (SELECT value FROM json_each(?2)) GROUP BY d.event_id",
-        [project_id.into(), json!(ids).into()],
-    )
+         WHERE d.event_id IN (SELECT value FROM json_each(?2)))) WHERE n <= {SHOWN_ENDPOINTS} GROUP BY event_id"
+    );
+    Statement { sql, params: vec![project_id.into(), json!(ids).into()] }
 }
 
 pub fn delivery(project_id: &str, id: &str) -> Statement {

@@ -283,6 +283,22 @@ fn the_sweep_finds_what_was_forgotten_and_nothing_else() {
 }
 
 #[test]
+fn the_sweep_takes_few_fan_outs_at_once_when_they_are_large() {
+    let db = database();
+    let many: Vec<_> = (0..5_000).map(|n| ("p", format!("01ARZ3NDEKTSV4RRFFQ69{n:05}"))).collect();
+    for n in 0..30 {
+        run(&db, &insert_outbox(10, &n.to_string(), json!(many)));
+    }
+    let taken = run(&db, &old_outbox(11)).len();
+    assert!((2..30).contains(&taken), "{taken}");
+    run(&db, &statement("DELETE FROM outbox", []));
+    for n in 0..150 {
+        run(&db, &insert_outbox(10, &n.to_string(), ids()));
+    }
+    assert_eq!(run(&db, &old_outbox(11)).len(), 100);
+}
+
+#[test]
 fn a_delivery_that_is_done_is_not_looked_at() {
     let db = database();
     delivered(&db);
@@ -394,7 +410,15 @@ fn the_statements_of_the_hot_path_use_their_keys() {
         ),
         (event_or_original("p", "e"), "SEARCH e USING PRIMARY KEY (project_id=? AND id=?)"),
         (Journal::at(0).waiting(), "SEARCH j USING INTEGER PRIMARY KEY (rowid>?)"),
-        (subscriptions_of(&[("p", "s")]), "subscriptions_by_source"),
+        (
+            subscriptions_of(&[("p", "s")], ""),
+            "subscriptions_by_source (project_id=? AND source_id=? AND id>?)",
+        ),
+        (
+            subscriptions_of_endpoints(&[("p", "e")], ""),
+            "subscriptions_by_endpoint (project_id=? AND endpoint_id=? AND id>?)",
+        ),
+        (subscriptions_of_projects(&["p"], ""), "PRIMARY KEY (project_id=? AND id>?)"),
         (source_of_mask("m"), "(mask_id=?)"),
     ] {
         let plan = plan(&db, &statement);

@@ -19,8 +19,9 @@ fn the_look_ups_of_targets_are_sound() {
         docs.sort();
         docs
     };
-    assert_eq!(docs(&subscriptions_of_endpoints(&[("p", "1"), ("p", "4")])), ["\"1\""]);
-    assert_eq!(docs(&subscriptions_of_projects(&["p"])).len(), 3);
+    assert_eq!(docs(&subscriptions_of_endpoints(&[("p", "1"), ("p", "4")], "")), ["\"1\""]);
+    assert_eq!(docs(&subscriptions_of_projects(&["p"], "")).len(), 3);
+    assert_eq!(docs(&subscriptions_of_projects(&["p"], "1")).len(), 2, "the page after it");
     assert_eq!(docs(&endpoints_of_urls("p", &["u", "none"])).len(), 1);
     assert_eq!(docs(&endpoints_of_urls("q", &["v"])).len(), 0);
     let plan = plan(&db, &endpoints_of_urls("p", &["u"]));
@@ -46,7 +47,7 @@ fn dynamic_events_make_one_endpoint_and_one_subscription() {
         for statement in subscribe_dynamic(&subscription) {
             run(&db, &statement);
         }
-        let rows = run(&db, &subscriptions_of_projects(&["p"]));
+        let rows = run(&db, &subscriptions_of_projects(&["p"], ""));
         let stored: Subscription = serde_json::from_str(rows[0]["doc"].as_str().unwrap()).unwrap();
         assert_eq!((rows.len(), stored.event_types), (1, vec![types.to_owned()]));
     }
