@@ -4,8 +4,8 @@ use super::*;
 use crate::conditions::Conditions;
 use crate::sql::tests::{database, run};
 use crate::subscription::{DeliveryMode, Subscription};
-use crate::wire::Target;
 use crate::wire::tests::envelope;
+use crate::wire::{Claim, Target};
 
 fn subscription(uid: &str, source: &str, event_type: &str) -> Subscription {
     Subscription {
@@ -488,4 +488,67 @@ fn a_bell_names_one_endpoint_and_few_deliveries() {
             .collect()
     };
     assert!(bells.iter().all(|bell| parity(bell).windows(2).all(|pair| pair[0] == pair[1])));
+}
+
+/// Whatever the order in which events are routed, and in whichever batches: those that are stored are a window apart, and each
+/// of the others is a copy of one of them that came within a window of it.
+#[test]
+fn copies_are_found_in_whatever_order_events_are_routed() {
+    const WINDOW: u64 = 100;
+    let mut state = 7_u64;
+    let mut dice = |below: u64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    for round in 0..60 {
+        let db = database();
+        let events: Vec<Envelope> = (0..40)
+            .map(|n| {
+                let mut one = envelope(Body::Inline(b"{}".to_vec()));
+                one.meta.event_id = format!("01ARZ3NDEKTSV4RRFFQ69G5F{n:02}");
+                one.meta.received_at =
+                    1_764_000_000_000 + dice(if round % 2 == 0 { 1_500 } else { 500 });
+                one.meta.claim = Some(Claim { key: "k".into(), window_ms: WINDOW, scope: None });
+                one
+            })
+            .collect();
+        let mut left: Vec<&Envelope> = events.iter().collect();
+        let mut done: Vec<&Envelope> = Vec::new();
+        while !left.is_empty() {
+            let mut batch = Vec::new();
+            for _ in 0..=dice(6) {
+                let from = if !done.is_empty() && dice(5) == 0 { &done } else { &left };
+                if from.is_empty() {
+                    continue;
+                }
+                let one = from[usize::try_from(dice(from.len() as u64)).unwrap()];
+                left.retain(|other| other.meta.event_id != one.meta.event_id);
+                if batch.iter().all(|other: &Envelope| other.meta.event_id != one.meta.event_id) {
+                    batch.push(one.clone());
+                }
+            }
+            done.extend(events.iter().filter(|one| batch.contains(one)));
+            apply(&db, &route(&batch, &known(&[]), 7, None));
+        }
+        let rows = |sql: &str| run(&db, &Statement { sql: sql.into(), params: vec![] });
+        let at = |id: &Value| {
+            let of = |one: &&Envelope| Some(one.meta.event_id.as_str()) == id.as_str();
+            events.iter().find(of).unwrap().meta.received_at
+        };
+        let mut stored: Vec<u64> =
+            rows("SELECT id FROM events").iter().map(|row| at(&row["id"])).collect();
+        stored.sort_unstable();
+        for pair in stored.windows(2) {
+            assert!(WINDOW <= pair[1] - pair[0], "{round}: {stored:?}");
+        }
+        let copies = rows("SELECT id, event_id FROM duplicates");
+        assert_eq!(stored.len() + copies.len(), events.len(), "{round}");
+        for copy in copies {
+            let (own, of) = (at(&copy["id"]), at(&copy["event_id"]));
+            assert!(own.abs_diff(of) < WINDOW && stored.contains(&of), "{round}: {own} of {of}");
+        }
+        let counted = rows("SELECT events FROM source_counts");
+        assert_eq!(counted, [json!({"events": stored.len()})]);
+    }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::range::Range;
+use super::routing::beside;
 use super::{
     DELIVERY_COLUMNS, DELIVERY_EVENT, EVENT_COLUMNS, Param, Statement, doc, statement,
     subscriptions_by,
@@ -291,31 +292,39 @@ pub fn expire_events(
     let until = if all_claims { u64::MAX >> 11 } else { now_ms };
     let with_until =
         |sql: String| Statement { sql, params: vec![project_id.into(), last.into(), until.into()] };
-    // The key of an event is among its source's, or among its project's.
-    let left = |scope: &str| {
+    // The key of an event is among its source's, or among its project's; and perhaps beside the one that holds it.
+    let of_event = |scope: &str, is_beside: bool| {
+        let (scope, key) = (format!("e.{scope}"), "e.idempotency_key".to_owned());
+        if is_beside { beside(&scope, &key, "e.received_at") } else { (scope, key) }
+    };
+    let ways =
+        [("source_id", false), ("source_id", true), ("project_id", false), ("project_id", true)];
+    let all = |one: &dyn Fn(String, String) -> String| {
+        ways.map(|(scope, is_beside)| {
+            let (scope, key) = of_event(scope, is_beside);
+            one(scope, key)
+        })
+        .join(" UNION ")
+    };
+    let left = all(&|scope, key| {
         format!(
             "SELECT c.expires_at, c.source_id, c.key FROM events AS e JOIN claims AS c \
-             ON c.source_id = e.{scope} AND c.key IN (e.idempotency_key, e.idempotency_key || '~') AND c.event_id = e.id \
+             ON c.source_id = {scope} AND c.key = {key} AND c.event_id = e.id \
              WHERE e.project_id = ?1 AND e.id <= ?2 AND c.expires_at > ?3"
         )
-    };
-    let keys = |scope: &str| {
+    });
+    let keys = all(&|scope, key| {
         format!(
-            "SELECT e.{scope}, e.idempotency_key || suffix.value FROM events AS e, json_each('[\"\",\"~\"]') AS suffix \
-             WHERE e.project_id = ?1 AND e.id <= ?2 AND e.idempotency_key IS NOT NULL"
+            "SELECT {scope}, {key} FROM events AS e WHERE e.project_id = ?1 AND e.id <= ?2 AND e.idempotency_key IS NOT NULL"
         )
-    };
+    });
     vec![
         with_until(format!(
-            "INSERT INTO claims_left (expires_at, source_id, key) SELECT * FROM ({} UNION {}) WHERE true \
-             ON CONFLICT DO NOTHING",
-            left("source_id"),
-            left("project_id")
+            "INSERT INTO claims_left (expires_at, source_id, key) SELECT * FROM ({left}) WHERE true \
+             ON CONFLICT DO NOTHING"
         )),
         with_until(format!(
-            "DELETE FROM claims WHERE (source_id, key) IN ({} UNION {}) AND expires_at <= ?3",
-            keys("source_id"),
-            keys("project_id")
+            "DELETE FROM claims WHERE (source_id, key) IN ({keys}) AND expires_at <= ?3"
         )),
         statement(
             "DELETE FROM events WHERE project_id = ?1 AND id <= ?2",

@@ -7,43 +7,86 @@ use super::{Param, Statement, statement};
 /// Claims dedup keys: `[scope, key, event, claimed_at, expires_at, project]`. A key is free when nobody
 /// holds it or when its time was over as the event arrived.
 pub fn claim(rows: impl Into<Param>) -> Statement {
-    let rows_of = "SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) WHERE true";
-    take_claims(rows_of, rows)
+    statement(
+        "INSERT INTO claims (source_id, key, event_id, claimed_at, expires_at) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) WHERE true \
+         ON CONFLICT (source_id, key) DO UPDATE SET \
+         event_id = excluded.event_id, claimed_at = excluded.claimed_at, expires_at = excluded.expires_at \
+         WHERE claims.expires_at <= excluded.claimed_at",
+        [rows.into()],
+    )
 }
 
 /// Keeps, beside them, the claims whose time was over as rows of [`claim`] arrived that will take them over: an event of their time
-/// may still be on its way.
+/// may still be on its way. They stand under [`beside`], each by its own time, and never meet: a claim is taken over after its end, and
+/// one that is late has ended before the one that holds the key began, and meets none that is there.
 pub fn keep_claims(rows: impl Into<Param>) -> Statement {
+    let (scope, key) = beside("c.source_id", "c.key", "c.claimed_at");
     statement(
-        "INSERT INTO claims (source_id, key, event_id, claimed_at, expires_at) \
-         SELECT c.source_id, c.key || '~', c.event_id, c.claimed_at, c.expires_at FROM json_each(?1) AS j \
+        &format!(
+            "INSERT INTO claims (source_id, key, event_id, claimed_at, expires_at) \
+         SELECT {scope}, {key}, c.event_id, c.claimed_at, c.expires_at FROM json_each(?1) AS j \
          JOIN claims AS c ON c.source_id = j.value ->> 0 AND c.key = j.value ->> 1 WHERE c.expires_at <= j.value ->> 3 \
-         ON CONFLICT (source_id, key) DO UPDATE SET \
-         event_id = excluded.event_id, claimed_at = excluded.claimed_at, expires_at = excluded.expires_at \
-         WHERE claims.claimed_at < excluded.claimed_at",
+         ON CONFLICT (source_id, key) DO NOTHING"
+        ),
         [rows.into()],
     )
 }
 
 /// Claims the keys of those rows of [`claim`] that are routed late: their own time was over when whoever holds the key arrived.
-/// They have claims of their own beside it, so that of several of them copies are found, too. What was found to be a copy claims
-/// nothing when it is routed again.
+/// They have claims of their own beside it, so that of several of them copies are found, too. Of those that are new, the first takes the
+/// key, and then the first that came after its end. What was found to be a copy claims nothing when it is routed again.
 pub fn claim_late(rows: impl Into<Param>) -> Statement {
-    let rows_of = "SELECT j.value ->> 0, (j.value ->> 1) || '~', j.value ->> 2, j.value ->> 3, j.value ->> 4 FROM json_each(?1) AS j \
-         JOIN claims AS c ON c.source_id = j.value ->> 0 AND c.key = j.value ->> 1 WHERE j.value ->> 4 <= c.claimed_at \
-         AND NOT EXISTS (SELECT 1 FROM duplicates AS d WHERE d.project_id = j.value ->> 5 AND d.id = j.value ->> 2)";
-    take_claims(rows_of, rows)
-}
-
-fn take_claims(rows_of: &str, rows: impl Into<Param>) -> Statement {
+    let (beside_scope, beside_key) = beside("scope", "key", "at");
+    let is_new = is_new_of_late([
+        "j.value ->> 5",
+        "j.value ->> 2",
+        "j.value ->> 0",
+        "j.value ->> 1",
+        "j.value ->> 3",
+        "j.value ->> 4",
+    ]);
     statement(
         &format!(
-            "INSERT INTO claims (source_id, key, event_id, claimed_at, expires_at) {rows_of} \
-             ON CONFLICT (source_id, key) DO UPDATE SET \
-             event_id = excluded.event_id, claimed_at = excluded.claimed_at, expires_at = excluded.expires_at \
-             WHERE claims.expires_at <= excluded.claimed_at"
+            "WITH RECURSIVE late (scope, key, event, at, until) AS MATERIALIZED (\
+         SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4 FROM json_each(?1) AS j \
+         JOIN claims AS c ON c.source_id = j.value ->> 0 AND c.key = j.value ->> 1 \
+         WHERE j.value ->> 4 <= c.claimed_at AND {is_new}), \
+         taken (scope, key, event, at, until) AS (\
+         SELECT scope, key, event, at, until FROM (\
+         SELECT *, row_number() OVER (PARTITION BY scope, key ORDER BY at, event) AS n FROM late) WHERE n = 1 \
+         UNION ALL SELECT l.scope, l.key, l.event, l.at, l.until FROM taken AS t JOIN late AS l ON l.event = (\
+         SELECT m.event FROM late AS m WHERE m.scope = t.scope AND m.key = t.key AND t.until <= m.at \
+         ORDER BY m.at, m.event LIMIT 1)) \
+         INSERT INTO claims (source_id, key, event_id, claimed_at, expires_at) \
+         SELECT {beside_scope}, {beside_key}, event, at, until FROM taken WHERE true ON CONFLICT (source_id, key) DO NOTHING"
         ),
         [rows.into()],
+    )
+}
+
+/// Scope and key of a claim that stands beside the one that holds the key, by when it began. No scope of others ends so.
+pub(super) fn beside(scope: &str, key: &str, at: &str) -> (String, String) {
+    (format!("({scope}) || '~'"), format!("({key}) || printf('~%015d', {at})"))
+}
+
+/// The last claim beside the one that holds the key that began before `until`: because they never meet, no other can meet an event
+/// that ends then.
+fn nearest(scope: &str, key: &str, until: &str) -> String {
+    let (scope, end) = beside(scope, key, until);
+    format!(
+        "(SELECT event_id, expires_at FROM claims AS n WHERE n.source_id = {scope} AND n.key >= ({key}) || '~' AND n.key < {end} \
+         AND length(n.key) = length({end}) ORDER BY n.key DESC LIMIT 1)"
+    )
+}
+
+/// Whether an event that is routed late is none of the copies: it was never found to be one, and no other was taken in whose time
+/// meets its own.
+fn is_new_of_late([project, event, scope, key, at, until]: [&str; 6]) -> String {
+    let nearest = nearest(scope, key, until);
+    format!(
+        "NOT EXISTS (SELECT 1 FROM duplicates AS d WHERE d.project_id = {project} AND d.id = {event}) \
+         AND NOT EXISTS (SELECT 1 FROM {nearest} AS l WHERE l.event_id <> {event} AND {at} < l.expires_at)"
     )
 }
 
@@ -99,14 +142,14 @@ pub fn rejections(project_id: &str, source_id: &str) -> Statement {
     )
 }
 
-/// Whether an event of the rows of `?1` is none of the copies: it needs no claim or holds one, or even the claim of those that
-/// are late is of one that came when its own time was over. What was found to be a copy stays one. The arguments are the places
-/// of project, event, scope, key, and the end of the claim.
-pub(super) fn is_no_copy([project, event, scope, key, until]: [&str; 5]) -> String {
+/// Whether an event of the rows of `?1` is none of the copies: it needs no claim or holds one, or is late and new among those
+/// that are. The arguments are the places of project, event, scope, key, and of when the event came and its claim ends.
+pub(super) fn is_no_copy(places: [&str; 6]) -> String {
+    let [_, event, scope, key, _, until] = places;
+    let is_new = is_new_of_late(places);
     format!(
-        "({key} IS NULL OR EXISTS (SELECT 1 FROM claims AS c WHERE c.source_id = {scope} AND c.key IN ({key}, {key} || '~') \
-         AND (c.event_id = {event} OR c.key <> {key} AND {until} <= c.claimed_at AND NOT EXISTS (SELECT 1 FROM duplicates AS d \
-         WHERE d.project_id = {project} AND d.id = {event}))))"
+        "({key} IS NULL OR EXISTS (SELECT 1 FROM claims AS c WHERE c.source_id = {scope} AND c.key = {key} \
+         AND (c.event_id = {event} OR {until} <= c.claimed_at AND {is_new})))"
     )
 }
 
@@ -117,6 +160,7 @@ pub fn insert_events(rows: impl Into<Param>, body: Option<String>) -> Statement 
         "j.value ->> 1",
         "coalesce(j.value ->> 18, j.value ->> 2)",
         "j.value ->> 9",
+        "j.value ->> 5",
         "j.value ->> 20",
     ]);
     statement(
@@ -134,13 +178,15 @@ pub fn insert_events(rows: impl Into<Param>, body: Option<String>) -> Statement 
 
 /// Notes the copies among `[project, event, scope, key, received_at, end of the claim]`: those that were not inserted.
 pub fn insert_duplicates(rows: impl Into<Param>) -> Statement {
+    let nearest = nearest("j.value ->> 2", "j.value ->> 3", "j.value ->> 5");
     statement(
-        "INSERT INTO duplicates (project_id, id, event_id, received_at) \
-         SELECT j.value ->> 0, j.value ->> 1, coalesce(late.event_id, c.event_id), j.value ->> 4 FROM json_each(?1) AS j \
-         JOIN claims AS c ON c.source_id = j.value ->> 2 AND c.key = j.value ->> 3 \
-         LEFT JOIN claims AS late ON late.source_id = j.value ->> 2 AND late.key = (j.value ->> 3) || '~' AND j.value ->> 5 <= c.claimed_at \
+        &format!(
+            "INSERT INTO duplicates (project_id, id, event_id, received_at) SELECT j.value ->> 0, j.value ->> 1, \
+         coalesce(CASE WHEN j.value ->> 5 <= c.claimed_at THEN (SELECT event_id FROM {nearest}) END, c.event_id), j.value ->> 4 \
+         FROM json_each(?1) AS j JOIN claims AS c ON c.source_id = j.value ->> 2 AND c.key = j.value ->> 3 \
          WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 1) \
-         ON CONFLICT (project_id, id) DO NOTHING",
+         ON CONFLICT (project_id, id) DO NOTHING"
+        ),
         [rows.into()],
     )
 }

@@ -14,6 +14,7 @@ pub fn count_events(rows: impl Into<Param>) -> Statement {
         "j.value ->> 2",
         "j.value ->> 5",
         "j.value ->> 4",
+        "j.value ->> 3",
         "j.value ->> 6",
     ]);
     statement(

@@ -386,7 +386,9 @@ fn the_statements_of_the_hot_path_use_their_keys() {
         (keep_claims("[]"), "SEARCH c USING PRIMARY KEY (source_id=? AND key=?)"),
         (claim_late("[]"), "SEARCH c USING PRIMARY KEY (source_id=? AND key=?)"),
         (insert_events("[]", None), "SEARCH c USING PRIMARY KEY (source_id=? AND key=?)"),
-        (insert_duplicates("[]"), "SEARCH late USING PRIMARY KEY (source_id=? AND key=?)"),
+        (insert_duplicates("[]"), "SEARCH c USING PRIMARY KEY (source_id=? AND key=?)"),
+        (insert_duplicates("[]"), "SEARCH n USING PRIMARY KEY (source_id=? AND key>? AND key<?)"),
+        (claim_late("[]"), "SEARCH n USING PRIMARY KEY (source_id=? AND key>? AND key<?)"),
         (
             search(&Search::deliveries("eventId=e").unwrap(), "p", None, &[]),
             "SEARCH t USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
