@@ -32,7 +32,7 @@ fn an_event_for_very_many_goes_to_all_of_them_though_its_routing_breaks_off_on_t
         gateway.sql("EVENTS_0", &sql, &[json!(story.uid)])[0]["n"].as_u64().expect("a number")
     };
     let until = |what: &str, wanted: &dyn Fn() -> bool| {
-        let is_so = poll_until_within(Duration::from_secs(120), || {
+        let is_so = poll_until_within(Duration::from_mins(2), || {
             gateway.cron();
             wanted().then_some(())
         });
