@@ -144,3 +144,30 @@ fn a_function_that_cannot_work_on_a_source_is_refused_when_it_is_saved() {
     assert_eq!(reply.data()["payload"], json!([1]));
     trial("function transform(x) { return [x.a] }", "header").expect(400);
 }
+
+#[test]
+fn who_makes_a_function_fail_does_not_stand_in_the_way_of_others() {
+    let project = gateway().project();
+    let function = "function transform(x) { while (x.endless) x.n++; return x }";
+    let source = project.open_source_with(functions(function, ""));
+    let receiver = Endpoint::ok();
+    project.route(&source, &receiver);
+    let post = |body: &[u8]| {
+        let reply = project.ingest(&source, body).expect(200);
+        reply.header("inlet-event-id").unwrap().to_owned()
+    };
+    for _ in 0..3 {
+        let event = project.wait_for_event(&post(br#"{"endless":true,"n":0}"#));
+        let reason = event["failure_reason"].as_str().unwrap();
+        assert!(reason.contains("the function was stopped"), "{reason}");
+    }
+    // It rests now. What needs as much again waits, and what does not need it goes on at once.
+    let waits = post(br#"{"endless":true,"n":1}"#);
+    let good: Vec<String> = (0..5).map(|n| post(format!(r#"{{"n":{n}}}"#).as_bytes())).collect();
+    let started = std::time::Instant::now();
+    for id in &good {
+        project.wait_for_delivery(id, "Success");
+    }
+    assert!(started.elapsed().as_secs() < 25, "they waited: {:?}", started.elapsed());
+    assert_eq!(project.get(&format!("/events/{waits}")).expect(200).data()["status"], "Pending");
+}

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use inlet_gateway::quarantine::Quarantine;
+use inlet_gateway::quarantine::{Quarantine, Turn};
 use inlet_gateway::transform::{Fault, Ran, limits, read, refuse_input};
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
@@ -22,40 +22,56 @@ pub(crate) async fn run(
     code: &str,
     input: &str,
 ) -> Result<std::result::Result<Ran, Fault>> {
-    let rests = QUARANTINE.with_borrow(|all| all.rests(whose, code, chance::now_ms()));
-    if let Some(seconds) = rests {
-        let text = format!("the function was stopped time and again, and rests for {seconds} s");
-        return Err(worker::Error::RustError(text));
+    let turn = QUARANTINE.with_borrow(|all| all.turn(whose, code, chance::now_ms()));
+    let rests = |seconds: u64| {
+        let text = format!(
+            "the function was stopped time and again, and rests for {seconds} s from what takes long"
+        );
+        Err(worker::Error::RustError(text))
+    };
+    if let Turn::Not(seconds) = turn {
+        return rests(seconds);
     }
-    let ran = trial(code, input).await?;
+    let ran = checked(code, input, turn != Turn::Whole).await?;
     let was_stopped = ran.as_ref().is_err_and(|fault| fault.was_stopped);
-    QUARANTINE.with_borrow_mut(|all| all.note(whose, code, was_stopped, chance::now_ms()));
-    Ok(ran)
+    QUARANTINE.with_borrow_mut(|all| all.note(whose, code, turn, was_stopped, chance::now_ms()));
+    match turn {
+        Turn::Short(seconds) if was_stopped => rests(seconds),
+        _ => Ok(ran),
+    }
 }
 
 /// Runs a function for who tries it out.
 pub(crate) async fn trial(code: &str, input: &str) -> Result<std::result::Result<Ran, Fault>> {
+    checked(code, input, false).await
+}
+
+async fn checked(
+    code: &str,
+    input: &str,
+    is_short: bool,
+) -> Result<std::result::Result<Ran, Fault>> {
     if let Some(message) = refuse_input(input) {
         return Ok(Err(Fault { message, log: Vec::new(), was_stopped: false }));
     }
-    call(code, &JsValue::from_str(input), input.len()).await
+    call(code, &JsValue::from_str(input), &limits(input.len(), is_short)).await
 }
 
 /// Compiles a function, and sees that it defines `transform`.
 pub(crate) async fn compile(code: &str) -> Result<std::result::Result<Ran, Fault>> {
-    call(code, &JsValue::NULL, 0).await
+    call(code, &JsValue::NULL, &limits(0, false)).await
 }
 
 async fn call(
     code: &str,
     input: &JsValue,
-    bytes: usize,
+    limits: &str,
 ) -> Result<std::result::Result<Ran, Fault>> {
     let engine = Reflect::get(&js_sys::global(), &"inletTransform".into())?;
     let engine: Function = engine
         .dyn_into()
         .map_err(|_| worker::Error::RustError("the engine for functions is not built in".into()))?;
-    let limits = JsValue::from_str(&limits(bytes));
+    let limits = JsValue::from_str(limits);
     let answer = engine.call3(&JsValue::NULL, &JsValue::from_str(code), input, &limits)?;
     let answer = JsFuture::from(answer.unchecked_into::<Promise>()).await?;
     Ok(read(&answer.as_string().unwrap_or_default()))

@@ -20,18 +20,28 @@ pub const INPUT_MAX_BYTES: usize = 1024 * 1024;
 /// The longest JSON text that it may return.
 const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
 /// QuickJS asks now and then whether to go on; so many times it may. An endless loop ends after some 50 ms.
-const INTERRUPTS_MAX: u32 = 200;
+const INTERRUPTS_MAX: usize = 200;
 /// Calls and loops inside the engine, which a single step of JavaScript may take any number of: a copy of a large payload takes
 /// a fifth of it, and all of it is gone in about a second.
-const FUEL: u32 = 400_000_000;
+const FUEL: usize = 400_000_000;
 const STACK_MAX_BYTES: u32 = 256 * 1024;
 /// How deep an input may nest. A few thousand levels break the engine, whatever the function does with them.
 const INPUT_MAX_DEPTH: u32 = 500;
 
-/// The limits, as the engine reads them. A larger input needs more memory.
-pub fn limits(input_bytes: usize) -> String {
+/// What a short run may use, for payloads of a common size some 20 ms: see [`crate::quarantine`].
+const SHORT_INTERRUPTS: usize = 20;
+const SHORT_FUEL: usize = 8_000_000;
+
+/// The limits, as the engine reads them. A larger input needs more memory, and in a short run more of all else: what copies
+/// it once gets to its end.
+pub fn limits(input_bytes: usize, is_short: bool) -> String {
     let memory = 8 * 1024 * 1024 + 24 * input_bytes;
-    json!({"memory": memory, "stack": STACK_MAX_BYTES, "interrupts": INTERRUPTS_MAX, "fuel": FUEL, "output": OUTPUT_MAX_BYTES})
+    let (interrupts, fuel) = if is_short {
+        (SHORT_INTERRUPTS + input_bytes / 10_000, SHORT_FUEL + 160 * input_bytes)
+    } else {
+        (INTERRUPTS_MAX, FUEL)
+    };
+    json!({"memory": memory, "stack": STACK_MAX_BYTES, "interrupts": interrupts, "fuel": fuel, "output": OUTPUT_MAX_BYTES})
         .to_string()
 }
 
