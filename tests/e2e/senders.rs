@@ -169,3 +169,26 @@ fn slow_senders_of_one_source_leave_room_for_the_bodies_of_another() {
         send(&slow).expect(200);
     }
 }
+
+#[test]
+fn who_announces_a_body_and_sends_none_is_told_to_come_again() {
+    let project = gateway().project();
+    let source = project.open_source();
+    let begin = |path: &str| {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Content-Length: 10\r\n\r\n{{\"a\"",
+            project.key
+        );
+        let mut connection = Connection::open(gateway().url()).expect("a connection");
+        connection.write(head.as_bytes()).expect("a head");
+        connection
+    };
+    let events = format!("/api/v1/projects/{}/events", project.uid);
+    let waiting = [begin(&source_path(&source)), begin(&events)];
+    for mut connection in waiting {
+        let reply = connection.read_reply(false).expect("an answer").expect(503);
+        assert!(reply.header("Retry-After").is_some(), "{reply:?}");
+        assert!(reply.text().contains("too long"), "{reply:?}");
+    }
+}
