@@ -2,12 +2,12 @@
 
 use inlet_gateway::deliver::Delivery;
 use inlet_gateway::meta_event::Kind;
+use inlet_gateway::receiver::Receiver;
 use inlet_gateway::sql::{self, Leased, Statement};
 use serde::Deserialize;
 use worker::{D1Result, Result};
 
 use crate::bindings::Bindings;
-use crate::hold::Receiver;
 use crate::store::rows;
 use crate::{bell, meta_events};
 

@@ -10,13 +10,14 @@ use inlet_gateway::alert;
 use inlet_gateway::auth::Credential;
 use inlet_gateway::breaker::used_up;
 use inlet_gateway::deliver::{
-    Answered, Attempt, BELL_DELAY_MAX_MS, Call, Delivery, LEASE_MS, Outgoing, Settled, Status,
-    Undeliverable, begin, body_for, settle,
+    Answered, Attempt, Call, Delivery, LEASE_MS, Outgoing, Settled, Status, Undeliverable, begin,
+    body_for, settle,
 };
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::json;
 use inlet_gateway::meta_event::is_told;
+use inlet_gateway::receiver::Receiver;
 use inlet_gateway::room::Places;
 use inlet_gateway::route::Bell;
 use inlet_gateway::sql::{self, Leased, Statement};
@@ -28,7 +29,7 @@ use worker::{Context, D1Result, Delay, MessageBatch, MessageExt, Result};
 
 use crate::bindings::Bindings;
 use crate::body::Share;
-use crate::hold::{self, Receiver, Taken};
+use crate::hold::{self, Taken};
 use crate::making::{Made, made};
 use crate::store::{Store, rows};
 use crate::token::{self, Client};
@@ -115,7 +116,7 @@ fn report(bell: &Bell, done: Result<()>) {
 /// Reads, calls, records: the deliveries of one bell side by side.
 async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let Some((project_id, _)) = bell.deliveries.first() else { return Ok(()) };
-    let to = Receiver::of(project_id, &bell.endpoint_id, bindings).await?;
+    let to = hold::receiver(project_id, &bell.endpoint_id, bindings).await?;
     let Taken { deliveries, events, lease_until, others } =
         hold::take(bell, to.as_ref(), bindings).await?;
     if deliveries.is_empty() {
@@ -164,18 +165,15 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         bell::send_drain(bell.shard, bindings).await.unwrap_or_default();
     }
     for (delivery, done) in deliveries.iter().zip(&attempted) {
-        if let Some(Settled { due_at: Some(due_at), .. }) = done {
-            let pause = due_at.saturating_sub(chance::now_ms());
-            if pause <= BELL_DELAY_MAX_MS {
-                let again = Bell {
-                    shard: bell.shard,
-                    endpoint_id: delivery.endpoint_id.clone(),
-                    deliveries: vec![(delivery.project_id.clone(), delivery.id.clone())],
-                };
-                // Should it be lost: a retry is watched by the sweep.
-                bell::ring_dispatcher(&[again], pause, bindings).await.unwrap_or_default();
-            }
-        }
+        let pause = done.as_ref().and_then(|settled| settled.rings_in(chance::now_ms()));
+        let Some(pause) = pause else { continue };
+        let again = Bell {
+            shard: bell.shard,
+            endpoint_id: delivery.endpoint_id.clone(),
+            deliveries: vec![(delivery.project_id.clone(), delivery.id.clone())],
+        };
+        // Should it be lost: a retry is watched by the sweep.
+        bell::ring_dispatcher(&[again], pause, bindings).await.unwrap_or_default();
     }
     others
 }

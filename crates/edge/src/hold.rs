@@ -1,17 +1,15 @@
 //! What a dispatcher may call now, and what waits: deliveries are leased, held back, and let go again.
 
-use inlet_gateway::alert::Alert;
 use inlet_gateway::breaker::{Breaker, Consequence};
-use inlet_gateway::deliver::{BELL_DELAY_MAX_MS, Delivery, LEASE_MS};
+use inlet_gateway::deliver::{Delivery, EARLY_MS, LEASE_MS};
 use inlet_gateway::endpoint::{Endpoint, Status as EndpointStatus};
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::json;
 use inlet_gateway::meta_event::{Kind, project_of_shadow};
-use inlet_gateway::pace::RateLimit;
 use inlet_gateway::project::Project;
-use inlet_gateway::retry::Strategy;
-use inlet_gateway::route::{Bell, bells};
-use inlet_gateway::sql::{self, Gate, Release, Statement};
+use inlet_gateway::receiver::Receiver;
+use inlet_gateway::route::{Bell, Held, bells, bells_when_due};
+use inlet_gateway::sql::{self, Release, Statement};
 use serde::Deserialize;
 use serde_json::json;
 use worker::{D1Result, Result};
@@ -24,102 +22,30 @@ use crate::{bell, chance, log, meta_events};
 /// Bulks that one release takes; what is left comes at its own time.
 const RELEASES_MAX: usize = 20;
 
-/// Where the deliveries of a bell go, with all that decides how.
-pub(crate) struct Receiver {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) project: Project,
-    paces: Vec<Pace>,
-}
-
-/// What a subscription says about its deliveries.
-struct Pace {
-    subscription_id: String,
-    retry: Option<Strategy>,
-    rate_limit: Option<RateLimit>,
-    function: String,
-    alert: Option<Alert>,
-}
-
-impl Receiver {
-    /// `None` when there is no such endpoint any more.
-    pub(crate) async fn of(
-        project_id: &str,
-        endpoint_id: &str,
-        bindings: &Bindings,
-    ) -> Result<Option<Self>> {
-        if let Some(own) = project_of_shadow(project_id) {
-            let found = meta_events::receiver(own, bindings).await?;
-            return Ok(found.map(|(endpoint, project)| Self {
-                endpoint,
-                project,
-                paces: Vec::new(),
-            }));
-        }
-        #[derive(Deserialize)]
-        struct Docs {
-            endpoint: String,
-            project: String,
-        }
-        #[derive(Deserialize)]
-        struct PaceRow {
-            id: String,
-            retry: Option<String>,
-            rate_limit: Option<String>,
-            function: Option<String>,
-            alert: Option<String>,
-        }
-        let statements =
-            [sql::endpoints_of(&[(project_id, endpoint_id)]), sql::paces(project_id, endpoint_id)];
-        let results = bindings.db()?.batch(&statements).await?;
-        let [docs, paces] = results.as_slice() else { return Err(miscounted()) };
-        let Some(docs) = rows::<Docs>(docs)?.into_iter().next() else { return Ok(None) };
-        let mut read = Vec::new();
-        for row in rows::<PaceRow>(paces)? {
-            read.push(Pace {
-                subscription_id: row.id,
-                retry: row.retry.as_deref().map(json::read).transpose()?.flatten(),
-                rate_limit: row.rate_limit.as_deref().map(json::read).transpose()?.flatten(),
-                function: row.function.unwrap_or_default(),
-                alert: row.alert.as_deref().map(json::read).transpose()?.flatten(),
-            });
-        }
-        Ok(Some(Self {
-            endpoint: json::read(&docs.endpoint)?,
-            project: json::read(&docs.project)?,
-            paces: read,
-        }))
+/// Who gets the deliveries of a bell; `None` when there is no such endpoint any more.
+pub(crate) async fn receiver(
+    project_id: &str,
+    endpoint_id: &str,
+    bindings: &Bindings,
+) -> Result<Option<Receiver>> {
+    if let Some(own) = project_of_shadow(project_id) {
+        let Some((endpoint, project)) = meta_events::receiver(own, bindings).await? else {
+            return Ok(None);
+        };
+        return Ok(Some(Receiver::new(endpoint, project, Vec::new())?));
     }
-
-    /// How a delivery of this subscription is retried.
-    pub(crate) fn strategy(&self, subscription_id: &str) -> &Strategy {
-        let own = self.paces.iter().find(|pace| pace.subscription_id == subscription_id);
-        own.and_then(|pace| pace.retry.as_ref()).unwrap_or(&self.project.config.strategy)
+    #[derive(Deserialize)]
+    struct Docs {
+        endpoint: String,
+        project: String,
     }
-
-    /// What makes the body of a delivery of this subscription, if something does.
-    pub(crate) fn function(&self, subscription_id: &str) -> Option<&str> {
-        let own = self.paces.iter().find(|pace| pace.subscription_id == subscription_id)?;
-        (!own.function.is_empty()).then_some(own.function.as_str())
-    }
-
-    /// When the project is told that deliveries of this subscription fail.
-    pub(crate) fn alert(&self, subscription_id: &str) -> Option<&Alert> {
-        let own = self.paces.iter().find(|pace| pace.subscription_id == subscription_id)?;
-        own.alert.as_ref()
-    }
-
-    fn gates(&self) -> Vec<Gate> {
-        let of_endpoint = self.endpoint.rate_limit.map(|limit| Gate {
-            id: self.endpoint.uid.clone(),
-            is_subscription: false,
-            limit,
-        });
-        let of_subscriptions = self.paces.iter().filter_map(|pace| {
-            let id = pace.subscription_id.clone();
-            pace.rate_limit.map(|limit| Gate { id, is_subscription: true, limit })
-        });
-        of_endpoint.into_iter().chain(of_subscriptions).collect()
-    }
+    let statements =
+        [sql::endpoints_of(&[(project_id, endpoint_id)]), sql::paces(project_id, endpoint_id)];
+    let results = bindings.db()?.batch(&statements).await?;
+    let [docs, paces] = results.as_slice() else { return Err(miscounted()) };
+    let Some(docs) = rows::<Docs>(docs)?.into_iter().next() else { return Ok(None) };
+    let (endpoint, project) = (json::read(&docs.endpoint)?, json::read(&docs.project)?);
+    Ok(Some(Receiver::new(endpoint, project, rows(paces)?)?))
 }
 
 /// What was leased, with its events.
@@ -136,15 +62,6 @@ impl Taken {
     fn nothing() -> Self {
         Self { deliveries: Vec::new(), events: Vec::new(), lease_until: 0, others: Ok(()) }
     }
-}
-
-/// A delivery that waits until its time.
-#[derive(Deserialize)]
-struct Held {
-    project_id: String,
-    id: String,
-    endpoint_id: String,
-    due_at: u64,
 }
 
 fn miscounted() -> worker::Error {
@@ -248,19 +165,9 @@ async fn ring_for_others(
 
 /// Rings for what is held back, each at its time. What is later than a queue can tell is left to the sweep.
 async fn ring_when_due(shard: u32, result: Option<&D1Result>, bindings: &Bindings) -> Result<()> {
-    let mut held: Vec<Held> = result.map(rows).transpose()?.unwrap_or_default();
-    let now = chance::now_ms();
-    let pause = |held: &Held| held.due_at.saturating_sub(now);
-    held.retain(|held| pause(held) <= BELL_DELAY_MAX_MS);
-    held.sort_by_key(|held| held.due_at);
-    let mut rest = held.into_iter().peekable();
-    while let Some(first) = rest.next() {
-        let (delay, second) = (pause(&first), pause(&first).div_ceil(1000));
-        let mut together = vec![(first.project_id, first.id, first.endpoint_id)];
-        while let Some(next) = rest.next_if(|next| pause(next).div_ceil(1000) == second) {
-            together.push((next.project_id, next.id, next.endpoint_id));
-        }
-        bell::ring_dispatcher(&bells(shard, together), delay, bindings).await?;
+    let held: Vec<Held> = result.map(rows).transpose()?.unwrap_or_default();
+    for (delay, bells) in bells_when_due(shard, held, chance::now_ms()) {
+        bell::ring_dispatcher(&bells, delay, bindings).await?;
     }
     Ok(())
 }
@@ -271,7 +178,7 @@ pub(crate) async fn ring_later(
     waiting: Vec<(String, String, String)>,
     bindings: &Bindings,
 ) -> Result<()> {
-    let delay = LEASE_MS + inlet_gateway::deliver::EARLY_MS;
+    let delay = LEASE_MS + EARLY_MS;
     bell::ring_dispatcher(&bells(shard, waiting), delay, bindings).await
 }
 

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use inlet_gateway::deliver::{Delivery, body_for};
 use inlet_gateway::endpoint::ContentType;
 use inlet_gateway::event::StoredEvent;
+use inlet_gateway::receiver::Receiver;
 use inlet_gateway::transform::input_of;
 use serde_json::json;
 
-use crate::hold::Receiver;
 use crate::{log, transform};
 
 /// What is delivered, as the subscription's function makes it.

@@ -6,9 +6,9 @@ use std::cell::Cell;
 use inlet_gateway::ids;
 use inlet_gateway::meta_event::shadow_id;
 use inlet_gateway::project::Project;
+use inlet_gateway::retention::{Expiring, Old, expiring, is_forgotten};
 use inlet_gateway::route::bells;
 use inlet_gateway::sql::{self, Journal, Statement};
-use inlet_gateway::wire::body_key;
 use serde::Deserialize;
 use serde_json::json;
 use worker::{Context, Result};
@@ -22,9 +22,6 @@ use crate::{bell, chance, log, meta_events, parked};
 const EVERY_MS: u64 = 30_000;
 /// How often an isolate removes what is too old, beside the cron.
 const EXPIRE_EVERY_MS: u64 = 600_000;
-
-/// For how long a deleted project is looked after: queues keep what they hold for four days.
-const FORGET_AFTER_MS: u64 = 5 * 86_400_000;
 
 /// Bulks that one sweep takes; what is left waits for the next.
 const ROUNDS_MAX: usize = 5;
@@ -88,15 +85,7 @@ pub(crate) async fn expire(bindings: &Bindings) {
         };
         let projects: Vec<Project> = docs.iter().filter_map(read).collect();
         for shard in bindings.shards() {
-            let old = projects.iter().filter(|project| project.shard == shard);
-            let mut expiring: Vec<(String, String)> = Vec::new();
-            for project in old {
-                let Some(cutoff) = project.config.retention_policy.cutoff(now) else { continue };
-                if project.config.meta_event.is_some() {
-                    expiring.push((shadow_id(&project.uid), cutoff.clone()));
-                }
-                expiring.push((project.uid.clone(), cutoff));
-            }
+            let expiring = expiring(&projects, shard, now);
             if let Err(error) = expire_shard(shard, &expiring, now, bindings).await {
                 log::error("not_expired", json!({"shard": shard, "error": error.to_string()}));
             }
@@ -111,8 +100,7 @@ pub(crate) async fn expire(bindings: &Bindings) {
         let deleted: Vec<Deleted> = db.rows(&sql::deleted_projects()).await?;
         for project in deleted {
             let is_empty = remove(&project.id, project.shard, bindings).await;
-            // What was on its way when the project was deleted has come by then.
-            if is_empty && project.at.saturating_add(FORGET_AFTER_MS) < now {
+            if is_empty && is_forgotten(project.at, now) {
                 db.run(&sql::forget_project(&project.id)).await?;
             }
         }
@@ -177,13 +165,6 @@ pub(crate) async fn remove(project: &str, shard: u32, bindings: &Bindings) -> bo
     })
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Expiring {
-    Events,
-    Copies,
-    DeadLetters,
-}
-
 /// A bounded step; says whether nothing is left before the cutoff. Bodies go before the rows that name them, so that none is
 /// left behind.
 async fn expire_project(
@@ -194,45 +175,20 @@ async fn expire_project(
     bindings: &Bindings,
 ) -> Result<bool> {
     let now = chance::now_ms();
-    #[derive(Deserialize)]
-    struct Old {
-        id: String,
-        #[serde(default)]
-        body_key: Option<String>,
-        #[serde(default)]
-        event_id: Option<String>,
-    }
     let events = bindings.events(shard)?;
     let mut is_empty = true;
-    for kind in [Expiring::Events, Expiring::Copies, Expiring::DeadLetters] {
+    for kind in Expiring::ALL {
         let mut gone = 0;
         for round in 1..=ROUNDS_MAX {
-            let list = match kind {
-                Expiring::Events => sql::expired_events(project, cutoff),
-                Expiring::Copies => sql::expired_duplicates(project, cutoff),
-                Expiring::DeadLetters => sql::expired_dead_letters(project, cutoff),
-            };
-            let old: Vec<Old> = events.rows(&list).await?;
+            let old: Vec<Old> = events.rows(&kind.list(project, cutoff)).await?;
             let count = old.len();
             if let Some(last) = old.last().map(|last| last.id.clone()) {
-                // A large body is stored before anybody knows that it came with a copy, or that its event cannot be routed.
-                // R2 does not mind a key that it has not.
-                let body = |old: Old| match kind {
-                    Expiring::Copies => [Some(body_key(project, &old.id)), None],
-                    Expiring::Events | Expiring::DeadLetters => {
-                        [old.body_key, old.event_id.map(|id| body_key(project, &id))]
-                    }
-                };
-                let bodies: Vec<String> = old.into_iter().flat_map(body).flatten().collect();
+                let bodies: Vec<String> =
+                    old.into_iter().flat_map(|one| kind.bodies(project, one)).collect();
                 if !bodies.is_empty() {
                     bindings.bodies()?.delete_multiple(bodies).await?;
                 }
-                let delete = match kind {
-                    Expiring::Events => sql::expire_events(project, &last, now, is_deleted),
-                    Expiring::Copies => vec![sql::expire_duplicates(project, &last)],
-                    Expiring::DeadLetters => vec![sql::expire_dead_letters(project, &last)],
-                };
-                events.batch(&delete).await?;
+                events.batch(&kind.remove(project, &last, now, is_deleted)).await?;
                 gone += count;
             }
             if count < sql::EXPIRE_ROWS {

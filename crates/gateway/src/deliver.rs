@@ -294,6 +294,14 @@ pub struct Settled {
     pub due_at: Option<u64>,
 }
 
+impl Settled {
+    /// After how many milliseconds it is rung for again; what is later than a queue can tell is left to the sweep.
+    pub fn rings_in(&self, now_ms: u64) -> Option<u64> {
+        let pause = self.due_at?.saturating_sub(now_ms);
+        (pause <= BELL_DELAY_MAX_MS).then_some(pause)
+    }
+}
+
 /// Decides after attempt `attempt` (the first is 1). `jitter` is any random number.
 pub fn settle(
     answered: &Answered,

@@ -5,9 +5,11 @@
 
 use serde_json::json;
 
+mod bells;
 mod directory;
 mod rows;
 
+pub use bells::{BELL_DELIVERIES, Bell, Held, bells, bells_when_due};
 use directory::Receiver;
 pub use directory::{DIRECTORY_EVENTS, Directory, Needs, Owned, SubscriptionRow};
 use rows::Rows;
@@ -277,35 +279,6 @@ fn verdicts(envelopes: &[Envelope]) -> Rows {
         }
     }
     rows
-}
-
-/// One bell: deliveries of one endpoint, so that a slow endpoint holds up nobody else's.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Bell {
-    pub shard: u32,
-    pub endpoint_id: String,
-    /// Pairs of project and delivery.
-    pub deliveries: Vec<(String, String)>,
-}
-
-/// Deliveries that one bell names at most: as many calls as a Worker may have open at once.
-pub const BELL_DELIVERIES: usize = 6;
-
-/// Groups waiting deliveries `(project, delivery, endpoint)` into bells.
-pub fn bells(shard: u32, mut waiting: Vec<(String, String, String)>) -> Vec<Bell> {
-    waiting.sort_by(|a, b| (&a.2, &a.1).cmp(&(&b.2, &b.1)));
-    let mut bells: Vec<Bell> = Vec::new();
-    for (project, delivery, endpoint_id) in waiting {
-        match bells.last_mut() {
-            Some(bell)
-                if bell.endpoint_id == endpoint_id && bell.deliveries.len() < BELL_DELIVERIES =>
-            {
-                bell.deliveries.push((project, delivery));
-            }
-            _ => bells.push(Bell { shard, endpoint_id, deliveries: vec![(project, delivery)] }),
-        }
-    }
-    bells
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use inlet_gateway::sent::Sent;
 use inlet_gateway::{json, sql};
 
 use super::*;
-use crate::hold::Receiver;
+use crate::hold;
 use crate::making;
 
 /// What a subscription says about its deliveries.
@@ -116,7 +116,7 @@ impl Caller<'_> {
             let sent = Sent::new(delivery, event.content_type.clone(), &event.headers(), gone);
             return Ok(sent.lay_over(base));
         };
-        let to = Receiver::of(&project.uid, &delivery.endpoint_id, self.bindings).await?;
+        let to = hold::receiver(&project.uid, &delivery.endpoint_id, self.bindings).await?;
         let (content_type, body) = match &to {
             Some(to) => making::sent(&event, body, delivery, to).await,
             None => (event.content_type.clone(), Ok(body)),

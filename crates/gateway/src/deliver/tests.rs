@@ -342,3 +342,12 @@ fn an_attempt_keeps_the_answer_and_masks_credentials() {
     );
     assert_eq!(shown["response_http_header"], json!({"set-cookie": "********", "x-id": "7"}));
 }
+
+#[test]
+fn what_is_due_later_than_a_queue_can_tell_is_left_to_the_sweep() {
+    let settled = |due_at| Settled { status: Status::Retry, description: String::new(), due_at };
+    assert_eq!(settled(None).rings_in(5), None);
+    assert_eq!(settled(Some(3)).rings_in(5), Some(0));
+    assert_eq!(settled(Some(5 + BELL_DELAY_MAX_MS)).rings_in(5), Some(BELL_DELAY_MAX_MS));
+    assert_eq!(settled(Some(6 + BELL_DELAY_MAX_MS)).rings_in(5), None);
+}

@@ -1,0 +1,92 @@
+//! Bells: who is told of which deliveries, and when.
+
+use serde::{Deserialize, Serialize};
+
+use crate::deliver::BELL_DELAY_MAX_MS;
+
+/// One bell: deliveries of one endpoint, so that a slow endpoint holds up nobody else's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bell {
+    pub shard: u32,
+    pub endpoint_id: String,
+    /// Pairs of project and delivery.
+    pub deliveries: Vec<(String, String)>,
+}
+
+/// Deliveries that one bell names at most: as many calls as a Worker may have open at once.
+pub const BELL_DELIVERIES: usize = 6;
+
+/// Groups waiting deliveries `(project, delivery, endpoint)` into bells.
+pub fn bells(shard: u32, mut waiting: Vec<(String, String, String)>) -> Vec<Bell> {
+    waiting.sort_by(|a, b| (&a.2, &a.1).cmp(&(&b.2, &b.1)));
+    let mut bells: Vec<Bell> = Vec::new();
+    for (project, delivery, endpoint_id) in waiting {
+        match bells.last_mut() {
+            Some(bell)
+                if bell.endpoint_id == endpoint_id && bell.deliveries.len() < BELL_DELIVERIES =>
+            {
+                bell.deliveries.push((project, delivery));
+            }
+            _ => bells.push(Bell { shard, endpoint_id, deliveries: vec![(project, delivery)] }),
+        }
+    }
+    bells
+}
+
+/// A delivery that waits until its time.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Held {
+    pub project_id: String,
+    pub id: String,
+    pub endpoint_id: String,
+    pub due_at: u64,
+}
+
+/// Bells for what waits, with the milliseconds until they are due: what is due in the same second is rung for together, and what is
+/// later than a queue can tell is left to the sweep.
+pub fn bells_when_due(shard: u32, mut held: Vec<Held>, now_ms: u64) -> Vec<(u64, Vec<Bell>)> {
+    let pause = |held: &Held| held.due_at.saturating_sub(now_ms);
+    held.retain(|held| pause(held) <= BELL_DELAY_MAX_MS);
+    held.sort_by_key(|held| held.due_at);
+    let seconds = held.chunk_by(|a, b| pause(a).div_ceil(1000) == pause(b).div_ceil(1000));
+    let rung = seconds.filter_map(|some| {
+        let name = |one: &Held| (one.project_id.clone(), one.id.clone(), one.endpoint_id.clone());
+        Some((pause(some.first()?), bells(shard, some.iter().map(name).collect())))
+    });
+    rung.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_rung_for_by_the_second() {
+        let held = |id: &str, due_at: u64| Held {
+            project_id: "p".into(),
+            id: id.into(),
+            endpoint_id: "e".into(),
+            due_at,
+        };
+        let now = 1_000_000;
+        let late = now + BELL_DELAY_MAX_MS;
+        let waiting = vec![
+            held("d", late + 1),
+            held("c", late),
+            held("b", now + 1_500),
+            held("a", now + 1_001),
+            held("0", now - 5),
+        ];
+        let rung = bells_when_due(3, waiting, now);
+        let ids = |bells: &[Bell]| -> Vec<String> {
+            bells.iter().flat_map(|bell| bell.deliveries.iter().map(|(_, id)| id.clone())).collect()
+        };
+        let rung: Vec<(u64, Vec<String>)> =
+            rung.iter().map(|(delay, bells)| (*delay, ids(bells))).collect();
+        let expect = [(0, vec!["0"]), (1_001, vec!["a", "b"]), (BELL_DELAY_MAX_MS, vec!["c"])];
+        assert_eq!(
+            rung,
+            expect.map(|(delay, ids)| (delay, ids.into_iter().map(String::from).collect()))
+        );
+    }
+}
