@@ -200,6 +200,35 @@ fn forward_headers_names_those_that_are_passed_on() {
 }
 
 #[test]
+fn credentials_in_the_query_of_a_request_are_not_passed_on_unless_they_are_named() {
+    let project = gateway().project();
+    for (forward_query, expect) in
+        [(json!(null), "page=2&a%20b=%C3%BC"), (json!(["token", "page"]), "page=2&token=t")]
+    {
+        let endpoint = Endpoint::ok();
+        let source = project.open_source_with(json!({"forward_query": forward_query}));
+        assert_eq!(
+            source["forward_query"],
+            if forward_query.is_null() { json!([]) } else { forward_query }
+        );
+        project.route_with(&source, &endpoint, json!({"owner_id": "o"}));
+        let mask = source["mask_id"].as_str().expect("a mask");
+        let path =
+            format!("/ingest/{mask}?page=2&token=t&a%20b=%C3%BC&client_secret=s&Signature=x");
+        let sent = gateway().call("POST", &path).body("{}").send().expect(200).json();
+        let event = sent["event_id"].as_str().expect("an id");
+        let received = endpoint.wait_for_one();
+        assert_eq!(received.path.split_once('?').map(|(_, query)| query), Some(expect));
+        project.wait_for_delivery(event, "Success");
+        assert_eq!(project.event(event)["url_query_params"], expect);
+    }
+    let path = format!("/sources/{}", project.open_source()["uid"].as_str().expect("a uid"));
+    let body = json!({"name": "a", "type": "http", "forward_query": ["*"]});
+    let message = project.put(&path, &body).expect(400).message();
+    assert!(message.starts_with("forward_query:"), "{message}");
+}
+
+#[test]
 fn what_may_be_a_credential_or_a_signature_is_not_passed_on_unless_it_is_named() {
     let project = gateway().project();
     let secret = "It's a Secret to Everybody";

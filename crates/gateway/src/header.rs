@@ -72,6 +72,28 @@ pub(crate) fn is_sensitive(name: &str) -> bool {
         || name.ends_with("session-id")
 }
 
+/// Names of parameters that hold what lets somebody in, where no header is called so.
+const PARAMETERS: &[&str] = &["key", "sig", "sign"];
+
+/// Whether a parameter of a query may hold a credential or a signature, by its name, however its words are joined:
+/// `access_token`, `apiKey`, `X-Amz-Signature`, `auth[token]`.
+pub(crate) fn is_credential_parameter(name: &str) -> bool {
+    let mut words = String::with_capacity(name.len() + 4);
+    let mut was_lower = false;
+    for char in name.chars() {
+        let is_word = char.is_ascii_alphanumeric();
+        if !is_word || (was_lower && char.is_ascii_uppercase()) {
+            words.push('-');
+        }
+        if is_word {
+            words.push(char.to_ascii_lowercase());
+        }
+        was_lower = char.is_ascii_lowercase() || char.is_ascii_digit();
+    }
+    let words = words.trim_matches('-');
+    PARAMETERS.contains(&words) || is_credential(words)
+}
+
 /// Whether deliveries use a header for something else, or HTTP itself does.
 pub(crate) fn is_taken_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -162,6 +184,55 @@ mod tests {
             "accept",
         ] {
             assert!(!is_credential(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_known_by_the_names_of_their_parameters() {
+        for name in [
+            "token",
+            "TOKEN",
+            "access_token",
+            "accessToken",
+            "secret",
+            "client_secret",
+            "clientSecret",
+            "signature",
+            "X-Amz-Signature",
+            "sig",
+            "sign",
+            "hmac",
+            "key",
+            "api_key",
+            "apiKey",
+            "apikey",
+            "auth[token]",
+            "password",
+            "hub.secret",
+            "webhook-token",
+            "X-Goog-Signature",
+            "jwt",
+        ] {
+            assert!(is_credential_parameter(name), "{name}");
+        }
+        for name in [
+            "",
+            "id",
+            "page",
+            "tokens_left",
+            "design",
+            "keyword",
+            "monkey",
+            "topic",
+            "hub.mode",
+            "idempotency_key",
+            "signal",
+            "author",
+            "ref",
+            "-",
+            "ü",
+        ] {
+            assert!(!is_credential_parameter(name), "{name}");
         }
     }
 

@@ -39,8 +39,14 @@ const PAGE: usize = 20;
 const PAGE_MAX: usize = 100;
 
 /// What `source_config` may hold: fields of our sources that this dialect has no name for.
-const CONFIG: [&str; 5] =
-    ["custom_response", "event_type_location", "forward_headers", "idempotency_keys", "rate_limit"];
+const CONFIG: [&str; 6] = [
+    "custom_response",
+    "event_type_location",
+    "forward_headers",
+    "forward_query",
+    "idempotency_keys",
+    "rate_limit",
+];
 
 fn bad(text: impl Into<String>) -> ApiError {
     ApiError::bad_request(text)

@@ -27,7 +27,9 @@ mod verifier;
 
 pub use hand_over::ArmInput;
 pub use input::SourceInput;
-use input::{VerifierInput, asks_for_something, check_pub_sub, check_tags, header_names};
+use input::{
+    VerifierInput, asks_for_something, check_pub_sub, check_tags, header_names, parameter_names,
+};
 
 /// How long a dedup key stays claimed unless the source says otherwise: three days, as long as the
 /// most patient providers go on redelivering.
@@ -59,6 +61,9 @@ pub struct Source {
     pub armed_until: Option<u64>,
     /// `None`: everything that is safe to pass on. `Some`: these alone.
     pub forward_headers: Option<Vec<String>>,
+    /// The same of parameters of the query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_query: Option<Vec<String>>,
     pub idempotency_keys: Vec<String>,
     pub dedup_window_seconds: u64,
     pub event_type_location: String,
@@ -141,6 +146,7 @@ impl Source {
             topic_arn: String::new(),
             armed_until: None,
             forward_headers: None,
+            forward_query: None,
             idempotency_keys: Vec::new(),
             dedup_window_seconds: DEDUP_WINDOW_DEFAULT_S,
             event_type_location: String::new(),
@@ -253,6 +259,9 @@ impl Source {
         if let Some(names) = input.forward_headers {
             // An empty list is what a source without one shows.
             self.forward_headers = Some(header_names(names)?).filter(|names| !names.is_empty());
+        }
+        if let Some(names) = input.forward_query {
+            self.forward_query = Some(parameter_names(names)?).filter(|names| !names.is_empty());
         }
         if let Some(keys) = input.idempotency_keys {
             for key in &keys {
@@ -381,6 +390,7 @@ impl Source {
             "verifier": verifier, "armed_until": self.armed_until.map(rfc3339),
             "custom_response": self.custom_response.present(), "provider_config": provider_config,
             "forward_headers": self.forward_headers.as_deref().unwrap_or_default(),
+            "forward_query": self.forward_query.as_deref().unwrap_or_default(),
             "pub_sub": self.pub_sub.as_ref().map_or_else(|| json!(pub_sub::present_none()), PubSub::present),
             "idempotency_keys": self.idempotency_keys, "dedup_window_seconds": self.dedup_window_seconds,
             "event_type_location": self.event_type_location, "body_function": shown(&self.functions.body),

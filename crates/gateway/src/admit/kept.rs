@@ -4,8 +4,7 @@ use inlet_verify::Headers;
 
 use super::Compiled;
 use crate::fields::line_fault;
-use crate::header::{is_credential, sendable};
-use crate::payload;
+use crate::header::{is_credential, is_credential_parameter, sendable};
 use crate::rejection::Rejection;
 
 /// Headers that belong to one connection or one hop, or that the runtime adds: never kept.
@@ -68,14 +67,20 @@ impl Compiled {
         kept.map(|(name, value)| (name.to_owned(), sendable(value).into_owned())).collect()
     }
 
-    /// The query without what carries a signature or a secret: it goes on to endpoints.
+    /// The query that stays with the event and goes on to its endpoints: without what may be a credential or a signature, unless
+    /// `forward_query` names it. What is kept stays as it is written.
     pub(super) fn kept_query(&self, query: &str) -> String {
-        if self.credential_parameters.is_empty() {
-            return query.to_owned();
-        }
-        let carries = |pair: &str| {
-            self.credential_parameters.iter().any(|name| payload::query_value(pair, name).is_some())
+        let keep = |pair: &&str| {
+            let mut names = url::form_urlencoded::parse(pair.as_bytes());
+            let Some((name, _)) = names.next() else { return true };
+            match &self.source.forward_query {
+                Some(listed) => listed.iter().any(|listed| *listed == name),
+                None => {
+                    let is_asked = self.credential_parameters.iter().any(|asked| *asked == name);
+                    !is_asked && !is_credential_parameter(&name)
+                }
+            }
         };
-        query.split('&').filter(|pair| !carries(pair)).collect::<Vec<_>>().join("&")
+        query.split('&').filter(keep).collect::<Vec<_>>().join("&")
     }
 }

@@ -221,6 +221,23 @@ fn credentials_are_kept_from_endpoints_unless_they_are_listed() {
 }
 
 #[test]
+fn credentials_in_a_query_are_kept_from_endpoints_unless_they_are_listed() {
+    let scheme = r#"{"name":"a","type":"http","verifier":{"type":"scheme","secrets":[{"value":"s e"}],
+        "scheme":{"signature":"query:door","algorithm":"token"}},"event_type_location":"request.query.token"}"#;
+    let url = "https://x/?a=1&token=t&&door=s+e&b%5B%5D=%C3%BC&api%5Fkey=k&empty&Signature=x&a=2";
+    let mut source = compiled(scheme);
+    let query = |source: &Compiled| {
+        let (envelope, _) = admit(source, url, &[], "{}").unwrap();
+        assert_eq!(envelope.meta.event_type, "t", "what is read of a request is read before");
+        envelope.meta.query
+    };
+    assert_eq!(query(&source), "a=1&&b%5B%5D=%C3%BC&empty&a=2");
+    source.source.forward_query = Some(vec!["token".into(), "b[]".into(), "door".into()]);
+    assert_eq!(query(&source), "token=t&&door=s+e&b%5B%5D=%C3%BC");
+    assert!(admit(&source, "https://x/?token=t&door=wrong", &[], "{}").is_err());
+}
+
+#[test]
 fn the_answer_can_be_the_operators_own() {
     let with = |response: &str| {
         let source =

@@ -48,7 +48,7 @@ pub(super) const GITHUB_BODY: &str = r#"{"name":"github","type":"http","provider
 pub(super) const HMAC_BODY: &str = r#"{"name":"own service","type":"http","verifier":{"type":"hmac","hmac":{
     "header":"X-Signature","hash":"SHA256","encoding":"hex","secret":"a-long-secret-of-yours"}},
     "event_type_location":"request.body.type","idempotency_keys":["request.header.X-Request-Id"],
-    "custom_response":{"body":"thanks for {{event_id}}","content_type":"text/plain","status":202,"headers":{"X-Queue":"orders"}},"forward_headers":["X-Request-Id"]}"#;
+    "custom_response":{"body":"thanks for {{event_id}}","content_type":"text/plain","status":202,"headers":{"X-Queue":"orders"}},"forward_headers":["X-Request-Id"],"forward_query":["page"]}"#;
 pub(super) const HOOKSTREAM_BODY: &str = r#"{"name":"orders","slug":"orders","description":"of the shop",
     "verification_type":"hmac_sha256","verification_header":"X-Signature","verification_secret":"a-long-secret-of-yours",
     "dedup_strategy":"header_field","dedup_field":"X-Request-Id","ip_allowlist":["192.0.2.0/24","2001:db8::/32"]}"#;

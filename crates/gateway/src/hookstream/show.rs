@@ -93,6 +93,9 @@ fn config(source: &Source) -> Map<String, Value> {
     if let Some(names) = &source.forward_headers {
         put("forward_headers", json!(names));
     }
+    if let Some(names) = &source.forward_query {
+        put("forward_query", json!(names));
+    }
     let keys = &source.idempotency_keys;
     if !keys.is_empty() && strategy(keys).0.is_none() {
         put("idempotency_keys", json!(keys));

@@ -3,6 +3,9 @@
 use super::*;
 use crate::custom_response::CustomResponseInput;
 
+/// Names in one `forward_query`.
+const PARAMETERS_MAX: usize = 100;
+
 /// The body of `POST /sources` and `PUT /sources/{sourceID}`.
 #[derive(Debug, Default)]
 pub struct SourceInput {
@@ -13,6 +16,7 @@ pub struct SourceInput {
     pub(super) verifier: Option<VerifierInput>,
     pub(super) custom_response: Option<CustomResponseInput>,
     pub(super) forward_headers: Option<Vec<String>>,
+    pub(super) forward_query: Option<Vec<String>>,
     pub(super) idempotency_keys: Option<Vec<String>>,
     pub(super) dedup_window_seconds: Option<u64>,
     pub(super) event_type_location: Option<String>,
@@ -34,6 +38,7 @@ impl FromFields for SourceInput {
             verifier: fields.object("verifier")?,
             custom_response: fields.object("custom_response")?,
             forward_headers: fields.texts("forward_headers")?,
+            forward_query: fields.texts("forward_query")?,
             idempotency_keys: fields.texts("idempotency_keys")?,
             dedup_window_seconds: fields.number("dedup_window_seconds")?,
             event_type_location: fields.text("event_type_location")?,
@@ -156,6 +161,11 @@ pub(super) fn check_pub_sub(input: &SourceInput) -> Result<(), ApiError> {
             "the key is the broker's id of the message, or the payload's idempotency_key",
         ),
         (
+            "forward_query",
+            input.forward_query.as_ref().is_some_and(|names| !names.is_empty()),
+            "a message has no query",
+        ),
+        (
             "event_type_location",
             is_given(&input.event_type_location),
             "the payload names its type, or else pub_sub.mapping does",
@@ -186,6 +196,22 @@ pub(super) fn header_names(names: Vec<String>) -> Result<Vec<String>, ApiError> 
         return Err(ApiError::bad_request(format!(
             "forward_headers:{bad:?} never goes on: a delivery has its own; take it off the list"
         )));
+    }
+    Ok(names)
+}
+
+/// Names of parameters, as they are when they are decoded.
+pub(super) fn parameter_names(names: Vec<String>) -> Result<Vec<String>, ApiError> {
+    if PARAMETERS_MAX < names.len() {
+        return Err(ApiError::bad_request(format!("forward_query:at most {PARAMETERS_MAX} names")));
+    }
+    for name in &names {
+        check_length("forward_query", name, NAME_MAX_CHARS)?;
+        if name.is_empty() || name == "*" {
+            return Err(ApiError::bad_request(format!(
+                "forward_query:{name:?} is not the name of a parameter; without the list all go on but credentials"
+            )));
+        }
     }
     Ok(names)
 }
