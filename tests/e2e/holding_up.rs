@@ -1,6 +1,6 @@
 //! What cannot be read, stored or had right now holds up nobody else, and is lost no more than they are.
 
-use inlet_tests::{Endpoint, Gateway, Received, poll_until};
+use inlet_tests::{Endpoint, Gateway, Received, poll_until, uid};
 use serde_json::{Value, json};
 
 use crate::story::{Story, bodies};
@@ -192,9 +192,25 @@ fn the_journal_goes_on_without_an_event_whose_body_cannot_be_had() {
     poll_until("marks that have moved on", || {
         story.gateway.sql("EVENTS_0", behind, &[]).is_empty().then_some(())
     });
-    // They are known, but for their bodies.
-    project.get(&format!("/events/{gone}")).expect(410);
-    project.get(&format!("/events/{late}")).expect(503);
+    // They are known, but for their bodies, and say what they wait for.
+    for (id, lacks) in [(&gone, "the event's body is gone from the store"), (&late, "")] {
+        let shown = project.get(&format!("/events/{id}")).expect(200).data();
+        assert_eq!((&shown["status"], &shown["data"]), (&json!("Pending"), &Value::Null));
+        let why = shown["failure_reason"].as_str().unwrap_or_default();
+        assert!(why.starts_with("waits to be routed since ") && why.contains(lacks), "{why}");
+        assert!(why.contains("; tried 1 times, and again at "), "{why}");
+        let replay = project.put(&format!("/events/{id}/replay"), &json!({})).expect(409);
+        assert!(replay.message().contains(why), "{}", replay.message());
+    }
+    let listed = |query: &str| -> Vec<String> {
+        project.list(&format!("/events?{query}")).iter().map(uid).collect()
+    };
+    assert_eq!(listed("status=Pending"), [late.clone(), gone.clone()]);
+    assert_eq!(listed("").len(), 5, "beside what is stored");
+    assert!(listed("status=Success&status=Failure").iter().all(|id| *id != late && *id != gone));
+    let figures = story.gateway.call("GET", "/metrics").bearer(&project.key).send().expect(200);
+    let figure = format!("inlet_events_set_aside{{project=\"{}\"}} 2", project.uid);
+    assert!(figures.text().contains(&figure), "{}", figures.text());
     let letters = poll_until("a dead letter", || {
         story.gateway.cron();
         let letters = project.list("/dead-letters");

@@ -19,16 +19,16 @@ const ROUNDS_MAX: usize = 20;
 /// How long each event has waited already, by its id; those that are not in it are tried for the first time.
 pub(crate) type History = HashMap<String, Waited>;
 
-/// Sets an event aside until `due_at`. When this has run, it is durable here.
+/// Sets an event aside: for this reason, until then. When this has run, it is durable here.
 pub(crate) async fn park(
     envelope: &Envelope,
     waited: Waited,
-    due_at: u64,
+    until: (&str, u64),
     bindings: &Bindings,
 ) -> Result<()> {
     let (meta, body) = envelope.to_row();
     let of = (envelope.meta.project_id.as_str(), envelope.meta.event_id.as_str());
-    let statement = sql::park_event(of, meta, (body.text, body.is_base64), waited, due_at);
+    let statement = sql::park_event(of, meta, (body.text, body.is_base64), waited, until);
     bindings.events(envelope.meta.shard)?.run(&statement).await
 }
 

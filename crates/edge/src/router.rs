@@ -313,7 +313,8 @@ async fn set_aside(
     match then(lack, waited, now, pause_ms) {
         Then::GiveUp(reason) => storing.failed(1, Fault::Event(reason)),
         Then::Park { waited, due_at } => {
-            let parked = parked::park(envelope, waited, due_at, bindings).await;
+            let parked =
+                parked::park(envelope, waited, (&lack.to_string(), due_at), bindings).await;
             if let Err(error) = &parked {
                 log_unstored("not_parked", envelope.meta.shard, &[], 1, &error.to_string());
             }

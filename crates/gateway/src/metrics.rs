@@ -14,6 +14,8 @@ use crate::reply::Reply;
 pub enum Figure {
     /// All events that sources have brought.
     Events,
+    /// Events that lack something to be routed.
+    SetAside,
     /// The newest deliveries.
     Deliveries,
     /// Deliveries that somebody has to look after: to be retried, or forgotten.
@@ -25,8 +27,9 @@ pub enum Figure {
 }
 
 impl Figure {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Events,
+        Self::SetAside,
         Self::Deliveries,
         Self::Watched,
         Self::Held,
@@ -41,6 +44,12 @@ impl Figure {
                 "inlet_events_total",
                 "counter",
                 "Events that sources of the project have brought.",
+                "",
+            ),
+            Self::SetAside => (
+                "inlet_events_set_aside",
+                "gauge",
+                "Events that lack something to be routed, and are tried again; 10000 at most.",
                 "",
             ),
             Self::Deliveries => (

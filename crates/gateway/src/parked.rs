@@ -2,6 +2,14 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
+use crate::event::{CUT, StoredEvent};
+use crate::pending::find;
+use crate::search::Search;
+use crate::time::rfc3339;
+use crate::wire::Text;
+
 /// How often the object store has to say that a body is not there. What was tried while it did not answer is not counted.
 const GONE_TRIES: u32 = 4;
 /// For how long what cannot be had is waited for: as long as queues keep what they hold, and a day less than the tombstone of a
@@ -72,9 +80,126 @@ pub fn then(lack: &Lack, waited: Waited, now_ms: u64, pause_ms: u64) -> Then {
     Then::Park { waited: Waited { tries, gone, ..waited }, due_at: now_ms.saturating_add(pause) }
 }
 
+/// An event that is not routed yet: a row of a journal or, with a number of tries, of those that are set aside.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Row {
+    meta: String,
+    body: String,
+    is_base64: u8,
+    reason: String,
+    tries: u32,
+    since: u64,
+    due_at: u64,
+    /// Which one, where a list was asked for.
+    #[serde(default)]
+    event_id: String,
+    /// Whether a list has left its payload out.
+    #[serde(default)]
+    is_cut: u8,
+}
+
+impl Row {
+    /// The event in it, as it is shown until it is routed: with why it is set aside, and when it is tried again.
+    pub fn event(&self, project_id: &str, id: &str) -> Option<StoredEvent> {
+        let text = Text { text: self.body.as_str().into(), is_base64: self.is_base64 != 0 };
+        let mut event = StoredEvent::pending(find([(&*self.meta, text)], project_id, id)?);
+        if 0 < self.tries {
+            let reason = if self.reason.is_empty() { "it cannot be routed" } else { &self.reason };
+            let (since, again) = (rfc3339(self.since), rfc3339(self.due_at));
+            event.failure_reason = format!(
+                "waits to be routed since {since}: {reason}; tried {} times, and again at {again}",
+                self.tries
+            );
+        }
+        if self.is_cut != 0 {
+            event.body_key = Some(CUT.to_owned());
+        }
+        Some(event)
+    }
+}
+
+/// A list's rows of the store and of what is set aside, in the order of the list, each event once: one that is just being routed
+/// may be in both.
+pub fn together(
+    mut stored: Vec<StoredEvent>,
+    waiting: &[Row],
+    search: &Search,
+    project_id: &str,
+) -> Vec<StoredEvent> {
+    let waiting = waiting.iter().filter_map(|row| row.event(project_id, &row.event_id));
+    let new: Vec<StoredEvent> =
+        waiting.filter(|event| stored.iter().all(|have| have.id != event.id)).collect();
+    if !new.is_empty() {
+        stored.extend(new);
+        stored.sort_by(|a, b| if search.goes_down() { b.id.cmp(&a.id) } else { a.id.cmp(&b.id) });
+        stored.truncate(search.page.limit());
+    }
+    stored
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::tests::stored;
+    use crate::wire::tests::envelope;
+    use crate::wire::{Body, Envelope};
+
+    fn row(sent: &Envelope, tries: u32) -> Row {
+        let (meta, text) = sent.to_row();
+        Row {
+            meta,
+            body: text.text.into_owned(),
+            is_base64: u8::from(text.is_base64),
+            reason: "no R2".into(),
+            tries,
+            since: 0,
+            due_at: 60_000,
+            event_id: sent.meta.event_id.clone(),
+            is_cut: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_set_aside_says_why_it_waits_and_until_when() {
+        let sent = envelope(Body::Inline(b"{}".to_vec()));
+        let (project, id) = (sent.meta.project_id.as_str(), sent.meta.event_id.as_str());
+        let shown = row(&sent, 3).event(project, id).unwrap();
+        assert_eq!((shown.status.as_str(), shown.inline_body()), ("Pending", Ok(b"{}".to_vec())));
+        assert_eq!(
+            shown.failure_reason,
+            "waits to be routed since 1970-01-01T00:00:00.000Z: no R2; tried 3 times, and again at 1970-01-01T00:01:00.000Z"
+        );
+        assert_eq!(row(&sent, 0).event(project, id).unwrap().failure_reason, "");
+        assert!(row(&sent, 3).event("another", id).is_none());
+        let cut = Row { is_cut: 1, body: String::new(), ..row(&sent, 1) };
+        assert!(cut.event(project, id).unwrap().is_cut());
+    }
+
+    #[test]
+    fn a_list_has_each_event_once_in_its_order() {
+        let of = |id: &str| StoredEvent { id: id.into(), ..stored(None) };
+        let waits = |id: &str| {
+            let mut sent = envelope(Body::Inline(Vec::new()));
+            sent.meta.event_id = id.into();
+            row(&sent, 1)
+        };
+        let project = envelope(Body::Inline(Vec::new())).meta.project_id;
+        for (query, stored, expect) in [
+            ("perPage=3", vec![of("5"), of("3"), of("1")], ["5", "4", "3", "2"].as_slice()),
+            ("perPage=9&sort=asc", vec![of("1"), of("3"), of("5")], &["1", "2", "3", "4", "5"]),
+        ] {
+            let search = Search::events(query).unwrap();
+            let all = together(stored, &[waits("4"), waits("3"), waits("2")], &search, &project);
+            let ids: Vec<(&str, &str)> =
+                all.iter().map(|one| (one.id.as_str(), one.status.as_str())).collect();
+            let is_pending = |id: &str| ["4", "2"].contains(&id);
+            assert!(
+                ids.iter().all(|(id, status)| is_pending(id) == (*status == "Pending")),
+                "{ids:?}"
+            );
+            assert_eq!(ids.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), expect);
+        }
+    }
 
     fn parked(tries: u32, gone: u32, due_at: u64) -> Then {
         Then::Park { waited: Waited { tries, gone, since: 1_000 }, due_at }

@@ -28,8 +28,10 @@ pub fn is_possible(id: &str, now_ms: u64) -> bool {
 }
 
 /// The refusal of a call that needs an event's deliveries before they are made.
-pub fn not_routed() -> ApiError {
-    ApiError::new(409, "the event is stored and not routed yet: try again in a moment")
+pub fn not_routed(event: &StoredEvent) -> ApiError {
+    let why = event.waits_for();
+    let text = why.map_or("try again in a moment".to_owned(), |why| format!("it {why}"));
+    ApiError::new(409, format!("the event is stored and not routed yet: {text}"))
 }
 
 /// The refusal of a replay of what was dropped as a copy.
@@ -85,6 +87,11 @@ impl StoredEvent {
             arrived: None,
             endpoints: Some("[]".into()),
         }
+    }
+
+    /// Why the event is not routed, where it is set aside.
+    pub fn waits_for(&self) -> Option<&str> {
+        Some(&*self.failure_reason).filter(|why| self.status == "Pending" && !why.is_empty())
     }
 
     /// Whether the event is for one of these endpoints by its address alone, whatever subscriptions say.

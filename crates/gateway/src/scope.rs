@@ -231,6 +231,10 @@ impl Scope {
             event.endpoints = theirs;
             event.mask_id.clear();
             event.arrived = None;
+            // What the gateway lacks is its operator's business.
+            if event.waits_for().is_some() {
+                event.failure_reason.clear();
+            }
             let masked = event.headers().into_iter().map(|(name, value)| {
                 let value = if is_sensitive(&name) { "********".to_owned() } else { value };
                 (name, value)

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use inlet_gateway::api::Pagination;
+use inlet_gateway::parked;
 use inlet_gateway::route::Owned;
 use inlet_gateway::search::{Kind, Search};
+use worker::D1Result;
 
 use super::pending::FoundEvent;
 use super::*;
@@ -46,9 +48,16 @@ impl Caller<'_> {
             FoundEvent::Stored(event) | FoundEvent::Waiting(event) => (event, None),
             FoundEvent::CopyOf(original) => (original, Some(id)),
         };
-        let body = stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
+        let body = stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await;
+        if event.waits_for().is_some() && !matches!(body, Ok(Some(_))) {
+            // What it lacks is its body, and why stands on it.
+            let event = self.scope.shown(event);
+            let pointed = self.pointed_by(project, std::slice::from_ref(&event)).await?;
+            let data = event.present_in_list(&pointed);
+            return Ok(json_data("Endpoint event fetched successfully", &data));
+        }
         let (body, _share) =
-            body.ok_or_else(|| ApiError::new(410, "the event's body is gone from the store"))?;
+            body?.ok_or_else(|| ApiError::new(410, "the event's body is gone from the store"))?;
         let raw = match event.arrived_key() {
             Some(key) => stored::read(&key, now_ms() + BODY_WAIT_MS, self.bindings).await?,
             None => None,
@@ -71,8 +80,22 @@ impl Caller<'_> {
     pub(super) async fn list_events(&self, project: &Project) -> Result<Reply, Refusal> {
         let mut search = self.scope.search(Kind::Events, &self.query)?;
         self.know_owner(project, &mut search).await?;
-        let found: Found<StoredEvent> =
-            self.search(project, &search, |event: &StoredEvent| event.id.as_str()).await?;
+        let statements = |end: Option<&str>| {
+            vec![
+                sql::search(&search, &project.uid, end, &[]),
+                sql::search_set_aside(&search, &project.uid, end),
+            ]
+        };
+        let read = |results: &[D1Result]| {
+            let [stored, set_aside] = results else { return Ok(Vec::new()) };
+            let waiting: Vec<parked::Row> = rows(set_aside)?;
+            Ok(parked::together(rows(stored)?, &waiting, &search, &project.uid))
+        };
+        let found = self
+            .search_by(project, &search, (statements, read), |event: &StoredEvent| {
+                event.id.as_str()
+            })
+            .await?;
         let mut rows = found.rows;
         let mut went = self.endpoints_of(project, &rows).await?;
         for event in &mut rows {
@@ -154,10 +177,25 @@ impl Caller<'_> {
         search: &Search,
         id: impl Fn(&T) -> &str,
     ) -> Result<Found<T>, Refusal> {
+        let statements = |end: Option<&str>| vec![sql::search(search, &project.uid, end, &[])];
+        let read = |results: &[D1Result]| results.first().map_or(Ok(Vec::new()), rows);
+        self.search_by(project, search, (statements, read), id).await
+    }
+
+    /// The same with what else has to be read for a page, up to where its rows end.
+    async fn search_by<T>(
+        &self,
+        project: &Project,
+        search: &Search,
+        (statements, read): (
+            impl Fn(Option<&str>) -> Vec<Statement>,
+            impl Fn(&[D1Result]) -> worker::Result<Vec<T>>,
+        ),
+        id: impl Fn(&T) -> &str,
+    ) -> Result<Found<T>, Refusal> {
         let end = self.scan_end(project, search, search.scan_rows()).await?;
         let events = self.bindings.events(project.shard)?;
-        let mut rows: Vec<T> =
-            events.rows(&sql::search(search, &project.uid, end.as_deref(), &[])).await?;
+        let mut rows: Vec<T> = read(&events.batch(&statements(end.as_deref())).await?)?;
         let ids: Vec<String> = rows.iter().map(|row| id(row).to_owned()).collect();
         // Nothing stands before a first page.
         let first = search.page.cursor.as_ref().and_then(|cursor| ids.first().or(Some(cursor)));

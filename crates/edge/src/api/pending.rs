@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use inlet_gateway::pending::{
-    AGAIN_S, PAUSES_MS, find, is_copy, is_possible, is_recent, not_routed,
-};
-use inlet_gateway::wire::Text;
+use inlet_gateway::parked;
+use inlet_gateway::pending::{AGAIN_S, PAUSES_MS, is_copy, is_possible, is_recent, not_routed};
 use worker::Delay;
 
 use super::*;
@@ -15,7 +13,7 @@ pub(super) enum FoundEvent {
     Stored(StoredEvent),
     /// The id is that of a copy; this is the event that there is.
     CopyOf(StoredEvent),
-    /// It is in the journal, and has no deliveries yet.
+    /// It is in the journal or set aside, and has no deliveries yet.
     Waiting(StoredEvent),
 }
 
@@ -23,13 +21,6 @@ impl FoundEvent {
     fn of(event: StoredEvent, id: &str) -> Self {
         if event.id == id { Self::Stored(event) } else { Self::CopyOf(event) }
     }
-}
-
-#[derive(Deserialize)]
-struct JournalRow {
-    meta: String,
-    body: String,
-    is_base64: u8,
 }
 
 impl Caller<'_> {
@@ -68,7 +59,7 @@ impl Caller<'_> {
         match self.find_event(project, id, true).await? {
             FoundEvent::Stored(event) => Ok(event),
             FoundEvent::CopyOf(original) => Err(is_copy(&original.id).into()),
-            FoundEvent::Waiting(_) => Err(Refusal::Later(not_routed(), AGAIN_S)),
+            FoundEvent::Waiting(event) => Err(Refusal::Later(not_routed(&event), AGAIN_S)),
         }
     }
 
@@ -102,16 +93,12 @@ impl Caller<'_> {
         if !is_possible(id, now_ms()) {
             return Ok(None);
         }
-        let rows: Vec<JournalRow> = self
+        let rows: Vec<parked::Row> = self
             .bindings
             .events(project.shard)?
             .rows(&sql::Journal::holding(&project.uid, id))
             .await?;
-        let rows = rows.iter().map(|row| {
-            let text = Text { text: row.body.as_str().into(), is_base64: row.is_base64 != 0 };
-            (row.meta.as_str(), text)
-        });
-        Ok(find(rows, &project.uid, id).map(StoredEvent::pending))
+        Ok(rows.iter().find_map(|row| row.event(&project.uid, id)))
     }
 
     /// After a list of an event's deliveries was empty: whether the event has been routed in the meantime.

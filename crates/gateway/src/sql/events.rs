@@ -128,8 +128,36 @@ pub fn scan_end(search: &Search, project_id: &str, rows: u64) -> Option<Statemen
     Some(Statement { sql, params })
 }
 
+/// What is set aside, in the columns that lists of events ask for. The names are those of [`crate::wire::Meta`].
+const SET_ASIDE: &str = "(SELECT project_id, event_id AS id, meta, body, is_base64, tries, since, due_at, reason, \
+    meta ->> '$.s' AS source_id, meta ->> '$.t' AS event_type, meta ->> '$.d.k' AS idempotency_key, \
+    meta ->> '$.b' AS broker_message_id, meta -> '$.to' AS target, NULL AS arrived, 'Pending' AS status FROM parked)";
+
+/// What a list of events finds among those that are set aside: rows of [`crate::parked::Row`], one page of them and one.
+pub fn search_set_aside(search: &Search, project_id: &str, end: Option<&str>) -> Statement {
+    let (from, params) = found_in(SET_ASIDE, search, project_id, end);
+    let (order, limit) = (order(search), search.page.limit());
+    Statement {
+        sql: format!(
+            "SELECT t.id AS event_id, t.meta AS meta, CASE WHEN {IS_LISTED} THEN t.body ELSE '' END AS body, t.is_base64 AS is_base64, \
+             NOT {IS_LISTED} AS is_cut, t.reason AS reason, t.tries AS tries, t.since AS since, t.due_at AS due_at \
+             {from} ORDER BY t.id {order} LIMIT {limit}"
+        ),
+        params,
+    }
+}
+
 /// All of a search but its columns: `(from and where, params)`. `end` is what [`scan_end`] found.
 fn found(search: &Search, project_id: &str, end: Option<&str>) -> (String, Vec<Param>) {
+    found_in(table(search), search, project_id, end)
+}
+
+fn found_in(
+    table: &str,
+    search: &Search,
+    project_id: &str,
+    end: Option<&str>,
+) -> (String, Vec<Param>) {
     let mut range = Range::of(search, project_id);
     if let Some(end) = end {
         match (search.page.direction, search.goes_down()) {
@@ -145,7 +173,7 @@ fn found(search: &Search, project_id: &str, end: Option<&str>) -> (String, Vec<P
         let sql = wanted.sql.replace("{}", &format!("?{}", params.len()));
         condition.push_str(&format!(" AND {sql}"));
     }
-    (format!("FROM {} AS t WHERE {condition}", table(search)), params)
+    (format!("FROM {table} AS t WHERE {condition}"), params)
 }
 
 /// One page and a row: whole rows, but for large payloads of events, whose `body_key` is then set. `columns` are read
@@ -220,8 +248,12 @@ pub fn has_before(search: &Search, project_id: &str, id: &str) -> Statement {
         range.from(id, false);
     }
     let (condition, params) = range.condition();
-    let table = table(search);
-    let sql = format!("SELECT 1 AS found FROM {table} AS t WHERE {condition} LIMIT 1");
+    let one = |table: &str| format!("SELECT 1 AS found FROM {table} AS t WHERE {condition}");
+    let set_aside = match search.kind {
+        Kind::Events => format!(" UNION ALL {}", one(SET_ASIDE)),
+        Kind::Deliveries => String::new(),
+    };
+    let sql = format!("{}{set_aside} LIMIT 1", one(table(search)));
     Statement { sql, params }
 }
 

@@ -81,19 +81,18 @@ impl Journal {
         }
     }
 
-    /// The rows that wait, of both journals and among what is parked, in which the id of an event stands, as `meta`, `body` and
-    /// `is_base64`. Where nothing waits that is a look at two marks and a key.
+    /// The rows that wait, of both journals and among what is parked, in which the id of an event stands:
+    /// [`crate::parked::Row`]. Where nothing waits that is a look at two marks and a key.
     pub fn holding(project_id: &str, event_id: &str) -> Statement {
         let one = |Self(journal): Self| {
             let table = Self(journal).table();
             format!(
-                "SELECT * FROM (SELECT meta, body, is_base64 FROM (SELECT j.meta AS meta, j.body AS body, j.is_base64 AS is_base64 \
+                "SELECT * FROM (SELECT meta, body, is_base64, '' AS reason, 0 AS tries, 0 AS since, 0 AS due_at FROM (SELECT j.meta AS meta, j.body AS body, j.is_base64 AS is_base64 \
                  FROM journal_state AS s JOIN {table} AS j ON j.seq > s.done WHERE s.journal = {journal} \
                  ORDER BY j.seq DESC LIMIT {SEEK_ROWS}) WHERE instr(meta, ?1) > 0 LIMIT 2)"
             )
         };
-        let parked =
-            "SELECT meta, body, is_base64 FROM parked WHERE project_id = ?2 AND event_id = ?1";
+        let parked = "SELECT meta, body, is_base64, reason, tries, since, due_at FROM parked WHERE project_id = ?2 AND event_id = ?1";
         let sql = format!("{} UNION ALL {} UNION ALL {parked}", one(Self(0)), one(Self(1)));
         Statement { sql, params: vec![event_id.into(), project_id.into()] }
     }

@@ -24,6 +24,9 @@ pub fn figure(figure: Figure, projects: &[String]) -> Statement {
             "SELECT project_id, '' AS label, sum(events) AS n FROM source_counts \
              WHERE project_id {of_projects} GROUP BY 1"
         ),
+        Figure::SetAside => {
+            counted("''", &format!("SELECT project_id FROM parked WHERE project_id {of_projects}"))
+        }
         Figure::Deliveries => {
             let count = u64::try_from(projects.len()).unwrap_or(u64::MAX).max(1);
             let each = (NEWEST_ROWS / count).clamp(10, NEWEST_OF_ONE);
@@ -96,12 +99,14 @@ mod tests {
         for sql in [
             "INSERT INTO source_counts VALUES ('p', 'a', 3, 0), ('p', 'b', 4, 0), ('r', 'c', 9, 0)",
             "INSERT INTO dead_letters (id, kind, reason, payload, is_base64, at, project_id) VALUES ('1', 'event', '', '', 0, 0, 'p'), ('2', 'event', '', '', 0, 0, 'r')",
+            "INSERT INTO parked (project_id, event_id, meta, body, is_base64, tries, since, due_at) VALUES ('p', '1', '', '', 0, 1, 0, 0), ('r', '2', '', '', 0, 1, 0, 0)",
             "INSERT INTO breakers VALUES ('p', 'e', 'open', 0, '', 0, 0, 0, 0, 0, 0), ('r', 'e', 'open', 0, '', 0, 0, 0, 0, 0, 0)",
         ] {
             run(&db, &statement(sql, []));
         }
         for (of, expect) in [
             (Figure::Events, json!([["p", "", 7]])),
+            (Figure::SetAside, json!([["p", "", 1]])),
             (
                 Figure::Deliveries,
                 json!([["p", "Retry", 1], ["p", "Success", 2], ["q", "Failure", 1]]),

@@ -5,18 +5,19 @@ use serde_json::Value;
 use super::{DRAIN_ROWS, Param, Statement, TRANSACTION_BYTES, statement};
 use crate::parked::Waited;
 
-/// Sets an event aside until `due_at`. One that is there already goes on from the try that was counted last.
+/// Sets an event aside until `due_at`, for a reason. One that is there already goes on from the try that was counted last.
 pub fn park_event(
     (project_id, event_id): (&str, &str),
     meta: impl Into<Param>,
     (body, is_base64): (impl Into<Param>, bool),
     waited: Waited,
-    due_at: u64,
+    (reason, due_at): (&str, u64),
 ) -> Statement {
     statement(
-        "INSERT INTO parked (project_id, event_id, meta, body, is_base64, tries, gone, since, due_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (project_id, event_id) \
-         DO UPDATE SET tries = excluded.tries, gone = excluded.gone, due_at = excluded.due_at WHERE tries < excluded.tries",
+        "INSERT INTO parked (project_id, event_id, meta, body, is_base64, tries, gone, since, due_at, reason) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (project_id, event_id) \
+         DO UPDATE SET tries = excluded.tries, gone = excluded.gone, due_at = excluded.due_at, reason = excluded.reason \
+         WHERE tries < excluded.tries",
         [
             project_id.into(),
             event_id.into(),
@@ -27,6 +28,7 @@ pub fn park_event(
             u64::from(waited.gone).into(),
             waited.since.into(),
             due_at.into(),
+            reason.into(),
         ],
     )
 }
@@ -58,6 +60,10 @@ mod tests {
 
     use super::super::tests::{database, run};
     use super::*;
+    use crate::search::Search;
+    use crate::sql::{has_before, search_set_aside};
+    use crate::wire::tests::envelope;
+    use crate::wire::{Body, Target};
 
     #[test]
     fn few_come_back_at_once_when_they_are_large() {
@@ -65,11 +71,77 @@ mod tests {
         for n in 0..50 {
             let body = "x".repeat(500_000);
             let waited = Waited { tries: 1, gone: 0, since: 7 };
-            run(&db, &park_event(("p", &n.to_string()), "m", (body, false), waited, 100 - n));
+            run(&db, &park_event(("p", &n.to_string()), "m", (body, false), waited, ("", 100 - n)));
         }
         let rows = run(&db, &parked_due(100));
         let ids: Vec<&str> = rows.iter().map(|row| row["event_id"].as_str().unwrap()).collect();
         assert_eq!(ids, ["49", "48", "47", "46", "45", "44", "43", "42"]);
+    }
+
+    /// The names that statements read envelopes by are those that envelopes are written with.
+    #[test]
+    fn what_is_set_aside_is_found_like_what_is_stored() {
+        let db = database();
+        let park = |id: &str, large: bool| {
+            let body =
+                if large { format!("[{}1]", "0,".repeat(9_000)) } else { "{\"n\":5}".into() };
+            let mut sent = envelope(Body::Inline(body.into_bytes()));
+            sent.meta.event_id = id.into();
+            sent.meta.target = Some(Target::Owner("o".into()));
+            sent.meta.broker_message_id = Some("b-1".into());
+            let (meta, body) = sent.to_row();
+            let waited = Waited { tries: 2, gone: 0, since: 7 };
+            let of = (&*sent.meta.project_id, id);
+            run(&db, &park_event(of, meta, (&*body.text, body.is_base64), waited, ("no R2", 9)));
+            sent.meta
+        };
+        let ids = [
+            "01ARZ3NDEKTSV4RRFFQ69G5FA1",
+            "01ARZ3NDEKTSV4RRFFQ69G5FA2",
+            "01ARZ3NDEKTSV4RRFFQ69G5FA3",
+        ];
+        let meta = park(ids[0], false);
+        park(ids[1], true);
+        park(ids[2], false);
+        let project = meta.project_id.as_str();
+        let found = |project: &str, query: &str| -> Vec<String> {
+            let mut search = Search::events(query).unwrap();
+            search.of_owner(&[]);
+            let rows = run(&db, &search_set_aside(&search, project, None));
+            rows.iter().map(|row| row["event_id"].as_str().unwrap().to_owned()).collect()
+        };
+        let all = [ids[2], ids[1], ids[0]];
+        let claim = meta.claim.unwrap().key;
+        for (query, expect) in [
+            (String::new(), &all[..]),
+            ("status=Pending".into(), &all),
+            (format!("status=Failure&status=Pending&sourceId={}", meta.source_id), &all),
+            (format!("eventType={}&idempotencyKey={claim}", meta.event_type), &all),
+            ("brokerMessageId=b-1&ownerId=o&sort=asc".into(), &[ids[0], ids[1], ids[2]]),
+            ("perPage=1".into(), &all[..2]),
+            (format!("next_page_cursor={}", ids[1]), &all[1..]),
+            (r#"body={"n":5}"#.into(), &[ids[2], ids[0]]),
+            ("status=Success".into(), &[]),
+            ("sourceId=another".into(), &[]),
+            ("endpointId=e".into(), &[]),
+            ("ownerId=another".into(), &[]),
+            ("brokerMessageId=none".into(), &[]),
+        ] {
+            assert_eq!(found(project, &query), expect, "{query}");
+        }
+        assert!(found("another", "").is_empty());
+        let rows = run(&db, &search_set_aside(&Search::events("").unwrap(), project, None));
+        assert_eq!(
+            (&rows[1]["body"], &rows[1]["is_cut"], &rows[1]["reason"]),
+            (&json!(""), &json!(1), &json!("no R2"))
+        );
+        assert_eq!(
+            (&rows[0]["is_cut"], &rows[0]["tries"], &rows[0]["due_at"]),
+            (&json!(0), &json!(2), &json!(9))
+        );
+        let before =
+            |id: &str| run(&db, &has_before(&Search::events("").unwrap(), project, id)).len();
+        assert_eq!((before(ids[2]), before(ids[1])), (0, 1));
     }
 
     #[test]
@@ -77,7 +149,8 @@ mod tests {
         let db = database();
         let set = |id: &str, tries: u32, due_at: u64| {
             let waited = Waited { tries, gone: tries / 2, since: 7 };
-            run(&db, &park_event(("p", id), format!("meta {id}"), ("body", false), waited, due_at));
+            let until = ("no R2", due_at);
+            run(&db, &park_event(("p", id), format!("meta {id}"), ("body", false), waited, until));
         };
         let due = |now: u64| -> Vec<(String, u64)> {
             let rows = run(&db, &parked_due(now));

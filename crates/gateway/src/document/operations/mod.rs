@@ -486,7 +486,7 @@ fn events() -> Vec<Operation> {
             .fails(400, BAD_QUERY)
             .shows(200, "events count successful", Plain(count, json!({"num": 12, "is_complete": true}))),
         in_project("GET", "/events/{eventID}", "getEvent", "Get an event")
-            .about("An event that was accepted a moment ago is found, too: from the journal it is shown as `Pending`, and what is still on its way is waited for, two seconds at most.")
+            .about("An event that was accepted a moment ago is found, too: from the journal it is shown as `Pending`, and what is still on its way is waited for, two seconds at most. One that lacks something to be routed is `Pending` with the reason as `failure_reason`, and without `data` where that is what it lacks.")
             .fails(410, "The body of the event is gone from the store.")
             .shows(200, "Endpoint event fetched successfully", One("Event")),
         in_project("PUT", "/events/{eventID}/replay", "replayEvent", "Replay an event")
