@@ -1,6 +1,6 @@
 //! Hookstream's dialect: `/v1/sources` and `/v1/ingest/{source_id}`.
 
-use inlet_tests::{Call, Endpoint, Project, Reply, hmac_sha256, poll_until};
+use inlet_tests::{Call, Endpoint, Gateway, Project, Reply, hmac_sha256, poll_until};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
@@ -169,6 +169,41 @@ fn a_session_takes_events_until_it_ends_or_is_claimed() {
     let at = format!("/v1/test/sessions/{}", short["session_id"].as_str().expect("an id"));
     assert_eq!(call(&project, "DELETE", &at).send().expect(200).json()["deleted"], true);
     refused(ingest(&project, &source, &[], "{}"), 404, "");
+}
+
+#[test]
+fn a_session_that_nobody_claimed_goes_a_day_after_its_end_and_its_events_stay() {
+    let gateway = Gateway::builder().start();
+    let project = gateway.project();
+    let open = || send(&project, "POST", "/v1/test/sessions", &json!({})).expect(201).json();
+    let id = |session: &Value| session["session_id"].as_str().expect("an id").to_owned();
+    let [ended, fresh, claimed] = [(); 3].map(|()| id(&open()));
+    let event = ingest(&project, &json!({"id": ended}), &[], "{}").expect(200);
+    let event = event.header("inlet-event-id").expect("an id").to_owned();
+    project.wait_for_event(&event);
+    send(&project, "POST", &format!("/v1/test/sessions/{claimed}/claim"), &json!({})).expect(200);
+    let source = project.open_source();
+    // As if days had gone by.
+    let age = |ids: &[&str], by: u64| {
+        let sql = "UPDATE sources SET doc = json_set(doc, '$.admission.expires_at', CAST(unixepoch() - ?2 AS INTEGER) * 1000) \
+            WHERE id IN (SELECT value FROM json_each(?1))";
+        gateway.sql("DB", sql, &[json!(json!(ids).to_string()), json!(by)]);
+    };
+    age(&[&ended, &claimed, source["uid"].as_str().expect("a uid")], 86_500);
+    age(&[&fresh], 86_000);
+    poll_until("the session to go", || {
+        gateway.cron();
+        let at = format!("/v1/test/sessions/{ended}");
+        (call(&project, "GET", &at).send().status == 404).then_some(())
+    });
+    refused(ingest(&project, &json!({"id": ended}), &[], "{}"), 404, "");
+    assert_eq!(gateway.kv(&format!("source:{ended}")), None);
+    let counts = "SELECT 1 FROM source_counts WHERE source_id = ?1";
+    assert!(gateway.sql("EVENTS_0", counts, &[json!(ended)]).is_empty());
+    assert_eq!(project.event(&event)["source_id"], ended.as_str(), "as of a deleted source");
+    for id in [&fresh, &claimed, &source["uid"].as_str().expect("a uid").to_owned()] {
+        project.get(&format!("/sources/{id}")).expect(200);
+    }
 }
 
 #[test]

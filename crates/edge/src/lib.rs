@@ -23,6 +23,7 @@ mod making;
 mod meta_events;
 mod parked;
 mod router;
+mod sessions;
 mod store;
 mod stored;
 mod sweep;

@@ -16,7 +16,7 @@ use worker::{Context, Result};
 use crate::bindings::Bindings;
 use crate::router::{self, Waiting};
 use crate::store::{Doc, rows};
-use crate::{bell, chance, log, meta_events, parked};
+use crate::{bell, chance, config, log, meta_events, parked, sessions};
 
 /// How often an isolate sweeps on its own.
 const EVERY_MS: u64 = 30_000;
@@ -75,6 +75,9 @@ pub(crate) async fn expire(bindings: &Bindings) {
     let expired = async {
         let now = chance::now_ms();
         let db = bindings.db()?;
+    if let Err(error) = sessions::remove_ended(bindings).await {
+        log::error("sessions_not_removed", json!({"error": error.to_string()}));
+    }
         let docs: Vec<Doc> = db.rows(&sql::projects()).await?;
         // One that cannot be read keeps the others from nothing.
         let read = |doc: &Doc| {

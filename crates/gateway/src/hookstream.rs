@@ -16,7 +16,8 @@ use serde_json::{Map, Value, json};
 
 pub use input::HookstreamSource;
 pub use session::{
-    SessionInput, SessionResponse, check_session, claim, open_session, present_session, respond,
+    SessionInput, SessionResponse, check_session, claim, ended_before, open_session,
+    present_session, respond,
 };
 pub use show::{present, shown_slug};
 

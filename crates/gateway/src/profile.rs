@@ -25,6 +25,9 @@ pub struct Profile {
     /// Copies are events of their own, whatever is said of keys.
     #[serde(default)]
     pub is_dedup_disabled: bool,
+    /// A test session that nobody has claimed: it goes some time after its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_session: bool,
 }
 
 /// The fields of a source that are read here.

@@ -22,6 +22,7 @@ mod projects;
 mod range;
 mod reading;
 mod routing;
+mod sessions;
 mod sources;
 
 pub use alerts::*;
@@ -42,6 +43,7 @@ pub use projects::*;
 pub use reading::*;
 pub use routing::*;
 pub use sources::*;
+pub use sessions::*;
 
 use std::borrow::Cow;
 

@@ -15,6 +15,14 @@ const REQUESTS: u64 = 2_000;
 /// How long it lives: 14 days; shorter may be asked for.
 const LIFE_MS: u64 = 14 * 86_400_000;
 
+/// How long a session that nobody claimed stays after its end, so that what came can be looked at, and it can still be claimed.
+const KEPT_MS: u64 = 86_400_000;
+
+/// Sessions that ended by then are removed.
+pub fn ended_before(now_ms: u64) -> u64 {
+    now_ms.saturating_sub(KEPT_MS)
+}
+
 /// The body of `POST /v1/test/sessions` and of a claim: all of it may be left out.
 #[derive(Debug, Default)]
 pub struct SessionInput {
@@ -99,6 +107,7 @@ pub fn open_session(
     let body = json!({"name": name, "slug": input.slug, "type": "http"});
     let mut source = Source::create(parsed(body)?, project_id, vault, now_ms, fill)?;
     source.mask_id.clone_from(&source.uid);
+    source.profile.is_session = true;
     source.admission.expires_at = Some(expires_at);
     source.admission.max_requests = Some(limit);
     Ok(source)
@@ -132,6 +141,7 @@ pub fn claim(
     let name = name.unwrap_or_else(|| source.name.clone());
     let read = parsed(json!({"name": name, "slug": input.slug, "type": source.kind}))?;
     source.update(read, vault, now_ms, fill)?;
+    source.profile.is_session = false;
     source.admission.expires_at = None;
     source.admission.max_requests = None;
     Ok(())
@@ -208,12 +218,15 @@ mod tests {
     fn what_is_claimed_stays_and_is_no_session_any_more() {
         let mut source = opened("{}", 0).unwrap();
         check_session(&source).unwrap();
+        assert!(source.profile.is_session, "it is removed a day after its end");
+        assert_eq!((ended_before(86_400_005), ended_before(3)), (5, 0));
         let limited = parse(br#"{"request_limit":1}"#).unwrap();
         assert!(claim(&mut source, limited, &vault(), 1, &mut |b| b.fill(5)).is_err());
         let named = parse(br#"{"name":"orders","slug":"orders"}"#).unwrap();
         claim(&mut source, named, &vault(), 1, &mut |b| b.fill(5)).unwrap();
         assert_eq!((source.name.as_str(), source.profile.slug.as_str()), ("orders", "orders"));
         assert_eq!(check_session(&source).unwrap_err().status, 404);
+        assert!(!source.profile.is_session);
     }
 
     #[test]

@@ -1,0 +1,51 @@
+//! Test sessions that have ended and that nobody claimed: removed some time later, as a call to delete them would.
+
+use inlet_gateway::hookstream::ended_before;
+use inlet_gateway::sql;
+use serde::Deserialize;
+use serde_json::json;
+use worker::Result;
+
+use crate::bindings::Bindings;
+use crate::store::rows;
+use crate::{chance, config, log};
+
+#[derive(Deserialize)]
+struct Ended {
+    project_id: String,
+    id: String,
+    mask_id: String,
+    shard: u32,
+}
+
+/// A row that is no more.
+#[derive(Deserialize)]
+struct Gone {}
+
+/// A bounded step. One that cannot be removed does not keep the others from it.
+pub(crate) async fn remove_ended(bindings: &Bindings) -> Result<()> {
+    let before = ended_before(chance::now_ms());
+    let ended: Vec<Ended> = bindings.db()?.rows(&sql::ended_sessions(before)).await?;
+    for session in ended {
+        if let Err(error) = remove(&session, before, bindings).await {
+            let fields = json!({"source_id": session.id, "error": error.to_string()});
+            log::error("session_not_removed", fields);
+        }
+    }
+    Ok(())
+}
+
+async fn remove(session: &Ended, before_ms: u64, bindings: &Bindings) -> Result<()> {
+    let Ended { project_id, id, mask_id, shard } = session;
+    // First, so that what fails is done again; and again, should a reader have put a copy back.
+    config::withdraw(bindings, mask_id).await?;
+    let delete = sql::delete_ended_session(project_id, id, before_ms);
+    let done = bindings.db()?.batch(&delete).await?;
+    config::withdraw(bindings, mask_id).await?;
+    // Who claims it at the same time has it for good.
+    if done.first().map(rows::<Gone>).transpose()?.is_some_and(|gone| !gone.is_empty()) {
+        bindings.events(*shard)?.batch(&sql::forget_source(project_id, id)).await?;
+        log::info("session_removed", json!({"source_id": id}));
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! Test sessions that have ended.
+
+use super::{Statement, statement};
+
+/// Sessions that one step removes.
+const TOGETHER: usize = 25;
+/// A session that is none any more has been claimed.
+const IS_ENDED: &str =
+    "doc ->> '$.profile.is_session' = 1 AND doc ->> '$.admission.expires_at' <= ?1";
+
+/// Sessions that ended by `before_ms`, the first of them: `project_id`, `id`, `mask_id` and the `shard` of their project.
+pub fn ended_sessions(before_ms: u64) -> Statement {
+    let sql = format!(
+        "SELECT s.project_id AS project_id, s.id AS id, s.mask_id AS mask_id, p.doc ->> '$.shard' AS shard FROM \
+         (SELECT project_id, id, mask_id FROM sources INDEXED BY sessions_by_end WHERE {IS_ENDED} \
+         ORDER BY doc ->> '$.admission.expires_at' LIMIT {TOGETHER}) AS s JOIN projects AS p ON p.id = s.project_id"
+    );
+    Statement { sql, params: vec![before_ms.into()] }
+}
+
+/// Deletes one of them, with all that goes with a source; a row comes back if it was still one.
+pub fn delete_ended_session(project_id: &str, id: &str, before_ms: u64) -> Vec<Statement> {
+    let mut statements = vec![Statement {
+        sql: format!(
+            "DELETE FROM sources WHERE {IS_ENDED} AND project_id = ?2 AND id = ?3 RETURNING id"
+        ),
+        params: vec![before_ms.into(), project_id.into(), id.into()],
+    }];
+    for of in ["consumer_reports", "subscriptions"] {
+        let sql = format!(
+            "DELETE FROM {of} WHERE project_id = ?1 AND source_id = ?2 \
+             AND NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND id = ?2)"
+        );
+        statements.push(statement(&sql, [project_id.into(), id.into()]));
+    }
+    statements
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sql::tests::{database, run};
+
+    #[test]
+    fn only_sessions_that_ended_long_ago_and_were_not_claimed_go() {
+        let db = database();
+        let session =
+            |ends: u64| json!({"profile": {"is_session": true}, "admission": {"expires_at": ends}});
+        let sources = [
+            ("old", session(50)),
+            ("older", session(40)),
+            ("young", session(51)),
+            ("claimed", json!({"profile": {}, "admission": {"expires_at": null}})),
+            ("source", json!({"admission": {"expires_at": 10}})),
+        ];
+        run(
+            &db,
+            &statement(
+                "INSERT INTO projects (id, name, doc) VALUES ('p', 'p', '{\"shard\":3}')",
+                [],
+            ),
+        );
+        for (id, doc) in sources {
+            let sql = "INSERT INTO sources (project_id, id, mask_id, name, type, provider, doc) VALUES ('p', ?1, ?1, '', '', '', ?2)";
+            run(&db, &statement(sql, [id.into(), doc.to_string().into()]));
+            let sql = "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) VALUES ('p', ?1, '', ?1, '', '{}')";
+            run(&db, &statement(sql, [id.into()]));
+        }
+        let ended = run(&db, &ended_sessions(50));
+        let of = |id: &str| json!({"project_id": "p", "id": id, "mask_id": id, "shard": 3});
+        assert_eq!(ended, [of("older"), of("old")]);
+        let delete = |id: &str| -> usize {
+            let all = delete_ended_session("p", id, 50);
+            let gone: Vec<_> = all.iter().map(|statement| run(&db, statement).len()).collect();
+            gone[0]
+        };
+        assert_eq!(["old", "young", "claimed", "source"].map(delete), [1, 0, 0, 0]);
+        let left = run(&db, &statement("SELECT source_id FROM subscriptions ORDER BY id", []));
+        let left: Vec<&str> = left.iter().map(|row| row["source_id"].as_str().unwrap()).collect();
+        assert_eq!(left, ["claimed", "older", "source", "young"]);
+    }
+}
