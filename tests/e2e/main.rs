@@ -49,6 +49,7 @@ mod header_values;
 mod holding_up;
 mod hookstream;
 mod limits;
+mod many_sources;
 mod mass_actions;
 mod meta_events;
 mod onboard;

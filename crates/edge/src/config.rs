@@ -3,6 +3,8 @@
 //! Worst staleness after a change, outside the isolate that made it: [`FRESH_MS`] here, [`KV_CACHE_S`] in KV's own
 //! cache, and about 60 s until a KV write is seen everywhere: 100 s.
 
+mod untold;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,7 +18,10 @@ use inlet_gateway::rejection::Rejection;
 use inlet_gateway::shape::Shared;
 use inlet_gateway::source::Source;
 use inlet_gateway::sql;
-use serde_json::json;
+use serde_json::{Value, json};
+pub(crate) use untold::{
+    STEPS_OF_CALL, STEPS_OF_SWEEP, TOLD_AT_ONCE, tell_noted, untold, withdraw_all,
+};
 use worker::{Delay, Result};
 
 use crate::bindings::Bindings;
@@ -127,7 +132,8 @@ async fn stored(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
     };
     let source: Source = json::read(&row.source)?;
     let project: Project = json::read(&row.project)?;
-    Ok(Some(snapshot(bindings, source, &project).await?))
+    let schemas = schemas_of(bindings, &project).await?;
+    Ok(Some(Snapshot::of(source, &project, schemas)))
 }
 
 /// Makes a change of a source known: in this isolate at once, elsewhere through KV. What is made known is what the
@@ -191,7 +197,8 @@ fn forget(mask: &str) {
     ABSENT.remove(mask);
 }
 
-async fn snapshot(bindings: &Bindings, source: Source, project: &Project) -> Result<Snapshot> {
+/// The JSON schemas of a project's event types, by name.
+async fn schemas_of(bindings: &Bindings, project: &Project) -> Result<BTreeMap<String, Value>> {
     let mut schemas = BTreeMap::new();
     if project.has_schemas {
         let docs: Vec<Doc> = bindings.db()?.rows(&sql::event_schemas(&project.uid, None)).await?;
@@ -200,7 +207,5 @@ async fn snapshot(bindings: &Bindings, source: Source, project: &Project) -> Res
             schemas.extend(json_schema.map(|schema| (name, schema)));
         }
     }
-    let body_max_bytes = project.config.max_payload_read_size;
-    let project_limit = project.config.ratelimit;
-    Ok(Snapshot { source, body_max_bytes, shard: project.shard, project_limit, schemas })
+    Ok(schemas)
 }

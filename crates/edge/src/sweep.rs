@@ -62,6 +62,9 @@ pub(crate) async fn sweep(bindings: &Bindings) {
     if let Err(error) = meta_events::forward_noted(bindings).await {
         log::error("meta_events_not_forwarded", json!({"error": error.to_string()}));
     }
+    if let Err(error) = config::tell_noted(None, config::STEPS_OF_SWEEP, bindings).await {
+        log::error("sources_not_told", json!({"error": error.to_string()}));
+    }
     for shard in bindings.shards() {
         if let Err(error) = sweep_shard(shard, bindings).await {
             log::error("not_swept", json!({"shard": shard, "error": error.to_string()}));
@@ -72,12 +75,12 @@ pub(crate) async fn sweep(bindings: &Bindings) {
 /// Removes what is older than its project keeps it, and what deleted projects have left.
 pub(crate) async fn expire(bindings: &Bindings) {
     EXPIRED_AT.set(Some(chance::now_ms()));
-    let expired = async {
-        let now = chance::now_ms();
-        let db = bindings.db()?;
     if let Err(error) = sessions::remove_ended(bindings).await {
         log::error("sessions_not_removed", json!({"error": error.to_string()}));
     }
+    let expired = async {
+        let now = chance::now_ms();
+        let db = bindings.db()?;
         let docs: Vec<Doc> = db.rows(&sql::projects()).await?;
         // One that cannot be read keeps the others from nothing.
         let read = |doc: &Doc| {

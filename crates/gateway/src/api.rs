@@ -23,6 +23,15 @@ impl Answer {
         let body = serde_json::json!({"status": true, "message": message, "data": data});
         Self { status, body }
     }
+
+    /// The same, where the edge has still to hear of so many sources: said beside the data, because Convoy's has no place for it.
+    #[must_use]
+    pub fn leaving(mut self, untold_sources: u64) -> Self {
+        if let Some(fields) = self.body.as_object_mut().filter(|_| 0 < untold_sources) {
+            fields.insert("untold_sources".into(), untold_sources.into());
+        }
+        self
+    }
 }
 
 /// A refusal of the API. The message is what the caller reads, so it says what to change.
@@ -424,6 +433,13 @@ mod tests {
             r#"{"inner": {"secret": "a"}, "inner": {}} x"#,
             "body contains the key \"inner\" twice in one object at line 1 column 34",
         );
+    }
+
+    #[test]
+    fn an_answer_says_what_it_has_left_to_do() {
+        let answer = || Answer::ok(200, "done", Value::Null);
+        assert_eq!(answer().leaving(0), answer());
+        assert_eq!(answer().leaving(3).body["untold_sources"], 3);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod reading;
 mod routing;
 mod sessions;
 mod sources;
+mod untold;
 
 pub use alerts::*;
 pub use brokers::*;
@@ -42,8 +43,9 @@ pub use portal::*;
 pub use projects::*;
 pub use reading::*;
 pub use routing::*;
-pub use sources::*;
 pub use sessions::*;
+pub use sources::*;
+pub use untold::*;
 
 use std::borrow::Cow;
 

@@ -72,6 +72,7 @@ async fn answer(
         origin: String::new(),
         body: Vec::new(),
         scope: Scope::Project,
+        untold: Cell::default(),
     };
     match call {
         ConsumerCall::Sources => caller.told_sources(&project, &header("if-none-match")).await,

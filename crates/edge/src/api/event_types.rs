@@ -109,13 +109,16 @@ impl Caller<'_> {
         let mut statements: Vec<Statement> = changed.iter().map(update).collect();
         statements.extend(new.iter().map(sql::insert_event_type));
         statements.push(sql::note_schemas(&project.uid));
+        if are_concerned {
+            statements.push(sql::note_untold(&project.uid, now_ms()));
+        }
         let done = db.batch(&statements).await.map_err(|error| {
             // Somebody else took the name between the look-up and the insert.
             let refusal = Refusal::from(error);
             if refusal.is_of_unique() { taken().into() } else { refusal }
         })?;
         if are_concerned {
-            self.republish(project).await?;
+            self.tell_sources(project).await?;
         }
         for result in done.iter().take(changed.len()) {
             if rows::<ListId>(result)?.is_empty() {

@@ -70,6 +70,7 @@ async fn carry_out(
         version: Version::V20251124,
         body: Vec::new(),
         scope: Scope::Project,
+        untold: Cell::default(),
     };
     let named = hookstream::named_projects(&caller.query, &input);
     let project: Project = match key {

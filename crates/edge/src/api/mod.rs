@@ -31,6 +31,7 @@ pub(crate) use docs::{document, page};
 pub(crate) use hookstream::{no_hookstream_call, request_id, serve_hookstream};
 pub(crate) use sources::{capture, note_handshake};
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use inlet_gateway::api::{self, Answer, ApiError, Direction, Page, PageQuery};
@@ -104,6 +105,8 @@ struct Caller<'a> {
     body: Vec<u8>,
     /// What of the project the caller may do and see.
     scope: Scope,
+    /// Of how many sources the edge has still to hear.
+    untold: Cell<u64>,
 }
 
 /// Who is calling.
@@ -177,7 +180,8 @@ async fn carry_out(
         Key::Root | Key::Project(_) => Scope::Project,
     };
     let body = if is_form { onboard_json(&content_type, &body.bytes)? } else { body.bytes };
-    let mut caller = Caller { bindings, context, query, origin, version, body, scope };
+    let untold = Cell::new(0);
+    let mut caller = Caller { bindings, context, query, origin, version, body, scope, untold };
     match (call, key) {
         (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
         (Call::ListProjects, Key::Root) => {
@@ -460,7 +464,7 @@ impl Caller<'_> {
             C::ReplayDeadLetter(id) => self.replay_dead_letter(project, id).await?,
             C::DeleteDeadLetter(id) => self.delete_dead_letter(project, id).await?,
         };
-        Ok(reply(&answer))
+        Ok(reply(&answer.leaving(self.untold.get())))
     }
 
     /// A page of a list. `filters` are pairs of column and query parameter.

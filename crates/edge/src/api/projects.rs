@@ -71,28 +71,36 @@ impl Caller<'_> {
         let kept = Kept::Project(&project.uid);
         let note = |told: &Told| sql::if_changed(told.note.clone(), kept, project.updated_at);
         statements.extend(told_of.iter().map(note));
+        let is_of_sources = project.decides_otherwise_than(&before);
+        if is_of_sources {
+            let untold = sql::note_untold(&project.uid, project.updated_at);
+            statements.push(sql::if_changed(untold, kept, project.updated_at));
+        }
         let (what, missing) = ("project", "project not found");
         let find = sql::project(&project.uid);
         self.replace(Replace { what, find, missing, statements }).await.map_err(if_taken)?;
         forward(told_of, self.bindings, self.context).await;
-        if project.decides_otherwise_than(&before) {
-            self.republish(&project).await?;
+        if is_of_sources {
+            self.tell_sources(&project).await?;
         }
         Ok(Answer::ok(202, "Project updated successfully", project.present()))
     }
 
-    /// Ends a project: its sources at once, its events as the sweep comes to them.
+    /// Ends a project: its sources at once (of very many the first ones), its events as the sweep comes to them.
     pub(super) async fn delete_project(&self, project: &Project) -> Answered {
-        // First, so that a call that fails can be repeated; and again, should a reader have put a copy back.
-        let masks = self.masks(project).await?;
-        for mask in &masks {
-            told(config::withdraw(self.bindings, mask).await)?;
+        #[derive(Deserialize)]
+        struct Mask {
+            mask_id: String,
         }
+        let masks: Vec<Mask> =
+            self.bindings.db()?.rows(&sql::masks(&project.uid, config::TOLD_AT_ONCE)).await?;
+        let masks: Vec<String> = masks.into_iter().map(|row| row.mask_id).collect();
+        // First, so that a call that fails can be repeated; and again, should a reader have put a copy back.
+        told(config::withdraw_all(&masks, self.bindings).await)?;
         let delete = sql::delete_project(&project.uid, project.shard, now_ms());
         self.bindings.db()?.batch(&delete).await?;
-        for mask in &masks {
-            config::withdraw(self.bindings, mask).await.unwrap_or_default();
-        }
+        // What fails now is noted, and the sweep goes on with it.
+        self.tell_sources(project).await.unwrap_or_default();
         let (bindings, uid, shard) = (self.bindings.clone(), project.uid.clone(), project.shard);
         self.context.wait_until(async move {
             sweep::remove(&uid, shard, &bindings).await;
@@ -100,21 +108,12 @@ impl Caller<'_> {
         Ok(Answer::ok(200, "Project deleted successfully", Value::Null))
     }
 
-    /// The masks of all sources of a project.
-    async fn masks(&self, project: &Project) -> Result<Vec<String>, Refusal> {
-        #[derive(Deserialize)]
-        struct Mask {
-            mask_id: String,
-        }
-        let masks: Vec<Mask> = self.bindings.db()?.rows(&sql::masks(&project.uid)).await?;
-        Ok(masks.into_iter().map(|row| row.mask_id).collect())
-    }
-
-    /// Tells the edge what a project decides for its sources: their snapshots hold it.
-    pub(super) async fn republish(&self, project: &Project) -> Result<(), Refusal> {
-        for mask in self.masks(project).await? {
-            told(config::publish(self.bindings, &mask).await)?;
-        }
-        Ok(())
+    /// Tells the edge what a project decides for its sources, which are noted: their snapshots hold it. Of very many it tells some;
+    /// the answer says how many are left, and the sweep goes on with them.
+    pub(super) async fn tell_sources(&self, project: &Project) -> Result<(), Refusal> {
+        let of = Some(&*project.uid);
+        let done = config::tell_noted(of, config::STEPS_OF_CALL, self.bindings).await;
+        self.untold.set(config::untold(&project.uid, self.bindings).await?);
+        told(done)
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::pace::RateLimit;
+use crate::project::Project;
 use crate::shape::Shapes;
 use crate::source::Source;
 
@@ -26,6 +27,14 @@ pub struct Snapshot {
     /// JSON schemas of the project's event types, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub schemas: BTreeMap<String, Value>,
+}
+
+impl Snapshot {
+    pub fn of(source: Source, project: &Project, schemas: BTreeMap<String, Value>) -> Self {
+        let body_max_bytes = project.config.max_payload_read_size;
+        let project_limit = project.config.ratelimit;
+        Self { source, body_max_bytes, shard: project.shard, project_limit, schemas }
+    }
 }
 
 /// About as many bytes as a source takes when it is compiled.

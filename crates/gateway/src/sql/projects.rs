@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Statement, statement};
+use super::{Statement, note_untold, statement};
 use crate::api_key::NewApiKey;
 
 pub fn insert_api_key(hash: &str, key: &NewApiKey, project_id: &str) -> Statement {
@@ -73,12 +73,14 @@ const TABLES: &[&str] = &[
     "subscriptions",
 ];
 
-/// Removes a project and all that it has in the control database, and notes that its events are to follow.
+/// Removes a project and all that it has in the control database, and notes that its events are to follow, and of which sources
+/// the edge has to hear that they are gone.
 pub fn delete_project(project_id: &str, shard: u32, now_ms: u64) -> Vec<Statement> {
-    let mut statements = vec![statement(
+    let tombstone = statement(
         "INSERT INTO deleted_projects (id, shard, deleted_at) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
         [project_id.into(), u64::from(shard).into(), now_ms.into()],
-    )];
+    );
+    let mut statements = vec![tombstone, note_untold(project_id, now_ms)];
     let delete = |table: &&str| {
         let sql = format!("DELETE FROM {table} WHERE project_id = ?1");
         Statement { sql, params: vec![project_id.into()] }
@@ -86,11 +88,6 @@ pub fn delete_project(project_id: &str, shard: u32, now_ms: u64) -> Vec<Statemen
     statements.extend(TABLES.iter().map(delete));
     statements.push(statement("DELETE FROM projects WHERE id = ?1", [project_id.into()]));
     statements
-}
-
-/// The masks of all sources of a project, as `mask_id`.
-pub fn masks(project_id: &str) -> Statement {
-    statement("SELECT mask_id FROM sources WHERE project_id = ?1", [project_id.into()])
 }
 
 /// Projects that are gone, as `id`, `shard` and `deleted_at`.
@@ -158,6 +155,8 @@ mod tests {
         let events = ["events", "deliveries", "duplicates", "dead_letters", "parked"];
         let mut known: Vec<String> = TABLES.iter().map(ToString::to_string).collect();
         known.extend(events.map(str::to_owned));
+        // Goes when the edge has heard of it.
+        known.push("untold".into());
         for statement in delete_remains("p") {
             known.extend(statement.sql.split(' ').nth(2).map(str::to_owned));
         }
