@@ -7,13 +7,13 @@ use futures_util::future::join_all;
 
 use super::*;
 
-/// Sources that are told together: for each a write to KV.
-const TOGETHER: usize = 100;
+/// Sources that are told together: for each a write to KV. All that is said of them is held at once.
+const TOGETHER: usize = 50;
 /// Writes to KV under way at once: a Worker has six connections.
 const AT_ONCE: usize = 6;
 /// Steps of a call, and of a sweep.
-pub(crate) const STEPS_OF_CALL: usize = 2;
-pub(crate) const STEPS_OF_SWEEP: usize = 5;
+pub(crate) const STEPS_OF_CALL: usize = 4;
+pub(crate) const STEPS_OF_SWEEP: usize = 10;
 /// Sources that a call tells.
 pub(crate) const TOLD_AT_ONCE: usize = STEPS_OF_CALL * TOGETHER;
 

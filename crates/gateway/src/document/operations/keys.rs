@@ -9,7 +9,7 @@ pub(super) fn keys() -> Vec<Operation> {
     vec![
         in_project("DELETE", "", "deleteProject", "Delete a project")
             .access(Access::Root)
-            .about("Its sources are gone at once, its events in the minutes that follow.")
+            .about("Its sources are gone at once (of more than 200 the others within minutes: `untold_sources` beside `data` says how many), its events in the minutes that follow.")
             .shows(200, "Project deleted successfully", Nothing),
         in_project("GET", "/api-keys", "listApiKeys", "List API keys")
             .about("Those that are valid, masked.")

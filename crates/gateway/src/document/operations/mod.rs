@@ -211,6 +211,7 @@ fn projects() -> Vec<Operation> {
             One("Project"),
         ),
         in_project("PUT", "", "updateProject", "Change a project")
+            .about("What concerns all of its sources reaches 200 of them with the call, and the others within minutes: `untold_sources` beside `data` says how many.")
             .reads::<ProjectInput>(
                 r#"{"config":{"strategy":{"type":"linear","duration":60,"retry_count":5}}}"#,
             )
