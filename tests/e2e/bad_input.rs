@@ -282,7 +282,10 @@ fn a_list_refuses_dates_and_filters_that_it_cannot_read_and_forgives_pages() {
         ("next_page_cursor", "%00"),
         ("next_page_cursor", "{}"),
         ("next_page_cursor", "bad"),
+        ("prev_page_cursor", "bad"),
         ("direction=prev&prev_page_cursor", "bad"),
+        ("direction=next&prev_page_cursor", "01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+        ("direction", "up"),
     ];
     let mut lists = 0;
     for (method, path, documented) in in_project() {
@@ -293,16 +296,13 @@ fn a_list_refuses_dates_and_filters_that_it_cannot_read_and_forgives_pages() {
         }
         lists += 1;
         let path = filled(&path, &project.uid, "none");
-        for page in [
-            "perPage=0",
-            "perPage=-1",
-            "perPage=x",
-            "perPage=99999999999",
-            "direction=up",
-            "sort=up",
-        ] {
-            call(&project, "GET", &format!("{path}?{page}")).send().expect(200);
+        // Convoy takes what is no number for no number; in lists of ours alone it is a slip.
+        let is_ours = path.ends_with("/dead-letters");
+        for page in ["perPage=0", "perPage=-1", "perPage=x", "perPage=99999999999"] {
+            let reply = call(&project, "GET", &format!("{path}?{page}")).send();
+            reply.expect(if is_ours { 400 } else { 200 });
         }
+        call(&project, "GET", &format!("{path}?sort=up")).send().expect(200);
         for (name, value) in bad {
             if !takes(name.rsplit('&').next().unwrap_or(name)) {
                 continue;

@@ -88,6 +88,12 @@ fn every_list_is_walked_forth_and_back_in_both_orders() {
                     assert_eq!(ids, pair[0].0, "{back}");
                     assert_eq!(pagination["has_next_page"], true);
                     assert_eq!(pagination["has_prev_page"], pair[0].1["has_prev_page"], "{back}");
+                    // Alone it says the same.
+                    assert_eq!(
+                        page(&project, &back.replace("&direction=prev", "")).0,
+                        ids,
+                        "{back}"
+                    );
                 }
             }
         }

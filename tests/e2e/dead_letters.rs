@@ -299,6 +299,8 @@ fn what_cannot_be_read_is_its_projects_or_the_operators() {
     let path = format!("/{}", uid(&others[0]));
     let shown = root("GET", &path).send().expect(200).data();
     assert!(shown["raw"].as_str().is_some_and(|raw| raw.contains("no project")), "{shown}");
+    let refused = root("GET", "?perPage=x").send().expect(400);
+    assert_eq!(refused.message(), "perPage:a number from 1 to 1000");
     let refused = gateway.call("GET", "/api/v1/dead-letters").bearer(&project.key).send();
     assert_eq!(refused.expect(403).message(), "this needs the ROOT_KEY");
     project.get(&format!("/dead-letters{path}")).expect(404);

@@ -60,6 +60,7 @@ fn a_list_of_events_names_the_endpoints_that_each_went_to() {
 fn a_status_or_a_cursor_that_no_list_knows_is_refused() {
     let project = crate::gateway().project();
     let cursor = "the page cursor is not one that a list has given";
+    let whole = "this list comes whole: it has no pages, and gives no cursor";
     for (path, message) in [
         (
             "/events?status=nope",
@@ -74,6 +75,9 @@ fn a_status_or_a_cursor_that_no_list_knows_is_refused() {
         ("/sources?next_page_cursor=bad", cursor),
         ("/dead-letters?next_page_cursor=bad", cursor),
         ("/events/countbatchreplayevents?next_page_cursor=bad", cursor),
+        ("/event-types?next_page_cursor=01ARZ3NDEKTSV4RRFFQ69G5FAV", whole),
+        ("/api-keys?next_page_cursor=01ARZ3NDEKTSV4RRFFQ69G5FAV", whole),
+        ("/dead-letters?perPage=x", "perPage:a number from 1 to 1000"),
     ] {
         assert_eq!(project.get(path).expect(400).message(), message, "{path}");
     }
