@@ -29,6 +29,7 @@ fn events_are_found_by_exact_fields_and_by_text_as_it_is_typed() {
         r#"{"n":1.50,"name":"J\u00fcrgen"}"#,
         r#"{"name":"JÜRGEN","url":"https:\/\/example.com"}"#,
         r#"{"name":"say \"hi\"","tags":["a",2.0]}"#,
+        r#"{"path":"C:\\temp"}"#,
     ];
     let ids: Vec<String> = payloads.map(|data| push(&project, &endpoint, data)).into();
     let alphabet: String = ('à'..='ö').chain('ā'..='ž').collect();
@@ -42,7 +43,11 @@ fn events_are_found_by_exact_fields_and_by_text_as_it_is_typed() {
         (format!("query={}", encoded("jürgen")), vec![3, 2]),
         (format!("query={}", encoded("https://EXAMPLE")), vec![3]),
         (format!("query={}", encoded("\"hi\"")), vec![4]),
+        (format!("query={}", encoded("\\")), vec![5]),
+        (format!("query={}", encoded("c:\\temp")), vec![5]),
+        (format!("query={}", encoded(r#"say \"hi\""#)), vec![4]),
         (format!("query={}", encoded(&alphabet)), vec![]),
+        (format!("query={}", encoded(&format!("{alphabet}\\"))), vec![]),
     ] {
         let found: Vec<String> =
             project.list(&format!("/events?{query}")).iter().map(uid).collect();

@@ -7,11 +7,36 @@ pub(crate) const FOLDED_MAX: usize = 20;
 /// The same where the text is in a table beside the one that is listed: the depth of such a look-up counts twice.
 pub(crate) const FOLDED_BESIDE_MAX: usize = 10;
 /// ASCII characters that some writers of JSON escape.
-const ESCAPED: &str = "\"\\/<>&'=+\n\r\t";
+const ESCAPED: &str = "\"/<>&'=+\n\r\t";
+/// What stands for a backslash of a payload while its escapes, each of which begins with one, are undone.
+const BACKSLASH: char = '\u{1}';
 
 /// What is looked for, as it is compared: every letter small.
 pub(crate) fn folded(text: &str) -> String {
     text.chars().map(small).collect()
+}
+
+/// The same as it is compared in JSON.
+pub(crate) fn folded_in_json(text: &str) -> String {
+    folded(text).replace('\\', &BACKSLASH.to_string())
+}
+
+/// Whether `text` may be a piece of JSON as it is written: each backslash in it begins an escape.
+pub(crate) fn is_written(text: &str) -> bool {
+    let mut rest = text;
+    while let Some((_, escape)) = rest.split_once('\\') {
+        let mut chars = escape.chars();
+        let is_whole = match chars.next() {
+            Some('u') => chars.by_ref().take(4).filter(char::is_ascii_hexdigit).count() == 4,
+            Some(letter) => "\"\\/bfnrt".contains(letter),
+            None => false,
+        };
+        if !is_whole {
+            return false;
+        }
+        rest = chars.as_str();
+    }
+    true
 }
 
 /// A letter's small form, if that is one letter.
@@ -25,6 +50,8 @@ fn small(letter: char) -> char {
 
 /// The characters of `text` that need more than `lower()`: folded, each once.
 fn special(text: &str, in_json: bool, most: usize) -> Vec<char> {
+    // A backslash costs as much as one of them.
+    let most = most.saturating_sub(usize::from(in_json && text.contains('\\')));
     let mut found: Vec<char> = Vec::new();
     for char in folded(text).chars() {
         let needs = !char.is_ascii() || (in_json && ESCAPED.contains(char));
@@ -32,14 +59,21 @@ fn special(text: &str, in_json: bool, most: usize) -> Vec<char> {
             found.push(char);
         }
     }
-    // Last, because all other escapes begin with one.
-    found.sort_by_key(|char| *char == '\\');
     found
 }
 
-/// SQL of `column` as `text` is to be looked for in it, [folded](folded).
+/// SQL of `column` as `text` is to be looked for in it, [folded](folded), or [so](folded_in_json).
 pub(crate) fn sql(column: &str, text: &str, in_json: bool, most: usize) -> String {
     let mut sql = format!("lower({column})");
+    if in_json && text.contains('\\') {
+        // First, because all other escapes begin with one; what is no JSON has none.
+        let mark = u32::from(BACKSLASH);
+        let (one, two, hex) = (r"'\'", r"'\\'", r"'\u005c'");
+        sql = format!(
+            "CASE WHEN json_valid({column}) THEN replace(replace({sql}, {two}, char({mark})), {hex}, char({mark})) \
+             ELSE replace({sql}, {one}, char({mark})) END"
+        );
+    }
     for char in special(text, in_json, most) {
         let to = u32::from(char);
         let mut replace = |from: &str| sql = format!("replace({sql}, {from}, char({to}))");
@@ -70,7 +104,7 @@ fn hex_escape(char: char) -> String {
 /// What stands behind the backslash.
 fn short_escape(char: char) -> Option<char> {
     match char {
-        '"' | '\\' | '/' => Some(char),
+        '"' | '/' => Some(char),
         '\n' => Some('n'),
         '\r' => Some('r'),
         '\t' => Some('t'),
@@ -86,7 +120,8 @@ mod tests {
     fn check(body: &str, text: &str, expect: bool) {
         let db = rusqlite::Connection::open_in_memory().unwrap();
         let sql = format!("SELECT instr({}, ?2) > 0", sql("?1", text, true, FOLDED_MAX));
-        let found: bool = db.query_row(&sql, [body, &folded(text)], |row| row.get(0)).unwrap();
+        let found: bool =
+            db.query_row(&sql, [body, &folded_in_json(text)], |row| row.get(0)).unwrap();
         assert_eq!(found, expect, "{text} in {body}: {sql}");
     }
 
@@ -106,6 +141,15 @@ mod tests {
             (r#"{"text":"say \"hi\""}"#, "say \"hi\"", true),
             (r#"{"text":"say \u0022hi\u0022"}"#, "\"hi\"", true),
             (r#"{"path":"C:\\temp"}"#, "c:\\temp", true),
+            (r#"{"path":"C:\u005Ctemp"}"#, "c:\\temp", true),
+            (r#"{"path":"C:\\temp"}"#, "\\", true),
+            (r#"{"text":"say \"hi\""}"#, "\\", false),
+            (r#"{"text":"say \"hi\""}"#, "\\\"", false),
+            (r#"{"text":"say \\\"hi"}"#, "say \\\"hi", true),
+            (r#"{"text":"J\u00fcrgen\n\/"}"#, "\\", false),
+            (r#"{"text":"a\\u00fc"}"#, "\\u00fc", true),
+            (r"C:\temp", "c:\\temp", true),
+            (r"say 'hi'", "\\", false),
             (r#"{"a":"x \u003c y \u0026 z"}"#, "x < y & z", true),
             (r#"{"a":"one\ntwo"}"#, "one\ntwo", true),
             (r#"{"a":"\ud83d\ude00!"}"#, "😀!", true),
@@ -117,6 +161,16 @@ mod tests {
             (r#"{"a":"u00fc"}"#, "ü", false),
         ] {
             check(body, text, expect);
+        }
+    }
+
+    #[test]
+    fn a_piece_of_json_as_it_is_written_has_whole_escapes() {
+        for text in ["", "plain", r#"\"a\\ \u00fC\n"#, r"\\"] {
+            assert!(is_written(text), "{text}");
+        }
+        for text in ["\\", r"a\", r"\d", r"\u00f", r"\\\", r"\u00g0"] {
+            assert!(!is_written(text), "{text}");
         }
     }
 

@@ -452,12 +452,16 @@ fn text_condition(text: &str, kind: Kind) -> Condition {
         needle::sql("{e}.event_type", text, false, most),
     );
     let is_in = "{} ->> '$.folded') > 0";
+    let is_in_json = "{} ->> '$.in_json') > 0";
     let sql = format!(
-        "({{e}}.is_base64 = 0 AND (instr({body}, {is_in} OR instr(lower({{e}}.body), {{}} ->> '$.lower') > 0) \
+        "({{e}}.is_base64 = 0 AND (instr({body}, {is_in_json} OR instr(lower({{e}}.body), {{}} ->> '$.lower') > 0) \
          OR instr({kind}, {is_in} OR {{e}}.idempotency_key = {{}} ->> '$.text' OR upper({{}} ->> '$.text') IN ({{e}}.id, t.id))"
     );
-    let (folded, lower) = (needle::folded(text), text.to_ascii_lowercase());
-    Condition::new(sql, json!({"text": text, "folded": folded, "lower": lower}).to_string())
+    let (folded, in_json) = (needle::folded(text), needle::folded_in_json(text));
+    // Somebody may have copied it from a payload.
+    let lower = needle::is_written(text).then(|| text.to_ascii_lowercase());
+    let param = json!({"text": text, "folded": folded, "in_json": in_json, "lower": lower});
+    Condition::new(sql, param.to_string())
 }
 
 /// An object that the payload has to hold: each of its fields, at its place, with just that value. Numbers are compared as they
