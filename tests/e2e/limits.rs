@@ -3,7 +3,7 @@
 use inlet_tests::{Project, poll_until};
 use serde_json::{Value, json};
 
-use crate::gateway;
+use crate::{gateway, in_both_modes};
 
 fn path_of(source: &Value) -> String {
     format!("/sources/{}", source["uid"].as_str().expect("a uid"))
@@ -79,6 +79,22 @@ fn a_source_ends_at_its_time_and_with_its_last_request() {
     project.put(&path_of(&few), &body).expect(202);
     project.ingest(&few, b"{}").expect(200);
     project.ingest(&few, b"{}").expect(410);
+}
+
+#[test]
+fn a_copy_takes_no_request_from_the_events() {
+    let fields = json!({"max_requests": 3, "idempotency_keys": ["request.body.id"]});
+    in_both_modes(|gateway| {
+        let project = gateway.project();
+        let source = project.open_source_with(fields.clone());
+        let post =
+            |id: u32| project.ingest(&source, json!({"id": id}).to_string().as_bytes()).status;
+        assert_eq!([post(1), post(1), post(1)], [200; 3]);
+        poll_until("copies have given their requests back", || (post(2) == 200).then_some(()));
+        poll_until("the third event", || (post(3) == 200).then_some(()));
+        poll_until("all are routed", || (project.stored_events().len() == 3).then_some(()));
+        assert_eq!(post(4), 410);
+    });
 }
 
 #[test]

@@ -67,6 +67,7 @@ mod source_functions;
 mod source_lists;
 mod sources;
 mod story;
+mod subscriptions_gone;
 mod together;
 mod transforms;
 mod trust;

@@ -122,6 +122,10 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     if deliveries.is_empty() {
         return others;
     }
+    let to = match to {
+        Some(to) => Some(hold::learn(to, &deliveries, bindings).await),
+        None => None,
+    };
     let stored: HashMap<String, StoredEvent> =
         events.into_iter().map(|event| (event.id.clone(), event)).collect();
 
@@ -390,6 +394,7 @@ async fn ready<'a>(
     bindings: &Bindings,
 ) -> std::result::Result<Ready<'a>, Undeliverable> {
     let endpoint = &to.endpoint;
+    let function = to.function(&delivery.subscription_id)?;
     let identity = identity.ok_or(Undeliverable::NotMade("the endpoint's authentication"))?;
     // The lease began before this, and has to outlive the call.
     let wait_until = chance::now_ms() + LEASE_MS / 6;
@@ -399,7 +404,7 @@ async fn ready<'a>(
         Undeliverable::NotMade("the event's body")
     })?;
     let (body, share) = body.ok_or(Undeliverable::BodyGone)?;
-    let made = made(event, body, delivery, to).await;
+    let made = made(event, body, delivery, function).await;
     let mut made =
         made.ok_or(Undeliverable::NotMade("the result of the subscription's function"))?;
     let form = match body_for(endpoint, &made.body)? {
@@ -433,7 +438,7 @@ async fn called(
     lease_ends: u64,
     bindings: &Bindings,
 ) -> std::result::Result<Called, Undeliverable> {
-    let Ready { made: Made { body, event, fault }, secrets, .. } = ready;
+    let Ready { made: Made { body, event, by_function, fault }, secrets, .. } = ready;
     let (endpoint, config) = (&to.endpoint, &to.project.config);
     let is_endpoints = fault.is_none();
     let mut other = None;
@@ -446,7 +451,9 @@ async fn called(
             Identity::None | Identity::Unavailable(_) => None,
         };
         let credential = credential.as_ref();
-        let outgoing = Outgoing { delivery, event, body, endpoint, secrets, config, credential };
+        let is_made = *by_function;
+        let outgoing =
+            Outgoing { delivery, event, body, endpoint, secrets, config, is_made, credential };
         let call = outgoing.call(bindings.settings.allow_private_endpoints, requested_at)?;
         let not_called = match (fault, identity) {
             (Some(fault), _) => Some(fault),

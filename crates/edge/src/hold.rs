@@ -48,6 +48,30 @@ pub(crate) async fn receiver(
     Ok(Some(Receiver::new(endpoint, project, rows(paces)?)?))
 }
 
+/// The same with what the subscriptions of these deliveries say that lead there no more: they have moved, or are deleted.
+pub(crate) async fn learn(
+    mut to: Receiver,
+    deliveries: &[Delivery],
+    bindings: &Bindings,
+) -> Receiver {
+    let strays = to.strays(deliveries);
+    if strays.is_empty() {
+        return to;
+    }
+    let found: Result<()> = async {
+        let ids: Vec<&str> = strays.iter().map(String::as_str).collect();
+        let found = bindings.db()?.rows(&sql::paces_of(&to.project.uid, &ids)).await?;
+        Ok(to.learn(found)?)
+    }
+    .await;
+    if let Err(error) = found {
+        let fields = json!({"subscriptions": strays, "error": error.to_string()});
+        log::error("subscriptions_unreadable", fields);
+        to.give_up_on(strays);
+    }
+    to
+}
+
 /// What was leased, with its events.
 pub(crate) struct Taken {
     pub(crate) deliveries: Vec<Delivery>,
@@ -287,6 +311,19 @@ pub(crate) async fn ask_again(
     let forget = sql::forget_gates(&project.uid, endpoint_id, gates);
     bindings.events(project.shard)?.run(&forget).await?;
     release(project, endpoint_id, Release::All, bindings).await
+}
+
+/// The same for what waited under limits of subscriptions that have just been deleted: a result of [`sql::Deleted`].
+pub(crate) async fn unlimited(
+    project: &Project,
+    deleted: Option<&D1Result>,
+    bindings: &Bindings,
+) -> Result<()> {
+    let deleted: Vec<sql::Deleted> = deleted.map(rows).transpose()?.unwrap_or_default();
+    for one in deleted.iter().filter(|one| one.has_limit != 0) {
+        ask_again(project, &[&one.id], &one.endpoint_id, bindings).await?;
+    }
+    Ok(())
 }
 
 /// Forgets a breaker and the places under rate limits, and lets go what waits for them or for the endpoint.

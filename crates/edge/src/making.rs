@@ -6,6 +6,7 @@ use inlet_gateway::deliver::{Delivery, body_for};
 use inlet_gateway::endpoint::ContentType;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::receiver::Receiver;
+use inlet_gateway::sent::Sent;
 use inlet_gateway::transform::input_of;
 use serde_json::json;
 
@@ -15,49 +16,61 @@ use crate::{log, transform};
 pub(crate) struct Made<'e> {
     pub(crate) body: Vec<u8>,
     pub(crate) event: Cow<'e, StoredEvent>,
+    /// Whether the body is a function's.
+    pub(crate) by_function: bool,
     /// Why the function made nothing.
     pub(crate) fault: Option<String>,
 }
 
-/// `None` when the engine cannot be had.
+/// `function` is the subscription's. `None` when the engine cannot be had.
 pub(crate) async fn made<'e>(
     event: &'e StoredEvent,
     body: Vec<u8>,
     delivery: &Delivery,
-    to: &Receiver,
+    function: Option<&str>,
 ) -> Option<Made<'e>> {
-    let as_is = |body, fault| Some(Made { body, event: Cow::Borrowed(event), fault });
-    let Some(code) = to.function(&delivery.subscription_id) else { return as_is(body, None) };
+    let as_is =
+        |body, fault| Some(Made { body, event: Cow::Borrowed(event), by_function: false, fault });
+    let Some(code) = function else { return as_is(body, None) };
     match body_made(code, &body, delivery).await? {
         Ok(body) => {
             let content_type = Some("application/json".to_owned());
             let event = Cow::Owned(StoredEvent { content_type, ..event.clone() });
-            Some(Made { body, event, fault: None })
+            Some(Made { body, event, by_function: true, fault: None })
         }
         Err(fault) => as_is(body, Some(fault)),
     }
 }
 
-/// What a delivery sends: the type and the bytes of its body, or why there are none.
+/// What a delivery sends: the type, the headers and the bytes of its body, or why there are none.
 pub(crate) async fn sent(
     event: &StoredEvent,
     body: Vec<u8>,
     delivery: &Delivery,
     to: &Receiver,
-) -> (Option<String>, std::result::Result<Vec<u8>, String>) {
-    let Some(Made { body, event, fault }) = made(event, body, delivery, to).await else {
-        let why = "the result of the function could not be had: ask again".to_owned();
-        return (event.content_type.clone(), Err(why));
+) -> Sent {
+    let without = |why: String| {
+        Sent::new(delivery, event.content_type.clone(), &event.headers_out(true), Err(why))
     };
-    if let Some(fault) = fault {
-        return (event.content_type.clone(), Err(fault));
+    let function = match to.function(&delivery.subscription_id) {
+        Ok(function) => function,
+        Err(why) => return without(why.to_string()),
+    };
+    let Some(made) = made(event, body, delivery, function).await else {
+        return without("the result of the function could not be had: ask again".to_owned());
+    };
+    if let Some(fault) = made.fault {
+        return without(fault);
     }
-    let content_type = match to.endpoint.content_type {
-        ContentType::Form => Some(ContentType::Form.name().to_owned()),
-        ContentType::Json => event.content_type.clone(),
+    let is_form = to.endpoint.content_type == ContentType::Form;
+    let content_type = if is_form {
+        Some(ContentType::Form.name().to_owned())
+    } else {
+        made.event.content_type.clone()
     };
-    let body = body_for(&to.endpoint, &body).map(Cow::into_owned);
-    (content_type, body.map_err(|why| why.to_string()))
+    let body = body_for(&to.endpoint, &made.body).map(Cow::into_owned);
+    let headers = made.event.headers_out(made.by_function || is_form);
+    Sent::new(delivery, content_type, &headers, body.map_err(|why| why.to_string()))
 }
 
 /// The body that a function makes, or why it makes none.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::ApiError;
 use crate::fields::line_fault;
-use crate::header::{is_credential, is_header_value};
+use crate::header::{is_credential, is_header_value, is_of_the_body};
 use crate::json;
 use crate::project::Project;
 use crate::pub_sub::{Broker, Mapping};
@@ -201,6 +201,7 @@ impl Message<'_> {
     #[must_use]
     pub fn with_body(mut self, output: String) -> Self {
         self.payload = Cow::Owned(output.into_bytes());
+        self.headers.retain(|(name, _)| !is_of_the_body(name));
         self
     }
 

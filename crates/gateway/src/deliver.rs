@@ -23,7 +23,7 @@ use crate::version;
 
 mod begin;
 
-pub use begin::{Undeliverable, begin};
+pub use begin::{FUNCTION_GONE, Undeliverable, begin};
 
 /// How much of an endpoint's answer is kept.
 pub const RESPONSE_MAX_BYTES: usize = 51_200;
@@ -97,6 +97,8 @@ pub struct Outgoing<'a> {
     /// Oldest first.
     pub secrets: &'a [Secret],
     pub config: &'a Config,
+    /// Whether a function of the subscription made the body.
+    pub is_made: bool,
     /// The header that the endpoint's authentication asks for.
     pub credential: Option<&'a (String, String)>,
 }
@@ -162,7 +164,8 @@ impl Outgoing<'_> {
             self.credential.cloned().filter(|(name, _)| place_of(&headers, name).is_none()),
         );
         let ours = headers.len();
-        for (name, value) in self.event.headers() {
+        let is_form = self.endpoint.content_type == ContentType::Form;
+        for (name, value) in self.event.headers_out(self.is_made || is_form) {
             match place_of(&headers, &name) {
                 None => headers.push((name, value)),
                 // A name that repeats in the event, as a broker may have it: one header with all of its values.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::header::is_of_the_body;
 use crate::json;
 use crate::lenient;
 use crate::made::{Arrived, ArrivedBody, Bytes};
@@ -154,6 +155,21 @@ impl StoredEvent {
     /// The headers that were kept, in order.
     pub fn headers(&self) -> Vec<(String, String)> {
         json::read(&self.headers).unwrap_or_default()
+    }
+
+    /// Those that go out with a body. Where it is another than arrived, `is_made`, what says something of the bytes that arrived
+    /// stays here.
+    pub fn headers_out(&self, is_made: bool) -> Vec<(String, String)> {
+        let mut headers = self.headers();
+        if is_made || self.is_made() {
+            headers.retain(|(name, _)| !is_of_the_body(name));
+        }
+        headers
+    }
+
+    /// Whether a function of its source made its body.
+    fn is_made(&self) -> bool {
+        self.arrived.is_some() && self.arrived().body.is_some()
     }
 
     /// The event as the API shows it, as JSON text. `data` holds the body's own JSON, byte for byte: no number

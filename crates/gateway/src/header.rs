@@ -94,6 +94,29 @@ pub(crate) fn is_credential_parameter(name: &str) -> bool {
     PARAMETERS.contains(&words) || is_credential(words)
 }
 
+/// Headers that say something of the bytes of a body: how they are coded, how many they are, what they hash to, and signatures over
+/// those. They are the sender's, of what the sender wrote.
+const OF_THE_BODY: &[&str] = &[
+    "content-digest",
+    "content-encoding",
+    "content-length",
+    "content-md5",
+    "content-range",
+    "digest",
+    "etag",
+    "repr-digest",
+    "signature",
+    "signature-input",
+    "unencoded-digest",
+    "x-content-sha256",
+    "x-amz-content-sha256",
+];
+
+/// Whether a header is wrong beside another body than the one that it came with. Names may have any case.
+pub(crate) fn is_of_the_body(name: &str) -> bool {
+    OF_THE_BODY.iter().any(|one| name.eq_ignore_ascii_case(one))
+}
+
 /// Whether deliveries use a header for something else, or HTTP itself does.
 pub(crate) fn is_taken_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -233,6 +256,16 @@ mod tests {
             "ü",
         ] {
             assert!(!is_credential_parameter(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_header_says_of_a_body_is_known_by_its_name() {
+        for name in ["Content-Encoding", "digest", "Content-MD5", "Signature-Input"] {
+            assert!(is_of_the_body(name), "{name}");
+        }
+        for name in ["content-type", "content-language", "x-digest-of-week", "x-hub-signature"] {
+            assert!(!is_of_the_body(name), "{name}");
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::admit::{HEADERS_MAX_BYTES, HOP_HEADERS};
-use crate::header::{is_header_name, is_header_value};
+use crate::header::{is_header_name, is_header_value, is_of_the_body};
 use crate::json;
 use crate::payload;
 use crate::transform::{headers_of, input_of};
@@ -27,6 +27,10 @@ pub fn body_input(meta: &Meta, body: &[u8]) -> Result<String, String> {
 
 /// What a header function is given: an object of the headers that the event keeps, in lower case. One that repeats is one text.
 pub fn headers_input(meta: &Meta) -> String {
+    Value::Object(headers_as_one(meta)).to_string()
+}
+
+fn headers_as_one(meta: &Meta) -> Map<String, Value> {
     let mut headers = Map::new();
     for (name, value) in &meta.headers {
         let joined = match headers.get(&name.to_ascii_lowercase()).and_then(Value::as_str) {
@@ -35,7 +39,7 @@ pub fn headers_input(meta: &Meta) -> String {
         };
         headers.insert(name.to_ascii_lowercase(), joined.into());
     }
-    Value::Object(headers).to_string()
+    headers
 }
 
 /// The event with what its functions returned; `None` where there is no such function.
@@ -48,7 +52,7 @@ pub fn made(
     let mut meta = envelope.meta.clone();
     if let Some(output) = headers {
         let new = headers_of(output).map_err(|error| error.message)?;
-        meta.headers = checked(new)?;
+        meta.headers = checked(new, &envelope.meta)?;
         arrived.insert("headers".into(), json!(envelope.meta.headers));
     }
     let body = match (body, &envelope.body) {
@@ -80,7 +84,8 @@ pub fn failed(envelope: &Envelope, which: &str, why: &str) -> Envelope {
     envelope
 }
 
-fn checked(headers: Vec<(String, String)>) -> Result<Vec<(String, String)>, String> {
+fn checked(headers: Vec<(String, String)>, meta: &Meta) -> Result<Vec<(String, String)>, String> {
+    let arrived = headers_as_one(meta);
     let mut bytes = 0;
     let mut read = Vec::with_capacity(headers.len());
     for (name, value) in headers {
@@ -88,8 +93,11 @@ fn checked(headers: Vec<(String, String)>) -> Result<Vec<(String, String)>, Stri
         if !is_header_name(&name) || !is_header_value(&value) {
             return Err(format!("{name:?} is not a header that can be sent"));
         }
+        // What says something of the body may be handed on. With a body that a function makes it goes no further.
+        let is_new = || arrived.get(&lower).and_then(Value::as_str) != Some(&value);
         if HOP_HEADERS.contains(&lower.as_str())
-            || matches!(lower.as_str(), "content-type" | "content-encoding")
+            || lower == "content-type"
+            || (is_of_the_body(&lower) && is_new())
         {
             return Err(format!("{lower} says how a body is sent, and cannot be chosen"));
         }
@@ -173,6 +181,14 @@ mod tests {
     }
 
     #[test]
+    fn what_says_something_of_the_body_may_be_handed_on() {
+        let mut before = envelope(Body::Inline(b"[]".to_vec()));
+        before.meta.headers = vec![("content-encoding".into(), "gzip".into())];
+        let after = made(&before, None, Some(&headers_input(&before.meta))).unwrap();
+        assert_eq!(after.meta.headers, before.meta.headers);
+    }
+
+    #[test]
     fn bytes_and_bodies_elsewhere_come_back_as_they_were() {
         let bytes = envelope(Body::Inline(vec![0, 255]));
         let kept = made(&bytes, Some("1".into()), None).unwrap().meta.arrived.unwrap();
@@ -191,6 +207,8 @@ mod tests {
             ("{\"a\":\"1\\n2\"}", "not a header"),
             (r#"{"Content-Length":"1"}"#, "content-length says how"),
             (r#"{"content-type":"a/b"}"#, "content-type says how"),
+            (r#"{"content-encoding":"br"}"#, "content-encoding says how"),
+            (r#"{"Digest":"x"}"#, "digest says how"),
             (r#"{"a":1}"#, "all text"),
             ("[]", "all text"),
         ] {

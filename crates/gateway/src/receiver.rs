@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::alert::Alert;
+use crate::deliver::{Delivery, Undeliverable};
 use crate::endpoint::Endpoint;
 use crate::json;
 use crate::pace::RateLimit;
@@ -18,6 +19,9 @@ pub struct PaceRow {
     rate_limit: Option<String>,
     function: Option<String>,
     alert: Option<String>,
+    /// Of a subscription that is deleted: whether a function made what its deliveries send.
+    #[serde(default)]
+    had_function: Option<u8>,
 }
 
 #[derive(Debug)]
@@ -27,6 +31,20 @@ struct Pace {
     rate_limit: Option<RateLimit>,
     function: String,
     alert: Option<Alert>,
+    had_function: bool,
+}
+
+impl Pace {
+    fn read(row: PaceRow) -> serde_json::Result<Self> {
+        Ok(Self {
+            subscription_id: row.id,
+            retry: row.retry.as_deref().map(json::read).transpose()?.flatten(),
+            rate_limit: row.rate_limit.as_deref().map(json::read).transpose()?.flatten(),
+            function: row.function.unwrap_or_default(),
+            alert: row.alert.as_deref().map(json::read).transpose()?.flatten(),
+            had_function: row.had_function == Some(1),
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -34,6 +52,10 @@ pub struct Receiver {
     pub endpoint: Endpoint,
     pub project: Project,
     paces: Vec<Pace>,
+    /// Those of subscriptions that have moved or are deleted, as far as they were looked up.
+    elsewhere: Vec<Pace>,
+    /// Subscriptions of which nothing could be read.
+    unread: Vec<String>,
 }
 
 impl Receiver {
@@ -42,21 +64,34 @@ impl Receiver {
         project: Project,
         rows: Vec<PaceRow>,
     ) -> serde_json::Result<Self> {
-        let mut paces = Vec::with_capacity(rows.len());
-        for row in rows {
-            paces.push(Pace {
-                subscription_id: row.id,
-                retry: row.retry.as_deref().map(json::read).transpose()?.flatten(),
-                rate_limit: row.rate_limit.as_deref().map(json::read).transpose()?.flatten(),
-                function: row.function.unwrap_or_default(),
-                alert: row.alert.as_deref().map(json::read).transpose()?.flatten(),
-            });
-        }
-        Ok(Self { endpoint, project, paces })
+        let paces = rows.into_iter().map(Pace::read).collect::<serde_json::Result<_>>()?;
+        Ok(Self { endpoint, project, paces, elsewhere: Vec::new(), unread: Vec::new() })
+    }
+
+    /// The subscriptions of deliveries that lead here no more.
+    pub fn strays(&self, deliveries: &[Delivery]) -> Vec<String> {
+        let all = deliveries.iter().map(|delivery| delivery.subscription_id.as_str());
+        let mut strays: Vec<String> =
+            all.filter(|id| !id.is_empty() && self.pace(id).is_none()).map(str::to_owned).collect();
+        strays.sort_unstable();
+        strays.dedup();
+        strays
+    }
+
+    /// Takes what was found of them: rows of [`crate::sql::paces_of`].
+    pub fn learn(&mut self, rows: Vec<PaceRow>) -> serde_json::Result<()> {
+        self.elsewhere = rows.into_iter().map(Pace::read).collect::<serde_json::Result<_>>()?;
+        Ok(())
+    }
+
+    /// Notes that nothing can be read of these: their deliveries wait.
+    pub fn give_up_on(&mut self, strays: Vec<String>) {
+        self.unread = strays;
     }
 
     fn pace(&self, subscription_id: &str) -> Option<&Pace> {
-        self.paces.iter().find(|pace| pace.subscription_id == subscription_id)
+        let mut all = self.paces.iter().chain(&self.elsewhere);
+        all.find(|pace| pace.subscription_id == subscription_id)
     }
 
     /// How a delivery of this subscription is retried.
@@ -65,10 +100,15 @@ impl Receiver {
         own.unwrap_or(&self.project.config.strategy)
     }
 
-    /// What makes the body of a delivery of this subscription, if something does.
-    pub fn function(&self, subscription_id: &str) -> Option<&str> {
-        let own = self.pace(subscription_id)?.function.as_str();
-        (!own.is_empty()).then_some(own)
+    /// What makes the body of a delivery of this subscription, if something does; or why there is none to be made.
+    pub fn function(&self, subscription_id: &str) -> Result<Option<&str>, Undeliverable> {
+        if self.unread.iter().any(|id| id == subscription_id) {
+            return Err(Undeliverable::NotMade("what the delivery's subscription says"));
+        }
+        match self.pace(subscription_id) {
+            Some(pace) if pace.had_function => Err(Undeliverable::FunctionGone),
+            pace => Ok(pace.map(|pace| pace.function.as_str()).filter(|code| !code.is_empty())),
+        }
     }
 
     /// When the project is told that deliveries of this subscription fail.
@@ -130,8 +170,8 @@ mod tests {
         assert_eq!(to.strategy("own").duration, 7);
         assert_eq!(to.strategy("plain"), &to.project.config.strategy);
         assert_eq!(to.strategy("other"), &to.project.config.strategy);
-        assert!(to.function("own").is_some());
-        assert_eq!((to.function("plain"), to.function("")), (None, None));
+        assert!(to.function("own").unwrap().is_some());
+        assert_eq!((to.function("plain"), to.function("")), (Ok(None), Ok(None)));
         assert!(to.alert("own").is_none());
         let gates: Vec<(String, bool, u64)> = to
             .gates()
@@ -139,6 +179,33 @@ mod tests {
             .map(|gate| (gate.id, gate.is_subscription, gate.limit.count))
             .collect();
         assert_eq!(gates, [(to.endpoint.uid.clone(), false, 9), ("own".into(), true, 2)]);
+    }
+
+    #[test]
+    fn what_a_subscription_says_that_has_moved_or_is_deleted_is_learnt() {
+        let of = |subscription: &str| -> Delivery {
+            serde_json::from_value(json!({"project_id": "p", "id": "d", "event_id": "e", "subscription_id": subscription,
+                "endpoint_id": "x", "source_id": "", "event_type": "t", "delivery_mode": "at_least_once", "status": "Processing",
+                "description": "", "attempts": 0, "attempt": null, "due_at": null, "created_at": 0, "updated_at": 0, "replay": null}))
+            .unwrap()
+        };
+        let mut to = receiver(json!([row("here", &Value::Null, &Value::Null, "")])).unwrap();
+        let deliveries = ["here", "", "gone", "moved", "gone", "plain"].map(of);
+        assert_eq!(to.strays(&deliveries), ["gone", "moved", "plain"]);
+        let retry = json!({"type": "linear", "duration": 7, "retry_count": 3});
+        let limit = json!({"count": 2, "duration_s": 5});
+        let mut gone = row("gone", &retry, &Value::Null, "");
+        gone["had_function"] = json!(1);
+        let found = json!([gone, row("moved", &Value::Null, &limit, "code")]);
+        to.learn(serde_json::from_value(found).unwrap()).unwrap();
+        assert_eq!(to.function("gone"), Err(Undeliverable::FunctionGone));
+        assert_eq!((to.function("moved"), to.function("plain")), (Ok(Some("code")), Ok(None)));
+        assert_eq!(to.strategy("gone").duration, 7);
+        assert_eq!(to.gates().len(), 1, "a limit is for where its subscription leads to");
+
+        to.give_up_on(vec!["plain".into()]);
+        assert!(matches!(to.function("plain"), Err(Undeliverable::NotMade(_))));
+        assert_eq!(to.function("here"), Ok(None));
     }
 
     #[test]

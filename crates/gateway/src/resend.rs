@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 
 use crate::api::ApiError;
+use crate::deliver::FUNCTION_GONE;
 use crate::fields::{Fields, FromFields};
 use crate::tally::Tally;
 
@@ -29,18 +30,26 @@ impl FromFields for ResendInput {
     }
 }
 
-/// A delivery, and where it goes.
+/// A delivery, where it goes, and why.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Again {
     pub id: String,
     pub endpoint_id: String,
+    pub subscription_id: String,
 }
 
-/// How many deliveries that were found went to one endpoint: a row of [`crate::sql::count_by_endpoint`].
+/// How many deliveries that were found went the same way: a row of [`crate::sql::count_by_way`].
 #[derive(Debug, Clone, Deserialize)]
-pub struct AtEndpoint {
+pub struct OneWay {
     pub endpoint_id: String,
+    pub subscription_id: String,
     n: usize,
+}
+
+/// A row of [`crate::sql::functions_gone`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct Gone {
+    id: String,
 }
 
 /// A row of [`crate::sql::endpoint_statuses`].
@@ -50,30 +59,39 @@ pub struct Standing {
     status: String,
 }
 
-/// How the endpoints of deliveries stand. A delivery that cannot be called now keeps the outcome that it has.
+/// How the endpoints and subscriptions of deliveries stand. A delivery that cannot be called now keeps the outcome that it has.
 #[derive(Debug, Default)]
-pub struct Standings(HashMap<String, String>);
+pub struct Standings {
+    endpoints: HashMap<String, String>,
+    functions_gone: HashSet<String>,
+}
 
 impl Standings {
-    pub fn of(rows: Vec<Standing>) -> Self {
-        Self(rows.into_iter().map(|row| (row.id, row.status)).collect())
+    pub fn of(rows: Vec<Standing>, functions_gone: Vec<Gone>) -> Self {
+        Self {
+            endpoints: rows.into_iter().map(|row| (row.id, row.status)).collect(),
+            functions_gone: functions_gone.into_iter().map(|row| row.id).collect(),
+        }
     }
 
     /// Those that are there.
     pub fn ids(self) -> HashSet<String> {
-        self.0.into_keys().collect()
+        self.endpoints.into_keys().collect()
     }
 
-    /// Why there is nobody to call; what is paused is called later.
-    pub fn gone(&self, endpoint_id: &str) -> Option<&'static str> {
-        (!self.0.contains_key(endpoint_id)).then_some("endpoint not found")
+    /// Why there is nobody to call, or nothing to send; what is paused is called later.
+    pub fn gone(&self, endpoint_id: &str, subscription_id: &str) -> Option<&'static str> {
+        if !self.endpoints.contains_key(endpoint_id) {
+            return Some("endpoint not found");
+        }
+        self.functions_gone.contains(subscription_id).then_some(FUNCTION_GONE)
     }
 
     /// How many deliveries would be retried, and how many would not.
-    pub fn count(&self, found: &[AtEndpoint]) -> Tally {
+    pub fn count(&self, found: &[OneWay]) -> Tally {
         let mut tally = Tally::default();
-        for AtEndpoint { endpoint_id, n } in found {
-            match self.gone(endpoint_id) {
+        for OneWay { endpoint_id, subscription_id, n } in found {
+            match self.gone(endpoint_id, subscription_id) {
                 None => tally.succeeded += n,
                 Some(reason) => tally.fail(reason, *n),
             }
@@ -82,12 +100,12 @@ impl Standings {
     }
 
     /// Why nobody is called now.
-    pub fn closed(&self, endpoint_id: &str) -> Option<String> {
-        match self.0.get(endpoint_id).map(String::as_str) {
-            None => Some("endpoint not found".to_owned()),
-            Some("active") => None,
-            Some(status) => Some(format!("the endpoint is currently {status}")),
+    pub fn closed(&self, endpoint_id: &str, subscription_id: &str) -> Option<String> {
+        if let Some(why) = self.gone(endpoint_id, subscription_id) {
+            return Some(why.to_owned());
         }
+        let status = self.endpoints.get(endpoint_id).filter(|status| *status != "active")?;
+        Some(format!("the endpoint is currently {status}"))
     }
 }
 
@@ -97,32 +115,49 @@ mod tests {
 
     use super::*;
 
+    fn standings(endpoints: &[&str]) -> Standings {
+        let of = |id: &&str| Standing { id: (*id).into(), status: (*id).into() };
+        let gone = vec![Gone { id: "deleted".into() }];
+        Standings::of(endpoints.iter().map(of).collect(), gone)
+    }
+
     #[test]
     fn only_an_active_endpoint_is_called_now_and_one_that_is_gone_never() {
-        let of = |id: &str| Standing { id: id.into(), status: id.into() };
-        let standings = Standings::of(["active", "paused", "inactive"].map(of).to_vec());
+        let standings = standings(&["active", "paused", "inactive"]);
         for (id, gone, closed) in [
             ("active", None, None),
             ("paused", None, Some("the endpoint is currently paused")),
             ("inactive", None, Some("the endpoint is currently inactive")),
             ("deleted", Some("endpoint not found"), Some("endpoint not found")),
         ] {
-            assert_eq!(standings.gone(id), gone);
-            assert_eq!(standings.closed(id).as_deref(), closed);
+            assert_eq!(standings.gone(id, "s"), gone);
+            assert_eq!(standings.closed(id, "").as_deref(), closed);
+        }
+        for id in ["active", "paused"] {
+            assert_eq!(standings.gone(id, "deleted"), Some(FUNCTION_GONE));
+            assert_eq!(standings.closed(id, "deleted").as_deref(), Some(FUNCTION_GONE));
         }
     }
 
     #[test]
     fn a_count_leaves_out_what_a_retry_leaves_out() {
-        let of = |id: &str| Standing { id: id.into(), status: id.into() };
-        let standings = Standings::of(["active", "paused"].map(of).to_vec());
-        let at = |id: &str, n| AtEndpoint { endpoint_id: id.into(), n };
-        let tally =
-            standings.count(&[at("active", 3), at("gone", 4), at("paused", 2), at("too", 1)]);
+        let standings = standings(&["active", "paused"]);
+        let way = |endpoint: &str, subscription: &str, n| OneWay {
+            endpoint_id: endpoint.into(),
+            subscription_id: subscription.into(),
+            n,
+        };
+        let tally = standings.count(&[
+            way("active", "", 3),
+            way("gone", "s", 4),
+            way("paused", "s", 2),
+            way("too", "deleted", 1),
+            way("active", "deleted", 7),
+        ]);
         assert_eq!(
             tally.present_count(false),
-            json!({"num": 5, "is_complete": false, "failed": 5,
-                "reasons": [{"reason": "endpoint not found", "num": 5}]})
+            json!({"num": 5, "is_complete": false, "failed": 12,
+                "reasons": [{"reason": FUNCTION_GONE, "num": 7}, {"reason": "endpoint not found", "num": 5}]})
         );
     }
 }

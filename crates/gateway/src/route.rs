@@ -80,6 +80,7 @@ pub fn route(
                 (&claim.key).into(),
                 meta.received_at.into(),
                 meta.claim_until().into(),
+                (&meta.source_id).into(),
             ]);
         }
         let Written { text, body_key, is_bound } = Written::of(body);
@@ -127,6 +128,7 @@ pub fn route(
     statements.extend(verdicts(envelopes).statements(sql::count_verdicts));
     statements.extend(events.statements(|rows| sql::insert_events(rows, None)));
     statements.extend(large);
+    statements.extend(duplicates.clone().statements(sql::give_back_requests));
     statements.extend(duplicates.statements(sql::insert_duplicates));
     fan_out.after(statements, outbox_id, now_ms)
 }

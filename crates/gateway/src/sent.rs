@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::deliver::{Delivery, masked};
 use crate::event::data_json;
 use crate::form;
+use crate::header::is_of_the_body;
 use crate::json;
 use crate::wire::Text;
 
@@ -19,7 +20,8 @@ pub struct Sent {
 
 /// Why a list does not show what a delivery sends.
 const LARGE: &str = "the body is large: see the delivery itself";
-const MADE: &str = "a function of the subscription makes it: see the delivery itself";
+/// The same, because a function makes it.
+pub const MADE: &str = "a function of the subscription makes it: see the delivery itself";
 const GONE: &str = "the event is gone";
 
 impl Sent {
@@ -42,8 +44,8 @@ impl Sent {
         Self { content_type, body, headers }
     }
 
-    /// The same for a list, from what the row of the delivery brings of its event.
-    pub fn in_list(delivery: &Delivery, is_made: bool, takes_forms: bool) -> Self {
+    /// The same for a list, from what the row of the delivery brings of its event. `withheld` says why that is not what is sent.
+    pub fn in_list(delivery: &Delivery, withheld: Option<&str>, takes_forms: bool) -> Self {
         let event = delivery.event.as_deref();
         let event = event.and_then(|text| serde_json::from_str::<Value>(text).ok());
         let Some(event) = event.filter(Value::is_object) else {
@@ -52,12 +54,18 @@ impl Sent {
         let text = |name: &str| event.get(name).and_then(Value::as_str);
         let headers: Option<Vec<(String, String)>> =
             text("headers").and_then(|list| json::read(list).ok());
-        let headers = headers.unwrap_or_default();
+        let mut headers = headers.unwrap_or_default();
+        let is_made = withheld.is_some() || takes_forms;
+        if is_made || event.get("is_made").and_then(Value::as_u64) == Some(1) {
+            headers.retain(|(name, _)| !is_of_the_body(name));
+        }
         let is_base64 = event.get("is_base64").and_then(Value::as_u64) == Some(1);
-        let body = match text("body") {
-            _ if is_made => Err(MADE.to_owned()),
-            None => Err(LARGE.to_owned()),
-            Some(body) => Ok(Text { text: body.into(), is_base64 }.to_bytes().unwrap_or_default()),
+        let body = match (text("body"), withheld) {
+            (_, Some(why)) => Err(why.to_owned()),
+            (None, None) => Err(LARGE.to_owned()),
+            (Some(body), None) => {
+                Ok(Text { text: body.into(), is_base64 }.to_bytes().unwrap_or_default())
+            }
         };
         let content_type = text("content_type").map(ToOwned::to_owned);
         let (body, content_type) = match body {
@@ -125,7 +133,7 @@ mod tests {
     #[test]
     fn a_list_shows_what_is_sent_byte_for_byte_and_masks_credentials() {
         let body = r#"{ "z": 1.10, "a": 12345678901234567890123 }"#;
-        let sent = Sent::in_list(&delivery(event(body)), false, false);
+        let sent = Sent::in_list(&delivery(event(body)), None, false);
         let text = sent.lay_over(json!({"uid": "d", "metadata": {"num_trials": 0}}));
         assert!(text.ends_with(&format!(",\"data\":{body}}}}}")), "{text}");
         let shown: Value = serde_json::from_str(&text).unwrap();
@@ -142,26 +150,26 @@ mod tests {
 
     #[test]
     fn a_form_is_shown_as_it_is_sent_with_its_fields_as_data() {
-        let sent = Sent::in_list(&delivery(event(r#"{"a":"b c"}"#)), false, true);
+        let sent = Sent::in_list(&delivery(event(r#"{"a":"b c"}"#)), None, true);
         assert_eq!(sent.body, Ok(b"a=b+c".to_vec()));
         let text = sent.lay_over(json!({"metadata": {}}));
         assert!(
             text.contains(r#""raw":"a=b+c""#) && text.contains(r#""data":{"a":"b c"}"#),
             "{text}"
         );
-        let list = Sent::in_list(&delivery(event("[1]")), false, true);
+        let list = Sent::in_list(&delivery(event("[1]")), None, true);
         assert_eq!(list.body, Err("the body is not a JSON object".into()));
     }
 
     #[test]
     fn what_is_not_shown_says_why() {
-        for (event, is_made, expect) in [
-            (json!(null), false, GONE),
-            (event("{}"), true, MADE),
-            (json!({"headers": "[]", "body": null}), false, LARGE),
+        for (event, withheld, expect) in [
+            (json!(null), None, GONE),
+            (event("{}"), Some(MADE), MADE),
+            (json!({"headers": "[]", "body": null}), None, LARGE),
         ] {
             let text =
-                Sent::in_list(&delivery(event), is_made, false).lay_over(json!({"metadata": {}}));
+                Sent::in_list(&delivery(event), withheld, false).lay_over(json!({"metadata": {}}));
             let shown: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(shown["metadata"]["omitted_because"], expect);
             assert_eq!(

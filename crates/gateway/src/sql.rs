@@ -11,6 +11,7 @@ mod dispatching;
 mod event_types;
 mod events;
 mod failures;
+mod gone;
 mod hold;
 mod journal;
 mod meta_events;
@@ -33,6 +34,7 @@ pub use dispatching::*;
 pub use event_types::*;
 pub use events::*;
 pub use failures::*;
+pub use gone::{Deleted, delete_subscription, functions_gone, paces_of, retries};
 pub use hold::*;
 pub use journal::*;
 pub use meta_events::*;
@@ -163,10 +165,27 @@ fn subscriptions_by(join: &str, keys: Value, after: &str) -> Statement {
 
 const DELIVERY_COLUMNS: &str = "project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, \
     delivery_mode, status, description, attempts, attempt, due_at, created_at, updated_at, replay";
+/// Payloads up to this many bytes stand in a list.
+const LISTED_MAX_BYTES: usize = 16_384;
+
+/// SQL of how many bytes the body of the event `e` has that its row holds, whatever they are written as.
+fn body_bytes(e: &str) -> String {
+    format!(
+        "(CASE {e}.is_base64 WHEN 0 THEN length(CAST({e}.body AS BLOB)) ELSE length(rtrim({e}.body, '=')) * 3 / 4 END)"
+    )
+}
+
 /// What is shown of a delivery's event, beside the columns of the delivery `t`.
-const DELIVERY_EVENT: &str = "(SELECT json_object('idempotency_key', e.idempotency_key, 'query', e.query, \
-    'received_at', e.received_at, 'headers', e.headers, 'content_type', e.content_type, 'is_base64', e.is_base64, \
-    'body', CASE WHEN e.body_key IS NULL AND length(e.body) <= 16384 THEN e.body END) FROM events AS e WHERE e.project_id = t.project_id AND e.id = t.event_id) AS event";
+fn delivery_event() -> String {
+    let bytes = body_bytes("e");
+    format!(
+        "(SELECT json_object('idempotency_key', e.idempotency_key, 'query', e.query, \
+         'received_at', e.received_at, 'headers', e.headers, 'content_type', e.content_type, 'is_base64', e.is_base64, \
+         'is_made', json_type(e.arrived, '$.content_type') IS NOT NULL, \
+         'body', CASE WHEN e.body_key IS NULL AND {bytes} <= {LISTED_MAX_BYTES} THEN e.body END) \
+         FROM events AS e WHERE e.project_id = t.project_id AND e.id = t.event_id) AS event"
+    )
+}
 const EVENT_COLUMNS: &str = "project_id, id, source_id, mask_id, event_type, received_at, content_type, headers, query, \
     idempotency_key, body, is_base64, body_key, status, failure_reason, verification, target, broker_message_id, arrived";
 

@@ -2,13 +2,14 @@
 
 use inlet_gateway::failures::{OfStatus, totals};
 use inlet_gateway::parked::Lack;
-use inlet_gateway::resend::{Again, AtEndpoint, ResendInput, Standing, Standings};
+use inlet_gateway::resend::{Again, Gone, OneWay, ResendInput, Standing, Standings};
 use inlet_gateway::route::{Bell, Needs, bells, replay};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
 use inlet_gateway::tally::Tally;
 use inlet_gateway::wire::Envelope;
 
 use super::events::json_text;
+use super::shown::each_once;
 use super::*;
 use crate::router::{BODIES_WAIT_MS, Waiting, directory, read_bodies};
 use crate::{bell, functions};
@@ -19,10 +20,14 @@ const AGAIN_MAX: usize = 10_000;
 const AGAIN_TOGETHER: usize = 200;
 /// Rows that one call looks at for them.
 const AGAIN_SCAN_ROWS: u64 = 20 * SCAN_ROWS;
-/// Endpoints that are looked up together.
+/// Endpoints and subscriptions that are looked up together.
 const ENDPOINTS_TOGETHER: usize = 5_000;
 /// What may be retried.
 const OVER: &[&str] = &["Failure", "Discarded"];
+/// How often a resend is looked at again because others came first.
+const RESENDS_MAX: usize = 3;
+/// What is read of what may be.
+const AGAIN: &[&str] = &["id", "endpoint_id", "subscription_id"];
 /// Why a delivery that was found is not retried.
 const TAKEN_UP: &str = "the delivery is not over any more: another call has taken it up";
 
@@ -32,6 +37,17 @@ struct Replayed {
     tally: Tally,
     /// Whether it stopped before the end: what is left has to be asked for again.
     is_cut: bool,
+}
+
+/// Why a delivery is not sent again that is not over, or has arrived.
+fn not_over(delivery: &Delivery) -> Option<ApiError> {
+    match delivery.status.as_str() {
+        "Success" => Some(ApiError::bad_request("event already sent")),
+        status if !OVER.contains(&status) => {
+            Some(ApiError::bad_request("cannot resend event that did not fail previously"))
+        }
+        _ => None,
+    }
 }
 
 /// A replay whose first event lacks something. One whose body is gone keeps the others from nothing.
@@ -101,7 +117,7 @@ impl Caller<'_> {
         let mut directory = directory(metas, self.bindings).await?;
         if !named.is_empty() {
             let named: Vec<&str> = named.into_iter().map(|(_, id)| id).collect();
-            directory.there = Some(self.standings(project, &named).await?.ids());
+            directory.there = Some(self.standings(project, &named, &[]).await?.ids());
         }
         let most = directory.transaction_len(envelopes);
         let envelopes = envelopes.get(..most).unwrap_or(envelopes);
@@ -219,41 +235,57 @@ impl Caller<'_> {
     }
 
     pub(super) async fn resend_delivery(&self, project: &Project, id: &str) -> Answered {
-        let delivery = self.delivery(project, id).await?;
-        match delivery.status.as_str() {
-            "Success" => return Err(ApiError::bad_request("event already sent").into()),
-            status if !OVER.contains(&status) => {
-                let text = "cannot resend event that did not fail previously";
-                return Err(ApiError::bad_request(text).into());
+        let mut delivery = self.delivery(project, id).await?;
+        let mut resent = 0;
+        for _ in 0..RESENDS_MAX {
+            if let Some(why) = not_over(&delivery) {
+                return Err(why.into());
             }
-            _ => {}
+            let (endpoint, subscription) = (&delivery.endpoint_id, &delivery.subscription_id);
+            let standings = self.standings(project, &[endpoint], &[subscription]).await?;
+            if let Some(why) = standings.closed(endpoint, subscription) {
+                return Err(ApiError::bad_request(why).into());
+            }
+            resent = self.reschedule(project, &[delivery.id], OVER).await?;
+            delivery = self.delivery(project, id).await?;
+            if 0 < resent {
+                break;
+            }
+            // Another call was first: this one gets what comes after that.
         }
-        let standings = self.standings(project, &[&delivery.endpoint_id]).await?;
-        if let Some(why) = standings.closed(&delivery.endpoint_id) {
-            return Err(ApiError::bad_request(why).into());
+        if resent == 0 {
+            return Err(ApiError::bad_request(TAKEN_UP).into());
         }
-        self.reschedule(project, &[delivery.id], OVER).await?;
-        let delivery = self.delivery(project, id).await?;
         let shown: Value = serde_json::from_str(&self.shown_delivery(project, &delivery).await?)?;
         Ok(Answer::ok(200, "App event processed for retry successfully", shown))
     }
 
-    async fn standings(&self, project: &Project, endpoints: &[&str]) -> Result<Standings, Refusal> {
-        let statement = sql::endpoint_statuses(&project.uid, endpoints);
-        Ok(Standings::of(self.bindings.db()?.rows::<Standing>(&statement).await?))
+    async fn standings(
+        &self,
+        project: &Project,
+        endpoints: &[&str],
+        subscriptions: &[&str],
+    ) -> Result<Standings, Refusal> {
+        let statements = [
+            sql::endpoint_statuses(&project.uid, endpoints),
+            sql::functions_gone(&project.uid, subscriptions),
+        ];
+        let results = self.bindings.db()?.batch(&statements).await?;
+        let endpoints = results.first().map(rows::<Standing>).transpose()?.unwrap_or_default();
+        let gone = results.get(1).map(rows::<Gone>).transpose()?.unwrap_or_default();
+        Ok(Standings::of(endpoints, gone))
     }
 
-    /// How the endpoints of these deliveries stand.
+    /// How the endpoints and subscriptions of these deliveries stand.
     async fn standings_of(
         &self,
         project: &Project,
         deliveries: &[Again],
     ) -> Result<Standings, Refusal> {
-        let mut endpoints: Vec<&str> =
-            deliveries.iter().map(|one| one.endpoint_id.as_str()).collect();
-        endpoints.sort_unstable();
-        endpoints.dedup();
-        self.standings(project, &endpoints).await
+        let each = |id: fn(&Again) -> &str| each_once(deliveries.iter().map(id));
+        let (endpoints, subscriptions) =
+            (each(|one| &one.endpoint_id), each(|one| &one.subscription_id));
+        self.standings(project, &endpoints, &subscriptions).await
     }
 
     /// Puts deliveries back to their start and rings for them; says how many.
@@ -288,8 +320,8 @@ impl Caller<'_> {
         // What has arrived stays so, unless it is sent again right now.
         let standings = self.standings_of(project, &successful).await?;
         let (mut open, mut closed) = (Vec::new(), Vec::new());
-        for Again { id, endpoint_id } in successful {
-            match standings.closed(&endpoint_id) {
+        for Again { id, endpoint_id, subscription_id } in successful {
+            match standings.closed(&endpoint_id, &subscription_id) {
                 None => open.push(id),
                 Some(reason) => closed.push(json!({"uid": id, "reason": reason})),
             }
@@ -319,15 +351,15 @@ impl Caller<'_> {
         let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
         let mut tally = Tally::default();
         let go_on = loop {
-            let page = sql::search(&search, &project.uid, end.as_deref(), &["id", "endpoint_id"]);
+            let page = sql::search(&search, &project.uid, end.as_deref(), AGAIN);
             let retried = async {
                 let mut found: Vec<Again> = events.rows(&page).await?;
                 let extra = (AGAIN_TOGETHER < found.len()).then(|| found.pop()).flatten();
                 let standings = self.standings_of(project, &found).await?;
                 let mut done = Tally::default();
                 let mut ids = Vec::with_capacity(found.len());
-                for Again { id, endpoint_id } in found {
-                    match standings.gone(&endpoint_id) {
+                for Again { id, endpoint_id, subscription_id } in found {
+                    match standings.gone(&endpoint_id, &subscription_id) {
                         None => ids.push(id),
                         Some(reason) => done.fail(reason, 1),
                     }
@@ -370,13 +402,14 @@ impl Caller<'_> {
     pub(super) async fn count_retry(&self, project: &Project) -> Answered {
         let search = self.retry_search(project).await?;
         let end = self.scan_end(project, &search, Some(AGAIN_SCAN_ROWS)).await?;
-        let statement =
-            sql::count_by_endpoint(&search, &project.uid, end.as_deref(), AGAIN_SCAN_ROWS);
-        let counts: Vec<AtEndpoint> = self.bindings.events(project.shard)?.rows(&statement).await?;
+        let statement = sql::count_by_way(&search, &project.uid, end.as_deref(), AGAIN_SCAN_ROWS);
+        let counts: Vec<OneWay> = self.bindings.events(project.shard)?.rows(&statement).await?;
         let mut tally = Tally::default();
         for some in counts.chunks(ENDPOINTS_TOGETHER) {
-            let endpoints: Vec<&str> = some.iter().map(|one| one.endpoint_id.as_str()).collect();
-            tally.add(&self.standings(project, &endpoints).await?.count(some));
+            let endpoints = each_once(some.iter().map(|one| one.endpoint_id.as_str()));
+            let subscriptions = each_once(some.iter().map(|one| one.subscription_id.as_str()));
+            let standings = self.standings(project, &endpoints, &subscriptions).await?;
+            tally.add(&standings.count(some));
         }
         let data = tally.present_count(end.is_none());
         Ok(Answer::ok(200, "event deliveries count successful", data))

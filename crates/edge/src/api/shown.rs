@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use inlet_gateway::deliver::FUNCTION_GONE;
 use inlet_gateway::pointed::{Pointed, Row};
 use inlet_gateway::retry::Strategy;
-use inlet_gateway::sent::Sent;
+use inlet_gateway::sent::{MADE, Sent};
 use inlet_gateway::{json, sql};
 
 use super::*;
@@ -17,9 +18,11 @@ struct Own {
     id: String,
     retry: Option<String>,
     has_function: u8,
+    had_function: u8,
 }
 
-fn each_once<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+/// Ids without empty ones, each once.
+pub(super) fn each_once<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut ids: Vec<&str> = ids.filter(|id| !id.is_empty()).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -89,9 +92,9 @@ impl Caller<'_> {
     ) -> Result<Vec<String>, Refusal> {
         let (own, pointed) = self.around(project, deliveries).await?;
         let shown = deliveries.iter().map(|delivery| {
-            let (base, is_made) = base(project, delivery, &own, &pointed)?;
+            let (base, withheld) = base(project, delivery, &own, &pointed)?;
             let takes_forms = pointed.takes_forms(&delivery.endpoint_id);
-            Ok(Sent::in_list(delivery, is_made, takes_forms).lay_over(base))
+            Ok(Sent::in_list(delivery, withheld, takes_forms).lay_over(base))
         });
         shown.collect()
     }
@@ -103,25 +106,35 @@ impl Caller<'_> {
         delivery: &Delivery,
     ) -> Result<String, Refusal> {
         let (own, pointed) = self.around(project, std::slice::from_ref(delivery)).await?;
-        let (base, _) = base(project, delivery, &own, &pointed)?;
+        let (base, withheld) = base(project, delivery, &own, &pointed)?;
+        if let Some(why) = withheld.filter(|why| *why == FUNCTION_GONE) {
+            return Ok(Sent::in_list(delivery, Some(why), false).lay_over(base));
+        }
         let statement = sql::event(&project.uid, &delivery.event_id);
         let event: Option<StoredEvent> =
             self.bindings.events(project.shard)?.row(&statement).await?;
         let Some(event) = event else {
-            return Ok(Sent::in_list(delivery, false, false).lay_over(base));
+            return Ok(Sent::in_list(delivery, None, false).lay_over(base));
         };
         let found = stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
         let Some((body, _share)) = found else {
             let gone = Err("the event's body is gone from the store".to_owned());
-            let sent = Sent::new(delivery, event.content_type.clone(), &event.headers(), gone);
+            let sent =
+                Sent::new(delivery, event.content_type.clone(), &event.headers_out(false), gone);
             return Ok(sent.lay_over(base));
         };
         let to = hold::receiver(&project.uid, &delivery.endpoint_id, self.bindings).await?;
-        let (content_type, body) = match &to {
-            Some(to) => making::sent(&event, body, delivery, to).await,
-            None => (event.content_type.clone(), Ok(body)),
+        let to = match to {
+            Some(to) => Some(hold::learn(to, std::slice::from_ref(delivery), self.bindings).await),
+            None => None,
         };
-        Ok(Sent::new(delivery, content_type, &event.headers(), body).lay_over(base))
+        let sent = match &to {
+            Some(to) => making::sent(&event, body, delivery, to).await,
+            None => {
+                Sent::new(delivery, event.content_type.clone(), &event.headers_out(false), Ok(body))
+            }
+        };
+        Ok(sent.lay_over(base))
     }
 
     /// What deliveries are shown with.
@@ -146,17 +159,22 @@ impl Caller<'_> {
     }
 }
 
-/// A delivery without what it sends, and whether a function makes that.
+/// A delivery without what it sends, and why a list does not show that, where a function makes it or made it.
 fn base(
     project: &Project,
     delivery: &Delivery,
     own: &HashMap<String, Own>,
     pointed: &Pointed,
-) -> Result<(Value, bool), Refusal> {
+) -> Result<(Value, Option<&'static str>), Refusal> {
     let own = own.get(&delivery.subscription_id);
     let retry = own.and_then(|own| own.retry.as_deref());
     let strategy: Option<Strategy> = retry.map(json::read).transpose()?.flatten();
     let mut shown = delivery.present(strategy.as_ref().unwrap_or(&project.config.strategy));
     pointed.lay_over(&mut shown);
-    Ok((shown, own.is_some_and(|own| own.has_function != 0)))
+    let withheld = own.and_then(|own| match (own.had_function, own.has_function) {
+        (0, 0) => None,
+        (0, _) => Some(MADE),
+        _ => Some(FUNCTION_GONE),
+    });
+    Ok((shown, withheld))
 }

@@ -9,6 +9,7 @@ use inlet_gateway::trust::Mode;
 use inlet_verify::Secret;
 
 use super::*;
+use crate::hold;
 
 /// What a source that observes has seen.
 #[derive(Default, Deserialize)]
@@ -162,10 +163,12 @@ impl Caller<'_> {
             let text = "the source is still there: the edge could not be told that it is to go; repeat the call";
             ApiError::new(503, text)
         })?;
-        self.bindings.db()?.batch(&sql::delete_source(&project.uid, &source.uid)).await?;
+        let deletion = sql::delete_source(&project.uid, &source.uid);
+        let results = self.bindings.db()?.batch(&deletion).await?;
         config::withdraw(self.bindings, &source.mask_id).await.unwrap_or_default();
         let forget = sql::forget_source(&project.uid, &source.uid);
         self.bindings.events(project.shard)?.batch(&forget).await?;
+        hold::unlimited(project, results.get(1), self.bindings).await?;
         Ok(())
     }
 

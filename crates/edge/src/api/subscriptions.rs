@@ -51,7 +51,9 @@ impl Caller<'_> {
 
     pub(super) async fn delete_subscription(&self, project: &Project, id: &str) -> Answered {
         let subscription = self.subscription(&project.uid, id).await?;
-        self.bindings.db()?.run(&sql::delete_subscription(&project.uid, &subscription.uid)).await?;
+        let deletion = sql::delete_subscription(&project.uid, &subscription.uid);
+        let results = self.bindings.db()?.batch(&deletion).await?;
+        hold::unlimited(project, results.get(1), self.bindings).await?;
         Ok(Answer::ok(200, "Subscription deleted successfully", Value::Null))
     }
 
@@ -110,24 +112,26 @@ impl Caller<'_> {
     pub(super) async fn update_subscription(&self, project: &Project, id: &str) -> Answered {
         let update = async |subscription: &mut Subscription| {
             let is_incoming = project.kind == "incoming";
-            let limit = subscription.rate_limit;
+            let limit = (subscription.rate_limit, subscription.endpoint_id.clone());
             let function = subscription.function.clone();
-            let endpoint_id = subscription.endpoint_id.clone();
             subscription.update(api::parse(&self.body)?, is_incoming, now_ms())?;
             if !subscription.function.is_empty() && subscription.function != function {
                 self.check_function("function", &subscription.function).await?;
             }
             self.check_ends(subscription).await?;
-            if subscription.endpoint_id != endpoint_id {
+            if subscription.endpoint_id != limit.1 {
                 self.check_only_one(project, subscription).await?;
             }
             Ok(limit)
         };
         let missing = "failed to find subscription";
-        let (subscription, limit) = self.change_subscription(project, id, missing, update).await?;
-        if subscription.rate_limit != limit {
-            let (gates, endpoint_id) = ([subscription.uid.as_str()], &subscription.endpoint_id);
-            hold::ask_again(project, &gates, endpoint_id, self.bindings).await?;
+        let (subscription, (limit, endpoint_id)) =
+            self.change_subscription(project, id, missing, update).await?;
+        let has_moved = subscription.endpoint_id != endpoint_id;
+        if subscription.rate_limit != limit || (has_moved && limit.is_some()) {
+            // What waits is where the limit was.
+            let gates = [subscription.uid.as_str()];
+            hold::ask_again(project, &gates, &endpoint_id, self.bindings).await?;
         }
         self.with_ends(project, 202, "Subscription updated successfully", subscription.present())
             .await

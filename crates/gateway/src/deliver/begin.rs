@@ -10,11 +10,17 @@ use crate::subscription::DeliveryMode;
 /// function. With a lease of [`super::LEASE_MS`] each that is a quarter of an hour.
 pub(super) const INTERRUPTED_MAX: u32 = 10;
 
+/// Why nothing is sent for a subscription that is deleted: what its function made was agreed on, not what it was made from.
+pub const FUNCTION_GONE: &str =
+    "the subscription was deleted, and with it the function that made what its deliveries send";
+
 /// Why a delivery ends without a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undeliverable {
     #[error("the endpoint no longer exists")]
     EndpointGone,
+    #[error("{}", FUNCTION_GONE)]
+    FunctionGone,
     /// It waits until the endpoint is active again.
     #[error("the endpoint is {0}: delivered when it is active again")]
     EndpointNotActive(&'static str),
@@ -49,7 +55,7 @@ impl Undeliverable {
     /// Convoy's status for it: discarded when the endpoint's owner chose so, a failure when it is a fault.
     pub fn settled(&self, delivery: &Delivery, now_ms: u64) -> Settled {
         let (status, due_at) = match self {
-            Self::EndpointGone => (Status::Discarded, None),
+            Self::EndpointGone | Self::FunctionGone => (Status::Discarded, None),
             // At once: whoever takes it up then sees that the endpoint is not active, and holds it back, or that it is alone.
             Self::EndpointNotActive(_) | Self::Apart => (Status::Retry, Some(now_ms)),
             Self::NotMade(_) => {

@@ -14,6 +14,7 @@ struct Case {
     secrets: Vec<Secret>,
     config: Config,
     body: Vec<u8>,
+    is_made: bool,
     credential: Option<(String, String)>,
 }
 
@@ -42,6 +43,7 @@ impl Case {
             secrets: vec![Secret::new(secret.as_bytes()).unwrap()],
             config: Config::default(),
             body: CHARGE.to_vec(),
+            is_made: false,
             credential: None,
         }
     }
@@ -54,6 +56,7 @@ impl Case {
             endpoint: &self.endpoint,
             secrets: &self.secrets,
             config: &self.config,
+            is_made: self.is_made,
             credential: self.credential.as_ref(),
         };
         outgoing.call(allow_private, now_s * 1000)
@@ -350,4 +353,32 @@ fn what_is_due_later_than_a_queue_can_tell_is_left_to_the_sweep() {
     assert_eq!(settled(Some(3)).rings_in(5), Some(0));
     assert_eq!(settled(Some(5 + BELL_DELAY_MAX_MS)).rings_in(5), Some(BELL_DELAY_MAX_MS));
     assert_eq!(settled(Some(6 + BELL_DELAY_MAX_MS)).rings_in(5), None);
+}
+
+#[test]
+fn what_a_sender_says_of_its_body_goes_with_that_body_alone() {
+    let headers = json!([
+        ["content-encoding", "gzip"],
+        ["Digest", "SHA-256=abc"],
+        ["content-md5", "x"],
+        ["signature-input", "a"],
+        ["x-tenant", "acme"]
+    ]);
+    let sent = |change: fn(&mut Case)| {
+        let mut case = Case::new("a-secret-of-ours", "https://example.com/");
+        case.event.headers = headers.to_string();
+        change(&mut case);
+        let headers = case.call(true, 1).unwrap().headers;
+        let theirs = ["content-encoding", "digest", "content-md5", "signature-input", "x-tenant"];
+        theirs.map(|name| headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name)))
+    };
+    assert_eq!(sent(|_| {}), [true; 5]);
+    assert_eq!(sent(|case| case.event.arrived = Some(r#"{"headers":[]}"#.into())), [true; 5]);
+    let made = [false, false, false, false, true];
+    assert_eq!(sent(|case| case.is_made = true), made);
+    assert_eq!(sent(|case| case.endpoint.content_type = ContentType::Form), made);
+    assert_eq!(
+        sent(|case| case.event.arrived = Some(r#"{"content_type":null,"body":["x",false]}"#.into())),
+        made
+    );
 }

@@ -401,7 +401,7 @@ fn deliveries() -> Vec<Value> {
     let shown = |(delivery, pointed): &(Delivery, Pointed)| {
         let mut shown = delivery.present(&strategy);
         pointed.lay_over(&mut shown);
-        let text = Sent::in_list(delivery, false, false).lay_over(shown);
+        let text = Sent::in_list(delivery, None, false).lay_over(shown);
         serde_json::from_str(&text).expect("a delivery is JSON")
     };
     [(delivery(), pointed()), (waiting, pointed()), gone].iter().map(shown).collect()

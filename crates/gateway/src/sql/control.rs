@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Param, Statement, doc, insert_event_type, statement, subscriptions_by};
+use super::{Param, Statement, doc, gone, insert_event_type, statement, subscriptions_by};
 use crate::api::{Direction, PageQuery};
 use crate::endpoint::Endpoint;
 use crate::event_type::EventType;
@@ -176,17 +176,19 @@ pub fn source_of_mask(mask_id: &str) -> Statement {
     )
 }
 
-/// Deletes a source, the subscriptions to it, and what companions said of it.
+/// Deletes a source, the subscriptions to it (the second statement gives them back, [`gone::Deleted`]), and what companions said
+/// of it.
 pub fn delete_source(project_id: &str, id: &str) -> Vec<Statement> {
     let params = || [project_id.into(), id.into()];
-    vec![
+    let mut statements = gone::delete("source_id", project_id, id);
+    statements.extend([
         statement(
             "DELETE FROM consumer_reports WHERE project_id = ?1 AND source_id = ?2",
             params(),
         ),
-        statement("DELETE FROM subscriptions WHERE project_id = ?1 AND source_id = ?2", params()),
         statement("DELETE FROM sources WHERE project_id = ?1 AND id = ?2", params()),
-    ]
+    ]);
+    statements
 }
 
 pub fn insert_endpoint(endpoint: &Endpoint) -> Statement {
@@ -211,11 +213,12 @@ pub fn endpoint(project_id: &str, id: &str) -> Statement {
 
 /// Deletes an endpoint and the subscriptions that lead to it.
 pub fn delete_endpoint(project_id: &str, id: &str) -> Vec<Statement> {
-    let params = || [project_id.into(), id.into()];
-    vec![
-        statement("DELETE FROM subscriptions WHERE project_id = ?1 AND endpoint_id = ?2", params()),
-        statement("DELETE FROM endpoints WHERE project_id = ?1 AND id = ?2", params()),
-    ]
+    let mut statements = gone::delete("endpoint_id", project_id, id);
+    statements.push(statement(
+        "DELETE FROM endpoints WHERE project_id = ?1 AND id = ?2",
+        [project_id.into(), id.into()],
+    ));
+    statements
 }
 
 pub fn insert_subscription(subscription: &Subscription) -> Statement {
@@ -235,13 +238,6 @@ pub fn insert_subscription(subscription: &Subscription) -> Statement {
 pub fn subscription(project_id: &str, id: &str) -> Statement {
     statement(
         "SELECT doc FROM subscriptions WHERE project_id = ?1 AND id = ?2",
-        [project_id.into(), id.into()],
-    )
-}
-
-pub fn delete_subscription(project_id: &str, id: &str) -> Statement {
-    statement(
-        "DELETE FROM subscriptions WHERE project_id = ?1 AND id = ?2",
         [project_id.into(), id.into()],
     )
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::range::Range;
 use super::routing::beside;
 use super::{
-    DELIVERY_COLUMNS, DELIVERY_EVENT, EVENT_COLUMNS, Param, Statement, doc, statement,
-    subscriptions_by,
+    DELIVERY_COLUMNS, EVENT_COLUMNS, LISTED_MAX_BYTES, Param, Statement, body_bytes,
+    delivery_event, doc, statement, subscriptions_by,
 };
 use crate::api::Direction;
 use crate::endpoint::Endpoint;
@@ -98,8 +98,13 @@ pub fn subscribe_dynamic(subscription: &Subscription) -> Vec<Statement> {
 
 // --- Lists ---
 
-/// Payloads up to this many bytes stand in a list, together with what they were made from.
-const IS_LISTED: &str = "length(t.body) + coalesce(length(t.arrived), 0) <= 16384";
+/// SQL of whether the payload of the event `t` stands in a list, together with what it was made from: by its own bytes, not by what
+/// they are written as.
+fn is_listed() -> String {
+    let arrived = "CASE WHEN t.arrived IS NULL THEN 0 WHEN t.arrived ->> '$.body[1]' THEN \
+         length(CAST(t.arrived AS BLOB)) - length(t.arrived ->> '$.body[0]') / 4 ELSE length(CAST(t.arrived AS BLOB)) END";
+    format!("{} + {arrived} <= {LISTED_MAX_BYTES}", body_bytes("t"))
+}
 
 fn table(search: &Search) -> &'static str {
     match search.kind {
@@ -136,11 +141,11 @@ const SET_ASIDE: &str = "(SELECT project_id, event_id AS id, meta, body, is_base
 /// What a list of events finds among those that are set aside: rows of [`crate::parked::Row`], one page of them and one.
 pub fn search_set_aside(search: &Search, project_id: &str, end: Option<&str>) -> Statement {
     let (from, params) = found_in(SET_ASIDE, search, project_id, end);
-    let (order, limit) = (order(search), search.page.limit());
+    let (order, limit, is_listed) = (order(search), search.page.limit(), is_listed());
     Statement {
         sql: format!(
-            "SELECT t.id AS event_id, t.meta AS meta, CASE WHEN {IS_LISTED} THEN t.body ELSE '' END AS body, t.is_base64 AS is_base64, \
-             NOT {IS_LISTED} AS is_cut, t.reason AS reason, t.tries AS tries, t.since AS since, t.due_at AS due_at \
+            "SELECT t.id AS event_id, t.meta AS meta, CASE WHEN {is_listed} THEN t.body ELSE '' END AS body, t.is_base64 AS is_base64, \
+             NOT ({is_listed}) AS is_cut, t.reason AS reason, t.tries AS tries, t.since AS since, t.due_at AS due_at \
              {from} ORDER BY t.id {order} LIMIT {limit}"
         ),
         params,
@@ -180,6 +185,7 @@ fn found_in(
 /// instead when there are any.
 pub fn search(search: &Search, project_id: &str, end: Option<&str>, columns: &[&str]) -> Statement {
     let (from, params) = found(search, project_id, end);
+    let is_listed = is_listed();
     let columns: Vec<String> = match (search.kind, columns) {
         (_, [_, ..]) => columns.iter().map(|column| format!("t.{column} AS {column}")).collect(),
         (Kind::Deliveries, []) => DELIVERY_COLUMNS
@@ -189,15 +195,15 @@ pub fn search(search: &Search, project_id: &str, end: Option<&str>, columns: &[&
                 "attempt" => "json_set(t.attempt, '$.response_data', '', '$.response_headers', json('[]')) AS attempt".to_owned(),
                 column => format!("t.{column} AS {column}"),
             })
-            .chain([DELIVERY_EVENT.to_owned()])
+            .chain([delivery_event()])
             .collect(),
         (Kind::Events, []) => EVENT_COLUMNS
             .split(", ")
             .map(|column| match column {
-                "body" => format!("CASE WHEN {IS_LISTED} THEN t.body ELSE '' END AS body"),
-                "arrived" => format!("CASE WHEN {IS_LISTED} THEN t.arrived END AS arrived"),
+                "body" => format!("CASE WHEN {is_listed} THEN t.body ELSE '' END AS body"),
+                "arrived" => format!("CASE WHEN {is_listed} THEN t.arrived END AS arrived"),
                 "body_key" => {
-                    format!("CASE WHEN {IS_LISTED} THEN t.body_key ELSE '{CUT}' END AS body_key")
+                    format!("CASE WHEN {is_listed} THEN t.body_key ELSE '{CUT}' END AS body_key")
                 }
                 column => format!("t.{column} AS {column}"),
             })
@@ -216,16 +222,13 @@ pub fn count(search: &Search, project_id: &str, end: Option<&str>, most: u64) ->
     Statement { sql: format!("SELECT count(*) AS n FROM (SELECT 1 {from} LIMIT {most})"), params }
 }
 
-/// How many of the deliveries that a search finds, `most` of them, went to which endpoint, as `endpoint_id` and `n`.
-pub fn count_by_endpoint(
-    search: &Search,
-    project_id: &str,
-    end: Option<&str>,
-    most: u64,
-) -> Statement {
+/// How many of the deliveries that a search finds, `most` of them, went which way: [`crate::resend::OneWay`].
+pub fn count_by_way(search: &Search, project_id: &str, end: Option<&str>, most: u64) -> Statement {
     let (from, params) = found(search, project_id, end);
+    let way = "endpoint_id, subscription_id";
     let sql = format!(
-        "SELECT endpoint_id, count(*) AS n FROM (SELECT t.endpoint_id AS endpoint_id {from} LIMIT {most}) GROUP BY endpoint_id"
+        "SELECT {way}, count(*) AS n FROM (SELECT t.endpoint_id AS endpoint_id, t.subscription_id AS subscription_id {from} \
+         LIMIT {most}) GROUP BY {way}"
     );
     Statement { sql, params }
 }
@@ -290,10 +293,10 @@ pub fn reschedule(ids: Value, statuses: &[&str], now_ms: u64, look_at: u64) -> S
     )
 }
 
-/// Those of these deliveries that have a status, as `id` and `endpoint_id`.
+/// Those of these deliveries that have a status, as [`crate::resend::Again`].
 pub fn deliveries_by_id(project_id: &str, ids: Value, status: &str) -> Statement {
     statement(
-        "SELECT id, endpoint_id FROM deliveries WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2)) AND status = ?3",
+        "SELECT id, endpoint_id, subscription_id FROM deliveries WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2)) AND status = ?3",
         [project_id.into(), ids.into(), status.into()],
     )
 }

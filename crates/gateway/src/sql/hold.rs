@@ -363,26 +363,26 @@ pub fn disable_endpoint(project_id: &str, id: &str, reason: &str, now_ms: u64) -
     )
 }
 
-/// What the subscriptions of an endpoint say about their deliveries, where they say anything: `id`, `function`, and `retry`,
-/// `rate_limit` and `alert` as JSON.
-pub fn paces(project_id: &str, endpoint_id: &str) -> Statement {
-    statement(
-        "SELECT id, doc -> '$.retry' AS retry, doc -> '$.rate_limit' AS rate_limit, doc ->> '$.function' AS function, doc -> '$.alert' AS alert FROM subscriptions \
-         INDEXED BY subscriptions_by_endpoint WHERE project_id = ?1 AND endpoint_id = ?2 \
-         AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.rate_limit' IS NOT NULL OR doc ->> '$.function' <> '' OR doc ->> '$.alert' IS NOT NULL)",
-        [project_id.into(), endpoint_id.into()],
-    )
-}
+/// What a subscription says about its deliveries: `id`, `function`, and `retry`, `rate_limit` and `alert` as JSON.
+pub(super) const PACE_COLUMNS: &str = "id, doc -> '$.retry' AS retry, doc -> '$.rate_limit' AS rate_limit, \
+    doc ->> '$.function' AS function, doc -> '$.alert' AS alert";
 
-/// The retry strategies that some of these subscriptions have of their own, and whether a function makes what they send, as
-/// `id`, `retry` (JSON) and `has_function`.
-pub fn retries(project_id: &str, subscriptions: &[&str]) -> Statement {
-    statement(
-        "SELECT id, doc -> '$.retry' AS retry, coalesce(doc ->> '$.function', '') <> '' AS has_function FROM subscriptions \
-         WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2)) \
-         AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.function' <> '')",
-        [project_id.into(), json!(subscriptions).into()],
-    )
+/// Subscriptions that say nothing about their deliveries, and are known to by who reads [`paces`]. More are looked up.
+const SILENT_MAX: usize = 100;
+
+/// What the subscriptions of an endpoint say about their deliveries. Those that say nothing are among them: a delivery of another
+/// subscription is one whose subscription has moved, or is deleted ([`super::paces_of`]).
+pub fn paces(project_id: &str, endpoint_id: &str) -> Statement {
+    let of_endpoint = "FROM subscriptions INDEXED BY subscriptions_by_endpoint WHERE project_id = ?1 AND endpoint_id = ?2";
+    let speaks = "(doc ->> '$.retry' IS NOT NULL OR doc ->> '$.rate_limit' IS NOT NULL OR coalesce(doc ->> '$.function', '') <> '' \
+         OR doc ->> '$.alert' IS NOT NULL)";
+    Statement {
+        sql: format!(
+            "SELECT {PACE_COLUMNS} {of_endpoint} AND {speaks} \
+             UNION ALL SELECT * FROM (SELECT {PACE_COLUMNS} {of_endpoint} AND NOT {speaks} LIMIT {SILENT_MAX})"
+        ),
+        params: vec![project_id.into(), endpoint_id.into()],
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::gone::GONE;
 use super::{Statement, note_untold, statement};
 use crate::api_key::NewApiKey;
 
@@ -86,6 +87,10 @@ pub fn delete_project(project_id: &str, shard: u32, now_ms: u64) -> Vec<Statemen
         Statement { sql, params: vec![project_id.into()] }
     };
     statements.extend(TABLES.iter().map(delete));
+    statements.push(Statement {
+        sql: format!("DELETE FROM subscriptions WHERE project_id = ?1 || '{GONE}'"),
+        params: vec![project_id.into()],
+    });
     statements.push(statement("DELETE FROM projects WHERE id = ?1", [project_id.into()]));
     statements
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{DELIVERY_COLUMNS, DELIVERY_EVENT, EVENT_COLUMNS, Statement, statement};
+use super::{DELIVERY_COLUMNS, EVENT_COLUMNS, Statement, delivery_event, statement};
 
 /// An event by its uid.
 pub fn event(project_id: &str, id: &str) -> Statement {
@@ -53,7 +53,8 @@ pub fn endpoints_of_events(project_id: &str, ids: &[&str]) -> Statement {
 pub fn delivery(project_id: &str, id: &str) -> Statement {
     Statement {
         sql: format!(
-            "SELECT {DELIVERY_COLUMNS}, {DELIVERY_EVENT} FROM deliveries AS t WHERE project_id = ?1 AND id = ?2"
+            "SELECT {DELIVERY_COLUMNS}, {} FROM deliveries AS t WHERE project_id = ?1 AND id = ?2",
+            delivery_event()
         ),
         params: vec![project_id.into(), id.into()],
     }

@@ -176,7 +176,22 @@ pub fn insert_events(rows: impl Into<Param>, body: Option<String>) -> Statement 
     )
 }
 
-/// Notes the copies among `[project, event, scope, key, received_at, end of the claim]`: those that were not inserted.
+/// Gives back the requests that copies took of sources that have a number of them: what they count are events. The rows are those of
+/// [`insert_duplicates`], before they are noted; what is noted already has been given back.
+pub fn give_back_requests(rows: impl Into<Param>) -> Statement {
+    statement(
+        "UPDATE source_requests SET requests = max(0, requests - back.copies) FROM (\
+         SELECT r.source_id AS source_id, count(*) AS copies FROM json_each(?1) AS j \
+         JOIN source_requests AS r ON r.source_id = (j.value ->> 0) || '/' || (j.value ->> 6) \
+         WHERE EXISTS (SELECT 1 FROM claims AS c WHERE c.source_id = j.value ->> 2 AND c.key = j.value ->> 3) \
+         AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 1) \
+         AND NOT EXISTS (SELECT 1 FROM duplicates AS d WHERE d.project_id = j.value ->> 0 AND d.id = j.value ->> 1) \
+         GROUP BY r.source_id) AS back WHERE source_requests.source_id = back.source_id",
+        [rows.into()],
+    )
+}
+
+/// Notes the copies among `[project, event, scope, key, received_at, end of the claim, source]`: those that were not inserted.
 pub fn insert_duplicates(rows: impl Into<Param>) -> Statement {
     let nearest = nearest("j.value ->> 2", "j.value ->> 3", "j.value ->> 5");
     statement(

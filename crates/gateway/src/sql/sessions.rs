@@ -1,6 +1,6 @@
 //! Test sessions that have ended.
 
-use super::{Statement, statement};
+use super::{Statement, gone, statement};
 
 /// Sessions that one step removes.
 const TOGETHER: usize = 25;
@@ -26,13 +26,12 @@ pub fn delete_ended_session(project_id: &str, id: &str, before_ms: u64) -> Vec<S
         ),
         params: vec![before_ms.into(), project_id.into(), id.into()],
     }];
-    for of in ["consumer_reports", "subscriptions"] {
-        let sql = format!(
-            "DELETE FROM {of} WHERE project_id = ?1 AND source_id = ?2 \
-             AND NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND id = ?2)"
-        );
-        statements.push(statement(&sql, [project_id.into(), id.into()]));
-    }
+    let is_gone = "NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND id = ?2)";
+    let sql = format!(
+        "DELETE FROM consumer_reports WHERE project_id = ?1 AND source_id = ?2 AND {is_gone}"
+    );
+    statements.push(statement(&sql, [project_id.into(), id.into()]));
+    statements.extend(gone::delete_if("source_id", is_gone, project_id, id));
     statements
 }
 
@@ -80,5 +79,10 @@ mod tests {
         let left = run(&db, &statement("SELECT source_id FROM subscriptions ORDER BY id", []));
         let left: Vec<&str> = left.iter().map(|row| row["source_id"].as_str().unwrap()).collect();
         assert_eq!(left, ["claimed", "older", "source", "young"]);
+        let sql = "UPDATE subscriptions SET doc = json_object('function', 'f')";
+        run(&db, &statement(sql, []));
+        assert_eq!(["young", "older"].map(delete), [0, 1]);
+        let gone = run(&db, &crate::sql::functions_gone("p", &["old", "older", "young"]));
+        assert_eq!(json!(gone), json!([{"id": "older"}]), "as with any source");
     }
 }

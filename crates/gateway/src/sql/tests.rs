@@ -77,7 +77,32 @@ fn arrive(db: &Connection, id: &str, key: &str, at: u64, window: u64) {
     row.as_array_mut().unwrap().extend(vec![Value::Null; 5]);
     row.as_array_mut().unwrap().push(json!(at + window));
     run(db, &insert_events(json!([row]), None));
-    run(db, &insert_duplicates(json!([["p", id, "s", key, at, at + window]])));
+    let copies = json!([["p", id, "s", key, at, at + window, "s"]]);
+    run(db, &give_back_requests(copies.clone()));
+    run(db, &insert_duplicates(copies));
+}
+
+#[test]
+fn a_copy_gives_its_request_back_once_and_an_event_keeps_it() {
+    let db = database();
+    let left = || {
+        let rows = run(&db, &requests_of("p", "s"));
+        rows.first().map(|row| row["requests"].clone())
+    };
+    arrive(&db, "a", "k", 1000, 500);
+    arrive(&db, "b", "k", 1100, 500);
+    assert_eq!(left(), None, "a source without a number of requests has no row");
+    for _ in 0..4 {
+        assert_eq!(run(&db, &take_request("p", "s", 4)).len(), 1);
+    }
+    arrive(&db, "b", "k", 1100, 500);
+    assert_eq!(left(), Some(json!(4)), "it has been noted before");
+    for id in ["c", "d", "c", "d", "a"] {
+        arrive(&db, id, "k", 1200, 500);
+    }
+    assert_eq!(left(), Some(json!(2)));
+    arrive(&db, "e", "other", 1200, 500);
+    assert_eq!(left(), Some(json!(2)));
 }
 
 #[test]
@@ -389,6 +414,8 @@ fn the_statements_of_the_hot_path_use_their_keys() {
         (insert_duplicates("[]"), "SEARCH c USING PRIMARY KEY (source_id=? AND key=?)"),
         (insert_duplicates("[]"), "SEARCH n USING PRIMARY KEY (source_id=? AND key>? AND key<?)"),
         (claim_late("[]"), "SEARCH n USING PRIMARY KEY (source_id=? AND key>? AND key<?)"),
+        (give_back_requests("[]"), "SEARCH r USING PRIMARY KEY (source_id=?)"),
+        (give_back_requests("[]"), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
         (
             search(&Search::deliveries("eventId=e").unwrap(), "p", None, &[]),
             "SEARCH t USING PRIMARY KEY (project_id=? AND id>? AND id<?)",
@@ -469,13 +496,14 @@ fn the_rest_of_the_statements_are_sound() {
         endpoint("p", "e"),
         subscription("p", "s"),
         verdicts("p", "s"),
-        delete_subscription("p", "s"),
         endpoints_of(&[("p", "e")]),
         delivery("p", "d"),
     ] {
         run(&db, &statement);
     }
-    for statement in delete_source("p", "s").into_iter().chain(delete_endpoint("p", "e")) {
+    for statement in
+        [delete_subscription("p", "s"), delete_source("p", "s"), delete_endpoint("p", "e")].concat()
+    {
         run(&db, &statement);
     }
 }

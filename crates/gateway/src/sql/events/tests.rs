@@ -345,3 +345,45 @@ fn the_endpoints_of_a_page_of_events_are_read_at_once() {
     assert_eq!(went, expect);
     assert!(run(&db, &crate::sql::endpoints_of_events("other", &asked)).is_empty());
 }
+
+#[test]
+fn a_list_leaves_out_what_is_large_by_its_own_bytes() {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    let db = database();
+    let coded = |bytes: usize| STANDARD.encode(vec![255u8; bytes]);
+    let arrived = |text: &str, is_base64: bool| json!({"body": [text, is_base64]}).to_string();
+    let rows = [
+        ("1", "x".repeat(16_384), 0, None, true),
+        ("2", "x".repeat(16_385), 0, None, false),
+        ("3", coded(16_384), 1, None, true),
+        ("4", coded(16_385), 1, None, false),
+        // Two bytes each.
+        ("5", "ü".repeat(8_192), 0, None, true),
+        ("6", "ü".repeat(8_193), 0, None, false),
+        ("7", "{}".to_owned(), 0, Some(arrived(&coded(16_200), true)), true),
+        ("8", "{}".to_owned(), 0, Some(arrived(&coded(16_400), true)), false),
+        ("9", "{}".to_owned(), 0, Some(arrived(&"x".repeat(16_400), false)), false),
+    ];
+    for (id, body, is_base64, arrived, _) in &rows {
+        let event = json!([
+            "p", id, "s", "m", "t", 5, null, "[]", "", null, is_base64, null, "Success", "", body,
+            null, null, null, null, arrived
+        ]);
+        run(&db, &crate::sql::insert_events(json!([event]), None));
+        let delivery = json!(["p", id, id, "sub", "e", "s", "t", "at_least_once", 5]);
+        run(&db, &crate::sql::insert_deliveries(json!([delivery])));
+    }
+    let events = run(&db, &search(&Search::events("sort=ASC").unwrap(), "p", None, &[]));
+    let deliveries = run(&db, &search(&Search::deliveries("sort=ASC").unwrap(), "p", None, &[]));
+    assert_eq!((events.len(), deliveries.len()), (rows.len(), rows.len()));
+    for (id, _, _, arrived, is_listed) in &rows {
+        let event = events.iter().find(|row| row["id"] == *id).unwrap();
+        assert_eq!(event["body_key"] != CUT, *is_listed, "{id}");
+        if arrived.is_none() {
+            let delivery = deliveries.iter().find(|row| row["id"] == *id).unwrap();
+            let event: Value = serde_json::from_str(delivery["event"].as_str().unwrap()).unwrap();
+            assert_eq!(event["body"].is_string(), *is_listed, "{id}");
+        }
+    }
+}

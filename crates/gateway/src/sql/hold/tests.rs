@@ -1,6 +1,9 @@
 use super::*;
 use crate::sql::tests::{database, run};
-use crate::sql::{events_of, insert_deliveries, insert_events, lease, record, recorded};
+use crate::sql::{
+    events_of, functions_gone, insert_deliveries, insert_events, lease, paces_of, record, recorded,
+    retries,
+};
 
 type Db = rusqlite::Connection;
 
@@ -334,6 +337,8 @@ fn the_look_ups_of_what_is_held_use_their_keys() {
     run(&db, &forget_gates("p", "e", &["s0"]));
     run(&db, &paces("p", "e"));
     run(&db, &retries("p", &["s0"]));
+    run(&db, &paces_of("p", &["s0"]));
+    run(&db, &functions_gone("p", &["s0"]));
     for statement in record(json!([["p", "d00", "Success", "", "x", null, null, 50, 50]])) {
         run(&db, &statement);
     }

@@ -1,0 +1,152 @@
+//! Subscriptions that are deleted, and what deliveries of them that are not over still have to know.
+//!
+//! Such a subscription leaves a row under a project that no path can name: how its deliveries are retried, and whether a function
+//! made what they send. One that said nothing about its deliveries leaves nothing.
+
+use serde_json::json;
+
+use super::{Statement, statement};
+
+/// What stands behind the id of a project for its subscriptions that are deleted.
+pub(super) const GONE: &str = "/gone";
+
+/// Deletes the subscriptions of which `column` is `?2`. The last statement gives them back, as [`Deleted`].
+pub(super) fn delete(column: &str, project_id: &str, value: &str) -> Vec<Statement> {
+    delete_if(column, "true", project_id, value)
+}
+
+/// The same under a condition.
+pub(super) fn delete_if(
+    column: &str,
+    condition: &str,
+    project_id: &str,
+    value: &str,
+) -> Vec<Statement> {
+    let params = || vec![project_id.into(), value.into()];
+    let note = format!(
+        "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) \
+         SELECT project_id || '{GONE}', id, '', '', '', json_object('retry', json(doc -> '$.retry'), 'had_function', \
+         json(iif(coalesce(doc ->> '$.function', '') <> '', 'true', 'false'))) FROM subscriptions \
+         WHERE project_id = ?1 AND {column} = ?2 AND {condition} \
+         AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.function' <> '') ON CONFLICT (project_id, id) DO NOTHING"
+    );
+    let delete = format!(
+        "DELETE FROM subscriptions WHERE project_id = ?1 AND {column} = ?2 AND {condition} \
+         RETURNING id, endpoint_id, doc ->> '$.rate_limit' IS NOT NULL AS has_limit"
+    );
+    vec![Statement { sql: note, params: params() }, Statement { sql: delete, params: params() }]
+}
+
+/// Deletes a subscription; [`Deleted`] comes back if there was one.
+pub fn delete_subscription(project_id: &str, id: &str) -> Vec<Statement> {
+    delete("id", project_id, id)
+}
+
+/// A subscription that has just been deleted.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Deleted {
+    pub id: String,
+    pub endpoint_id: String,
+    pub has_limit: u8,
+}
+
+/// What subscriptions say about their deliveries, as [`super::paces`], wherever they lead to now, and what is left of those that
+/// are deleted: `had_function` is 1 if a function made what they send.
+pub fn paces_of(project_id: &str, subscriptions: &[&str]) -> Statement {
+    Statement {
+        sql: format!(
+            "SELECT {}, doc ->> '$.had_function' AS had_function FROM subscriptions \
+             WHERE project_id IN (?1, ?1 || '{GONE}') AND id IN (SELECT value FROM json_each(?2))",
+            super::hold::PACE_COLUMNS
+        ),
+        params: vec![project_id.into(), json!(subscriptions).into()],
+    }
+}
+
+/// The retry strategies that some of these subscriptions have of their own, and whether a function makes what they send, or made it
+/// until they were deleted, as `id`, `retry` (JSON), `has_function` and `had_function`.
+pub fn retries(project_id: &str, subscriptions: &[&str]) -> Statement {
+    Statement {
+        sql: format!(
+            "SELECT id, doc -> '$.retry' AS retry, coalesce(doc ->> '$.function', '') <> '' AS has_function, \
+             coalesce(doc ->> '$.had_function', 0) AS had_function FROM subscriptions \
+             WHERE project_id IN (?1, ?1 || '{GONE}') AND id IN (SELECT value FROM json_each(?2)) \
+             AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.function' <> '' OR doc ->> '$.had_function')"
+        ),
+        params: vec![project_id.into(), json!(subscriptions).into()],
+    }
+}
+
+/// Those of these subscriptions that are deleted and had a function, as `id`.
+pub fn functions_gone(project_id: &str, subscriptions: &[&str]) -> Statement {
+    statement(
+        &format!(
+            "SELECT id FROM subscriptions WHERE project_id = ?1 || '{GONE}' \
+             AND id IN (SELECT value FROM json_each(?2)) AND doc ->> '$.had_function'"
+        ),
+        [project_id.into(), json!(subscriptions).into()],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::sql::tests::{database, run};
+    use crate::sql::{delete_endpoint, delete_project, delete_source, paces};
+
+    fn insert(db: &rusqlite::Connection, id: &str, source: &str, endpoint: &str, doc: &Value) {
+        let sql = "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) VALUES ('p', ?1, '', ?2, ?3, ?4)";
+        run(db, &statement(sql, [id.into(), source.into(), endpoint.into(), doc.clone().into()]));
+    }
+
+    #[test]
+    fn a_deleted_subscription_leaves_what_its_deliveries_have_to_know_and_its_project_takes_it_along()
+     {
+        let db = database();
+        let retry = json!({"type": "linear"});
+        insert(&db, "plain", "s", "e", &json!({"function": "", "retry": null, "rate_limit": null}));
+        insert(&db, "made", "s", "e", &json!({"function": "f", "rate_limit": {"count": 1}}));
+        insert(&db, "own", "t", "e", &json!({"function": "", "retry": retry}));
+        insert(&db, "ends", "t", "x", &json!({"function": "f", "retry": retry}));
+        let all = ["plain", "made", "own", "ends", "other"];
+        assert_eq!(run(&db, &paces("p", "e")).len(), 3, "all of an endpoint, whatever they say");
+        assert_eq!(run(&db, &functions_gone("p", &all)), [] as [Value; 0]);
+        for n in 0..300 {
+            insert(&db, &format!("silent{n}"), "", "many", &json!({"function": ""}));
+        }
+        insert(&db, "speaks", "", "many", &json!({"function": "f"}));
+        let many = run(&db, &paces("p", "many"));
+        assert!(many.len() == 101 && many[0]["id"] == "speaks", "{}", many.len());
+
+        run(&db, &statement("DELETE FROM subscriptions WHERE endpoint_id = 'many'", []));
+        let rows = |statements: Vec<Statement>| -> Vec<Vec<Value>> {
+            let all = statements.iter().map(|one| run(&db, one));
+            all.collect()
+        };
+        let deleted = rows(delete_source("p", "s"));
+        let said: Vec<&Value> = deleted.iter().flatten().collect();
+        let limited = json!({"id": "made", "endpoint_id": "e", "has_limit": 1});
+        assert!(said.len() == 2 && said.contains(&&limited), "{said:?}");
+        let deleted = rows(delete_subscription("p", "own"));
+        assert_eq!(deleted[1], [json!({"id": "own", "endpoint_id": "e", "has_limit": 0})]);
+        assert_eq!(rows(delete_subscription("p", "own"))[1], [] as [Value; 0]);
+        rows(delete_endpoint("p", "x"));
+
+        let gone = run(&db, &functions_gone("p", &all));
+        assert_eq!(json!(gone), json!([{"id": "ends"}, {"id": "made"}]));
+        assert!(run(&db, &functions_gone("q", &all)).is_empty());
+        let left = run(&db, &paces_of("p", &all));
+        let of = |id: &str| left.iter().find(|row| row["id"] == id).map(|row| json!(row));
+        assert_eq!(of("plain"), None);
+        assert_eq!(of("own").unwrap()["retry"], json!(retry.to_string()));
+        assert_eq!(of("own").unwrap()["had_function"], 0);
+        assert_eq!(of("made").unwrap()["had_function"], 1);
+        assert_eq!(run(&db, &retries("p", &all)).len(), 3);
+        for statement in delete_project("p", 0, 5) {
+            run(&db, &statement);
+        }
+        assert_eq!(run(&db, &statement("SELECT id FROM subscriptions", [])).len(), 0);
+    }
+}
