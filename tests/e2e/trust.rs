@@ -193,6 +193,22 @@ fn a_source_takes_a_secret_from_its_provider_only_while_it_is_armed() {
 }
 
 #[test]
+fn a_secret_that_cannot_be_kept_right_now_is_asked_for_again() {
+    let gateway = Gateway::builder().tapped().start();
+    let project = gateway.project();
+    let source = project.source(json!({"name": "a", "type": "http", "provider": "asana"}));
+    let hand_over =
+        || project.ingest_call(&source).header("X-Hook-Secret", "the-secret").body("").send();
+    let arm = format!("/sources/{}/arm", source["uid"].as_str().unwrap());
+    project.post(&arm, &json!({"seconds": 60})).expect(200);
+    gateway.refuse("DB", Some("UPDATE sources"));
+    let reply = hand_over().expect(503);
+    assert!(reply.header("retry-after").is_some());
+    gateway.allow("DB");
+    hand_over().expect(200);
+}
+
+#[test]
 fn keys_are_fetched_and_subscriptions_confirmed_and_nothing_is_lost_when_the_key_cannot_be_had() {
     let data: Value = serde_json::from_str(include_str!("data/sns.json")).unwrap();
     let text = |name: &str| data[name].as_str().unwrap();

@@ -108,7 +108,7 @@ async fn take_in(
         // Settled above.
         Admitted::Pending(_) => Err(Rejection::NotCheckable { cause: Refused::NeedsShell }),
         Admitted::Capture { secret, reply } => {
-            if crate::api::capture(bindings, &source.source, &secret).await {
+            if crate::api::capture(bindings, &source.source, &secret).await? {
                 log::info("secret_handed_over", json!({"source_id": source.source.uid}));
                 return Ok(reply);
             }

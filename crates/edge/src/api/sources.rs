@@ -2,6 +2,7 @@
 
 use inlet_gateway::consumer::{Seen, status as consumer_status};
 use inlet_gateway::profile::slug_taken;
+use inlet_gateway::rejection::Rejection;
 use inlet_gateway::source_count::{SourceCount, count_into};
 use inlet_gateway::time::rfc3339;
 use inlet_gateway::transform::Functions;
@@ -192,8 +193,13 @@ impl Caller<'_> {
 /// How often a secret that is handed over is stored anew, because others change the source at the same time.
 const CAPTURE_TRIES: u32 = 5;
 
-/// Keeps a secret that a provider handed over to an armed source. `false`: it was not to be kept.
-pub(crate) async fn capture(bindings: &Bindings, source: &Source, secret: &Secret) -> bool {
+/// Keeps a secret that a provider handed over to an armed source. `false`: it was not to be kept. Where it cannot be kept right
+/// now, the provider is to hand it over again.
+pub(crate) async fn capture(
+    bindings: &Bindings,
+    source: &Source,
+    secret: &Secret,
+) -> Result<bool, Rejection> {
     let kept: Result<bool, Refusal> = async {
         let db = bindings.db()?;
         for _ in 0..CAPTURE_TRIES {
@@ -213,10 +219,10 @@ pub(crate) async fn capture(bindings: &Bindings, source: &Source, secret: &Secre
         Err(changed_meanwhile("source").into())
     }
     .await;
-    kept.unwrap_or_else(|refusal| {
+    kept.map_err(|refusal| {
         let status = refusal.reply().status;
         log::error("secret_not_kept", json!({"source_id": source.uid, "status": status}));
-        false
+        Rejection::NotDurable
     })
 }
 
