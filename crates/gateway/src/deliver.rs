@@ -27,8 +27,8 @@ pub use begin::{FUNCTION_GONE, Undeliverable, begin};
 
 /// How much of an endpoint's answer is kept.
 pub const RESPONSE_MAX_BYTES: usize = 51_200;
-/// How much of the headers of an endpoint's answer is kept.
-const RESPONSE_HEADERS_MAX_BYTES: usize = 16_384;
+/// How much is shown of the headers of a call, and how much of those of its answer.
+const SHOWN_HEADERS_MAX_BYTES: usize = 16_384;
 /// The description of a delivery whose last dispatcher died while it held the lease.
 pub const INTERRUPTED: &str = "the attempt was interrupted";
 /// The description of a delivery that has failed as often as it was to be tried.
@@ -499,12 +499,12 @@ pub(crate) fn masked(
     let mask = |(name, value): &(String, String)| {
         (name.clone(), if is_secret(name) { MASKED.to_owned() } else { value.clone() })
     };
-    let mut room = RESPONSE_HEADERS_MAX_BYTES;
+    let mut room = SHOWN_HEADERS_MAX_BYTES;
+    // What does not fit is left out, and takes no room of those after it.
     let fits = |(name, value): &&(String, String)| -> bool {
-        let bytes = name.len() + value.len();
-        let fits = bytes <= room;
-        room = room.saturating_sub(bytes);
-        fits
+        let left = room.checked_sub(name.len() + value.len());
+        room = left.unwrap_or(room);
+        left.is_some()
     };
     headers.iter().filter(fits).map(mask).collect()
 }
