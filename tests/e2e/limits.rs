@@ -62,6 +62,18 @@ fn a_source_takes_in_so_many_requests_in_a_time() {
 }
 
 #[test]
+fn a_request_that_the_project_has_no_room_for_takes_none_of_its_source() {
+    let project = gateway().project_with(json!({"ratelimit": {"count": 1, "duration": 3600}}));
+    let limit = json!({"rate_limit": {"count": 1, "duration": 3600}});
+    let (source, other) = (project.open_source_with(limit), project.open_source());
+    project.ingest(&other, b"{}").expect(200);
+    project.ingest(&source, b"{}").expect(429);
+    project.put("", &json!({"config": {"ratelimit": {"count": 0}}})).expect(202);
+    project.ingest(&source, b"{}").expect(200);
+    project.ingest(&source, b"{}").expect(429);
+}
+
+#[test]
 fn a_source_ends_at_its_time_and_with_its_last_request() {
     let project = gateway().project();
     let past = project.open_source_with(json!({"expires_at": "2020-01-01T00:00:00Z"}));

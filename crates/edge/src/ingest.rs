@@ -73,9 +73,8 @@ async fn take_in(
     source.before_body(door, method, length)?;
     // Cloudflare sets it; elsewhere whoever is in front of the gateway has to, or the sender does as it likes.
     source.gate(|| headers.get("cf-connecting-ip").map(str::to_owned), began)?;
-    for (who, limit) in source.limits() {
-        limits::take(who, limit, 1).map_err(|seconds| Rejection::Limited { seconds })?;
-    }
+    limits::take_one_of_each(&source.limits(), began)
+        .map_err(|seconds| Rejection::Limited { seconds })?;
 
     let read = body::read(request, &source.source.uid, length, source.body_max_bytes()).await;
     let (body, _share) = read.map_err(|unread| match unread {

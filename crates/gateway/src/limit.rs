@@ -15,11 +15,27 @@ pub struct Limiter {
 }
 
 impl Limiter {
+    /// Takes one of each that has a limit, or none at all where one of them has no room; then says in how many seconds each has.
+    pub fn take_one_of_each(
+        &mut self,
+        of: &[(&str, Option<RateLimit>)],
+        now_ms: u64,
+    ) -> Result<(), u64> {
+        let limits = || of.iter().filter_map(|(who, limit)| Some((*who, (*limit)?)));
+        let until = |who: &str| self.spread_until.get(who).copied().unwrap_or_default();
+        let waits = limits().filter_map(|(who, limit)| room(until(who), limit, now_ms).err());
+        if let Some(seconds) = waits.max() {
+            return Err(seconds);
+        }
+        for (who, limit) in limits() {
+            self.take(who, limit, 1, now_ms)?;
+        }
+        Ok(())
+    }
+
     /// Takes up to `n` at once and says how many, or in how many seconds the next can be had.
     pub fn take(&mut self, who: &str, limit: RateLimit, n: u64, now_ms: u64) -> Result<u64, u64> {
         let now = now_ms.saturating_mul(1_000);
-        let span = limit.duration_s.saturating_mul(1_000_000);
-        let cost = (span / limit.count.max(1)).max(1);
         if BUCKETS_MAX <= self.spread_until.len() {
             self.spread_until.retain(|_, until| now < *until);
         }
@@ -30,16 +46,31 @@ impl Limiter {
             Some(until) => until,
             None => self.spread_until.entry(who.to_owned()).or_default(),
         };
-        let spread = (*until).max(now);
-        let free = now.saturating_add(span).saturating_sub(spread) / cost;
-        let taken = n.min(free).min(limit.count);
-        if taken == 0 {
-            let free_at = spread.saturating_add(cost).saturating_sub(span);
-            return Err(free_at.saturating_sub(now).div_ceil(1_000_000).max(1));
-        }
-        *until = spread.saturating_add(cost.saturating_mul(taken));
+        let taken = room(*until, limit, now_ms)?.min(n);
+        *until = (*until).max(now).saturating_add(cost(limit).saturating_mul(taken));
         Ok(taken)
     }
+}
+
+fn span(limit: RateLimit) -> u64 {
+    limit.duration_s.saturating_mul(1_000_000)
+}
+
+/// The microseconds over which one is spread.
+fn cost(limit: RateLimit) -> u64 {
+    (span(limit) / limit.count.max(1)).max(1)
+}
+
+/// How many there is room for where what was taken is spread until then, or in how many seconds there is for one.
+fn room(until: u64, limit: RateLimit, now_ms: u64) -> Result<u64, u64> {
+    let now = now_ms.saturating_mul(1_000);
+    let (span, cost, spread) = (span(limit), cost(limit), until.max(now));
+    let free = (now.saturating_add(span).saturating_sub(spread) / cost).min(limit.count);
+    if free == 0 {
+        let free_at = spread.saturating_add(cost).saturating_sub(span);
+        return Err(free_at.saturating_sub(now).div_ceil(1_000_000).max(1));
+    }
+    Ok(free)
 }
 
 #[cfg(test)]
@@ -69,6 +100,20 @@ mod tests {
         assert_eq!(limiter.take("b", LIMIT, 100, 0), Ok(3));
         assert_eq!(limiter.take("b", LIMIT, 1, 0), Err(2));
         assert_eq!(limiter.take("b", LIMIT, 100, 4_500), Ok(2));
+    }
+
+    #[test]
+    fn one_of_each_is_taken_or_none_of_any() {
+        let mut limiter = Limiter::default();
+        let once = RateLimit { count: 1, duration_s: 9 };
+        assert_eq!(limiter.take("project", once, 1, 0), Ok(1));
+        let both = [("source", Some(LIMIT)), ("project", Some(once)), ("free", None)];
+        assert_eq!([(); 5].map(|()| limiter.take_one_of_each(&both, 0)), [Err(9); 5]);
+        assert_eq!(limiter.take("source", LIMIT, 5, 0), Ok(3));
+        assert_eq!(limiter.take_one_of_each(&both, 9_000), Ok(()));
+        // The longer of the two waits is told.
+        assert_eq!(limiter.take("source", LIMIT, 5, 9_000), Ok(2));
+        assert_eq!(limiter.take_one_of_each(&both, 9_000), Err(9));
     }
 
     #[test]
