@@ -35,19 +35,16 @@ fn envelopes() -> Vec<Envelope> {
         "customer": {"email": "someone@example.com", "tags": ["new", "eu"]}, "note": "x".repeat(400)});
     let body = body.to_string().into_bytes();
     let event = |n: u32| {
-        let meta = Meta::new(
-            format!("01ARZ3NDEKTSV4RRFFQ69G{n:04}"),
-            "project".into(),
-            0,
-            "source".into(),
-            "mask".into(),
-            "order.paid".into(),
-            1_700_000_000_000,
-            Some("application/json".into()),
-            vec![("x-kind".into(), "order".into()), ("user-agent".into(), "bench".into())],
-            String::new(),
-            None,
-        );
+        let mut meta = Meta::default();
+        meta.event_id = format!("01ARZ3NDEKTSV4RRFFQ69G{n:04}");
+        meta.project_id = "project".into();
+        meta.source_id = "source".into();
+        meta.mask_id = "mask".into();
+        meta.event_type = "order.paid".into();
+        meta.received_at = 1_700_000_000_000;
+        meta.content_type = Some("application/json".into());
+        meta.headers =
+            vec![("x-kind".into(), "order".into()), ("user-agent".into(), "bench".into())];
         Envelope { meta, body: Body::Inline(body.clone()) }
     };
     (0..EVENTS).map(event).collect()

@@ -360,22 +360,23 @@ impl Compiled {
             parts: &parts,
         };
         let reply = self.accepted(arrival.door, &said, data_len, &request);
-        let mut meta = Meta::new(
+        let meta = Meta {
             event_id,
-            self.source.project_id.clone(),
-            self.shard,
-            self.source.uid.clone(),
-            self.source.mask_id.clone(),
+            project_id: self.source.project_id.clone(),
+            shard: self.shard,
+            source_id: self.source.uid.clone(),
+            mask_id: self.source.mask_id.clone(),
             event_type,
-            now_ms,
-            content_type.map(|value| sendable(value).into_owned()),
+            received_at: now_ms,
+            content_type: content_type.map(|value| sendable(value).into_owned()),
             headers,
-            self.kept_query(query),
+            query: self.kept_query(query),
             claim,
-        );
-        meta.verification = verification;
-        meta.schema_faults = schema_faults;
-        meta.has_functions = !self.source.functions.is_none();
+            verification,
+            schema_faults,
+            has_functions: !self.source.functions.is_none(),
+            ..Meta::default()
+        };
         if !meta.fits(META_MAX_BYTES) {
             return Err(Rejection::HeadersTooLarge);
         }

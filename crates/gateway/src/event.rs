@@ -63,22 +63,21 @@ impl StoredEvent {
 
     /// The event as it came to be routed, for a replay.
     pub fn meta(&self, shard: u32) -> Meta {
-        let mut meta = Meta::new(
-            self.id.clone(),
-            self.project_id.clone(),
+        Meta {
+            event_id: self.id.clone(),
+            project_id: self.project_id.clone(),
             shard,
-            self.source_id.clone(),
-            self.mask_id.clone(),
-            self.event_type.clone(),
-            self.received_at,
-            self.content_type.clone(),
-            self.headers(),
-            self.query.clone(),
-            None,
-        );
-        meta.target = self.target();
-        meta.broker_message_id.clone_from(&self.broker_message_id);
-        meta
+            source_id: self.source_id.clone(),
+            mask_id: self.mask_id.clone(),
+            event_type: self.event_type.clone(),
+            received_at: self.received_at,
+            content_type: self.content_type.clone(),
+            headers: self.headers(),
+            query: self.query.clone(),
+            target: self.target(),
+            broker_message_id: self.broker_message_id.clone(),
+            ..Meta::default()
+        }
     }
 
     /// The event as it arrived, for a replay: functions run again. How long a body in the object store is, its row does not

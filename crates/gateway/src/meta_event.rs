@@ -263,20 +263,16 @@ pub fn envelope(
 ) -> Option<Envelope> {
     project.config.meta_event.as_ref().filter(|config| config.wants(kind))?;
     let shadow = shadow_id(&project.uid);
-    let mut meta = Meta::new(
-        id(),
-        shadow.clone(),
-        project.shard,
-        String::new(),
-        String::new(),
-        kind.name().to_owned(),
-        now_ms,
-        Some("application/json".into()),
-        Vec::new(),
-        String::new(),
-        None,
-    );
-    meta.target = Some(Target::Endpoint(shadow));
+    let meta = Meta {
+        event_id: id(),
+        project_id: shadow.clone(),
+        shard: project.shard,
+        event_type: kind.name().to_owned(),
+        received_at: now_ms,
+        content_type: Some("application/json".into()),
+        target: Some(Target::Endpoint(shadow)),
+        ..Meta::default()
+    };
     let body = json!({"event_type": kind.name(), "data": data()}).to_string();
     Some(Envelope { meta, body: Body::Inline(body.into_bytes()) })
 }

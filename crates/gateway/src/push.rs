@@ -345,21 +345,21 @@ impl Push {
                 headers.push((name, sendable(value).into_owned()));
             }
         }
-        let mut meta = Meta::new(
+        let meta = Meta {
             event_id,
-            project.uid.clone(),
-            project.shard,
-            origin.source_id.to_owned(),
-            origin.mask_id.to_owned(),
-            self.event_type,
-            now_ms,
-            Some(self.content_type),
+            project_id: project.uid.clone(),
+            shard: project.shard,
+            source_id: origin.source_id.to_owned(),
+            mask_id: origin.mask_id.to_owned(),
+            event_type: self.event_type,
+            received_at: now_ms,
+            content_type: Some(self.content_type),
             headers,
-            String::new(),
             claim,
-        );
-        meta.target = target;
-        meta.broker_message_id = origin.broker_message_id.map(ToOwned::to_owned);
+            target,
+            broker_message_id: origin.broker_message_id.map(ToOwned::to_owned),
+            ..Meta::default()
+        };
         if !meta.fits(META_MAX_BYTES) {
             let text = format!("custom_headers:at most {META_MAX_BYTES} bytes in all");
             return Err(ApiError::new(413, text));

@@ -110,7 +110,7 @@ pub struct Envelope {
 }
 
 /// All of an envelope but the body. The short names keep a queue message short.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     #[serde(rename = "id")]
     pub event_id: String,
@@ -158,9 +158,9 @@ pub struct Meta {
     /// Why a function of its source made nothing of it.
     #[serde(skip)]
     pub fault: Option<String>,
-    /// Set when the body is an R2 object: its key and length.
+    /// Set when the envelope of a body that is an R2 object is encoded: its key and length.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
-    stored: Option<(String, u64)>,
+    pub(crate) stored: Option<(String, u64)>,
 }
 
 impl Meta {
@@ -219,45 +219,6 @@ impl Meta {
             .chain(faults)
             .sum();
         1_024 + 6 * bytes
-    }
-
-    /// `stored` is filled when the envelope is encoded.
-    #[expect(clippy::too_many_arguments, reason = "one caller, which has these as locals")]
-    pub fn new(
-        event_id: String,
-        project_id: String,
-        shard: u32,
-        source_id: String,
-        mask_id: String,
-        event_type: String,
-        received_at: u64,
-        content_type: Option<String>,
-        headers: Vec<(String, String)>,
-        query: String,
-        claim: Option<Claim>,
-    ) -> Self {
-        Self {
-            event_id,
-            project_id,
-            shard,
-            source_id,
-            mask_id,
-            event_type,
-            received_at,
-            content_type,
-            headers,
-            query,
-            claim,
-            target: None,
-            broker_message_id: None,
-            verification: None,
-            schema_faults: Vec::new(),
-            has_functions: false,
-            arrived: None,
-            was_made: false,
-            fault: None,
-            stored: None,
-        }
     }
 }
 
@@ -480,19 +441,19 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn envelope(body: Body) -> Envelope {
-        let meta = Meta::new(
-            "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
-            "project".into(),
-            0,
-            "source".into(),
-            "mask".into(),
-            "push".into(),
-            1_700_000_000_000,
-            Some("application/json".into()),
-            vec![("x-github-event".into(), "push".into())],
-            "a=b".into(),
-            Some(Claim { key: "k".into(), window_ms: 1000, scope: None }),
-        );
+        let meta = Meta {
+            event_id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
+            project_id: "project".into(),
+            source_id: "source".into(),
+            mask_id: "mask".into(),
+            event_type: "push".into(),
+            received_at: 1_700_000_000_000,
+            content_type: Some("application/json".into()),
+            headers: vec![("x-github-event".into(), "push".into())],
+            query: "a=b".into(),
+            claim: Some(Claim { key: "k".into(), window_ms: 1000, scope: None }),
+            ..Meta::default()
+        };
         Envelope { meta, body }
     }
 
