@@ -36,7 +36,8 @@ use crate::time::rfc3339;
 use crate::trust::{FailureResponse, Mode};
 use crate::vault::{Vault, VaultError};
 use crate::wire::{
-    Body, Claim, ENVELOPE_MAX_BYTES, Envelope, INLINE_BODY_MAX_BYTES, Meta, Verification,
+    Body, Claim, ENVELOPE_MAX_BYTES, Envelope, INLINE_BODY_MAX_BYTES, META_MAX_BYTES, Meta,
+    Verification,
 };
 
 /// The most bytes of headers that are kept with an event; the envelope has to fit a queue message.
@@ -44,9 +45,6 @@ pub(crate) const HEADERS_MAX_BYTES: usize = 64 * 1024;
 
 /// Bytes of a message whose HMAC is the platform's work. A shorter one is not worth the wait, a longer one not the copy.
 const PLATFORM_MACS: std::ops::Range<usize> = 16 * 1024..1024 * 1024;
-
-/// The most bytes of all that is kept beside the body, as it is written into the envelope.
-const META_MAX_BYTES: usize = 100 * 1024;
 
 /// Says of an event that came by another method than POST by which: deliveries are all POSTs.
 const METHOD_HEADER: &str = "inlet-method";

@@ -28,11 +28,11 @@ pub struct NewApiKey {
 
 impl NewApiKey {
     pub fn generate(now_ms: u64, fill: Fill<'_>) -> Self {
-        let (mask, secret) = (ids::alphanumeric(16, &mut *fill), ids::alphanumeric(64, &mut *fill));
+        let key = ids::key("CO.", &mut *fill);
         Self {
             uid: ids::uid(now_ms, fill),
             name: String::new(),
-            key: format!("CO.{mask}.{secret}"),
+            key,
             expires_at: None,
             created_at: now_ms,
         }

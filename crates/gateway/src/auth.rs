@@ -12,7 +12,7 @@ use crate::fields::{Fields, FromFields};
 use crate::header::{is_header_name, is_taken_header};
 use crate::ids::Fill;
 use crate::oauth::{Oauth2, Oauth2Input};
-use crate::vault::{Sealed, Vault, VaultError, is_hint};
+use crate::vault::{MASK, Sealed, Vault, VaultError, is_hint};
 
 /// The authentication of an endpoint, as it is stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -196,8 +196,6 @@ fn keep_place(stored: Option<&Authentication>, oauth2: &Oauth2) -> Result<(), Ap
         _ => Ok(()),
     }
 }
-
-const MASK: &str = "********";
 
 /// What a call carries to be believed.
 #[derive(Debug)]

@@ -47,13 +47,8 @@ pub struct NewKey {
 
 impl NewKey {
     pub fn generate(input: ConsumerKeyInput, now_ms: u64, fill: Fill<'_>) -> Self {
-        let (mask, secret) = (ids::alphanumeric(16, &mut *fill), ids::alphanumeric(64, &mut *fill));
-        Self {
-            uid: ids::uid(now_ms, fill),
-            name: input.name,
-            key: format!("CK.{mask}.{secret}"),
-            created_at: now_ms,
-        }
+        let key = ids::key("CK.", &mut *fill);
+        Self { uid: ids::uid(now_ms, fill), name: input.name, key, created_at: now_ms }
     }
 
     pub fn present(&self) -> Value {

@@ -12,7 +12,7 @@ use crate::header::{is_header_name, is_header_value, sendable};
 use crate::locate::{Location, Parts};
 
 /// The type of a body that is given without one.
-pub(crate) const PLAIN: &str = "text/plain; charset=utf-8";
+const PLAIN: &str = "text/plain; charset=utf-8";
 /// The largest body, in bytes.
 pub const RESPONSE_MAX_BYTES: usize = 51_200;
 const HEADERS_MAX: usize = 20;
@@ -23,6 +23,23 @@ const PLACEHOLDERS_MAX: usize = 20;
 const VALUE_MAX_CHARS: usize = 1_024;
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
+
+/// The body that replaces Inlet's own answer, and its type. An empty one is none, unless it was asked for.
+pub(crate) fn given<'a>(
+    is_empty: bool,
+    body: &'a str,
+    content_type: &'a str,
+) -> Option<(&'a str, &'a str)> {
+    let content_type = if content_type.is_empty() { PLAIN } else { content_type };
+    (is_empty || !body.is_empty()).then_some((body, content_type))
+}
+
+pub(crate) fn check_content_type(field: &str, content_type: &str) -> Result<(), ApiError> {
+    if 256 < content_type.len() || !content_type.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(ApiError::bad_request(format!("{field}:not a valid header value")));
+    }
+    Ok(())
+}
 
 /// As it is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,13 +106,7 @@ impl CustomResponse {
             self.body = body;
         }
         if let Some(content_type) = input.content_type {
-            if !content_type.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-                || 256 < content_type.len()
-            {
-                return Err(ApiError::bad_request(
-                    "custom_response.content_type:not a valid header value",
-                ));
-            }
+            check_content_type("custom_response.content_type", &content_type)?;
             content_type.trim().clone_into(&mut self.content_type);
         }
         if self.is_empty && self.content_type.is_empty() {
@@ -142,8 +153,7 @@ impl CustomResponse {
 
     /// The body that replaces Inlet's own answer, and its type.
     pub fn given(&self) -> Option<(&str, &str)> {
-        let content_type = if self.content_type.is_empty() { PLAIN } else { &self.content_type };
-        (self.is_empty || !self.body.is_empty()).then_some((&self.body, content_type))
+        given(self.is_empty, &self.body, &self.content_type)
     }
 
     /// As it can be sent back: `null` where a type is kept for a body that is not there.

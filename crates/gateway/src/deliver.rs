@@ -19,6 +19,7 @@ use crate::project::Config;
 use crate::retry::{PAUSE_MAX_S, Strategy};
 use crate::subscription::DeliveryMode;
 use crate::time::{retry_after_ms, rfc3339};
+use crate::vault::MASK;
 use crate::version;
 
 mod begin;
@@ -45,7 +46,6 @@ pub const BELL_DELAY_MAX_MS: u64 = 12 * 3_600_000;
 const SAID_MAX_CHARS: usize = 200;
 
 const USER_AGENT: &str = concat!("Inlet/", env!("CARGO_PKG_VERSION"));
-const MASKED: &str = "********";
 
 /// A row of the delivery store.
 #[derive(Debug, Clone, Deserialize)]
@@ -497,7 +497,7 @@ pub(crate) fn masked(
         is_sensitive(name) || credential.is_some_and(|secret| name.eq_ignore_ascii_case(secret))
     };
     let mask = |(name, value): &(String, String)| {
-        (name.clone(), if is_secret(name) { MASKED.to_owned() } else { value.clone() })
+        (name.clone(), if is_secret(name) { MASK.to_owned() } else { value.clone() })
     };
     let mut room = SHOWN_HEADERS_MAX_BYTES;
     // What does not fit is left out, and takes no room of those after it.

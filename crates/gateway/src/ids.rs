@@ -15,6 +15,12 @@ pub fn uid(now_ms: u64, fill: Fill<'_>) -> String {
     Ulid::from_parts(now_ms, u128::from_be_bytes(random)).to_string()
 }
 
+/// A key that is shown once: what it is for, 16 characters to know it by, and 64 that are the secret.
+pub(crate) fn key(prefix: &str, fill: Fill<'_>) -> String {
+    let known_by = alphanumeric(16, &mut *fill);
+    format!("{prefix}{known_by}.{}", alphanumeric(64, fill))
+}
+
 /// `count` new uids of the same moment, in the order of what they are for.
 pub fn uids(now_ms: u64, count: usize, fill: Fill<'_>) -> impl Iterator<Item = String> + use<> {
     let mut random = [0; 16];

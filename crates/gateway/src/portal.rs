@@ -236,10 +236,9 @@ impl PortalLink {
 }
 
 fn make_token(auth_type: AuthType, now_ms: u64, fill: Fill<'_>) -> NewToken {
-    let (mask, secret) = (ids::alphanumeric(16, &mut *fill), ids::alphanumeric(64, fill));
     let expires_at =
         (auth_type == AuthType::RefreshToken).then(|| now_ms.saturating_add(REFRESHED_FOR_MS));
-    NewToken { text: format!("{PREFIX}{mask}.{secret}"), expires_at }
+    NewToken { text: ids::key(PREFIX, fill), expires_at }
 }
 
 /// The project and the link that a token opens, as they are read.

@@ -12,14 +12,12 @@ use crate::header::{is_header_name, is_header_value, sendable};
 use crate::project::Project;
 use crate::repeated::{self, RawFields};
 use crate::source::DEDUP_WINDOW_DEFAULT_S;
-use crate::wire::{Body, Claim, Envelope, Meta, Target};
+use crate::wire::{Body, Claim, Envelope, META_MAX_BYTES, Meta, Target};
 
 /// Items of one `POST /events/batch`.
 pub const BATCH_MAX: usize = 1_000;
 /// The longest event type and idempotency key.
 pub(crate) const KEY_MAX_CHARS: usize = 256;
-/// The most bytes of all that an envelope carries beside `data`.
-const META_MAX_BYTES: usize = 100 * 1024;
 
 /// Convoy's four ways to say whom an event is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use crate::push::Kind;
 use crate::routes::{FilterCall, ProjectCall};
 use crate::search::{self, Search};
 use crate::sql::List;
+use crate::vault::MASK;
 
 /// What of a project a caller may do and see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,7 +237,7 @@ impl Scope {
                 event.failure_reason.clear();
             }
             let masked = event.headers().into_iter().map(|(name, value)| {
-                let value = if is_sensitive(&name) { "********".to_owned() } else { value };
+                let value = if is_sensitive(&name) { MASK.to_owned() } else { value };
                 (name, value)
             });
             event.headers = json!(masked.collect::<Vec<_>>()).to_string();

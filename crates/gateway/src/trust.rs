@@ -4,8 +4,8 @@ use inlet_verify::{Scheme, SchemeSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::api::{ApiError, NAME_MAX_CHARS, check_length};
-use crate::custom_response::PLAIN;
+use crate::api::{ApiError, check_length};
+use crate::custom_response::{check_content_type, given};
 use crate::fields::{Fields, FromFields};
 use crate::time::{parse_rfc3339, rfc3339};
 use crate::vault::Sealed;
@@ -53,8 +53,7 @@ pub struct FailureResponse {
 impl FailureResponse {
     /// The body that replaces Inlet's own answer, and its type.
     pub fn given(&self) -> Option<(&str, &str)> {
-        let content_type = if self.content_type.is_empty() { PLAIN } else { &self.content_type };
-        (self.is_empty || !self.body.is_empty()).then_some((&self.body, content_type))
+        given(self.is_empty, &self.body, &self.content_type)
     }
 
     fn present(&self) -> Value {
@@ -314,12 +313,7 @@ fn failure_response(input: FailureInput) -> Result<Option<FailureResponse>, ApiE
         return Err(ApiError::bad_request("verifier.failure_response.body:at most 4096 bytes"));
     }
     let content_type = input.content_type.unwrap_or_default().trim().to_owned();
-    if 256 < content_type.len() || !content_type.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Err(ApiError::bad_request(
-            "verifier.failure_response.content_type:not a valid header value",
-        ));
-    }
-    check_length("verifier.failure_response.content_type", &content_type, NAME_MAX_CHARS)?;
+    check_content_type("verifier.failure_response.content_type", &content_type)?;
     let nothing = status.is_none() && body.is_empty() && !is_empty;
     Ok((!nothing).then_some(FailureResponse { status, body, content_type, is_empty }))
 }

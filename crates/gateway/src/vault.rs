@@ -16,7 +16,8 @@ const VERSION: &str = "v1.";
 const NONCE_LEN: usize = 12;
 /// A hint shows four characters; a secret shorter than this would lose too much by them.
 const HINT_MIN_LEN: usize = 12;
-const MASK: &str = "********";
+/// What is shown in place of a secret.
+pub const MASK: &str = "********";
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {

@@ -16,6 +16,8 @@ pub const INLINE_BODY_MAX_BYTES: usize = 120_000;
 /// The largest envelope a queue takes: 128,000 bytes less what Cloudflare adds.
 pub const ENVELOPE_MAX_BYTES: usize = 127_000;
 
+/// The most bytes of all that an envelope carries beside the body, as it is written.
+pub(crate) const META_MAX_BYTES: usize = 100 * 1024;
 const VERSION: u8 = 1;
 
 /// The dedup claim that the router makes for an event.

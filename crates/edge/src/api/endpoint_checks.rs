@@ -3,7 +3,7 @@
 use inlet_gateway::failures::{Count, FailureRates};
 use inlet_gateway::oauth::Oauth2Test;
 use inlet_gateway::time::rfc3339;
-use inlet_gateway::vault::is_hint;
+use inlet_gateway::vault::{MASK, is_hint};
 use inlet_verify::Secret;
 
 use super::*;
@@ -35,7 +35,7 @@ impl Caller<'_> {
             Ok(token) => {
                 let kind = token.authorization.split(' ').next();
                 json!({
-                    "success": true, "message": "a token was granted", "access_token": "********", "token_type": kind,
+                    "success": true, "message": "a token was granted", "access_token": MASK, "token_type": kind,
                     "expires_at": rfc3339(token.expires_at), "error": "",
                 })
             }

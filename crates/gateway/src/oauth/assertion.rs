@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use url::form_urlencoded::Serializer;
 
 use super::Oauth2;
-use crate::vault::is_hint;
+use crate::vault::{MASK, is_hint};
 
 /// How long an assertion is good for.
 const LIFETIME_S: u64 = 300;
@@ -16,7 +16,6 @@ const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// The members of a key that the platform reads; others may be against what is done with it.
 const EC_MEMBERS: [&str; 5] = ["kty", "crv", "x", "y", "d"];
 const RSA_MEMBERS: [&str; 9] = ["kty", "n", "e", "d", "p", "q", "dp", "dq", "qi"];
-const MASK: &str = "********";
 
 /// A way to sign, in the words of [WebCrypto](https://www.w3.org/TR/WebCryptoAPI/).
 #[derive(Debug, PartialEq, Eq)]
