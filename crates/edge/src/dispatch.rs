@@ -31,7 +31,7 @@ use crate::bindings::Bindings;
 use crate::body::Share;
 use crate::hold::{self, Taken};
 use crate::making::{Made, made};
-use crate::store::{Store, rows};
+use crate::store::{Store, count_of};
 use crate::token::{self, Client};
 use crate::{alerts, bell, calling, chance, log, meta_events, router, stored};
 
@@ -219,10 +219,8 @@ async fn record(
         }
         let error = match events.batch(&statements).await {
             Ok(results) => {
-                #[derive(serde::Deserialize)]
-                struct Written {}
-                let ours = results.iter().skip(written);
-                let is_ours = ours.flat_map(rows::<Written>).any(|rows| !rows.is_empty());
+                let mut ours = results.iter().skip(written);
+                let is_ours = ours.any(|result| 0 < count_of(Some(result)).unwrap_or_default());
                 let mut results: Vec<_> = results.into_iter().map(Some).collect();
                 let mut take = |at: Option<usize>| results.get_mut(at?).and_then(Option::take);
                 break (take(counted), take(alerted), is_ours);

@@ -16,7 +16,7 @@ use worker::{D1Result, Result};
 
 use crate::bindings::Bindings;
 use crate::router::Waiting;
-use crate::store::{Doc, rows};
+use crate::store::{count_of, rows};
 use crate::{bell, chance, log, meta_events};
 
 /// Bulks that one release takes; what is left comes at its own time.
@@ -212,8 +212,7 @@ async fn park(bell: &Bell, to: &Receiver, why: &str, bindings: &Bindings) -> Res
     let statement = sql::park(json!(bell.deliveries), why, chance::now_ms());
     bindings.events(bell.shard)?.run(&statement).await?;
     let (project, id) = (&to.project, to.endpoint.uid.as_str());
-    let now: Option<Doc> = bindings.db()?.row(&sql::endpoint(&project.uid, id)).await?;
-    let endpoint: Option<Endpoint> = now.map(|doc| doc.read()).transpose()?;
+    let endpoint: Option<Endpoint> = bindings.db()?.doc(&sql::endpoint(&project.uid, id)).await?;
     if endpoint.is_none_or(|endpoint| endpoint.status == EndpointStatus::Active) {
         release(project, id, Release::OfEndpoint, bindings).await?;
     }
@@ -280,8 +279,7 @@ pub(crate) async fn disable(to: &Receiver, reason: &str, bindings: &Bindings) ->
     let mut statements: Vec<Statement> = note.into_iter().collect();
     statements.push(sql::disable_endpoint(&project.uid, id, reason, chance::now_ms()));
     let results = bindings.db()?.batch(&statements).await?;
-    let disabled = results.last().map(rows::<Doc>).transpose()?.unwrap_or_default();
-    if disabled.is_empty() {
+    if count_of(results.last())? == 0 {
         return Ok(());
     }
     log::info("endpoint_disabled", json!({"endpoint_id": id, "reason": reason}));

@@ -159,14 +159,12 @@ async fn take_in(
 
 /// Takes one of the requests of a source that has a number of them. Others are not counted here.
 async fn count_request(source: &Compiled, bindings: &Bindings) -> Result<(), Rejection> {
-    #[derive(serde::Deserialize)]
-    struct Taken {}
     let Some(most) = source.source.admission.max_requests else { return Ok(()) };
     let take = sql::take_request(&source.source.project_id, &source.source.uid, most);
-    let taken = async { bindings.events(source.shard())?.row::<Taken>(&take).await };
+    let taken = async { bindings.events(source.shard())?.has(&take).await };
     match taken.await {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(Rejection::UsedUp),
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Rejection::UsedUp),
         Err(error) => {
             log::error("request_not_counted", json!({"error": error.to_string()}));
             Err(Rejection::NotDurable)

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use worker::{Context, Result};
 
 use crate::bindings::Bindings;
-use crate::store::Doc;
 use crate::{chance, ingest, log};
 
 /// What a project is told of a change, and the statement that notes it in the transaction of the change.
@@ -107,7 +106,6 @@ pub(crate) async fn receiver(
     project_id: &str,
     bindings: &Bindings,
 ) -> Result<Option<(Endpoint, Project)>> {
-    let doc: Option<Doc> = bindings.db()?.row(&sql::project(project_id)).await?;
-    let project: Option<Project> = doc.map(|doc| doc.read()).transpose()?;
+    let project: Option<Project> = bindings.db()?.doc(&sql::project(project_id)).await?;
     Ok(project.as_ref().and_then(meta_event::receiver))
 }

@@ -75,13 +75,7 @@ pub(crate) async fn route_due(shard: u32, bindings: &Bindings) -> Result<()> {
             Some((meta.project_id, meta.event_id, waited.tries))
         }));
         // What was parked once more has another number of tries, and stays.
-        #[derive(Deserialize)]
-        struct Gone {}
-        let gone: Vec<Gone> = match settled.as_slice() {
-            [] => break,
-            some => events.rows(&sql::unpark(json!(some))).await?,
-        };
-        if gone.is_empty() {
+        if settled.is_empty() || !events.has(&sql::unpark(json!(settled))).await? {
             break;
         }
     }

@@ -21,7 +21,7 @@ use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Res
 use crate::bindings::Bindings;
 use crate::body::Share;
 use crate::parked::{self, History};
-use crate::store::{Doc, Store, rows};
+use crate::store::{Store, rows};
 use crate::stored::{self, Found, unavailable};
 use crate::{bell, chance, dead_letters, functions, log};
 
@@ -119,10 +119,7 @@ pub(crate) async fn bury(
     bindings: &Bindings,
 ) -> Result<()> {
     let owner: Option<Project> = match project_named_in(payload) {
-        Some(id) => {
-            let row: Option<Doc> = bindings.db()?.row(&sql::project(&id)).await?;
-            row.map(|row| row.read()).transpose()?
-        }
+        Some(id) => bindings.db()?.doc(&sql::project(&id)).await?,
         None => None,
     };
     let (project, shard) =

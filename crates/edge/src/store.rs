@@ -26,6 +26,29 @@ impl Store {
         Ok(json::read::<Vec<T>>(&self.query(statement).await?)?.into_iter().next())
     }
 
+    /// Runs one statement and says how many rows it gives.
+    pub(crate) async fn count(&self, statement: &Statement) -> Result<usize> {
+        count_of(Some(&self.prepare(statement)?.all().await?))
+    }
+
+    /// Runs one statement and says whether it gives a row.
+    pub(crate) async fn has(&self, statement: &Statement) -> Result<bool> {
+        Ok(0 < self.count(statement).await?)
+    }
+
+    /// What the `doc` of the first row says, if there is one.
+    pub(crate) async fn doc<T: DeserializeOwned>(
+        &self,
+        statement: &Statement,
+    ) -> Result<Option<T>> {
+        self.row::<Doc>(statement).await?.map(|row| row.read()).transpose()
+    }
+
+    /// What the `doc` of each row says.
+    pub(crate) async fn docs<T: DeserializeOwned>(&self, statement: &Statement) -> Result<Vec<T>> {
+        self.rows::<Doc>(statement).await?.iter().map(Doc::read).collect()
+    }
+
     /// The part of a query that is the same for all types of rows, so that it is compiled once.
     async fn query(&self, statement: &Statement) -> Result<String> {
         text(&self.prepare(statement)?.all().await?)
@@ -69,12 +92,21 @@ pub(crate) fn rows<T: DeserializeOwned>(result: &D1Result) -> Result<Vec<T>> {
     Ok(json::read(&text(result)?)?)
 }
 
+/// How many rows a statement of a batch gave.
+pub(crate) fn count_of(result: Option<&D1Result>) -> Result<usize> {
+    result.map_or(Ok(0), |result| Ok(array(result)?.length() as usize))
+}
+
 fn text(result: &D1Result) -> Result<String> {
+    let rows = array(result)?;
+    Ok(String::from(js_sys::JSON::stringify(&rows)?))
+}
+
+fn array(result: &D1Result) -> Result<js_sys::Array> {
     #[derive(serde::Deserialize)]
     struct Raw(#[serde(with = "serde_wasm_bindgen::preserve")] JsValue);
     let raw: Vec<Raw> = result.results()?;
-    let array: js_sys::Array = raw.into_iter().map(|Raw(row)| row).collect();
-    Ok(String::from(js_sys::JSON::stringify(&array)?))
+    Ok(raw.into_iter().map(|Raw(row)| row).collect())
 }
 
 /// A row of a table that keeps what it means in `doc`.

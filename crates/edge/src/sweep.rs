@@ -15,7 +15,7 @@ use worker::{Context, Result};
 
 use crate::bindings::Bindings;
 use crate::router::{self, Waiting};
-use crate::store::{Doc, rows};
+use crate::store::{Doc, count_of};
 use crate::{bell, chance, config, log, meta_events, parked, sessions};
 
 /// How often an isolate sweeps on its own.
@@ -127,9 +127,7 @@ async fn expire_shard(
     let events = bindings.events(shard)?;
     for _ in 0..ROUNDS_MAX {
         let removed = events.batch(&sql::expire_claims(now)).await?;
-        if removed.last().map(rows::<Gone>).transpose()?.unwrap_or_default().len()
-            < sql::EXPIRE_ROWS
-        {
+        if count_of(removed.last())? < sql::EXPIRE_ROWS {
             break;
         }
     }
@@ -209,8 +207,7 @@ async fn expire_project(
     }
     for round in 1..=ROUNDS_MAX {
         let removed = events.batch(&sql::expire_deliveries(project, cutoff)).await?;
-        let removed = removed.last().map(rows::<Gone>).transpose()?.unwrap_or_default();
-        if removed.len() < sql::EXPIRE_ROWS {
+        if count_of(removed.last())? < sql::EXPIRE_ROWS {
             break;
         }
         is_empty &= round < ROUNDS_MAX;
@@ -220,10 +217,6 @@ async fn expire_project(
     }
     Ok(is_empty)
 }
-
-/// A row that is no more.
-#[derive(Deserialize)]
-struct Gone {}
 
 async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
     // A journal that cannot be drained must not keep what is stored from being delivered.

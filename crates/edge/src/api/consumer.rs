@@ -113,8 +113,8 @@ async fn answer(
 
 impl Caller<'_> {
     async fn told_sources(&self, project: &Project, if_none_match: &str) -> Result<Reply, Refusal> {
-        let docs: Vec<Doc> = self.bindings.db()?.rows(&sql::pub_sub_sources(&project.uid)).await?;
-        let sources: Vec<Source> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+        let sources: Vec<Source> =
+            self.bindings.db()?.docs(&sql::pub_sub_sources(&project.uid)).await?;
         let etag = consumer::etag(project, &sources);
         let mut reply = if consumer::is_known(if_none_match, &etag) {
             empty(304)
@@ -186,7 +186,7 @@ impl Caller<'_> {
     /// The source that a batch is of, as this isolate knows it.
     async fn broker_source(&self, project: &Project, id: &str) -> Result<Rc<Source>, Refusal> {
         let key = format!("{}/{id}", project.uid);
-        let read = async { read_doc(self.bindings, &sql::source(&project.uid, id)).await };
+        let read = async { self.bindings.db()?.doc(&sql::source(&project.uid, id)).await };
         let source = SOURCES.get_or_read(&key, now_ms(), FRESH_MS, read).await?;
         let source = source.ok_or_else(|| ApiError::not_found("source not found"))?;
         if source.pub_sub.is_none() {

@@ -32,7 +32,7 @@ pub(super) async fn project_of(
 ) -> Result<(String, Rc<Project>), Refusal> {
     let key = bearer(authorization).ok_or_else(|| ApiError::new(401, "Authentication required"))?;
     let hash = bindings.vault()?.hash_api_key(key);
-    let read = async { read_doc(bindings, &sql::project_of_consumer_key(&hash)).await };
+    let read = async { bindings.db()?.doc(&sql::project_of_consumer_key(&hash)).await };
     let project = PROJECTS.get_or_read(&hash, now_ms(), FRESH_MS, read).await?;
     let project = project.ok_or_else(|| {
         let text = "authorization failed: this is no key of a companion, or it was deleted";
@@ -85,7 +85,7 @@ impl Caller<'_> {
 
     pub(super) async fn delete_consumer_key(&self, project: &Project, id: &str) -> Answered {
         let statement = sql::delete_consumer_key(&project.uid, id);
-        if self.bindings.db()?.row::<ListId>(&statement).await?.is_none() {
+        if !self.bindings.db()?.has(&statement).await? {
             return Err(ApiError::not_found("consumer key not found").into());
         }
         consumer::forget();

@@ -225,9 +225,9 @@ impl Caller<'_> {
             }
         } else {
             let statement = sql::discard_delivery(&project.uid, id, now_ms());
-            let discarded: Option<ListId> =
-                self.bindings.events(project.shard)?.row(&statement).await?;
-            discarded.ok_or_else(|| ApiError::not_found(MISSING))?;
+            if !self.bindings.events(project.shard)?.has(&statement).await? {
+                return Err(ApiError::not_found(MISSING).into());
+            }
         }
         Ok(Answer::ok(200, "Dead letter deleted successfully", Value::Null))
     }

@@ -18,8 +18,7 @@ impl Caller<'_> {
     }
 
     async fn event_types(&self, project: &Project) -> Result<Vec<EventType>, Refusal> {
-        let docs: Vec<Doc> = self.bindings.db()?.rows(&sql::event_types(&project.uid)).await?;
-        Ok(docs.iter().map(Doc::read).collect::<worker::Result<_>>()?)
+        Ok(self.bindings.db()?.docs(&sql::event_types(&project.uid)).await?)
     }
 
     pub(super) async fn list_event_types(&self, project: &Project) -> Answered {
@@ -36,7 +35,7 @@ impl Caller<'_> {
     pub(super) async fn create_event_type(&self, project: &Project) -> Answered {
         let made = EventType::create(api::parse(&self.body)?, &project.uid, now_ms(), &mut fill)?;
         let named = sql::event_type_named(&project.uid, &made.name);
-        if self.bindings.db()?.row::<Doc>(&named).await?.is_some() {
+        if self.bindings.db()?.has(&named).await? {
             return Err(taken().into());
         }
         self.store_event_types(project, &[], std::slice::from_ref(&made)).await?;
@@ -97,8 +96,7 @@ impl Caller<'_> {
         new: &[EventType],
     ) -> Result<(), Refusal> {
         let db = self.bindings.db()?;
-        let docs: Vec<Doc> = db.rows(&sql::event_schemas(&project.uid, None)).await?;
-        let others: Vec<EventType> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+        let others: Vec<EventType> = db.docs(&sql::event_schemas(&project.uid, None)).await?;
         let all: Vec<EventType> = changed.iter().map(|(changed, _)| changed.clone()).collect();
         event_type::check_sum(&others, &all, new)?;
         let are_concerned =
@@ -121,7 +119,7 @@ impl Caller<'_> {
             self.tell_sources(project).await?;
         }
         for result in done.iter().take(changed.len()) {
-            if rows::<ListId>(result)?.is_empty() {
+            if count_of(Some(result))? == 0 {
                 return Err(changed_meanwhile("event type").into());
             }
         }

@@ -202,7 +202,7 @@ impl Caller<'_> {
         let has_before = match first {
             Some(first) if search.page.direction == Direction::Next => {
                 let before = sql::has_before(search, &project.uid, first);
-                events.row::<ListId>(&before).await?.is_some()
+                events.has(&before).await?
             }
             _ => false,
         };
@@ -220,10 +220,8 @@ impl Caller<'_> {
         project: &Project,
         delivery: &Delivery,
     ) -> Result<Vec<Attempt>, Refusal> {
-        let docs: Vec<Doc> =
-            self.bindings.events(project.shard)?.rows(&sql::earlier_attempts(&delivery.id)).await?;
         let mut attempts: Vec<Attempt> =
-            docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+            self.bindings.events(project.shard)?.docs(&sql::earlier_attempts(&delivery.id)).await?;
         attempts.extend(delivery.last_attempt());
         Ok(attempts)
     }

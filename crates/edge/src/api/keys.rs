@@ -16,8 +16,7 @@ impl Caller<'_> {
         let input: KeyInput = api::parse(&self.body)?;
         let key = NewApiKey::create(input, now_ms(), &mut fill)?;
         let db = self.bindings.db()?;
-        let keys: Vec<ListId> = db.rows(&sql::api_keys(&project.uid, now_ms())).await?;
-        if KEYS_MAX <= keys.len() {
+        if KEYS_MAX <= db.count(&sql::api_keys(&project.uid, now_ms())).await? {
             let text =
                 format!("a project has at most {KEYS_MAX} keys: delete one that is not used");
             return Err(ApiError::bad_request(text).into());
@@ -29,8 +28,9 @@ impl Caller<'_> {
 
     pub(super) async fn delete_key(&self, project: &Project, id: &str) -> Answered {
         let delete = sql::delete_api_key(&project.uid, id);
-        let gone: Option<ListId> = self.bindings.db()?.row(&delete).await?;
-        gone.ok_or_else(|| ApiError::not_found("api key not found"))?;
+        if !self.bindings.db()?.has(&delete).await? {
+            return Err(ApiError::not_found("api key not found").into());
+        }
         Ok(Answer::ok(200, "api key revoked successfully", Value::Null))
     }
 

@@ -63,7 +63,7 @@ use crate::body::{self, Share};
 use crate::chance::{fill, now_ms};
 use crate::glue::Body;
 use crate::known::{Isolate, Known};
-use crate::store::{Doc, rows};
+use crate::store::{Doc, count_of, rows};
 use crate::{backlog, chance, config, log, stored};
 use refusal::{Refusal, changed_meanwhile, told};
 
@@ -331,15 +331,6 @@ impl KeyRow {
     }
 }
 
-/// The first row of `statement`, as what it is.
-async fn read_doc<T: DeserializeOwned>(
-    bindings: &Bindings,
-    statement: &Statement,
-) -> worker::Result<Option<T>> {
-    let doc: Option<Doc> = bindings.db()?.row(statement).await?;
-    doc.map(|doc| doc.read()).transpose()
-}
-
 /// A change of something that is replaced only if it is as it was read.
 struct Replace<'a> {
     /// What it is, in a word.
@@ -357,21 +348,17 @@ impl Caller<'_> {
         statement: &Statement,
         missing: &str,
     ) -> Result<T, Refusal> {
-        let found = read_doc(self.bindings, statement).await?;
+        let found = self.bindings.db()?.doc(statement).await?;
         found.ok_or_else(|| ApiError::not_found(missing).into())
     }
 
     /// Carries out a change. Who has been overtaken by another is told so: 409.
     async fn replace(&self, change: Replace<'_>) -> Result<(), Refusal> {
         let done = self.bindings.db()?.batch(&change.statements).await?;
-        let stored = done.first().map(rows::<ListId>).transpose()?.unwrap_or_default();
-        if stored.is_empty() {
-            let _: Doc = self
-                .bindings
-                .db()?
-                .row(&change.find)
-                .await?
-                .ok_or_else(|| ApiError::not_found(change.missing))?;
+        if count_of(done.first())? == 0 {
+            if !self.bindings.db()?.has(&change.find).await? {
+                return Err(ApiError::not_found(change.missing).into());
+            }
             return Err(changed_meanwhile(change.what).into());
         }
         Ok(())
@@ -488,7 +475,7 @@ impl Caller<'_> {
             rows.reverse();
         }
         let has_newer = match rows.first() {
-            Some(first) => db.row::<ListId>(&newer(&first.id)).await?.is_some(),
+            Some(first) => db.has(&newer(&first.id)).await?,
             None => false,
         };
         let mut items = Vec::with_capacity(rows.len());
@@ -498,10 +485,6 @@ impl Caller<'_> {
         Ok(json!(Page::new(&query, items, has_newer)))
     }
 }
-
-/// A row that only has to be there.
-#[derive(Deserialize)]
-struct ListId {}
 
 #[derive(Deserialize)]
 struct ListRow {

@@ -78,7 +78,7 @@ impl Caller<'_> {
             Ok(FoundEvent::Stored(_) | FoundEvent::CopyOf(_)) => {
                 let statement = sql::event_of_endpoints(&project.uid, id, endpoints);
                 let events = self.bindings.events(project.shard)?;
-                Ok(events.row::<ListId>(&statement).await?.is_some())
+                Ok(events.has(&statement).await?)
             }
             Err(Refusal::Api(_)) => Ok(false),
             Err(other) => Err(other),

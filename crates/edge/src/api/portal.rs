@@ -44,16 +44,15 @@ impl Caller<'_> {
             Theirs::Subscription(subscription) | Theirs::UnboundSubscription(subscription) => {
                 let any = matches!(admitted.theirs, Theirs::Subscription(_));
                 let statement = sql::subscription_of_endpoints(id, subscription, endpoints, any);
-                self.bindings.db()?.row::<ListId>(&statement).await?.is_some()
+                self.bindings.db()?.has(&statement).await?
             }
             Theirs::Event(event) => {
                 let statement = sql::event_of_endpoints(id, event, endpoints);
-                events.row::<ListId>(&statement).await?.is_some()
-                    || self.will_reach(project, event, endpoints).await?
+                events.has(&statement).await? || self.will_reach(project, event, endpoints).await?
             }
             Theirs::Deliveries(ids) => {
                 let statement = sql::deliveries_of_others(id, json!(ids), endpoints);
-                events.row::<ListId>(&statement).await?.is_none()
+                !events.has(&statement).await?
             }
         };
         if !is_theirs {

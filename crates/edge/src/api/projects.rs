@@ -28,7 +28,7 @@ impl Caller<'_> {
         let vault = self.bindings.vault()?;
         project.change_meta_events(meta_events, self.means(&vault, now), &mut fill)?;
         let db = self.bindings.db()?;
-        if db.row::<Doc>(&sql::project_named(&project.name)).await?.is_some() {
+        if db.has(&sql::project_named(&project.name)).await? {
             return Err(taken().into());
         }
         let key = NewApiKey::generate(now, &mut fill);
@@ -46,8 +46,7 @@ impl Caller<'_> {
     }
 
     pub(super) async fn list_projects(&self) -> Answered {
-        let docs: Vec<Doc> = self.bindings.db()?.rows(&sql::projects()).await?;
-        let projects: Vec<Project> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+        let projects: Vec<Project> = self.bindings.db()?.docs(&sql::projects()).await?;
         let shown: Vec<Value> = projects.iter().map(Project::present).collect();
         Ok(Answer::ok(200, "Projects fetched successfully", json!(shown)))
     }
@@ -61,9 +60,7 @@ impl Caller<'_> {
         let vault = self.bindings.vault()?;
         project.change_meta_events(meta_events, self.means(&vault, now), &mut fill)?;
         let db = self.bindings.db()?;
-        if project.name != before.name
-            && db.row::<Doc>(&sql::project_named(&project.name)).await?.is_some()
-        {
+        if project.name != before.name && db.has(&sql::project_named(&project.name)).await? {
             return Err(taken().into());
         }
         let told_of = tell(&project, Kind::ProjectUpdated, || project.present());

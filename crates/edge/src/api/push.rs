@@ -7,8 +7,6 @@ use inlet_gateway::push::{Kind, Origin, Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::wire::{Envelope, Target};
 
-use serde::de::IgnoredAny;
-
 use super::dynamic::Dynamics;
 use super::*;
 use crate::ingest::make_all_durable;
@@ -159,8 +157,7 @@ impl Caller<'_> {
         types.sort_unstable();
         types.dedup();
         let statement = sql::event_schemas(&project.uid, Some(&types));
-        let docs: Vec<Doc> = self.bindings.db()?.rows(&statement).await?;
-        Ok(Schemas::of(docs.iter().map(Doc::read).collect::<worker::Result<_>>()?))
+        Ok(Schemas::of(self.bindings.db()?.docs(&statement).await?))
     }
 
     /// Looks all endpoints of a batch up at once, and says which are missing. Should the database not answer, each is
@@ -258,8 +255,8 @@ impl Caller<'_> {
                 let key = endpoint_key(project, id);
                 let read = async {
                     let statement = sql::endpoint(&project.uid, id);
-                    let found = self.bindings.db()?.row::<IgnoredAny>(&statement).await?;
-                    Ok::<_, worker::Error>(found.map(|_| ()))
+                    let is_there = self.bindings.db()?.has(&statement).await?;
+                    Ok::<_, worker::Error>(is_there.then_some(()))
                 };
                 if ENDPOINTS.get_or_read(&key, now_ms(), FRESH_MS, read).await?.is_none() {
                     return Err(no_endpoint().into());

@@ -51,7 +51,7 @@ impl Caller<'_> {
         source: &Source,
     ) -> Result<(), Refusal> {
         let insert = sql::insert_source(source, project.config.unique_source_names);
-        if self.bindings.db()?.row::<ListRow>(&insert).await?.is_none() {
+        if !self.bindings.db()?.has(&insert).await? {
             return Err(self.why_not(source).await);
         }
         // Nobody knows its mask yet, so a copy that is not in KV is only read from D1 once.
@@ -67,7 +67,7 @@ impl Caller<'_> {
         before: u64,
     ) -> Result<(), Refusal> {
         let update = sql::update_source(source, project.config.unique_source_names, before);
-        if self.bindings.db()?.row::<ListRow>(&update).await?.is_none() {
+        if !self.bindings.db()?.has(&update).await? {
             if self.source(&project.uid, &source.uid).await?.updated_at != before {
                 return Err(changed_meanwhile("source").into());
             }
@@ -80,8 +80,8 @@ impl Caller<'_> {
     async fn why_not(&self, source: &Source) -> Refusal {
         let slug = &source.profile.slug;
         let other = sql::slug_taken(&source.project_id, &source.uid, slug);
-        match async { self.bindings.db()?.row::<ListId>(&other).await }.await {
-            Ok(Some(_)) if !slug.is_empty() => slug_taken(slug).into(),
+        match async { self.bindings.db()?.has(&other).await }.await {
+            Ok(true) if !slug.is_empty() => slug_taken(slug).into(),
             Ok(_) => ApiError::bad_request("a source with this name already exists").into(),
             Err(error) => error.into(),
         }
@@ -147,8 +147,7 @@ impl Caller<'_> {
     pub(super) async fn list_rejections(&self, project: &Project, id: &str) -> Answered {
         let source = self.source(&project.uid, id).await?;
         let statement = sql::rejections(&project.uid, &source.uid);
-        let docs: Vec<Doc> = self.bindings.events(project.shard)?.rows(&statement).await?;
-        let kept: Vec<Value> = docs.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+        let kept: Vec<Value> = self.bindings.events(project.shard)?.docs(&statement).await?;
         Ok(Answer::ok(200, "Rejected requests fetched successfully", json!(kept)))
     }
 
@@ -203,14 +202,13 @@ pub(crate) async fn capture(
     let kept: Result<bool, Refusal> = async {
         let db = bindings.db()?;
         for _ in 0..CAPTURE_TRIES {
-            let row = db.row::<Doc>(&sql::source(&source.project_id, &source.uid)).await?;
-            let Some(row) = row else { return Ok(false) };
-            let mut source: Source = row.read()?;
+            let now: Option<Source> = db.doc(&sql::source(&source.project_id, &source.uid)).await?;
+            let Some(mut source) = now else { return Ok(false) };
             let before = source.updated_at;
             if !source.capture(secret, &*bindings.vault()?, now_ms(), &mut fill)? {
                 return Ok(false);
             }
-            if db.row::<ListRow>(&sql::update_source(&source, false, before)).await?.is_some() {
+            if db.has(&sql::update_source(&source, false, before)).await? {
                 // It is kept, so the provider is told so. Others believe the older copy for some minutes at most.
                 config::publish(bindings, &source.mask_id).await.unwrap_or_default();
                 return Ok(true);
@@ -234,7 +232,7 @@ pub(crate) async fn note_handshake(bindings: &Bindings, source: &Source, now: u6
     }
     let noted: Result<(), Refusal> = async {
         let note = sql::note_crc(&source.project_id, &source.uid, now);
-        if bindings.db()?.row::<ListRow>(&note).await?.is_some() {
+        if bindings.db()?.has(&note).await? {
             config::publish(bindings, &source.mask_id).await?;
         }
         Ok(())

@@ -68,9 +68,7 @@ impl Caller<'_> {
         }
         let others =
             sql::subscriptions_of_endpoints(&[(&project.uid, &subscription.endpoint_id)], "");
-        let others: Vec<Doc> = self.bindings.db()?.rows(&others).await?;
-        let others: Vec<Subscription> =
-            others.iter().map(Doc::read).collect::<worker::Result<_>>()?;
+        let others: Vec<Subscription> = self.bindings.db()?.docs(&others).await?;
         // Dynamic events make a subscription of their own.
         let is_other =
             |other: &Subscription| other.uid != subscription.uid && other.name != DYNAMIC_NAME;
@@ -98,11 +96,11 @@ impl Caller<'_> {
     async fn check_ends(&self, subscription: &Subscription) -> Result<(), Refusal> {
         let id = subscription.project_id.as_str();
         let db = self.bindings.db()?;
-        if db.row::<Doc>(&sql::endpoint(id, &subscription.endpoint_id)).await?.is_none() {
+        if !db.has(&sql::endpoint(id, &subscription.endpoint_id)).await? {
             return Err(ApiError::bad_request("failed to find endpoint by id").into());
         }
         if !subscription.source_id.is_empty()
-            && db.row::<Doc>(&sql::source(id, &subscription.source_id)).await?.is_none()
+            && !db.has(&sql::source(id, &subscription.source_id)).await?
         {
             return Err(ApiError::bad_request("failed to find source by id").into());
         }
@@ -167,8 +165,7 @@ impl Caller<'_> {
             let made = change(&mut subscription).await?;
             let update = sql::update_subscription(&subscription, before);
             let results = db.batch(&self.with_event_types(&subscription, update)).await?;
-            let updated = results.first().map(rows::<ListId>).transpose()?.unwrap_or_default();
-            if !updated.is_empty() {
+            if 0 < count_of(results.first())? {
                 return Ok((subscription, made));
             }
         }
