@@ -1,4 +1,4 @@
-//! Two changes of the same thing at the same time: none is lost, and who was overtaken is told so.
+//! Two changes of the same thing at the same time: none is lost, and whoever was overtaken is told so.
 
 use inlet_tests::{Project, Reply, poll_until, uid};
 use serde_json::{Value, json};

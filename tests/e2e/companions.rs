@@ -87,7 +87,7 @@ fn what_companions_say_is_shown_on_the_source() {
     assert_eq!((&shown["state"], &shown["lag"]), (&json!("connected"), &json!(5)));
     assert_eq!(shown["companions"].as_array().unwrap().len(), 2);
     report("a", "asleep", Value::Null, Value::Null).expect(400);
-    // Who says nothing for a minute is gone.
+    // A companion that says nothing for a minute is gone.
     let sql = "UPDATE consumer_reports SET seen_at = seen_at - 61000 WHERE source_id = ?1";
     gateway().sql("DB", sql, &[source["uid"].clone()]);
     assert_eq!(status()["state"], "unattended");

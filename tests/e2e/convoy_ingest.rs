@@ -36,7 +36,7 @@ fn case(
     Case { name, source, headers, body: BODY.into(), status, answer }
 }
 
-/// Where Convoy says 400 to who is not believed, a sender reads 401 here.
+/// Where Convoy says 400 to a sender that is not believed, a sender reads 401 here.
 fn cases() -> Vec<Case> {
     let hmac = json!({"type": "hmac", "hmac": {"header": "X-Convoy-Signature", "hash": "SHA512", "encoding": "hex",
         "secret": "Convoy"}});

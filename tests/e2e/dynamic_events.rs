@@ -41,7 +41,7 @@ fn a_dynamic_event_reaches_the_endpoint_of_its_url_whatever_it_is_subscribed_to(
     });
 }
 
-/// Who names an endpoint by its id asks its subscriptions, as ever; and so does a replay what the event was for.
+/// A sender that names an endpoint by its id asks its subscriptions, as ever; and so does a replay what the event was for.
 #[test]
 fn filters_hold_for_dynamic_events_and_a_replay_finds_the_endpoint_again() {
     let project = crate::gateway().outgoing(json!({}));

@@ -104,7 +104,7 @@ fn of_changes_at_the_same_time_none_is_lost() {
     let project = gateway().project();
     let endpoint = project.endpoint(json!({"name": "e", "url": "https://example.com/"}));
     let path = format!("/endpoints/{}", uid(&endpoint));
-    // Who is told that another was quicker makes the change again.
+    // Whoever is told that another was quicker makes the change again.
     let change = |path: &str, body: Value| {
         poll_until("the change to be made", || {
             let reply = project.put(path, &body);

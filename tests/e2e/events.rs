@@ -109,7 +109,7 @@ fn a_dynamic_event_with_other_event_types_changes_them() {
         let event = json!({"url": endpoint.url("/types"), "event_types": types, "event_type": event_type, "data": {}});
         project.post("/events/dynamic", &event).expect(201);
     };
-    // One after the other: an event goes to who takes its type at the time of its routing.
+    // One after the other: an event goes to whoever takes its type at the time of its routing.
     for (count, (types, event_type)) in
         [(json!(["a"]), "a"), (json!(["a", "b"]), "b"), (json!(["c"]), "c")].into_iter().enumerate()
     {

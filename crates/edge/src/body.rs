@@ -95,7 +95,7 @@ pub(crate) async fn share_until(bytes: u64, deadline_ms: u64) -> Option<Share> {
     Some(share)
 }
 
-/// The error of who has waited for room in vain.
+/// The error of a request that has waited for room in vain.
 pub(crate) fn no_room() -> worker::Error {
     worker::Error::RustError("no memory for the event's body right now".into())
 }

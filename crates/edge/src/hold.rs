@@ -96,7 +96,7 @@ fn miscounted() -> worker::Error {
 pub(crate) async fn take(bell: &Bell, to: Option<&Receiver>, bindings: &Bindings) -> Result<Taken> {
     let now = chance::now_ms();
     let Some(to) = to else {
-        // Nothing is asked of who is not there: the deliveries end.
+        // Nothing is asked of an endpoint that is not there: the deliveries end.
         return lease(bell, None, false, now, bindings).await.map(|(taken, _)| taken);
     };
     if let Some(why) = to.endpoint.not_active() {

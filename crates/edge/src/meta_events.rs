@@ -20,7 +20,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// What is noted, for who notes several at once.
+    /// What is noted, for a caller that notes several at once.
     pub(crate) fn row(&self) -> Value {
         let (meta, body) = self.envelope.to_row();
         json!([self.envelope.meta.event_id, meta, body.text])

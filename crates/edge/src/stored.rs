@@ -37,7 +37,7 @@ pub(crate) async fn find(
     }
 }
 
-/// The same of a body without a limit. `None` when it is gone.
+/// Reads an object of any size. `None` when it is gone.
 pub(crate) async fn read(
     key: &str,
     deadline_ms: u64,

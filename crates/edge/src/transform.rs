@@ -41,7 +41,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Runs a function for who tries it out.
+/// Runs a function for somebody who tries it out.
 pub(crate) async fn trial(code: &str, input: &str) -> Result<std::result::Result<Ran, Fault>> {
     checked(code, input, false).await
 }

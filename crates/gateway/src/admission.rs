@@ -209,7 +209,7 @@ impl Gate {
         let is_in = |blocks: &[Block]| {
             client.is_some_and(|client| blocks.iter().any(|block| block.holds(client)))
         };
-        // Who cannot be told from those that are denied is not let in either.
+        // A sender that cannot be told from those that are denied is not let in either.
         let is_denied = !self.denied.is_empty() && (client.is_none() || is_in(&self.denied));
         let is_allowed = self.allowed.is_empty() || is_in(&self.allowed);
         if is_denied || !is_allowed {

@@ -327,7 +327,7 @@ impl Compiled {
         if !schema_faults.is_empty() && !self.source.admission.schema_warns {
             return Err(Rejection::Schema(schema_faults));
         }
-        // Who is only observed may not keep others from being taken in, unless nobody could be told from others.
+        // A sender that is only observed may not keep others from being taken in, unless nobody could be told from others.
         let key = if is_believed || self.can_believe_nobody() {
             self.dedup_key(&parts, &request)
         } else {

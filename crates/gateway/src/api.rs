@@ -226,7 +226,7 @@ impl PageQuery {
         let (next, prev) = (value("next_page_cursor"), value("prev_page_cursor"));
         let direction = match value("direction") {
             Some(text) if text.eq_ignore_ascii_case("prev") => Direction::Prev,
-            // Who comes with that cursor alone means the page before.
+            // A caller that gives that cursor alone means the page before.
             None if next.is_none() && prev.is_some() => Direction::Prev,
             _ => Direction::Next,
         };
@@ -240,7 +240,7 @@ impl PageQuery {
         Self { per_page: per_page.min(PER_PAGE_MAX), direction, cursor, ascending }
     }
 
-    /// The same, for who asks: with a cursor that no list has given, or that goes the other way, a list would begin at the
+    /// The same, for callers: with a cursor that no list has given, or that goes the other way, a list would begin at the
     /// beginning again.
     pub fn read(query: &str) -> Result<Self, ApiError> {
         let page = Self::parse(query);

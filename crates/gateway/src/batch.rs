@@ -32,7 +32,7 @@ const DETAIL_MAX_BYTES: usize = 256 * 1_024;
 /// What a batch is sent as.
 pub const CONTENT_TYPE: &str = "application/vnd.inlet.batch";
 /// The longest id of a message.
-const ID_MAX_CHARS: usize = 512;
+const ID_MAX_BYTES: usize = 512;
 /// Names the kind of an event, among the headers of its message.
 const KIND_HEADER: &str = "x-convoy-message-type";
 
@@ -129,8 +129,8 @@ impl<'a> Batch<'a> {
             };
             rest = others;
             let id = item.id.filter(|id| !id.is_empty());
-            if id.as_ref().is_some_and(|id| ID_MAX_CHARS < id.len()) {
-                let text = format!("messages[{index}].id:at most {ID_MAX_CHARS} bytes");
+            if id.as_ref().is_some_and(|id| ID_MAX_BYTES < id.len()) {
+                let text = format!("messages[{index}].id:at most {ID_MAX_BYTES} bytes");
                 return Err(ApiError::new(422, text));
             }
             if item.dead.is_some() && DEAD_PAYLOAD_MAX_BYTES < payload.len() {
@@ -275,7 +275,7 @@ impl Message<'_> {
     }
 
     /// The headers that the event keeps: what the source names, or else all but credentials. Those that say where the
-    /// message comes from are ours, and cannot be forged by who wrote it.
+    /// message comes from are ours, and cannot be forged by whoever wrote it.
     fn kept_headers(&self, source: &Source) -> Vec<(String, String)> {
         const OURS: [&str; 3] =
             ["x-broker-message-id", "x-broker-message-key", "x-broker-published-at"];

@@ -157,7 +157,7 @@ pub enum Consequence {
 }
 
 /// Why an endpoint is taken out of use now that a delivery to it is settled, if its project wants that (`disable_endpoint`): all
-/// retries were in vain. An endpoint that says 410 wants this one event not.
+/// retries were in vain. An endpoint that says 410 does not want this one event.
 pub fn used_up(
     is_wanted: bool,
     delivery_id: &str,

@@ -50,7 +50,7 @@ pub struct StoredEvent {
 }
 
 impl StoredEvent {
-    /// The bytes as they arrived, when they are in the row. `Err` holds the R2 key when they are not.
+    /// The body, as functions of its source left it, when it is in the row. `Err` holds the R2 key when it is not.
     pub fn inline_body(&self) -> Result<Vec<u8>, &str> {
         match &self.body_key {
             Some(key) => Err(key),
@@ -174,8 +174,8 @@ impl StoredEvent {
     /// The event as the API shows it, as JSON text. `data` holds the body's own JSON, byte for byte: no number
     /// is rounded and no key moves; only what strict readers choke on is mended. A body that is no JSON is a string; one that is
     /// no text is base64.
-    /// `duplicate_of` is set when the event that was asked for was dropped as a copy of this one.
-    /// `raw` is the body as it arrived, which is another than `body` where a function ran. One in the object store is left out.
+    /// Its `raw` is the body as it arrived, which is another than `body` where a function ran; one in the object store is left out.
+    /// `duplicate` is the id that was asked for, when that event was dropped as a copy of this one.
     pub fn present(&self, body: &[u8], duplicate: Option<&str>) -> String {
         self.present_with(body, duplicate, &Pointed::default())
     }

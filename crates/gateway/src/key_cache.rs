@@ -14,7 +14,7 @@ const WAIT_FIRST_MS: u64 = 1000;
 const WAIT_MAX_MS: u64 = 60_000;
 /// While somebody has waited so long for an answer, nobody else asks the same.
 const HANGS_MS: u64 = 1000;
-/// Who has waited longer is gone: a fetch takes five seconds at most, and a sender that hangs up ends it.
+/// A request that has waited longer is gone: a fetch takes five seconds at most, and a sender that hangs up ends it.
 const GONE_MS: u64 = 10_000;
 /// A request may name a key that does not exist, and each name is a document of its own.
 const HOST_ASKED_MAX: u32 = 60;
@@ -92,7 +92,7 @@ impl KeyCache {
         }
     }
 
-    /// Notes how an [`Look::Ask`] went. `dice` is any number: it spreads the next tries of many isolates.
+    /// Notes how a fetch that [`Look::Ask`] asked for went. `dice` is any number: it spreads the next tries of many isolates.
     pub fn fetched(
         &mut self,
         url: &str,

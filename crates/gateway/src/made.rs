@@ -42,7 +42,7 @@ fn headers_as_one(meta: &Meta) -> Map<String, Value> {
     headers
 }
 
-/// The event with what its functions returned; `None` where there is no such function.
+/// The event with what its functions returned; an argument is `None` where there is no such function.
 pub fn made(
     envelope: &Envelope,
     body: Option<String>,

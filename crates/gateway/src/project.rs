@@ -27,7 +27,7 @@ pub struct Project {
     /// `incoming` or `outgoing`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// A picture of it, for who shows it.
+    /// A picture of it, for pages that show it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub logo_url: String,
     /// The event database that holds this project's events.

@@ -1,4 +1,4 @@
-//! Why a request was not taken in, by who has to act. A status is an instruction to the sender:
+//! Why a request was not taken in, by whose turn it is to act. A status is an instruction to the sender:
 //! change something (4xx), or keep the event and try again (5xx with `Retry-After`).
 
 use inlet_verify::Refused;

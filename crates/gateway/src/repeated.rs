@@ -16,7 +16,7 @@ struct Unique;
 pub(crate) fn check(text: &str) -> Result<(), ApiError> {
     match serde_json::from_str::<Unique>(text) {
         Err(error) if error.is_data() => Err(ApiError::bad_request(told(&error))),
-        // Who reads the text says what else is wrong with it.
+        // The reader of the text says what else is wrong with it.
         _ => Ok(()),
     }
 }

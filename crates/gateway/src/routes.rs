@@ -427,7 +427,7 @@ pub fn call<'a>(method: &str, path: &'a str) -> Result<Call<'a>, NoCall> {
 /// Whether `url` is one at which this gateway, reached at `origin`, takes events in, however it is written.
 pub fn is_ingest_url(origin: &str, url: &str) -> bool {
     let (Ok(origin), Ok(url)) = (Url::parse(origin), Url::parse(url.trim())) else { return false };
-    // Who takes https at a host takes http there, or sends it on.
+    // A receiver that takes https at a host takes http there, or sends it on.
     let is_here = origin.host() == url.host() && origin.port() == url.port();
     let path = url.path().strip_prefix(origin.path().trim_end_matches('/'));
     is_here

@@ -245,7 +245,7 @@ impl Envelope {
         bytes
     }
 
-    /// As [`Envelope::encode`], all before the body: who sends that after it need not copy it here.
+    /// As [`Envelope::encode`], all before the body: a caller that sends that after it need not copy it here.
     pub fn encode_head(&self) -> Vec<u8> {
         let meta = self.meta_json();
         let meta_len = u32::try_from(meta.len()).unwrap_or(u32::MAX);

@@ -19,7 +19,7 @@ fn page_of_letters(search: &Search, mut found: Vec<(String, Value)>, end: Option
     found.sort_by(|a, b| if search.goes_down() { b.0.cmp(&a.0) } else { a.0.cmp(&b.0) });
     found.truncate(search.page.limit());
     let ids: Vec<String> = found.iter().map(|(id, _)| id.clone()).collect();
-    // Who comes with a cursor comes from a page.
+    // A cursor comes from another page.
     let has_before = search.page.cursor.is_some();
     let (pagination, shown, is_turned) = search.pagination(&ids, end, has_before);
     found.truncate(shown);

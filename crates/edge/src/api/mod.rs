@@ -100,7 +100,7 @@ struct Caller<'a> {
     context: &'a Context,
     query: String,
     origin: String,
-    /// That the caller was written for.
+    /// The version of the API that the caller was written for.
     version: Version,
     body: Vec<u8>,
     /// What of the project the caller may do and see.
@@ -352,7 +352,7 @@ impl Caller<'_> {
         found.ok_or_else(|| ApiError::not_found(missing).into())
     }
 
-    /// Carries out a change. Who has been overtaken by another is told so: 409.
+    /// Carries out a change. Whoever has been overtaken by another is told so: 409.
     async fn replace(&self, change: Replace<'_>) -> Result<(), Refusal> {
         let done = self.bindings.db()?.batch(&change.statements).await?;
         if count_of(done.first())? == 0 {

@@ -25,7 +25,7 @@ impl FoundEvent {
 
 impl Caller<'_> {
     /// Finds an event. One that was accepted a moment ago may still be on its way to the store: it is waited for, and if it is in
-    /// the journal it is shown from there, unless who asks needs it `routed`.
+    /// the journal it is shown from there, unless the caller needs it `routed`.
     pub(super) async fn find_event(
         &self,
         project: &Project,

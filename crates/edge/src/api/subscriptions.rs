@@ -148,7 +148,7 @@ impl Caller<'_> {
         .await
     }
 
-    /// Changes a subscription. Of two changes at the same time none is lost: who comes second makes his again, on what the
+    /// Changes a subscription. Of two changes at the same time none is lost: whoever comes second makes the change again, on what the
     /// first has left.
     pub(super) async fn change_subscription<T>(
         &self,

@@ -1,4 +1,4 @@
-//! The calls of who holds the token of a portal link: those of a project that an owner may make.
+//! The calls that the token of a portal link opens: those of a project that an owner may make.
 
 use serde_json::{Value, json};
 

@@ -42,7 +42,7 @@ pub(super) fn verification(
         Some(row) => asked.of_template(row).map(|()| true)?,
         None => asked.of_ones_own(mask)?,
     };
-    // Who names a template expects to be protected.
+    // Whoever names a template expects to be protected.
     let is_open = !checks && kind.is_none() && input.verification_enabled.is_none();
     if input.template.is_some() && is_open && !source.provider.is_empty() {
         return Err(bad(format!(

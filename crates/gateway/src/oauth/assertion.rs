@@ -38,7 +38,7 @@ const fn algorithm(
     Algorithm { name, web_name, hash, curve, salt_bytes }
 }
 
-/// The first is that of who says none.
+/// The first is used where none is named.
 const ALGORITHMS: [Algorithm; 9] = [
     algorithm("ES256", "ECDSA", "SHA-256", "P-256", 0),
     algorithm("ES384", "ECDSA", "SHA-384", "P-384", 0),

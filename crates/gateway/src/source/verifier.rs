@@ -8,7 +8,7 @@ impl Source {
         catalogue::find(&self.provider).filter(|row| !row.is_unsigned())
     }
 
-    /// Who sends in the name of a provider that signs nothing cannot be told by its row: the operator has to
+    /// Whoever sends in the name of a provider that signs nothing cannot be told by its row: the operator has to
     /// choose, and to say so where nobody is to be told apart.
     pub(super) fn check_unsigned(&self, input: &SourceInput) -> Result<(), ApiError> {
         let chosen = input.verifier.as_ref().is_some_and(VerifierInput::is_chosen);

@@ -77,7 +77,7 @@ pub fn record(rows: Value) -> Vec<Statement> {
     ]
 }
 
-/// A row if this attempt is recorded: for who has not heard what became of its record.
+/// A row if this attempt is recorded: for a dispatcher that has not heard what became of its record.
 pub fn recorded(project_id: &str, delivery_id: &str, attempt_uid: &str) -> Statement {
     statement(
         "SELECT id FROM deliveries WHERE project_id = ?1 AND id = ?2 AND attempt ->> '$.uid' = ?3",

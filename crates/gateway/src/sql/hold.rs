@@ -144,7 +144,7 @@ pub enum Release {
     OfBreaker,
     /// What waits until it is active.
     OfEndpoint,
-    /// Whatever waits: for who has just forgotten the gates, because those that have a place ask for another.
+    /// Whatever waits: after the gates were forgotten, because those that have a place ask for another.
     All,
 }
 
@@ -178,7 +178,7 @@ pub fn release(
 }
 
 /// Forgets the places that were given under these limits, and under all that deliveries of the endpoint have passed or wait
-/// for: who is released asks again, and would otherwise stand behind the place that was its own.
+/// for: what is released asks again, and would otherwise stand behind the place that was its own.
 pub fn forget_gates(project_id: &str, endpoint_id: &str, gates: &[&str]) -> Statement {
     statement(
         "DELETE FROM gates WHERE project_id = ?1 AND (gate = ?2 OR gate IN (SELECT value FROM json_each(?3)) \

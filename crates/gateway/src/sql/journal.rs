@@ -55,7 +55,7 @@ impl Journal {
         statement(self.append_sql(), [meta.into(), body.into(), u64::from(is_base64).into()])
     }
 
-    /// The text of [`Journal::append`], for who binds its values without a copy: `meta`, `body`, `is_base64` (0 or 1).
+    /// The text of [`Journal::append`], for callers that bind its values without a copy: `meta`, `body`, `is_base64` (0 or 1).
     pub fn append_sql(self) -> &'static str {
         match self.0 {
             0 => "INSERT INTO journal_0 (meta, body, is_base64) VALUES (?1, ?2, ?3)",
