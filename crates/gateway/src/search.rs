@@ -50,8 +50,6 @@ pub enum Kind {
 pub struct Search {
     pub kind: Kind,
     pub page: PageQuery,
-    /// Oldest first.
-    pub ascending: bool,
     /// The range of ids, both included.
     pub low: String,
     pub high: String,
@@ -171,7 +169,7 @@ impl Search {
     pub fn dead_letters(query: &str) -> Result<(Self, Wanted), ApiError> {
         let mut search = Self::of(Kind::Deliveries, query)?;
         search.page = PageQuery::read_strictly(query)?;
-        search.ascending = false;
+        search.page.ascending = false;
         search.only(&["Failure"]);
         let wanted = Wanted { kind: value(query, "kind"), sources: values(query, "sourceId")? };
         if wanted.kind.as_ref().is_some_and(|kind| !KINDS.contains(&kind.as_str())) {
@@ -196,7 +194,6 @@ impl Search {
         Ok(Self {
             kind,
             page,
-            ascending: value(query, "sort").is_some_and(|sort| sort.eq_ignore_ascii_case("asc")),
             low: start.map_or(String::new(), ids::lowest),
             high: end.map_or_else(|| "~".to_owned(), ids::highest),
             conditions: Vec::new(),
@@ -248,7 +245,7 @@ impl Search {
 
     /// Whether the page is read from newer ids to older ones.
     pub fn goes_down(&self) -> bool {
-        (self.page.direction == Direction::Next) != self.ascending
+        (self.page.direction == Direction::Next) != self.page.ascending
     }
 
     /// The page as the API shows it: `found` are the ids that were read, in the order they were read in, one more than the

@@ -245,7 +245,7 @@ pub fn count_by_status(search: &Search, project_id: &str, end: Option<&str>) -> 
 /// Whether the list has a row before `id`, by the range alone.
 pub fn has_before(search: &Search, project_id: &str, id: &str) -> Statement {
     let mut range = Range::whole(search, project_id);
-    if search.ascending {
+    if search.page.ascending {
         range.up_to(id, false);
     } else {
         range.from(id, false);
