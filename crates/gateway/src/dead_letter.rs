@@ -313,9 +313,7 @@ impl Stored {
             shown.insert("raw".into(), raw.text.into());
             shown.insert("raw_is_base64".into(), raw.is_base64.into());
         }
-        let shown = shown.to_string();
-        let open = shown.strip_suffix('}').unwrap_or(&shown);
-        format!("{open},\"data\":{data}}}")
+        json::with_raw(&shown, &[("data", data)])
     }
 }
 

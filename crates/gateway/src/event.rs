@@ -132,12 +132,8 @@ impl StoredEvent {
     /// The event in a list: without a payload that is large. Then `data` is null and `is_data_omitted` true.
     pub fn present_in_list(&self, pointed: &Pointed) -> String {
         match self.inline_body() {
-            Ok(body) => self.present_with(&body, None, pointed),
-            Err(_) => {
-                let shown = self.present_with(b"null", None, pointed);
-                let shown = shown.strip_suffix('}').unwrap_or(&shown);
-                format!("{shown},\"is_data_omitted\":true}}")
-            }
+            Ok(body) => self.show(&body, None, pointed, &[]),
+            Err(_) => self.show(b"null", None, pointed, &[("is_data_omitted", "true")]),
         }
     }
 
@@ -182,6 +178,16 @@ impl StoredEvent {
 
     /// The same with the names of what it points at.
     pub fn present_with(&self, body: &[u8], duplicate: Option<&str>, pointed: &Pointed) -> String {
+        self.show(body, duplicate, pointed, &[])
+    }
+
+    fn show(
+        &self,
+        body: &[u8],
+        duplicate: Option<&str>,
+        pointed: &Pointed,
+        more: &[(&str, &str)],
+    ) -> String {
         let data_json = data_json(self.content_type.as_deref(), body);
         let arrived = self.arrived().body.map(|body| match body.bytes {
             Bytes::Here(bytes) => bytes,
@@ -223,21 +229,8 @@ impl StoredEvent {
             fields.insert("endpoint_metadata".into(), json!(named));
             fields.insert("endpoints".into(), json!(endpoints));
         }
-        let shown = shown.to_string();
-        // The body's JSON goes in as it is written; a `Value` would sort its keys and round its numbers.
-        match shown.strip_suffix('}') {
-            // Nor is a large body copied more often than it has to be.
-            Some(open) => {
-                let raw = serde_json::to_string(&*raw.text).unwrap_or_default();
-                let mut whole =
-                    String::with_capacity(open.len() + raw.len() + data_json.len() + 20);
-                for part in [open, ",\"raw\":", &*raw, ",\"data\":", &*data_json, "}"] {
-                    whole.push_str(part);
-                }
-                whole
-            }
-            None => shown,
-        }
+        let raw = serde_json::to_string(&*raw.text).unwrap_or_default();
+        json::with_raw(&shown, &[&[("raw", &*raw), ("data", &*data_json)], more].concat())
     }
 }
 

@@ -23,6 +23,24 @@ pub fn read_bytes<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> serde_json::Res
     read(std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?)
 }
 
+/// The JSON text of an object, with more fields in it whose values are JSON texts already: they go in as they are written, where
+/// a `Value` would sort their keys and round their numbers. The names are ours, and need no escape.
+pub fn with_raw(fields: &serde_json::Value, raw: &[(&str, &str)]) -> String {
+    let shown = fields.to_string();
+    let more: usize = raw.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    // A large body is not copied more often than it has to be.
+    let mut whole = String::with_capacity(shown.len() + more);
+    whole.push_str(shown.strip_suffix('}').unwrap_or(&shown));
+    for (name, value) in raw {
+        let before = if whole == "{" { "\"" } else { ",\"" };
+        for part in [before, name, "\":", value] {
+            whole.push_str(part);
+        }
+    }
+    whole.push('}');
+    whole
+}
+
 /// A reader of JSON whose structs are objects.
 struct Lean<D>(D);
 
@@ -281,6 +299,16 @@ mod tests {
         assert_eq!(whole.by_name, BTreeMap::from([("b".to_owned(), child(4))]));
         assert_eq!(Value::Object(whole.fields), json!({"f": [1, {"g": null}]}));
         assert_eq!((whole.any, whole.written.get()), (json!({"x": [true]}), "[ 1.0 ]"));
+    }
+
+    #[test]
+    fn raw_values_go_into_an_object_as_they_are_written() {
+        let raw = [("c", r#"{"z": 1.0, "a": 12345678901234567890123}"#), ("d", "[]")];
+        let text = with_raw(&json!({"b": "}", "e": {}}), &raw);
+        let expect = r#"{"b":"}","e":{},"c":{"z": 1.0, "a": 12345678901234567890123},"d":[]}"#;
+        assert_eq!(text, expect);
+        assert_eq!(with_raw(&json!({}), &raw), format!(r#"{{"c":{},"d":[]}}"#, raw[0].1));
+        assert_eq!(with_raw(&json!({"b": 1}), &[]), r#"{"b":1}"#);
     }
 
     #[test]

@@ -105,11 +105,8 @@ impl Sent {
             Ok(body) => data_json(self.content_type.as_deref(), body),
             Err(_) => "null".to_owned(),
         };
-        let open = |fields: Value| {
-            let text = fields.to_string();
-            text.strip_suffix('}').unwrap_or(&text).to_owned()
-        };
-        format!("{},\"metadata\":{},\"data\":{data}}}}}", open(shown), open(metadata.into()))
+        let metadata = json::with_raw(&metadata.into(), &[("data", &data)]);
+        json::with_raw(&shown, &[("metadata", &metadata)])
     }
 }
 

@@ -142,9 +142,7 @@ impl Caller<'_> {
                     event.present(body, None)
                 }
             };
-            let shown = present_delivery(&delivery).to_string();
-            let open = shown.strip_suffix('}').unwrap_or(&shown);
-            format!("{open},\"event\":{event}}}")
+            json::with_raw(&present_delivery(&delivery), &[("event", &event)])
         };
         Ok(json_data("Dead letter fetched successfully", &data))
     }

@@ -34,12 +34,13 @@ pub(super) fn json_text(text: String) -> Reply {
 
 /// [`json_text`] of the envelope around `data`, which is the text of JSON.
 pub(super) fn json_data(message: &str, data: &str) -> Reply {
-    json_text(format!("{{\"status\":true,\"message\":{},\"data\":{data}}}", json!(message)))
+    json_text(json::with_raw(&json!({"status": true, "message": message}), &[("data", data)]))
 }
 
 /// The `data` of a page whose rows are texts of JSON.
 fn page_of(rows: &[String], pagination: &Pagination) -> String {
-    format!("{{\"content\":[{}],\"pagination\":{}}}", rows.join(","), json!(pagination))
+    let content = format!("[{}]", rows.join(","));
+    json::with_raw(&json!({"pagination": pagination}), &[("content", &content)])
 }
 
 impl Caller<'_> {

@@ -73,9 +73,9 @@ impl Caller<'_> {
         let event = events.row(&sql::event(&project.uid, id)).await?.unwrap_or(event);
         let pointed = self.pointed_by(project, std::slice::from_ref(&event)).await?;
         let data = event.present_in_list(&pointed);
-        Ok(json_text(format!(
-            "{{\"status\":true,\"message\":\"Endpoint event replayed successfully\",\"data\":{data},\"replay_id\":\"{replay_id}\"}}"
-        )))
+        let message = "Endpoint event replayed successfully";
+        let shown = json!({"status": true, "message": message, "replay_id": replay_id});
+        Ok(json_text(json::with_raw(&shown, &[("data", &data)])))
     }
 
     /// Makes new deliveries of events. They are durable, and watched, when this returns. What fails after some of them were made
