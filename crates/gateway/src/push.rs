@@ -6,10 +6,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::admit::HOP_HEADERS;
-use crate::api::{ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, first_value};
+use crate::api::{
+    Answer, ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, first_value,
+};
 use crate::fields::{Fields, FromFields};
 use crate::header::{is_header_name, is_header_value, sendable};
 use crate::project::Project;
+use crate::rejection::RETRY_AFTER_S;
 use crate::repeated::{self, RawFields};
 use crate::source::DEDUP_WINDOW_DEFAULT_S;
 use crate::wire::{Body, Claim, Envelope, META_MAX_BYTES, Meta, Target};
@@ -364,6 +367,29 @@ impl Push {
         }
         Ok(Envelope { meta, body: Body::Inline(self.data) })
     }
+}
+
+/// The answer to a batch, with one entry for each item, in order: 201 when all are durable, 207 when some are, and the status of
+/// the first that is not when none is. Then, if need be, the seconds after which they may come again.
+pub fn answer_batch(results: &[Result<String, ApiError>]) -> (Answer, Option<u64>) {
+    let stored = results.iter().flatten().count();
+    let first_fault = results.iter().find_map(|result| result.as_ref().err());
+    let status = match (stored, first_fault) {
+        (_, None) => 201,
+        (0, Some(fault)) => fault.status,
+        _ => 207,
+    };
+    let shown = |result: &Result<String, ApiError>| match result {
+        Ok(uid) => json!({"status": true, "uid": uid}),
+        Err(ApiError { status, message, .. }) => {
+            json!({"status": false, "code": status, "message": message})
+        }
+    };
+    let body = json!({
+        "status": 0 < stored, "message": format!("{stored} successful, {} failed", results.len() - stored),
+        "data": results.iter().map(shown).collect::<Vec<_>>(),
+    });
+    (Answer { status, body }, (status == 503).then_some(RETRY_AFTER_S))
 }
 
 fn not_an_object() -> ApiError {

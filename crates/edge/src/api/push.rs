@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use inlet_gateway::event_type::Schemas;
-use inlet_gateway::push::{Kind, Origin, Push, To};
+use inlet_gateway::push::{self, Kind, Origin, Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::wire::{Envelope, Target};
 
@@ -112,35 +112,9 @@ impl Caller<'_> {
                 *result = Err(ApiError::new(rejection.status().0, rejection.to_string()));
             }
         }
-        let stored = results.iter().filter(|result| result.is_ok()).count();
-        let failed = results.len() - stored;
-        let first_fault =
-            results.iter().find_map(|result| result.as_ref().err()).map(|fault| fault.status);
-        let status = match (stored, first_fault) {
-            (_, None) => 201,
-            (0, Some(status)) => status,
-            _ => 207,
-        };
-        let shown: Vec<Value> = results
-            .into_iter()
-            .map(|result| match result {
-                Ok(uid) => json!({"status": true, "uid": uid}),
-                Err(ApiError { status, message, .. }) => {
-                    json!({"status": false, "code": status, "message": message})
-                }
-            })
-            .collect();
-        let message = format!("{stored} successful, {failed} failed");
-        let mut answer = Answer::ok(status, &message, json!(shown));
-        if stored == 0
-            && let Some(ok) = answer.body.get_mut("status")
-        {
-            *ok = json!(false);
-        }
+        let (answer, retry_after_s) = push::answer_batch(&results);
         let mut reply = reply(&answer);
-        if status == 503 {
-            reply.headers.push(("retry-after".into(), "10".into()));
-        }
+        reply.headers.extend(retry_after_s.map(|after| ("retry-after".into(), after.to_string())));
         Ok(reply)
     }
 

@@ -208,3 +208,27 @@ proptest! {
         Push::parse(Kind::Broadcast, body.to_string().as_bytes()).ok();
     }
 }
+
+#[test]
+fn the_answer_to_a_batch_says_of_each_item_what_became_of_it() {
+    let ok = || Ok("u".to_owned());
+    let no = |status: u16| Err(ApiError::new(status, "no"));
+    for (results, status, is_ok, message, after) in [
+        (vec![ok(), ok()], 201, true, "2 successful, 0 failed", None),
+        (vec![no(400), ok(), no(503)], 207, true, "1 successful, 2 failed", None),
+        (vec![no(400), no(503)], 400, false, "0 successful, 2 failed", None),
+        (vec![no(503), no(400)], 503, false, "0 successful, 2 failed", Some(10)),
+    ] {
+        let (answer, retry_after_s) = answer_batch(&results);
+        assert_eq!((answer.status, retry_after_s), (status, after), "{results:?}");
+        assert_eq!(
+            (&answer.body["status"], &answer.body["message"]),
+            (&json!(is_ok), &json!(message))
+        );
+        assert_eq!(answer.body["data"].as_array().unwrap().len(), results.len());
+    }
+    let (answer, _) = answer_batch(&[ok(), no(400)]);
+    let shown =
+        json!([{"status": true, "uid": "u"}, {"status": false, "code": 400, "message": "no"}]);
+    assert_eq!(answer.body["data"], shown);
+}
