@@ -7,7 +7,7 @@ use serde_json::json;
 use worker::Result;
 
 use crate::bindings::Bindings;
-use crate::store::rows;
+use crate::store::count_of;
 use crate::{chance, config, log};
 
 #[derive(Deserialize)]
@@ -17,10 +17,6 @@ struct Ended {
     mask_id: String,
     shard: u32,
 }
-
-/// A row that is no more.
-#[derive(Deserialize)]
-struct Gone {}
 
 /// A bounded step. One that cannot be removed does not keep the others from it.
 pub(crate) async fn remove_ended(bindings: &Bindings) -> Result<()> {
@@ -42,8 +38,8 @@ async fn remove(session: &Ended, before_ms: u64, bindings: &Bindings) -> Result<
     let delete = sql::delete_ended_session(project_id, id, before_ms);
     let done = bindings.db()?.batch(&delete).await?;
     config::withdraw(bindings, mask_id).await?;
-    // Who claims it at the same time has it for good.
-    if done.first().map(rows::<Gone>).transpose()?.is_some_and(|gone| !gone.is_empty()) {
+    // Whoever claims it at the same time has it for good.
+    if 0 < count_of(done.first())? {
         bindings.events(*shard)?.batch(&sql::forget_source(project_id, id)).await?;
         log::info("session_removed", json!({"source_id": id}));
     }

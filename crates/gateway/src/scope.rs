@@ -7,7 +7,7 @@ use crate::api::{ApiError, first_value};
 use crate::event::StoredEvent;
 use crate::header::is_sensitive;
 use crate::push::Kind;
-use crate::routes::{FilterCall, ProjectCall};
+use crate::routes::{Call, FilterCall, ProjectCall};
 use crate::search::{self, Search};
 use crate::sql::List;
 use crate::vault::MASK;
@@ -246,10 +246,43 @@ impl Scope {
     }
 }
 
+/// Whose key a call came with; for the keys of a project and for the tokens of its owners the id of that project.
+#[derive(Debug, Clone, Copy)]
+pub enum Who<'a> {
+    Operator,
+    Project(&'a str),
+    Owner(&'a str),
+}
+
+impl Who<'_> {
+    /// Whether such a caller may make a call at all. What an owner may do in its project, [`Owner::admit`] says.
+    pub fn check(self, call: &Call<'_>) -> Result<(), ApiError> {
+        let forbidden = |text| Err(ApiError::new(403, text));
+        match (call, self) {
+            (Call::InPortal { .. }, Self::Owner(_))
+            | (Call::ListProjects | Call::Metrics, Self::Operator | Self::Project(_))
+            | (Call::CreateProject | Call::Ownerless(_) | Call::InProject { .. }, Self::Operator) => {
+                Ok(())
+            }
+            (Call::InPortal { .. }, _) => Err(unauthorized()),
+            (Call::InProject { call: ProjectCall::Delete, .. }, _) => {
+                forbidden("deleting a project needs the ROOT_KEY")
+            }
+            (Call::InProject { project, .. }, Self::Project(own) | Self::Owner(own)) => {
+                if *project == own {
+                    return Ok(());
+                }
+                forbidden("this API key belongs to another project")
+            }
+            _ => forbidden("this needs the ROOT_KEY"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::{Call, call};
+    use crate::routes::call;
 
     fn owner(can_manage_endpoint: bool) -> Owner {
         Owner {
@@ -413,5 +446,33 @@ mod tests {
             shown(Scope::Owner(owner(false))),
             r#"[["authorization","********"],["x-own","1"]]"#
         );
+    }
+
+    #[test]
+    fn a_key_opens_what_is_its_own() {
+        let root = Err("this needs the ROOT_KEY".to_owned());
+        let another = Err("this API key belongs to another project".to_owned());
+        let no_delete = Err("deleting a project needs the ROOT_KEY".to_owned());
+        let no_owner = Err(unauthorized().message);
+        // A call; what the operator, the key of project `p`, and a token of an owner in it get.
+        for (method, path, expect) in [
+            ("POST", "/api/v1/projects", [Ok(()), root.clone(), root.clone()]),
+            ("GET", "/api/v1/projects", [Ok(()), Ok(()), root.clone()]),
+            ("GET", "/metrics", [Ok(()), Ok(()), root.clone()]),
+            ("GET", "/api/v1/dead-letters", [Ok(()), root.clone(), root.clone()]),
+            ("GET", "/api/v1/projects/p/events", [Ok(()), Ok(()), Ok(())]),
+            ("GET", "/api/v1/projects/q/events", [Ok(()), another.clone(), another]),
+            ("PUT", "/api/v1/projects/p", [Ok(()), Ok(()), Ok(())]),
+            ("DELETE", "/api/v1/projects/p", [Ok(()), no_delete.clone(), no_delete.clone()]),
+            ("DELETE", "/api/v1/projects/q", [Ok(()), no_delete.clone(), no_delete]),
+            ("GET", "/portal-api/events", [no_owner.clone(), no_owner, Ok(())]),
+            ("GET", "/healthz", [root.clone(), root.clone(), root]),
+        ] {
+            let found = call(method, path);
+            let found = found.unwrap_or_else(|_| panic!("{method} {path} is no call"));
+            let got = [Who::Operator, Who::Project("p"), Who::Owner("p")]
+                .map(|who| who.check(&found).map_err(|error| error.message));
+            assert_eq!(got, expect, "{method} {path}");
+        }
     }
 }

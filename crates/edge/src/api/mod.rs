@@ -47,7 +47,7 @@ use inlet_gateway::providers;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::room::Unread;
 use inlet_gateway::routes::{Call, ProjectCall};
-use inlet_gateway::scope::{Owner, Scope, unauthorized};
+use inlet_gateway::scope::{Owner, Scope, Who, unauthorized};
 use inlet_gateway::source::Source;
 use inlet_gateway::sql::{self, List, Statement};
 use inlet_gateway::subscription::Subscription;
@@ -175,47 +175,38 @@ async fn carry_out(
         check_content_type(&content_type)?;
     }
     let (body, _share) = read_body(request, key.holder(), body_max_bytes(&call, &key)).await?;
-    let scope = match &key {
-        Key::Owner(_, owner) => Scope::Owner(owner.clone()),
-        Key::Root | Key::Project(_) => Scope::Project,
+    let (who, scope) = match &key {
+        Key::Root => (Who::Operator, Scope::Project),
+        Key::Project(own) => (Who::Project(&own.uid), Scope::Project),
+        Key::Owner(own, owner) => (Who::Owner(&own.uid), Scope::Owner(owner.clone())),
     };
+    who.check(&call)?;
     let body = if is_form { onboard_json(&content_type, &body.bytes)? } else { body.bytes };
     let untold = Cell::new(0);
     let mut caller = Caller { bindings, context, query, origin, version, body, scope, untold };
-    match (call, key) {
-        (Call::CreateProject, Key::Root) => Ok(reply(&caller.create_project().await?)),
-        (Call::ListProjects, Key::Root) => {
+    let own = match key {
+        Key::Root => None,
+        Key::Project(own) | Key::Owner(own, _) => Some(own),
+    };
+    match (call, own) {
+        (Call::CreateProject, _) => Ok(reply(&caller.create_project().await?)),
+        (Call::ListProjects, None) => {
             api::check_unpaged(&caller.query)?;
             Ok(reply(&caller.list_projects().await?))
         }
-        (Call::Ownerless(call), Key::Root) => caller.ownerless(call).await,
-        (Call::ListProjects, Key::Project(project)) => {
-            Ok(reply(&Answer::ok(200, "Projects fetched successfully", json!([project.present()]))))
+        (Call::ListProjects, Some(own)) => {
+            Ok(reply(&Answer::ok(200, "Projects fetched successfully", json!([own.present()]))))
         }
-        (Call::InProject { call: ProjectCall::Delete, .. }, Key::Project(_) | Key::Owner(..)) => {
-            Err(ApiError::new(403, "deleting a project needs the ROOT_KEY").into())
+        (Call::Ownerless(call), _) => caller.ownerless(call).await,
+        (Call::Metrics, own) => caller.metrics(own).await,
+        (Call::InProject { call, .. } | Call::InPortal { call }, Some(own)) => {
+            caller.in_project(&own, call).await
         }
-        (Call::InProject { project, call }, key) => {
-            let project = match key {
-                Key::Project(own) | Key::Owner(own, _) if own.uid == project => own,
-                Key::Project(_) | Key::Owner(..) => {
-                    return Err(
-                        ApiError::new(403, "this API key belongs to another project").into()
-                    );
-                }
-                Key::Root => {
-                    Rc::new(caller.doc(&sql::project(project), "project not found").await?)
-                }
-            };
+        (Call::InProject { project, call }, None) => {
+            let project = caller.doc(&sql::project(project), "project not found").await?;
             caller.in_project(&project, call).await
         }
-        (Call::InPortal { call }, Key::Owner(project, _)) => {
-            caller.in_project(&project, call).await
-        }
-        (Call::InPortal { .. }, _) => Err(unauthorized().into()),
-        (Call::Metrics, Key::Root) => caller.metrics(None).await,
-        (Call::Metrics, Key::Project(own)) => caller.metrics(Some(own)).await,
-        _ => Err(ApiError::new(403, "this needs the ROOT_KEY").into()),
+        _ => Err(unauthorized().into()),
     }
 }
 
