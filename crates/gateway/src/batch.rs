@@ -2,6 +2,8 @@
 //!
 //! A body is one line of JSON that names the messages, and then their bytes one after another.
 
+mod outcome;
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -18,6 +20,8 @@ use crate::source::Source;
 use crate::time::rfc3339;
 use crate::transform::{headers_of, input_of};
 use crate::wire::Envelope;
+
+pub use outcome::{Asks, Late, Outcome, judge};
 
 /// Messages of one batch.
 pub const MESSAGES_MAX: usize = 1_000;

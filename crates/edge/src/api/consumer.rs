@@ -1,12 +1,13 @@
 //! Companions: what they read, and the messages that they hand in.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use futures_util::future::join;
 use inlet_gateway::batch::{
-    Batch, CONTENT_TYPE, HEAD_MAX_BYTES, Message, PAYLOADS_MAX_BYTES, Verdict,
+    Asks, Batch, CONTENT_TYPE, HEAD_MAX_BYTES, Late, Message, Outcome, PAYLOADS_MAX_BYTES, Verdict,
+    judge,
 };
 use inlet_gateway::consumer::{self, Report};
 use inlet_gateway::dead_letter::DeadLetter;
@@ -14,7 +15,6 @@ use inlet_gateway::ids;
 use inlet_gateway::push::{Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::routes::ConsumerCall;
-use inlet_gateway::wire::{Envelope, Target};
 
 use super::consumer_keys::{self, note_key, project_of};
 use super::dynamic::Dynamics;
@@ -310,24 +310,7 @@ impl Caller<'_> {
         outcomes: &mut [Outcome],
         now: u64,
     ) -> Result<(), Refusal> {
-        let (mut endpoints, mut owners) = (HashSet::new(), HashSet::new());
-        let (mut keys, mut places) = (Vec::new(), Vec::new());
-        for (place, outcome) in outcomes.iter().enumerate() {
-            let Outcome::Ready(envelope) = outcome else { continue };
-            match &envelope.meta.target {
-                Some(Target::Endpoint(id)) => {
-                    endpoints.insert(id.as_str());
-                }
-                Some(Target::Owner(id)) => {
-                    owners.insert(id.as_str());
-                }
-                Some(Target::Everybody | Target::Url(_)) | None => {}
-            }
-            if let Some(claim) = &envelope.meta.claim {
-                keys.push(json!([envelope.meta.claim_scope(), claim.key]));
-                places.push(place);
-            }
-        }
+        let Asks { endpoints, owners, keys, places } = Asks::of(outcomes);
         #[derive(Deserialize)]
         struct Have {
             kind: String,
@@ -355,31 +338,14 @@ impl Caller<'_> {
         let (known, held) = join(known, held).await;
         let known = known?;
         // The router decides what is a copy; this only says it earlier.
-        let held: HashMap<usize, String> = held
+        let held: BTreeMap<usize, String> = held
             .unwrap_or_default()
             .into_iter()
             .filter_map(|held| Some((*places.get(held.at)?, held.event_id)))
             .collect();
-        let known: HashSet<(&str, &str)> =
+        let known: BTreeSet<(&str, &str)> =
             known.iter().map(|have| (have.kind.as_str(), have.id.as_str())).collect();
-        let has = |kind: &str, id: &str| known.contains(&(kind, id));
-        for (place, outcome) in outcomes.iter_mut().enumerate() {
-            let Outcome::Ready(envelope) = outcome else { continue };
-            let missing = match &envelope.meta.target {
-                Some(Target::Endpoint(id)) if !has("endpoint", id) => {
-                    Some(format!("endpoint not found: {id}"))
-                }
-                Some(Target::Owner(id)) if !has("owner", id) => {
-                    Some(format!("no endpoint has the owner {id}"))
-                }
-                _ => None,
-            };
-            if let Some(event_id) = held.get(&place) {
-                *outcome = Outcome::Done(Verdict::Duplicate { event_id: event_id.clone() });
-            } else if let Some(reason) = missing {
-                *outcome = Outcome::Dead(reason);
-            }
-        }
+        judge(outcomes, &known, &held);
         Ok(())
     }
 }
@@ -433,32 +399,6 @@ async fn ran(source: &Source, which: &str, code: &str, input: &str) -> Result<St
             Err(Late::NotRun("the function could not be run".to_owned()))
         }
     }
-}
-
-/// Why a message is not an event, or not yet.
-#[derive(Clone)]
-enum Late {
-    Dead(String),
-    Retry(String),
-    /// A function of its source gave no answer: perhaps because of what it was given.
-    NotRun(String),
-}
-
-impl Late {
-    fn outcome(self) -> Outcome {
-        match self {
-            Self::Dead(reason) => Outcome::Dead(reason),
-            Self::Retry(reason) => Outcome::Done(Verdict::Retry { reason, is_ours: true }),
-            Self::NotRun(reason) => Outcome::Done(Verdict::Retry { reason, is_ours: false }),
-        }
-    }
-}
-
-/// What becomes of a message, so far.
-enum Outcome {
-    Ready(Box<Envelope>),
-    Dead(String),
-    Done(Verdict),
 }
 
 fn empty(status: u16) -> Reply {
