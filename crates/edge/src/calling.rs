@@ -1,4 +1,4 @@
-//! One HTTP call of an endpoint.
+//! HTTP calls: those of endpoints, and what we ask on our own account.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use futures_util::{StreamExt, pin_mut};
 use inlet_gateway::deliver::{Answered, Call, RESPONSE_MAX_BYTES};
 use inlet_gateway::interim::{self, is_interim, is_told};
 use js_sys::Uint8Array;
+use wasm_bindgen::JsValue;
 use worker::{
     AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
     Response, Result,
@@ -63,16 +64,47 @@ async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result
     Fetch::Request(request).send_with_signal(signal).await
 }
 
-/// Reads an answer's body into `kept`, at most `max_bytes` of it. The error: it broke off.
-pub(crate) async fn read(
-    response: &mut Response,
-    kept: &RefCell<Vec<u8>>,
-    max_bytes: usize,
-) -> Result<()> {
-    read_until(response, kept, max_bytes, |_| false).await
+/// A question of ours: for a key, or a token.
+pub(crate) struct Ask<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    /// With one it is a POST.
+    pub(crate) body: Option<&'a str>,
+    pub(crate) within: Duration,
+    /// How much of the answer is read.
+    pub(crate) max_bytes: usize,
 }
 
-/// The same, or until what there is is enough.
+/// Asks, and gives status and body of the answer. Redirects are not followed: only the host that was named is trusted.
+pub(crate) async fn ask(ask: Ask<'_>) -> Result<(u16, Vec<u8>)> {
+    let headers = Headers::new();
+    for (name, value) in ask.headers {
+        headers.set(name, value)?;
+    }
+    let mut init = RequestInit::new();
+    init.with_headers(headers).with_redirect(RequestRedirect::Manual);
+    if let Some(body) = ask.body {
+        init.with_method(Method::Post).with_body(Some(JsValue::from_str(body)));
+    }
+    let request = Request::new_with_init(ask.url, &init)?;
+    let asked = async {
+        let mut response = Fetch::Request(request).send().await?;
+        let kept = RefCell::new(Vec::new());
+        read_until(&mut response, &kept, ask.max_bytes, |_| false).await?;
+        Ok((response.status_code(), kept.into_inner()))
+    };
+    let late = Delay::from(ask.within);
+    pin_mut!(asked, late);
+    match select(asked, late).await {
+        Either::Left((asked, _)) => asked,
+        Either::Right(_) => {
+            let text = format!("no answer within {} s", ask.within.as_secs());
+            Err(worker::Error::RustError(text))
+        }
+    }
+}
+
+/// Reads an answer's body into `kept`, at most `max_bytes` of it, or until what there is is enough. The error: it broke off.
 async fn read_until(
     response: &mut Response,
     kept: &RefCell<Vec<u8>>,

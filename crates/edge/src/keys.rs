@@ -3,8 +3,6 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
-use futures_util::pin_mut;
 use inlet_gateway::address;
 use inlet_gateway::key_cache::{KeyCache, Look};
 use inlet_gateway::oauth::Assertion;
@@ -13,11 +11,12 @@ use js_sys::{Array, Object, Reflect, Uint8Array};
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Result};
+use worker::Result;
 
 use crate::bindings::Bindings;
+use crate::calling::{self, Ask};
 use crate::glue::Body;
-use crate::{calling, chance, log};
+use crate::{chance, log};
 
 const DOCUMENT_MAX_BYTES: usize = 256 * 1024;
 const FETCH_WITHIN: Duration = Duration::from_secs(5);
@@ -89,39 +88,25 @@ async fn key(
     fetched.map(|bytes| (bytes, false))
 }
 
-/// Fetches a small document. Redirects are not followed: only the host that was named is trusted.
+/// Fetches a small document.
 pub(crate) async fn get(url: &str, body: Option<&str>, bindings: &Bindings) -> Result<Vec<u8>> {
     address::check(url, bindings.settings.allow_private_endpoints)
         .map_err(|bad| worker::Error::RustError(bad.to_string()))?;
-    let mut init = RequestInit::new();
-    init.with_redirect(RequestRedirect::Manual);
-    if let Some(body) = body {
-        let headers = Headers::new();
-        headers.set("content-type", "application/json")?;
-        init.with_method(Method::Post)
-            .with_headers(headers)
-            .with_body(Some(JsValue::from_str(body)));
-    }
-    let request = Request::new_with_init(url, &init)?;
-    let fetched = async {
-        let mut response = Fetch::Request(request).send().await?;
-        let status = response.status_code();
-        let kept = RefCell::new(Vec::new());
+    let json = [("content-type", "application/json")];
+    let (status, bytes) = calling::ask(Ask {
+        url,
+        headers: if body.is_some() { &json } else { &[] },
+        body,
+        within: FETCH_WITHIN,
         // One byte more says that it is too large.
-        calling::read(&mut response, &kept, DOCUMENT_MAX_BYTES + 1).await?;
-        let bytes = kept.into_inner();
-        if status != 200 || DOCUMENT_MAX_BYTES < bytes.len() {
-            let text = format!("answered {status} with {} bytes", bytes.len());
-            return Err(worker::Error::RustError(text));
-        }
-        Ok(bytes)
-    };
-    let late = Delay::from(FETCH_WITHIN);
-    pin_mut!(fetched, late);
-    match select(fetched, late).await {
-        Either::Left((fetched, _)) => fetched,
-        Either::Right(_) => Err(worker::Error::RustError("no answer in 5 s".into())),
+        max_bytes: DOCUMENT_MAX_BYTES + 1,
+    })
+    .await?;
+    if status != 200 || DOCUMENT_MAX_BYTES < bytes.len() {
+        let text = format!("answered {status} with {} bytes", bytes.len());
+        return Err(worker::Error::RustError(text));
     }
+    Ok(bytes)
 }
 
 /// Signs with a private key in JSON.

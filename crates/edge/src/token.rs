@@ -4,17 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
-use futures_util::pin_mut;
 use inlet_gateway::address;
 use inlet_gateway::deliver::RESPONSE_MAX_BYTES;
 use inlet_gateway::oauth::{Oauth2, Token};
 use inlet_verify::Secret;
-use wasm_bindgen::JsValue;
-use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 
 use crate::bindings::Bindings;
-use crate::{calling, chance, keys};
+use crate::calling::{self, Ask};
+use crate::{chance, keys};
 
 const FETCH_WITHIN: Duration = Duration::from_secs(10);
 const TOKENS_MAX: usize = 500;
@@ -67,7 +64,7 @@ pub(crate) async fn find(
     }
 }
 
-/// Asks for a token. Redirects are not followed: only the host that was named gets the secret.
+/// Asks for a token.
 pub(crate) async fn ask(client: Client<'_>, bindings: &Bindings) -> Result<Token, String> {
     let Client { oauth2, id, secret } = client;
     let url = address::check(&oauth2.url, bindings.settings.allow_private_endpoints)
@@ -83,32 +80,16 @@ pub(crate) async fn ask(client: Client<'_>, bindings: &Bindings) -> Result<Token
             oauth2.assert(id, &unsigned, &signature)
         }
     };
-    let asked = post(url.as_str(), &form);
-    let late = Delay::from(FETCH_WITHIN);
-    pin_mut!(asked, late);
-    let (status, body) = match select(asked, late).await {
-        Either::Left((Ok(answer), _)) => answer,
-        Either::Left((Err(error), _)) => return Err(format!("the token endpoint: {error}")),
-        Either::Right(_) => {
-            let text = format!("the token endpoint did not answer in {} s", FETCH_WITHIN.as_secs());
-            return Err(text);
-        }
-    };
+    let asked = calling::ask(Ask {
+        url: url.as_str(),
+        headers: &[
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("accept", "application/json"),
+        ],
+        body: Some(&form),
+        within: FETCH_WITHIN,
+        max_bytes: RESPONSE_MAX_BYTES,
+    });
+    let (status, body) = asked.await.map_err(|error| format!("the token endpoint: {error}"))?;
     oauth2.read(status, &body, chance::now_ms())
-}
-
-async fn post(url: &str, form: &str) -> worker::Result<(u16, Vec<u8>)> {
-    let headers = Headers::new();
-    headers.set("content-type", "application/x-www-form-urlencoded")?;
-    headers.set("accept", "application/json")?;
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(headers)
-        .with_redirect(RequestRedirect::Manual)
-        .with_body(Some(JsValue::from_str(form)));
-    let mut response = Fetch::Request(Request::new_with_init(url, &init)?).send().await?;
-    let status = response.status_code();
-    let kept = RefCell::new(Vec::new());
-    calling::read(&mut response, &kept, RESPONSE_MAX_BYTES).await?;
-    Ok((status, kept.into_inner()))
 }
