@@ -52,7 +52,7 @@ async fn checked(
     is_short: bool,
 ) -> Result<std::result::Result<Ran, Fault>> {
     if let Some(message) = refuse_input(input) {
-        return Ok(Err(Fault { message, log: Vec::new(), was_stopped: false }));
+        return Ok(Err(Fault { message, was_stopped: false }));
     }
     call(code, &JsValue::from_str(input), &limits(input.len(), is_short)).await
 }

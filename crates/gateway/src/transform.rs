@@ -88,7 +88,6 @@ pub struct Ran {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub message: String,
-    pub log: Vec<String>,
     /// Whether it went beyond what it may use, so that it had to be stopped.
     pub was_stopped: bool,
 }
@@ -153,7 +152,7 @@ pub fn read(answer: &str) -> Result<Ran, Fault> {
         _ => "the engine gave no answer".to_owned(),
     };
     let was_stopped = matches!(outcome.as_str(), "interrupted" | "broken");
-    Err(Fault { message, log, was_stopped })
+    Err(Fault { message, was_stopped })
 }
 
 /// Checks a function as far as that goes without running it.
