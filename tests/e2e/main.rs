@@ -53,6 +53,7 @@ mod many_sources;
 mod mass_actions;
 mod meta_events;
 mod onboard;
+mod operation;
 mod payloads;
 mod portal;
 mod projects;

@@ -3,53 +3,28 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
+use inlet_gateway::settings::Settings;
 use inlet_gateway::vault::Vault;
+use serde_json::json;
 use worker::{Bucket, D1Database, Env, KvStore, Queue, Result};
 
 use crate::store::Store;
 use crate::{glue, log};
 
-/// How an accepted event becomes durable first; the other way is the fallback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
-    Queue,
-    Journal,
+/// What the variables say, and what is wrong with them. They do not change while an isolate lives, so they are read once.
+struct Read {
+    settings: Rc<Settings>,
+    faults: Rc<[String]>,
 }
 
-/// What the variables say. They do not change while an isolate lives, so they are read once.
-pub(crate) struct Settings {
-    pub(crate) durability: Durability,
-    pub(crate) allow_private_endpoints: bool,
-    /// Without a final slash; empty when the request's own origin is the public one.
-    pub(crate) public_url: String,
-    /// Milliseconds after which the sweep takes a bell for lost.
-    pub(crate) sweep_after_ms: u64,
-    /// Whether the queues are Miniflare's: in memory, and with one consumer at a time. Then bells are watched by the outbox,
-    /// and dispatchers run on after their message is acknowledged, so that a slow endpoint does not hold up all others.
-    pub(crate) local_queue: bool,
-    /// Seconds until a queue message whose work failed is tried again.
-    pub(crate) retry_s: u32,
-}
-
-impl Settings {
-    fn read(env: &Env) -> Self {
-        let var = |name: &str| text(env, name);
-        let is_true = |name: &str| var(name).eq_ignore_ascii_case("true");
-        log::set_level(&var("LOG_LEVEL"));
-        Self {
-            durability: match var("DURABILITY").as_str() {
-                "journal" => Durability::Journal,
-                _ => Durability::Queue,
-            },
-            allow_private_endpoints: is_true("ALLOW_PRIVATE_ENDPOINTS"),
-            public_url: var("PUBLIC_URL").trim().trim_end_matches('/').to_owned(),
-            sweep_after_ms: var("SWEEP_AFTER_SECONDS")
-                .parse()
-                .unwrap_or(60u64)
-                .saturating_mul(1000),
-            local_queue: is_true("LOCAL_QUEUE"),
-            retry_s: var("RETRY_SECONDS").parse().unwrap_or(30),
+impl Read {
+    fn of(env: &Env) -> Self {
+        let (settings, faults) = Settings::from_lookup(|name| Some(text(env, name)));
+        log::set_debug(settings.is_debug);
+        if !faults.is_empty() {
+            log::error("not_configured", json!({"faults": faults}));
         }
+        Self { settings: Rc::new(settings), faults: faults.into() }
     }
 }
 
@@ -58,16 +33,20 @@ impl Settings {
 pub(crate) struct Bindings {
     env: Env,
     pub(crate) settings: Rc<Settings>,
+    /// Which variables have values that are not understood, and what they may be.
+    pub(crate) faults: Rc<[String]>,
 }
 
 impl Bindings {
     pub(crate) fn new(env: Env) -> Self {
         thread_local! {
-            static SETTINGS: OnceCell<Rc<Settings>> = const { OnceCell::new() };
+            static READ: OnceCell<Read> = const { OnceCell::new() };
         }
-        let settings =
-            SETTINGS.with(|read| Rc::clone(read.get_or_init(|| Rc::new(Settings::read(&env)))));
-        Self { env, settings }
+        let (settings, faults) = READ.with(|read| {
+            let read = read.get_or_init(|| Read::of(&env));
+            (Rc::clone(&read.settings), Rc::clone(&read.faults))
+        });
+        Self { env, settings, faults }
     }
 
     pub(crate) fn db(&self) -> Result<Store> {

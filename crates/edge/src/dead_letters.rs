@@ -43,10 +43,9 @@ pub(crate) async fn keep(
         }
         let kept: Vec<Kept> = events.rows(&sql::insert_dead_letters(json!(rows))).await?;
         for (letter, id) in places {
-            log::error(
-                "dead_letter",
-                json!({"id": id, "kind": letter.kind, "source_id": letter.source_id, "reason": letter.reason}),
-            );
+            // The reason is for the API: it may quote what came.
+            let fields = json!({"id": id, "kind": letter.kind, "source_id": letter.source_id});
+            log::error("dead_letter", fields);
             let earlier = kept.iter().find(|kept| {
                 letter.is_kept_as(&kept.id, &kept.source_id, kept.broker_message_id.as_deref())
             });

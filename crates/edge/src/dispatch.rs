@@ -16,6 +16,7 @@ use inlet_gateway::deliver::{
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::json;
+use inlet_gateway::log_line;
 use inlet_gateway::meta_event::is_told;
 use inlet_gateway::receiver::Receiver;
 use inlet_gateway::room::Places;
@@ -277,8 +278,7 @@ async fn follow(
     if matches!(settled.status, Status::Failure | Status::Discarded) {
         log::info(
             "dead_letter",
-            json!({"event_id": delivery.event_id, "delivery_id": delivery.id, "status": settled.status.name(),
-                "reason": settled.description}),
+            json!({"event_id": delivery.event_id, "delivery_id": delivery.id, "status": settled.status.name()}),
         );
     }
     let Some(to) = to else { return Ok(()) };
@@ -362,7 +362,7 @@ async fn attempt(
     let fields = || {
         json!({
             "event_id": delivery.event_id, "delivery_id": delivery.id, "endpoint_id": delivery.endpoint_id, "attempt": n,
-            "http_status": record.http_status, "error": record.error, "status": settled.status.name(),
+            "http_status": record.http_status, "why": log_line::of_attempt(&answered, is_endpoints), "status": settled.status.name(),
             "latency_ms": now.saturating_sub(requested_at),
         })
     };

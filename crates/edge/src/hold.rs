@@ -254,7 +254,8 @@ pub(crate) async fn follow_breaker(
     let breaker = counted.map(rows::<Breaker>).transpose()?.unwrap_or_default().into_iter().next();
     let Some(breaker) = breaker else { return Ok(()) };
     if breaker.since == now {
-        let fields = json!({"endpoint_id": breaker.endpoint_id, "state": breaker.state, "reason": breaker.reason});
+        // The reason is for the API: it may hold what was answered.
+        let fields = json!({"endpoint_id": breaker.endpoint_id, "state": breaker.state});
         log::info("breaker", fields);
     }
     match breaker.consequence(&to.project.config.circuit_breaker, now) {
@@ -282,7 +283,7 @@ pub(crate) async fn disable(to: &Receiver, reason: &str, bindings: &Bindings) ->
     if count_of(results.last())? == 0 {
         return Ok(());
     }
-    log::info("endpoint_disabled", json!({"endpoint_id": id, "reason": reason}));
+    log::info("endpoint_disabled", json!({"endpoint_id": id}));
     if told.is_some() {
         meta_events::forward_noted(bindings).await?;
         bell::send_drain(project.shard, bindings).await?;

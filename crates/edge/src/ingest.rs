@@ -10,6 +10,7 @@ use inlet_gateway::hookstream;
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::room::Unread;
+use inlet_gateway::settings::Way;
 use inlet_gateway::sql::{self, Journal};
 use inlet_gateway::wire::{Body, Envelope, Pack, Text, body_key};
 use inlet_verify::Refused;
@@ -20,7 +21,7 @@ use worker::{
     BatchMessageBuilder, Context, QueueContentType, RawMessageBuilder, SendMessage, web_sys,
 };
 
-use crate::bindings::{Bindings, Durability};
+use crate::bindings::Bindings;
 use crate::body;
 use crate::glue::Head;
 use crate::{bell, chance, config, keys, limits, log};
@@ -40,7 +41,7 @@ pub(crate) async fn ingest(
             let (status, label) = rejection.status();
             let request_id = (door == Door::Hookstream).then(crate::api::request_id);
             let fields = json!({
-                "source_id": source_id, "status": status, "label": label, "detail": rejection.detail(), "request_id": request_id,
+                "source_id": source_id, "status": status, "label": label, "request_id": request_id,
             });
             if 500 <= status {
                 log::error("rejected", fields);
@@ -147,9 +148,9 @@ async fn take_in(
             };
             log::debug(
                 "accepted",
-                || json!({"event_id": event_id, "source_id": source.source.uid, "by": route}),
+                || json!({"event_id": event_id, "source_id": source.source.uid, "by": route.name()}),
             );
-            if route == JOURNAL {
+            if route == Way::Journal {
                 bell::ring_router(shard, bindings, context);
             }
             Ok(reply)
@@ -184,7 +185,7 @@ async fn uncount_request(source: &Compiled, bindings: &Bindings) {
     }
 }
 
-/// Keeps a refused request, with what explains it, in the log and for the API. It tries many readings of the request, so it
+/// Keeps a refused request, with what explains it, for the API. It tries many readings of the request, so it
 /// is done for one request of a source in a while; those that are passed over are counted.
 fn explain(
     source: &Rc<Compiled>,
@@ -212,7 +213,8 @@ fn explain(
     });
     let Some(passed_over) = passed_over else { return };
     let findings = source.diagnose(cause, arrival, now);
-    log::info("diagnosis", json!({"source_id": uid, "findings": findings}));
+    // What they say is for the API: it may quote the request.
+    log::info("diagnosis", json!({"source_id": uid, "findings": findings.len()}));
     let doc = source.rejected(cause, arrival, &findings, passed_over, now);
     let (project, shard) = (source.source.project_id.clone(), source.shard());
     let (uid, bindings) = (uid.clone(), bindings.clone());
@@ -229,23 +231,19 @@ fn explain(
 const EXPLAIN_EVERY_MS: u64 = 5_000;
 const SOURCES_MAX: usize = 1_000;
 
-const JOURNAL: &str = "journal";
-const QUEUE: &str = "queue";
-
 /// Makes an event durable by the configured way, or else by the other. When this returns `Ok`, the event survives the
 /// death of every process; a large body is in R2 before anything points at it.
-async fn make_durable(envelope: Envelope, bindings: &Bindings) -> Result<&'static str, Rejection> {
+async fn make_durable(envelope: Envelope, bindings: &Bindings) -> Result<Way, Rejection> {
     let envelope = store_body(envelope, bindings).await?;
-    for &way in order(bindings) {
-        let written = if way == QUEUE {
-            send(bindings, &envelope).await
-        } else {
-            append(bindings, &envelope).await
+    for &way in bindings.settings.ways() {
+        let written = match way {
+            Way::Queue => send(bindings, &envelope).await,
+            Way::Journal => append(bindings, &envelope).await,
         };
         match written {
             Ok(()) => return Ok(way),
             Err(error) => {
-                let fields = json!({"event_id": envelope.meta.event_id, "way": way, "error": error.to_string()});
+                let fields = json!({"event_id": envelope.meta.event_id, "way": way.name(), "error": error.to_string()});
                 log::error("not_durable_this_way", fields);
             }
         }
@@ -289,7 +287,7 @@ pub(crate) async fn make_all_durable(
         && let Some(alone) = envelopes.pop()
     {
         let done = make_durable(alone, bindings).await;
-        if done == Ok(JOURNAL) {
+        if done == Ok(Way::Journal) {
             bell::ring_router(shard, bindings, context);
         }
         return vec![done.map(|_| ())];
@@ -305,13 +303,12 @@ pub(crate) async fn make_all_durable(
             Err(rejection) => done.push(Err(rejection)),
         }
     }
-    for &way in order(bindings) {
-        let written = if way == QUEUE {
-            send_all(&waiting, bindings).await
-        } else {
-            append_all(shard, &waiting, bindings).await
+    for &way in bindings.settings.ways() {
+        let written = match way {
+            Way::Queue => send_all(&waiting, bindings).await,
+            Way::Journal => append_all(shard, &waiting, bindings).await,
         };
-        if way == JOURNAL && written.contains(&true) {
+        if way == Way::Journal && written.contains(&true) {
             bell::ring_router(shard, bindings, context);
         }
         let mut written = written.into_iter();
@@ -329,8 +326,8 @@ pub(crate) async fn make_all_durable(
     done
 }
 
-fn not_written(way: &str, events: usize, error: &worker::Error) {
-    let fields = json!({"events": events, "way": way, "error": error.to_string()});
+fn not_written(way: Way, events: usize, error: &worker::Error) {
+    let fields = json!({"events": events, "way": way.name(), "error": error.to_string()});
     log::error("not_durable_this_way", fields);
 }
 
@@ -351,7 +348,7 @@ async fn send_all(envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<b
         let count = messages.len();
         let batch = BatchMessageBuilder::new().messages(messages).build();
         let done = async { bindings.ingest_queue()?.send_raw_batch(batch).await };
-        let done = done.await.inspect_err(|error| not_written(QUEUE, count, error));
+        let done = done.await.inspect_err(|error| not_written(Way::Queue, count, error));
         sent.resize(sent.len() + count, done.is_ok());
     }
     sent
@@ -367,7 +364,7 @@ async fn append_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bind
         let count = pack.len();
         let (meta, body) = pack.into_row();
         let done = append_row(shard, &meta, &body, bindings).await;
-        let done = done.inspect_err(|error| not_written(JOURNAL, count, error));
+        let done = done.inspect_err(|error| not_written(Way::Journal, count, error));
         appended.resize(appended.len() + count, done.is_ok());
     }
     appended
@@ -381,15 +378,6 @@ async fn append_row(
 ) -> worker::Result<()> {
     let sql = Journal::at(chance::now_ms()).append_sql();
     bindings.insert(shard, sql, meta, &body.text, body.is_base64).await
-}
-
-/// The ways to durability, the better first. A local queue lives in memory: it is none.
-fn order(bindings: &Bindings) -> &'static [&'static str] {
-    match (bindings.settings.durability, bindings.settings.local_queue) {
-        (Durability::Queue, _) => &[QUEUE, JOURNAL],
-        (Durability::Journal, false) => &[JOURNAL, QUEUE],
-        (Durability::Journal, true) => &[JOURNAL],
-    }
 }
 
 async fn put_body(bindings: &Bindings, key: &str, body: Vec<u8>) -> worker::Result<()> {

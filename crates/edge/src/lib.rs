@@ -15,6 +15,7 @@ mod functions;
 mod glue;
 mod hold;
 mod ingest;
+mod key_check;
 mod keys;
 mod known;
 mod limits;
@@ -60,7 +61,7 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
             api::providers(head.url().split_once('?').map_or("", |(_, query)| query), None)
         }
         Ok(Call::GetProvider { name }) => api::providers("", Some(name)),
-        Ok(Call::Health) => api::health(&bindings),
+        Ok(Call::Health) => api::health(&bindings).await,
         Ok(Call::HealthOfEvents) => api::health_of_events(&bindings).await,
         Ok(Call::Document) => api::document(&Request::from(request)),
         Ok(Call::Docs) => api::page(&Request::from(request)),

@@ -1,18 +1,19 @@
 //! Structured logs: one JSON object a line. A line may hold ids, labels and counts; never a body, a
-//! header's value or a secret.
+//! header's value or a secret. (`x-request-id` is an id, by which its sender wants to find a call.)
 
 use std::cell::Cell;
 
-use serde_json::{Value, json};
+use inlet_gateway::log_line::line;
+use serde_json::Value;
 use worker::{console_error, console_log};
 
 thread_local! {
     static DEBUG: Cell<bool> = const { Cell::new(false) };
 }
 
-/// `LOG_LEVEL`: `debug` also logs every accepted event and every delivery that went well.
-pub(crate) fn set_level(level: &str) {
-    DEBUG.set(level.eq_ignore_ascii_case("debug"));
+/// `debug` also logs every accepted event and every delivery that went well.
+pub(crate) fn set_debug(is_debug: bool) {
+    DEBUG.set(is_debug);
 }
 
 /// What is normal, and happens with every event.
@@ -30,13 +31,4 @@ pub(crate) fn info(event: &str, fields: Value) {
 /// What somebody has to mend.
 pub(crate) fn error(event: &str, fields: Value) {
     console_error!("{}", line("error", event, fields));
-}
-
-fn line(level: &str, event: &str, mut fields: Value) -> Value {
-    if let Some(object) = fields.as_object_mut() {
-        object.insert("level".into(), level.into());
-        object.insert("event".into(), event.into());
-        return fields;
-    }
-    json!({"level": level, "event": event, "detail": fields})
 }

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::fields::{Fields, FromFields};
 use crate::payload::query_value;
+use crate::rejection::RETRY_AFTER_S;
 use crate::routes::{FilterCall, ProjectCall};
 use crate::version::{NEWEST, Version};
 use crate::{ids, repeated};
@@ -53,6 +54,11 @@ impl ApiError {
 
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(404, message)
+    }
+
+    /// After how many seconds the same call may succeed, when the fault is ours.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        (self.status == 503).then_some(RETRY_AFTER_S)
     }
 
     /// The error as an answer: `{"status":false,"message":…}`, without `data`.
@@ -362,6 +368,14 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_that_is_ours_says_when_to_try_again() {
+        assert_eq!(ApiError::new(503, "later").retry_after_s(), Some(10));
+        for status in [400, 404, 409, 422, 500] {
+            assert_eq!(ApiError::new(status, "no").retry_after_s(), None, "{status}");
+        }
+    }
 
     #[derive(Debug)]
     struct Sample;

@@ -5,6 +5,7 @@ use std::iter;
 use serde::Deserialize;
 
 use crate::backlog::Oldest;
+use crate::dead_letter::{NOBODY, NOBODYS_SHARD};
 use crate::meta_event::shadow_id;
 use crate::project::Project;
 use crate::reply::Reply;
@@ -73,7 +74,7 @@ impl Figure {
             Self::DeadLetters => (
                 "inlet_dead_letters",
                 "gauge",
-                "Dead letters of brokers and of events that could not be routed, by kind; 10000 at most.",
+                "Dead letters but those of deliveries, by kind, with an empty project those that are nobody's; 10000 at most.",
                 "kind",
             ),
             Self::Breakers => (
@@ -91,6 +92,11 @@ impl Figure {
 pub fn counted(project: &Project) -> impl Iterator<Item = String> + use<> {
     let shadow = project.config.meta_event.is_some().then(|| shadow_id(&project.uid));
     iter::once(project.uid.clone()).chain(shadow)
+}
+
+/// What is nobody's, and so the operator's alone, is counted under no project's id.
+pub fn nobodys(is_root: bool, shard: u32) -> Option<String> {
+    (is_root && shard == NOBODYS_SHARD).then(|| NOBODY.to_owned())
 }
 
 /// A row of [`crate::sql::figure`].
@@ -115,21 +121,32 @@ pub struct Read {
 }
 
 /// The figures in [Prometheus' text format](https://prometheus.io/docs/instrumenting/exposition_formats/).
-pub fn reply(shards: &[OfShard], now_ms: u64) -> Reply {
+///
+/// `key_fits`: whether stored secrets open with the key; `None` when that could not be seen.
+pub fn reply(shards: &[OfShard], key_fits: Option<bool>, now_ms: u64) -> Reply {
     Reply {
         status: 200,
         content_type: "text/plain; version=0.0.4; charset=utf-8".into(),
         headers: Vec::new(),
-        body: text(shards, now_ms).into_bytes(),
+        body: text(shards, key_fits, now_ms).into_bytes(),
     }
 }
 
-fn text(shards: &[OfShard], now_ms: u64) -> String {
+fn text(shards: &[OfShard], key_fits: Option<bool>, now_ms: u64) -> String {
     let mut text = String::new();
     family(
         &mut text,
         ("inlet_shard_up", "gauge", "Whether the shard could be read."),
         shards.iter().map(|of| ([("shard", of.shard.to_string())], u64::from(of.read.is_some()))),
+    );
+    family(
+        &mut text,
+        (
+            "inlet_encryption_key_fits",
+            "gauge",
+            "Whether stored secrets open with ENCRYPTION_KEY; absent when that could not be seen.",
+        ),
+        key_fits.into_iter().map(|fits| ([], u64::from(fits))),
     );
     let waits = |wait: fn(Oldest, u64) -> u64| {
         shards.iter().filter_map(move |of| {
@@ -195,6 +212,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn dead_letters_that_are_nobodys_are_counted_for_the_operator_alone() {
+        assert_eq!(nobodys(true, NOBODYS_SHARD).as_deref(), Some(""));
+        assert_eq!(nobodys(true, NOBODYS_SHARD + 1), None);
+        assert_eq!(nobodys(false, NOBODYS_SHARD), None);
+    }
+
+    #[test]
     fn figures_are_written_as_prometheus_reads_them() {
         let row = |label: &str, n| Row { project_id: "p".into(), label: label.into(), n };
         let oldest = Oldest { event_at: Some(1_000), ..Oldest::default() };
@@ -207,13 +231,14 @@ mod tests {
             OfShard { shard: 0, read: Some(Read { oldest, figures }) },
             OfShard { shard: 1, read: None },
         ];
-        let text = text(&shards, 5_500);
+        let text = text(&shards, Some(false), 5_500);
         let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
             samples,
             [
                 "inlet_shard_up{shard=\"0\"} 1",
                 "inlet_shard_up{shard=\"1\"} 0",
+                "inlet_encryption_key_fits{} 0",
                 "inlet_events_wait_seconds{shard=\"0\"} 4",
                 "inlet_deliveries_overdue_seconds{shard=\"0\"} 0",
                 "inlet_events_total{project=\"p\"} 7",

@@ -25,7 +25,7 @@ pub enum Rejection {
     TooLarge { limit_bytes: u64 },
     #[error("request headers too large")]
     HeadersTooLarge,
-    /// The cause is for the log; the sender learns only that it was not believed.
+    /// The cause is for the source's owner; the sender learns only that it was not believed.
     #[error("Request verification failed")]
     Refused { status: u16, cause: Refused, custom: Option<Box<(String, String)>> },
     /// The key that signs could not be had: the sender keeps the event and tries again.
@@ -106,7 +106,7 @@ impl Rejection {
         }
     }
 
-    /// What the operator's log says beyond the text that the sender reads.
+    /// What the source's owner reads beyond the text that the sender gets. It is not for the log: it may quote the request.
     pub fn detail(&self) -> String {
         match self {
             Self::Refused { cause, .. } | Self::NotCheckable { cause } => cause.to_string(),

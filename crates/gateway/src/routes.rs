@@ -270,7 +270,7 @@ routes! {
 
     ["ingest", mask_id] { any => Ingest { mask: mask_id } }
     ["healthz"] { GET => Health, HEAD => Health }
-    ["healthz", "events"] { GET => HealthOfEvents }
+    ["healthz", "events"] { GET => HealthOfEvents, HEAD => HealthOfEvents }
     ["metrics"] { GET => Metrics }
     ["openapi.json"] { GET => Document }
     ["docs"] { GET => Docs }
@@ -483,6 +483,7 @@ mod tests {
         for (method, path, expect) in [
             ("GET", "/healthz", Ok(Call::Health)),
             ("GET", "/healthz/events", Ok(Call::HealthOfEvents)),
+            ("HEAD", "/healthz/events", Ok(Call::HealthOfEvents)),
             ("GET", "/ingest/mask", Ok(Call::Ingest { mask: "mask" })),
             ("POST", "/api/v1/projects", Ok(Call::CreateProject)),
             ("POST", "/api/v1/projects/", Ok(Call::CreateProject)),

@@ -15,11 +15,11 @@ use inlet_gateway::ids;
 use inlet_gateway::push::{Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::routes::ConsumerCall;
+use inlet_gateway::settings::Way;
 
 use super::consumer_keys::{self, note_key, project_of};
 use super::dynamic::Dynamics;
 use super::*;
-use crate::bindings::Durability;
 use crate::ingest::make_all_durable;
 use crate::known::{Isolate, Known};
 use crate::{backlog, dead_letters, transform};
@@ -175,7 +175,7 @@ impl Caller<'_> {
 
     /// For how many seconds the oldest event has waited in the journal, when that is too long.
     async fn behind(&self, shard: u32) -> Option<u64> {
-        if self.bindings.settings.durability != Durability::Journal {
+        if self.bindings.settings.durability != Way::Journal {
             return None;
         }
         let now = now_ms();
@@ -360,9 +360,7 @@ fn resolve(
     let resolved = match dynamics {
         Ok(dynamics) => dynamics.resolve(push, project, bindings),
         Err(_) if !matches!(push.to, To::Url(_)) => Ok(()),
-        Err(_) => {
-            Err(Refusal::Later(ApiError::new(503, "the endpoint could not be looked up"), 10))
-        }
+        Err(_) => Err(ApiError::new(503, "the endpoint could not be looked up").into()),
     };
     resolved.map_err(|refusal| match refusal {
         Refusal::Api(error) if error.status < 500 => Late::Dead(error.message),

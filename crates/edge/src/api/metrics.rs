@@ -3,12 +3,13 @@
 use inlet_gateway::metrics::{self, Figure, OfShard, Read, Row};
 
 use super::*;
-use crate::backlog;
+use crate::{backlog, key_check};
 
 impl Caller<'_> {
     /// `GET /metrics`: of all projects, or of the one whose key came.
     pub(super) async fn metrics(&self, project: Option<Rc<Project>>) -> Result<Reply, Refusal> {
         let now = now_ms();
+        let is_root = project.is_none();
         let (shards, projects) = match project {
             Some(project) => (vec![project.shard], vec![project]),
             None => {
@@ -20,7 +21,8 @@ impl Caller<'_> {
         let mut read = Vec::with_capacity(shards.len());
         for shard in shards {
             let own = projects.iter().filter(|project| project.shard == shard);
-            let own: Vec<String> = own.flat_map(|project| metrics::counted(project)).collect();
+            let own = own.flat_map(|project| metrics::counted(project));
+            let own: Vec<String> = own.chain(metrics::nobodys(is_root, shard)).collect();
             let figures = async {
                 let oldest = backlog::oldest(shard, now, self.bindings).await?;
                 let statements = Figure::ALL.map(|figure| sql::figure(figure, &own));
@@ -36,6 +38,6 @@ impl Caller<'_> {
             });
             read.push(OfShard { shard, read: figures.ok() });
         }
-        Ok(metrics::reply(&read, now))
+        Ok(metrics::reply(&read, key_check::fits(self.bindings).await, now))
     }
 }

@@ -51,7 +51,7 @@ use inlet_gateway::scope::{Owner, Scope, Who, unauthorized};
 use inlet_gateway::source::Source;
 use inlet_gateway::sql::{self, List, Statement};
 use inlet_gateway::subscription::Subscription;
-use inlet_gateway::vault::Vault;
+use inlet_gateway::vault::{Vault, VaultError};
 use inlet_gateway::version::Version;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -64,7 +64,7 @@ use crate::chance::{fill, now_ms};
 use crate::glue::Body;
 use crate::known::{Isolate, Known};
 use crate::store::{Doc, count_of, rows};
-use crate::{backlog, chance, config, log, stored};
+use crate::{backlog, chance, config, key_check, log, stored};
 use refusal::{Refusal, changed_meanwhile, told};
 
 /// The largest request body of the API.
@@ -497,15 +497,15 @@ pub(crate) fn providers(query: &str, name: Option<&str>) -> Reply {
     }
 }
 
-/// `GET /healthz`: whether this Worker could take an event in.
-pub(crate) fn health(bindings: &Bindings) -> Reply {
-    match bindings.vault() {
-        Ok(_) => {
-            let message = concat!("Inlet ", env!("CARGO_PKG_VERSION"));
-            reply(&Answer::ok(200, message, Value::Null))
-        }
-        Err(error) => reply(&ApiError::new(503, error.to_string()).answer()),
-    }
+/// `GET /healthz`: whether this Worker could take an event in, as it is configured.
+pub(crate) async fn health(bindings: &Bindings) -> Reply {
+    let key = match bindings.vault() {
+        Ok(_) if key_check::fits(bindings).await == Some(false) => Some(VaultError::DoesNotOpen),
+        Ok(_) => None,
+        Err(error) => Some(error),
+    };
+    let version = concat!("Inlet ", env!("CARGO_PKG_VERSION"));
+    reply(&inlet_gateway::key_check::health(version, &bindings.faults, key.as_ref()))
 }
 
 /// `GET /healthz/events`: whether what is durable goes on.

@@ -63,26 +63,25 @@ impl Refusal {
     /// What the caller is told, and after how many seconds it may try again.
     pub(super) fn told(self) -> (ApiError, Option<u64>) {
         match self {
-            Self::Api(error) => (error, None),
+            Self::Api(error) => {
+                let seconds = error.retry_after_s();
+                (error, seconds)
+            }
             Self::Later(error, seconds) => (error, Some(seconds)),
             Self::Limited(seconds) => (ApiError::new(429, "exceeded rate limit"), Some(seconds)),
             Self::Store(error) => {
                 log::error("store_failed", json!({"error": error.to_string()}));
-                (ApiError::new(503, "the database is unavailable right now, try again"), Some(10))
+                Self::Api(ApiError::new(503, "the database is unavailable right now, try again"))
+                    .told()
             }
             Self::Untold => {
                 let text = "the change is stored, but the edge could not be told: repeat the call, or wait 7 minutes";
-                (ApiError::new(503, text), None)
+                Self::Api(ApiError::new(503, text)).told()
             }
             Self::Vault(error) => {
                 log::error("vault_failed", json!({"error": error.to_string()}));
-                (
-                    ApiError::new(
-                        503,
-                        "the gateway is not configured: its ENCRYPTION_KEY does not fit",
-                    ),
-                    Some(10),
-                )
+                let text = "the gateway is not configured: its ENCRYPTION_KEY does not fit";
+                Self::Api(ApiError::new(503, text)).told()
             }
         }
     }
