@@ -26,7 +26,7 @@ chaos: build ## kill the gateway again and again, and count what was lost
 fuzz: ## throw arbitrary requests at the catalogue of providers (FUZZ_SECONDS, 60)
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
 
-consumer: ## run the companion that reads message brokers (INLET_URL, INLET_CONSUMER_KEY, STATE)
+consumer: ## run the companion that reads message brokers (INLET_URL, INLET_CONSUMER_KEY, PORT, STATE)
 	@scripts/consumer.sh
 
 deploy: setup ## deploy to Cloudflare (DRY_RUN=1, INLET_NAME, PUBLIC_URL)

@@ -5,7 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
 state=${STATE:-.inlet/state}
-export INLET_URL=${INLET_URL:-http://127.0.0.1:8787}
+export INLET_URL=${INLET_URL:-http://127.0.0.1:${PORT:-8787}}
 
 # A consumer key for a project of `make dev`, made once and kept beside its other keys.
 consumer_key() {

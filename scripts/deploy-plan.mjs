@@ -12,6 +12,55 @@ export function nameProblem(name) {
   return NAME.test(name) ? null : `INLET_NAME=${name}: 2 to 42 lower-case letters, digits and hyphens, starting with a letter.`;
 }
 
+/** What is wrong with a key that is to encrypt secrets, as the Worker sees it; null when it is fine. */
+export function keyProblem(key) {
+  const text = key.trim();
+  const bytes = Buffer.from(text, "base64");
+  // Buffer takes base64url, missing padding and characters that are none; the Worker does not.
+  const isOne = bytes.length === 32 && bytes.toString("base64") === text && bytes.some((byte) => byte !== 0);
+  return isOne ? null : "ENCRYPTION_KEY must be 32 bytes in base64, and not all zero; `openssl rand -base64 32` makes one.";
+}
+
+/** Whether it is a URL that a path can be put behind. */
+export function publicUrlProblem(url) {
+  const parsed = /^https?:\/\//i.test(url) && URL.canParse(url) ? new URL(url) : null;
+  if (parsed && !parsed.search && !parsed.hash) return null;
+  return `PUBLIC_URL=${url}: it has to begin with https:// or http:// and name a host, like https://hooks.example.com`;
+}
+
+/** What a value is given as to be forgotten again. */
+const FORGET = "-";
+
+/**
+ * The settings of a deployment: what is given now, or else what stands in wrangler.toml, or else what was given to the
+ * last one. `kept` is what that one has left behind, null when nothing is known of it.
+ */
+export function settings({ given, config, kept, deployed }) {
+  const notes = [];
+  const now = (name, former) => {
+    if (given[name] === FORGET) return undefined;
+    if (given[name]) return given[name];
+    if (former) notes.push(`${name}=${former}, as for the last deployment (${name}=${FORGET} make deploy forgets it)`);
+    else if (deployed && !kept) notes.push(`${name} is not given, and what it was for the last deployment is not known here: it has its default now`);
+    return former;
+  };
+  const written = config.vars?.PUBLIC_URL;
+  const publicUrl = given.PUBLIC_URL || !written ? now("PUBLIC_URL", kept?.PUBLIC_URL) : undefined;
+  const retention = now("DLQ_RETENTION_SECS", kept?.DLQ_RETENTION_SECS);
+  const seconds = Number(retention ?? DEAD_LETTER_RETENTION_SECS);
+  const url = publicUrl?.trim().replace(/\/+$/, "");
+  const problem =
+    (url && publicUrlProblem(url)) ||
+    (Number.isInteger(seconds) && seconds >= 60 ? null : "DLQ_RETENTION_SECS must be a number of seconds, 60 or more.");
+  return { publicUrl: url, retention: seconds, keep: { PUBLIC_URL: url, DLQ_RETENTION_SECS: retention }, notes, problem };
+}
+
+/** Whether what wrangler said of a Worker is that there is none of that name: by its words, or by Cloudflare's codes. */
+export function isNoWorker(output, name) {
+  const text = output.replace(/\x1b\[[0-9;]*m/g, "");
+  return /\[code: (10007|10090)\]/.test(text) || new RegExp(`Worker "${name}" (\\(env: [^)]*\\) )?not found`).test(text);
+}
+
 /** `inlet-events-0` of a Worker `inlet` becomes `acme-events-0` of a Worker `acme`. */
 function renamed(resource, from, to) {
   return resource === from || resource.startsWith(`${from}-`) ? to + resource.slice(from.length) : `${to}-${resource}`;
@@ -50,6 +99,7 @@ export const parseDatabases = (text) => jsonIn(text, "d1 list --json").map(({ na
 export const parseNamespaces = (text) => jsonIn(text, "kv namespace list").map(({ title, id }) => ({ title, id }));
 export const parseSecrets = (text) => jsonIn(text, "secret list").map(({ name }) => name);
 export const parseCount = (text) => Number(jsonIn(text, "d1 execute --json")[0].results[0].n);
+export const parseNames = (text) => jsonIn(text, "d1 execute --json")[0].results.map(({ name }) => name);
 
 /** `wrangler r2 bucket list` prints blocks of `name: …` and `creation_date: …`. */
 export const parseBuckets = (text) => [...text.matchAll(/^name:\s+(\S+)\s*$/gm)].map(([, name]) => name);
@@ -79,6 +129,11 @@ export function plan(want, have, { retention = DEAD_LETTER_RETENTION_SECS } = {}
   const commands = [];
   const clashes = [];
   const named = (list, name) => list.filter((item) => item.name === name);
+  // The databases are made first: where there is none of them, nothing else is ours.
+  const isNew = !want.databases.some(({ name }) => named(have.databases, name).length > 0);
+  const notOurs = (what) => {
+    if (isNew) clashes.push(`there is ${what}, but none of the databases of an Inlet that it could belong to`);
+  };
 
   for (const { name } of want.databases) {
     if (named(have.databases, name).length === 0) commands.push({ args: ["d1", "create", name], creates: true });
@@ -86,12 +141,16 @@ export function plan(want, have, { retention = DEAD_LETTER_RETENTION_SECS } = {}
   for (const { title } of want.namespaces) {
     const found = have.namespaces.filter((namespace) => namespace.title === title);
     if (found.length === 0) commands.push({ args: ["kv", "namespace", "create", title], creates: true });
+    else notOurs(`a KV namespace ${title}`);
     if (found.length > 1) clashes.push(`there are ${found.length} KV namespaces called ${title}: ${found.map(({ id }) => id).join(", ")}`);
   }
   for (const { name } of want.buckets) {
     // The list shows the first buckets of an account only: ours may be there all the same.
     if (!have.buckets.includes(name)) {
-      commands.push({ args: ["r2", "bucket", "create", name], creates: true, unless: /already exists, and you own it/i });
+      const unless = isNew ? undefined : /already exists, and you own it/i;
+      commands.push({ args: ["r2", "bucket", "create", name], creates: true, unless });
+    } else {
+      notOurs(`a bucket ${name}`);
     }
   }
   for (const { name, deadLetter } of want.queues) {
@@ -103,14 +162,31 @@ export function plan(want, have, { retention = DEAD_LETTER_RETENTION_SECS } = {}
       // No list tells the retention, so it is set each time.
       if (deadLetter) commands.push({ args: ["queues", "update", name, ...keep], creates: false });
       if (found.consumers > 0 && !have.worker) {
-        clashes.push(`queue ${name} has a consumer already, but there is no Worker ${want.worker} that it could be`);
+        clashes.push(
+          `queue ${name} has a consumer already, but there is no Worker ${want.worker} that it could be. If you have deleted that Worker: ` +
+            `npx wrangler queues consumer remove ${name} ${want.worker}`,
+        );
+      } else {
+        notOurs(`a queue ${name}`);
       }
     }
   }
-  if (have.worker && !want.databases.some(({ name }) => named(have.databases, name).length > 0)) {
+  if (have.worker && isNew) {
     clashes.push(`there is a Worker ${want.worker} already, but none of the databases of an Inlet: deploying would replace it`);
   }
   return { commands, clashes };
+}
+
+/**
+ * Whether a database that has our name is somebody else's; null when it may be ours, or is empty. `tables` are the names
+ * of its tables, `applied` those of the migrations that it says it has had, `own` those of the repository.
+ */
+export function foreignDatabase({ name, tables, applied, own }) {
+  const isOurs = applied.length > 0 && own.includes(applied[0]);
+  const others = tables.filter((table) => table !== "d1_migrations" && !/^(sqlite_|_cf_)/.test(table));
+  if (isOurs || (others.length === 0 && applied.length === 0)) return null;
+  const shown = others.length > 0 ? `the tables ${others.slice(0, 5).join(", ")}` : `the migration ${applied[0]}`;
+  return `there is a database ${name} already with ${shown}, and no migration of an Inlet: it seems to be somebody else's`;
 }
 
 /** The ids behind the bindings, by binding. Placeholders of wrangler.toml stay where nothing was found. */
@@ -152,7 +228,7 @@ export function deployConfig(config, name, found, { up, publicUrl }) {
  * from the environment. `make`: makes up a value for a name. A new ENCRYPTION_KEY next to old data would make every
  * stored secret unreadable for good, so that is refused.
  */
-export function secrets({ worker, database, present, projects, given, make }) {
+export function secrets({ worker, database, config, present, projects, given, make }) {
   const set = [];
   const notes = [];
   for (const name of ["ROOT_KEY", "ENCRYPTION_KEY"]) {
@@ -160,9 +236,8 @@ export function secrets({ worker, database, present, projects, given, make }) {
       if (given[name]) notes.push(`${name} is set already and stays as it is (to replace it: npx wrangler secret put ${name} --name ${worker})`);
       continue;
     }
-    if (name === "ENCRYPTION_KEY" && given[name] && Buffer.from(given[name], "base64").length !== 32) {
-      return { set: [], notes, refusal: "ENCRYPTION_KEY must be 32 bytes in base64." };
-    }
+    const problem = name === "ENCRYPTION_KEY" && given[name] ? keyProblem(given[name]) : null;
+    if (problem) return { set: [], notes, refusal: problem };
     if (name === "ENCRYPTION_KEY" && !given[name] && projects > 0) {
       return {
         set: [],
@@ -171,12 +246,32 @@ export function secrets({ worker, database, present, projects, given, make }) {
           `Worker ${worker} has no secret ENCRYPTION_KEY, but the database ${database} holds ${projects} project(s), whose stored\n` +
           "secrets are encrypted with it. A new key would make all of them unreadable, so none is made.\n" +
           "  If you have the old key:  ENCRYPTION_KEY=<the old key> make deploy\n" +
-          `  If it is lost for good:   npx wrangler d1 delete ${database}, then make deploy; every source has to be made again.`,
+          `  If it is lost for good:   npx wrangler d1 delete ${database} --config ${config}\n` +
+          "                            and then make deploy; every project and every source has to be made again.",
       };
     }
-    set.push({ name, value: given[name] || make(name), made: !given[name] });
+    set.push({ name, value: given[name]?.trim() || make(name), made: !given[name] });
   }
   return { set, notes, refusal: null };
+}
+
+/**
+ * What the last look at the deployed Worker means. `status` is 0 when there was no answer, and `text` what it said, or why
+ * there was none. Only a Worker of ours answers 503 with a message: it runs, and says what it lacks.
+ */
+export function health({ url, status, text, seconds }) {
+  if (status === 200) return { isWell: true, isIll: false, text: `${url}/healthz answers 200` };
+  if (status === 503) {
+    let message = text;
+    try {
+      message = JSON.parse(text).message ?? text;
+    } catch {
+      // Told as it is.
+    }
+    return { isWell: false, isIll: true, text: `the Worker is deployed, but ${url}/healthz answers 503 after ${seconds} s: ${message.slice(0, 2000)}` };
+  }
+  const last = status === 0 ? text : `answers ${status}`;
+  return { isWell: false, isIll: false, text: `${url}/healthz is not well after ${seconds} s (${last}); a new workers.dev name can take some minutes.` };
 }
 
 /** A command as one would type it. */

@@ -2,16 +2,23 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   deployConfig,
+  foreignDatabase,
+  health,
   ids,
+  isNoWorker,
+  keyProblem,
   nameProblem,
   parseBuckets,
   parseCount,
   parseDatabases,
+  parseNames,
   parseNamespaces,
   parseQueues,
   parseSecrets,
   plan,
+  publicUrlProblem,
   secrets,
+  settings,
   shell,
   wanted,
 } from "./deploy-plan.mjs";
@@ -76,7 +83,9 @@ test("a run that broke off is continued", () => {
 });
 
 test("a bucket that the list left out is not an error", () => {
-  const bucket = plan(WANT, NOTHING).commands.find(({ args }) => args[0] === "r2");
+  const bucketOf = (have) => plan(WANT, have).commands.find(({ args }) => args[0] === "r2");
+  const bucket = bucketOf({ ...NOTHING, databases: ALL.databases });
+  assert.equal(bucketOf(NOTHING).unless, undefined, "where there is nothing else of ours, it is not ours either");
   assert.match("The bucket you tried to create already exists, and you own it. [code: 10004]", bucket.unless);
   assert.doesNotMatch("The bucket name is taken by someone else.", bucket.unless);
 });
@@ -87,6 +96,85 @@ test("what seems to be someone else's is a clash", () => {
   assert.match(clash({ queues: [{ name: "inlet-deliver", consumers: 1 }] }), /queue inlet-deliver has a consumer/);
   assert.match(clash({ namespaces: [{ title: "inlet-config", id: "a" }, { title: "inlet-config", id: "b" }] }), /2 KV namespaces.*a, b/);
   assert.equal(clash({ databases: ALL.databases, worker: true }), "");
+  for (const [kind, what] of [["namespaces", "a KV namespace inlet-config"], ["buckets", "a bucket inlet-bodies"]]) {
+    assert.match(clash({ [kind]: ALL[kind] }), new RegExp(`there is ${what}, but none of the databases`));
+    assert.equal(clash({ [kind]: ALL[kind], databases: ALL.databases }), "");
+  }
+  assert.match(clash({ queues: [{ name: "inlet-deliver", consumers: 0 }] }), /there is a queue inlet-deliver, but none/);
+});
+
+test("consumers that a deleted Worker has left behind come with the command that removes them", () => {
+  const { clashes } = plan(WANT, { ...ALL, worker: false });
+  assert.match(clashes.join("\n"), /npx wrangler queues consumer remove inlet-deliver inlet$/m);
+});
+
+test("a database of our name is ours when it is empty, or has had our migrations", () => {
+  const own = ["0001_control.sql", "0004_projects.sql"];
+  const foreign = (tables, applied) => foreignDatabase({ name: "inlet-control", tables, applied, own });
+  assert.equal(foreign([], []), null);
+  assert.equal(foreign(["_cf_KV", "sqlite_sequence"], []), null);
+  assert.equal(foreign(["d1_migrations"], []), null);
+  assert.equal(foreign(["d1_migrations", "projects"], own.slice(0, 1)), null);
+  assert.equal(foreign(["d1_migrations", "projects"], [...own, "0099_of_a_newer_one.sql"]), null);
+  assert.match(foreign(["projects"], []), /database inlet-control already with the tables projects,/);
+  assert.match(foreign(["d1_migrations", "users"], ["0001_init.sql"]), /the tables users, and no migration of an Inlet/);
+  assert.match(foreign(["d1_migrations"], ["0001_init.sql"]), /the migration 0001_init.sql/);
+});
+
+test("a key is looked at as the Worker does", () => {
+  const key = Buffer.from(Array.from({ length: 32 }, (_, n) => 255 - n)).toString("base64");
+  assert.match(key, /[+/].*=$/);
+  for (const good of [key, ` ${key}\n`]) assert.equal(keyProblem(good), null);
+  const bad = [key.replaceAll("+", "-").replaceAll("/", "_"), key.slice(0, -1), `${key.slice(0, 9)}!${key.slice(9)}`, `${key.slice(0, 9)}\n${key.slice(9)}`];
+  bad.push(key.replace(/.=$/, "B="), "", "short", `${key}${key}`, Buffer.alloc(16, 1).toString("base64"), Buffer.alloc(32).toString("base64"));
+  for (const one of bad) assert.match(keyProblem(one), /32 bytes in base64/, one);
+});
+
+test("what was given to the last deployment is kept, or said to be reset", () => {
+  const of = (given, kept, deployed = true, vars = { PUBLIC_URL: "" }) => settings({ given, config: { vars }, kept, deployed });
+  const first = of({ PUBLIC_URL: "https://hooks.example.com/", DLQ_RETENTION_SECS: "86400" }, null, false);
+  assert.deepEqual([first.publicUrl, first.retention, first.notes, first.problem], ["https://hooks.example.com", 86_400, [], null]);
+  const second = of({}, JSON.parse(JSON.stringify(first.keep)));
+  assert.deepEqual([second.publicUrl, second.retention], ["https://hooks.example.com", 86_400]);
+  assert.match(second.notes.join("\n"), /PUBLIC_URL=https:\/\/hooks.example.com, as for the last.*\nDLQ_RETENTION_SECS=86400, as/);
+  assert.deepEqual(second.keep, first.keep);
+  assert.equal(of({ PUBLIC_URL: "https://other.example.com" }, first.keep).publicUrl, "https://other.example.com");
+  const forgotten = of({ PUBLIC_URL: "-", DLQ_RETENTION_SECS: "-" }, first.keep);
+  assert.deepEqual([forgotten.publicUrl, forgotten.retention, forgotten.keep.PUBLIC_URL], [undefined, 1_209_600, undefined]);
+  assert.equal(of({}, first.keep, true, { PUBLIC_URL: "https://toml.example.com" }).publicUrl, undefined, "wrangler.toml says it");
+  assert.match(of({}, null).notes.join("\n"), /PUBLIC_URL is not given, and what it was .* is not known here/);
+  assert.deepEqual(of({}, null, false).notes, []);
+  assert.deepEqual(of({}, {}).notes, [], "it was not given before either");
+});
+
+test("settings that cannot be are refused", () => {
+  const problem = (given) => settings({ given, config: {}, kept: null, deployed: false }).problem;
+  for (const seconds of ["59", "a day", "1.5"]) assert.match(problem({ DLQ_RETENTION_SECS: seconds }), /DLQ_RETENTION_SECS must be/);
+  assert.match(problem({ PUBLIC_URL: "hooks.example.com" }), /PUBLIC_URL=hooks.example.com: it has to begin with https/);
+  for (const good of ["https://hooks.example.com", "HTTP://127.0.0.1:8787/inlet"]) assert.equal(publicUrlProblem(good), null);
+  for (const bad of ["hooks.example.com:443", "https:hooks.example.com", "ftp://h", "https://", "https://h/?a=b", "https://h/#a"]) {
+    assert.match(publicUrlProblem(bad), /it has to begin with/, bad);
+  }
+});
+
+test("only wrangler's words and codes say that there is no Worker", () => {
+  const yes = ['\x1b[31m✘ [ERROR]\x1b[0m Worker "inlet" not found.', 'Worker "inlet" (env: production) not found', "This Worker does not exist on your account. [code: 10007]", "no [code: 10090]"];
+  for (const output of yes) assert.ok(isNoWorker(output, "inlet"), output);
+  const no = ["A request to the Cloudflare API (/accounts/ab10007cdef/workers) failed. internal error [code: 7500]", "10090", 'Worker "other" not found', ""];
+  for (const output of no) assert.ok(!isNoWorker(output, "inlet"), output);
+});
+
+test("a deployed Worker that says what it lacks is no success", () => {
+  const of = (status, text) => health({ url: "https://w", status, text, seconds: 6 });
+  assert.deepEqual(of(200, "{}"), { isWell: true, isIll: false, text: "https://w/healthz answers 200" });
+  const ill = of(503, '{"status":false,"message":"ENCRYPTION_KEY is not 32 bytes"}');
+  assert.ok(ill.isIll && !ill.isWell);
+  assert.match(ill.text, /answers 503 after 6 s: ENCRYPTION_KEY is not 32 bytes/);
+  assert.ok(of(503, "<html>").text.endsWith(": <html>"));
+  for (const [status, expect] of [[0, "no such host"], [404, "answers 404"], [522, "answers 522"]]) {
+    const one = of(status, "no such host");
+    assert.ok(!one.isIll && !one.isWell && one.text.includes(`(${expect})`), String(status));
+  }
 });
 
 test("another name renames every resource", () => {
@@ -114,7 +202,7 @@ test("the final configuration has the ids, and paths that hold from where it lie
 });
 
 test("secrets: made when absent, kept when present, given ones used", () => {
-  const base = { worker: "inlet", database: "inlet-control", present: [], projects: 0, given: {}, make: (name) => `made ${name}` };
+  const base = { worker: "inlet", database: "inlet-control", config: ".inlet/c.json", present: [], projects: 0, given: {}, make: (name) => `made ${name}` };
   assert.deepEqual(secrets(base).set, [
     { name: "ROOT_KEY", value: "made ROOT_KEY", made: true },
     { name: "ENCRYPTION_KEY", value: "made ENCRYPTION_KEY", made: true },
@@ -122,16 +210,17 @@ test("secrets: made when absent, kept when present, given ones used", () => {
   const kept = secrets({ ...base, present: ["ROOT_KEY", "ENCRYPTION_KEY"], projects: 5, given: { ROOT_KEY: "r" } });
   assert.deepEqual(kept.set, []);
   assert.match(kept.notes[0], /ROOT_KEY is set already/);
-  const key = Buffer.alloc(32).toString("base64");
+  const key = Buffer.alloc(32, 7).toString("base64");
   assert.deepEqual(secrets({ ...base, present: ["ROOT_KEY"], projects: 5, given: { ENCRYPTION_KEY: key } }).set, [{ name: "ENCRYPTION_KEY", value: key, made: false }]);
   assert.match(secrets({ ...base, given: { ENCRYPTION_KEY: "short" } }).refusal, /32 bytes/);
 });
 
 test("secrets: data whose key is gone is never given a new one", () => {
-  const { set, refusal } = secrets({ worker: "inlet", database: "inlet-control", present: ["ROOT_KEY"], projects: 3, given: {}, make: String });
+  const { set, refusal } = secrets({ worker: "inlet", database: "inlet-control", config: ".inlet/c.json", present: ["ROOT_KEY"], projects: 3, given: {}, make: String });
   assert.deepEqual(set, []);
   assert.match(refusal, /inlet-control holds 3 project\(s\)/);
   assert.match(refusal, /ENCRYPTION_KEY=<the old key> make deploy/);
+  assert.match(refusal, /npx wrangler d1 delete inlet-control --config .inlet\/c.json/);
 });
 
 test("wrangler's lists are read", () => {
@@ -139,6 +228,7 @@ test("wrangler's lists are read", () => {
   assert.deepEqual(parseNamespaces('[\n {"id": "i", "title": "t"}\n]\n'), [{ title: "t", id: "i" }]);
   assert.deepEqual(parseNamespaces("[]\n"), []);
   assert.deepEqual(parseSecrets('[{"name":"ROOT_KEY","type":"secret_text"}]'), ["ROOT_KEY"]);
+  assert.deepEqual(parseNames('[{"results":[{"name":"a"},{"name":"b"}],"success":true}]'), ["a", "b"]);
   assert.equal(parseCount('[{"results":[{"n":4}],"success":true}]'), 4);
   assert.deepEqual(parseBuckets("Listing buckets...\nname:           a\ncreation_date:  2026\n\nname:           b-1\ncreation_date:  2026\n"), ["a", "b-1"]);
   assert.throws(() => parseDatabases("Error: no"), /d1 list --json/);

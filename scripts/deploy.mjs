@@ -3,29 +3,35 @@
 //
 //   DRY_RUN=1           needs no account: builds, writes the configuration with placeholder ids, prints the commands
 //   INLET_NAME          name of the Worker and prefix of its resources (inlet)
-//   PUBLIC_URL          where the gateway is reached from outside, when that is not the workers.dev address
+//   PUBLIC_URL          where the gateway is reached from outside, when that is not the workers.dev address; kept for later
+//                       deployments, until it is given as `-`
 //   ROOT_KEY            the key that creates projects, when you do not want one made up
 //   ENCRYPTION_KEY      32 bytes in base64; only to bring back the key of an earlier deployment
-//   DLQ_RETENTION_SECS  how long dead letters are kept on their queues (1209600; the free plan allows 86400)
+//   DLQ_RETENTION_SECS  how long dead letters are kept on their queues (1209600; the free plan allows 86400); kept likewise
 //   DEPLOY_DIR          where the generated files go (.inlet)
 //   HEALTH_SECS         how long to wait for the deployed Worker to answer (60; 0: do not look)
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { relative, resolve } from "node:path";
 import {
-  DEAD_LETTER_RETENTION_SECS,
   deployConfig,
+  foreignDatabase,
+  health,
   ids,
+  isNoWorker,
+  keyProblem,
   nameProblem,
   parseBuckets,
   parseCount,
   parseDatabases,
+  parseNames,
   parseNamespaces,
   parseQueues,
   parseSecrets,
   plan,
   secrets,
+  settings,
   shell,
   wanted,
 } from "./deploy-plan.mjs";
@@ -33,11 +39,12 @@ import { Explained, ROOT, WRANGLER, exec, run, say, stopAll, wranglerEnv } from 
 
 const DRY = !["", "0", "false"].includes(process.env.DRY_RUN ?? "");
 const NAME = process.env.INLET_NAME || "inlet";
-const RETENTION = Number(process.env.DLQ_RETENTION_SECS || DEAD_LETTER_RETENTION_SECS);
 const DIR = resolve(ROOT, process.env.DEPLOY_DIR || ".inlet");
 // A rehearsal must not replace the configuration of the real thing.
 const CONFIG = resolve(DIR, DRY ? "wrangler.dry-run.json" : "wrangler.deploy.json");
 const CONFIG_ARGS = ["--config", relative(ROOT, CONFIG)];
+/** What was given to the last deployment of this name, for the next one. */
+const KEPT = resolve(DIR, `deploy.${NAME}.json`);
 const ENV = wranglerEnv(resolve(DIR, "logs"));
 // The keys reach wrangler through its stdin and nowhere else.
 delete ENV.ROOT_KEY;
@@ -77,11 +84,32 @@ function readConfig() {
   return read({ config: resolve(ROOT, "wrangler.toml") }).rawConfig;
 }
 
-function writeConfig(config, found) {
+function readKept() {
+  let text;
+  try {
+    text = readFileSync(KEPT, "utf8");
+  } catch {
+    return null;
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Explained(`${relative(ROOT, KEPT)} is not readable JSON: ${error.message}. Delete it, and give PUBLIC_URL and DLQ_RETENTION_SECS anew.`);
+  }
+}
+
+function readSettings(config, deployed) {
+  const given = { PUBLIC_URL: process.env.PUBLIC_URL, DLQ_RETENTION_SECS: process.env.DLQ_RETENTION_SECS };
+  const chosen = settings({ given, config, kept: readKept(), deployed });
+  if (chosen.problem) throw new Explained(chosen.problem);
+  return chosen;
+}
+
+function writeConfig(config, found, publicUrl) {
   mkdirSync(DIR, { recursive: true });
   const final = deployConfig(config, NAME, found, {
     up: relative(DIR, ROOT).replaceAll("\\", "/") || ".",
-    publicUrl: process.env.PUBLIC_URL,
+    publicUrl,
   });
   writeFileSync(CONFIG, `${JSON.stringify(final, null, 2)}\n`);
 }
@@ -111,27 +139,42 @@ async function secretNames() {
   const args = ["secret", "list", "--name", NAME];
   const result = await wrangler(args);
   if (result.code === 0) return parseSecrets(result.stdout);
-  // wrangler's wording for a Worker that is not there, and Cloudflare's error codes for it.
-  if (/Worker ".*" (\(env: .*\) )?not found|10007|10090/.test(`${result.stdout}${result.stderr}`)) return null;
+  if (isNoWorker(`${result.stdout}${result.stderr}`, NAME)) return null;
   throw failure(args, result);
 }
 
 const make = (name) => (name === "ENCRYPTION_KEY" ? randomBytes(32).toString("base64") : randomBytes(24).toString("base64url"));
 
+const COUNT = "SELECT count(*) AS n FROM projects";
+const TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'";
+const APPLIED = "SELECT name FROM d1_migrations ORDER BY id";
+const query = (database, sql) => ["d1", "execute", database.binding, "--remote", "--json", "--command", sql, ...CONFIG_ARGS];
+
+/** Databases of our names that somebody else seems to use. */
+async function foreign(config, want, have) {
+  const clashes = [];
+  for (const database of want.databases.filter(({ name }) => have.databases.some((db) => db.name === name))) {
+    const tables = parseNames(await must(query(database, TABLES)));
+    const applied = tables.includes("d1_migrations") ? parseNames(await must(query(database, APPLIED))) : [];
+    const folder = config.d1_databases.find(({ binding }) => binding === database.binding)?.migrations_dir;
+    const own = readdirSync(resolve(ROOT, folder ?? "migrations")).filter((name) => name.endsWith(".sql"));
+    clashes.push(foreignDatabase({ name: database.name, tables, applied, own }));
+  }
+  return clashes.filter(Boolean);
+}
+
 async function setSecrets(want, present) {
   const database = want.databases[0];
   let projects = 0;
   if (!present.includes("ENCRYPTION_KEY")) {
-    const count = "SELECT count(*) AS n FROM projects";
-    projects = parseCount(await must(["d1", "execute", database.binding, "--remote", "--json", "--command", count, ...CONFIG_ARGS]));
+    projects = parseCount(await must(query(database, COUNT)));
   }
   const given = { ROOT_KEY: process.env.ROOT_KEY, ENCRYPTION_KEY: process.env.ENCRYPTION_KEY };
-  const { set, notes, refusal } = secrets({ worker: NAME, database: database.name, present, projects, given, make });
+  const { set, notes, refusal } = secrets({ worker: NAME, database: database.name, config: CONFIG_ARGS[1], present, projects, given, make });
   if (refusal) throw new Explained(refusal);
   for (const note of notes) say(note);
   for (const { name, value, made } of set) {
-    await must(["secret", "put", name, "--name", NAME], { input: value, note: "   # the value comes through stdin" });
-    // At once: if a later step fails, this is still the only time that it can be read.
+    // Before it is put: what takes effect although its answer is lost cannot be read anywhere else.
     if (made) {
       say(`\n    ${name}=${value}`);
       say(
@@ -140,6 +183,7 @@ async function setSecrets(want, present) {
           : "    It encrypts the secrets of your sources. Nothing can bring it back: keep a copy in a safe place.\n",
       );
     }
+    await must(["secret", "put", name, "--name", NAME], { input: value, note: "   # the value comes through stdin" });
   }
   if (set.length > 0) {
     const now = (await secretNames()) ?? [];
@@ -152,18 +196,19 @@ async function healthy(url) {
   const seconds = Number(process.env.HEALTH_SECS ?? 60);
   if (!seconds || !url) return;
   const deadline = Date.now() + seconds * 1000;
-  let last;
-  while (Date.now() < deadline) {
+  let seen;
+  do {
     try {
       const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(10_000) });
-      if (response.status === 200) return say(`${url}/healthz answers 200`);
-      last = `answers ${response.status}`;
+      seen = health({ url, status: response.status, text: await response.text(), seconds });
     } catch (error) {
-      last = error.cause?.message ?? error.message;
+      seen = health({ url, status: 0, text: error.cause?.message ?? error.message, seconds });
     }
-    await new Promise((done) => setTimeout(done, 2000));
-  }
-  say(`${url}/healthz is not well after ${seconds} s (${last}); a new workers.dev name can take some minutes.`);
+    if (seen.isWell) break;
+    await new Promise((done) => setTimeout(done, Math.min(2000, Math.max(0, deadline - Date.now()))));
+  } while (Date.now() < deadline);
+  if (seen.isIll) throw new Explained(seen.text);
+  say(seen.text);
 }
 
 async function build() {
@@ -172,22 +217,34 @@ async function build() {
   if (code !== 0) throw new Explained("the Worker does not build, see above.");
 }
 
+const withConfig = (args) => [...args, ...(args[0] === "r2" ? [] : CONFIG_ARGS)];
 const migrations = (want) => want.databases.map(({ binding }) => ["d1", "migrations", "apply", binding, "--remote", ...CONFIG_ARGS]);
 
 async function rehearse(config, want) {
-  writeConfig(config, {});
+  const { publicUrl, retention } = readSettings(config, false);
+  writeConfig(config, {}, publicUrl);
   say(`wrote ${relative(ROOT, CONFIG)} with placeholder ids\n\nIn an account that has none of it, make deploy would run:\n`);
-  const { commands } = plan(want, NOTHING, { retention: RETENTION });
+  const { commands } = plan(want, NOTHING, { retention });
   const real = (args) => args.map((word) => (word === CONFIG_ARGS[1] ? word.replace("dry-run", "deploy") : word));
-  const lists = [
-    ["secret", "list", "--name", NAME],
+  const looks = (pages) => [
     ["d1", "list", "--json", ...CONFIG_ARGS],
     ["kv", "namespace", "list", ...CONFIG_ARGS],
     ["r2", "bucket", "list"],
-    ["queues", "list", "--page", "1", ...CONFIG_ARGS],
+    ...pages.map((page) => ["queues", "list", "--page", page, ...CONFIG_ARGS]),
   ];
+  const names = ["secret", "list", "--name", NAME];
   const put = ["ROOT_KEY", "ENCRYPTION_KEY"].map((name) => ["secret", "put", name, "--name", NAME]);
-  const all = [...lists, ...commands.map(({ args }) => args), ...migrations(want), ...put, ["deploy", ...CONFIG_ARGS]];
+  const all = [
+    names,
+    ...looks(["1"]),
+    ...commands.map(({ args }) => withConfig(args)),
+    ...looks(["1", "2"]),
+    ...migrations(want),
+    query(want.databases[0], COUNT),
+    ...put,
+    names,
+    ["deploy", ...CONFIG_ARGS],
+  ];
   for (const args of all) say(`  ${shell(real(args))}`);
   say();
   const outdir = resolve(DIR, "dist");
@@ -201,13 +258,17 @@ async function deploy(config, want) {
   // Some of wrangler's commands want a configuration to read the account from, before there are any ids.
   writeConfig(config, {});
   const deployed = await secretNames();
+  const { publicUrl, retention, keep, notes } = readSettings(config, deployed !== null);
   let have = await look(deployed);
-  const { commands, clashes } = plan(want, have, { retention: RETENTION });
+  const { commands, clashes } = plan(want, have, { retention });
+  writeConfig(config, ids(want, have), publicUrl);
+  clashes.push(...(await foreign(config, want, have)));
   if (clashes.length > 0) {
     throw new Explained(`nothing was changed, because of what is in the account:\n  ${clashes.join("\n  ")}\nAnother name for all of it: INLET_NAME=… make deploy`);
   }
+  for (const note of notes) say(note);
   for (const { args, unless } of commands) {
-    const full = [...args, ...(args[0] === "r2" ? [] : CONFIG_ARGS)];
+    const full = withConfig(args);
     const result = await wrangler(full);
     if (result.code !== 0 && !unless?.test(`${result.stdout}${result.stderr}`)) throw failure(full, result);
   }
@@ -217,14 +278,15 @@ async function deploy(config, want) {
   if (missing.length > 0) {
     throw new Explained(`no id was found for ${missing.map(([binding]) => binding).join(", ")}, though wrangler created it. Try again in a minute.`);
   }
-  writeConfig(config, found);
+  writeConfig(config, found, publicUrl);
+  writeFileSync(KEPT, `${JSON.stringify(keep, null, 2)}\n`);
   say(`wrote ${relative(ROOT, CONFIG)}`);
 
   for (const args of migrations(want)) await must(args);
   await setSecrets(want, deployed ?? []);
   const output = await must(["deploy", ...CONFIG_ARGS]);
   say(output.trim());
-  const url = process.env.PUBLIC_URL || output.match(/https:\/\/[\w.-]+\.workers\.dev/)?.[0];
+  const url = publicUrl || config.vars?.PUBLIC_URL || output.match(/https:\/\/[\w.-]+\.workers\.dev/)?.[0];
   await healthy(url);
   say(`
 Deployed. The first project:
@@ -245,9 +307,11 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 await run(async () => {
   const problem = nameProblem(NAME);
   if (problem) throw new Explained(problem);
-  if (!Number.isInteger(RETENTION) || RETENTION < 60) throw new Explained("DLQ_RETENTION_SECS must be a number of seconds, 60 or more.");
-  await build();
+  const badKey = process.env.ENCRYPTION_KEY && keyProblem(process.env.ENCRYPTION_KEY);
+  if (badKey) throw new Explained(badKey);
   const config = readConfig();
+  readSettings(config, false);
+  await build();
   const want = wanted(config, NAME);
   await (DRY ? rehearse(config, want) : deploy(config, want));
 });

@@ -14,7 +14,7 @@ const skip = built ? false : "the Worker is not built (make build)";
 
 let account, server, base, dir;
 
-const emptyAccount = () => ({ worker: null, databases: [], namespaces: [], buckets: [], queues: [], projects: 0, calls: [], unknown: [] });
+const emptyAccount = () => ({ worker: null, databases: [], namespaces: [], buckets: [], queues: [], projects: 0, tables: {}, applied: {}, losesAnswers: false, calls: [], unknown: [] });
 
 /** What Cloudflare's API answers: `[status, result]` or `[status, null, {code, message}]`. */
 function answer(method, path, query, body) {
@@ -27,7 +27,10 @@ function answer(method, path, query, body) {
   }
   if (kind === "d1") {
     const sql = json().sql ?? "";
-    const results = /count\(\*\) AS n/i.test(sql) ? [{ n: account.projects }] : [];
+    const name = account.databases.find(({ uuid }) => uuid === rest[1])?.name;
+    let results = /count\(\*\) AS n/i.test(sql) ? [{ n: account.projects }] : [];
+    if (/FROM sqlite_master WHERE type = 'table'$/.test(sql)) results = (account.tables[name] ?? []).map((name) => ({ name }));
+    if (/^SELECT name FROM d1_migrations/.test(sql)) results = (account.applied[name] ?? []).map((name) => ({ name }));
     return [200, [{ results, success: true, meta: {} }]];
   }
   if (path === "/storage/kv/namespaces" && method === "GET") return [200, Number(query.get("page") ?? 1) === 1 ? account.namespaces : []];
@@ -71,6 +74,7 @@ function answer(method, path, query, body) {
     if (method === "GET") return [200, Object.keys(account.worker.secrets).map((name) => ({ name, type: "secret_text" }))];
     if (!account.worker) return [404, null, { code: 10007, message: "This Worker does not exist on your account." }];
     account.worker.secrets[json().name] = json().text;
+    if (account.losesAnswers) return [500, null, { code: 10013, message: "lost" }];
     return [200, { name: json().name, type: "secret_text" }];
   }
   if (kind === "workers" && rest[0] === "scripts" && rest.length === 2 && method === "PUT") {
@@ -123,14 +127,14 @@ after(() => server.close());
 async function deploy(env = {}) {
   const result = await exec(process.execPath, ["scripts/deploy.mjs"], {
     capture: true,
-    env: { ...process.env, CLOUDFLARE_API_BASE_URL: base, CLOUDFLARE_API_TOKEN: "t", CLOUDFLARE_ACCOUNT_ID: "acc", DEPLOY_DIR: dir, HEALTH_SECS: "0", DRY_RUN: "", INLET_NAME: "", ROOT_KEY: "", ENCRYPTION_KEY: "", ...env },
+    env: { ...process.env, CLOUDFLARE_API_BASE_URL: base, CLOUDFLARE_API_TOKEN: "t", CLOUDFLARE_ACCOUNT_ID: "acc", DEPLOY_DIR: dir, HEALTH_SECS: "0", DRY_RUN: "", INLET_NAME: "", ROOT_KEY: "", ENCRYPTION_KEY: "", PUBLIC_URL: "", DLQ_RETENTION_SECS: "", ...env },
   });
   assert.deepEqual(account.unknown, [], `wrangler asked for what the pretended account lacks; it said ${result.stderr}`);
   return { ...result, text: result.stdout + result.stderr };
 }
 const posts = () => account.calls.filter((call) => /^POST \/(d1\/database|storage\/kv\/namespaces|r2\/buckets|queues)$/.test(call));
 
-test("an empty account gets everything once; a second deployment creates nothing, and no key is ever replaced", { skip, timeout: 120_000 }, async () => {
+test("an empty account gets everything once; a second deployment creates nothing, and no key is ever replaced", { skip, timeout: 400_000 }, async () => {
   const first = await deploy();
   assert.equal(first.code, 0, first.text);
   assert.deepEqual(account.databases.map(({ name }) => name), ["inlet-control", "inlet-events-0"]);
@@ -149,6 +153,13 @@ test("an empty account gets everything once; a second deployment creates nothing
   assert.match(first.stdout, /https:\/\/inlet\.example\.workers\.dev\/api\/v1\/projects/);
   const config = JSON.parse(readFileSync(join(dir, "wrangler.deploy.json"), "utf8"));
   assert.equal(config.d1_databases[1].database_id, account.databases[1].uuid);
+
+  // The rehearsal said so before; how many pages the account's list of queues has it cannot know.
+  const commands = (text, mark) =>
+    text.split("\n").filter((line) => line.startsWith(`${mark}npx wrangler `) && !/--dry-run|--page [2-9]/.test(line)).map((line) => line.slice(mark.length).replace(/ {3}#.*/, ""));
+  const rehearsed = await deploy({ DRY_RUN: "1" });
+  assert.equal(rehearsed.code, 0, rehearsed.text);
+  assert.deepEqual(commands(rehearsed.stdout, "  "), commands(first.stdout, "$ "));
 
   account.calls = [];
   const second = await deploy();
@@ -175,12 +186,65 @@ test("an empty account gets everything once; a second deployment creates nothing
   rmSync(dir, { recursive: true });
 });
 
-test("someone else's Worker of the same name is left alone", { skip, timeout: 120_000 }, async () => {
+test("someone else's Worker of the same name is left alone", { skip, timeout: 400_000 }, async () => {
   account.worker = { name: "inlet", secrets: {}, uploaded: "theirs" };
   const result = await deploy();
   assert.equal(result.code, 1, result.text);
   assert.match(result.stderr, /there is a Worker inlet already/);
   assert.equal(account.worker.uploaded, "theirs");
   assert.deepEqual(posts(), []);
+  rmSync(dir, { recursive: true });
+});
+
+test("what was given stays for the next deployment, and what cannot be stops it before anything is done", { skip, timeout: 400_000 }, async () => {
+  const bad = [
+    { PUBLIC_URL: "hooks.example.com" },
+    { DLQ_RETENTION_SECS: "5" },
+    { ENCRYPTION_KEY: Buffer.alloc(32, 255).toString("base64url") },
+  ];
+  for (const env of bad) {
+    const refused = await deploy(env);
+    assert.equal(refused.code, 1, refused.text);
+    assert.match(refused.stderr, new RegExp(Object.keys(env)[0]));
+  }
+  assert.deepEqual(account.calls, []);
+
+  // Its Worker runs, and says what it lacks.
+  const ill = createServer((_, response) => response.writeHead(503).end('{"status":false,"message":"DURABILITY has to be queue or journal"}'));
+  await new Promise((done) => ill.listen(0, "127.0.0.1", done));
+  const url = `http://127.0.0.1:${ill.address().port}`;
+  const first = await deploy({ PUBLIC_URL: `${url}/`, DLQ_RETENTION_SECS: "86400", HEALTH_SECS: "1" });
+  ill.close();
+  assert.equal(first.code, 1, first.text);
+  assert.match(first.stderr, /healthz answers 503 after 1 s: DURABILITY has to be queue or journal/);
+
+  const second = await deploy();
+  assert.equal(second.code, 0, second.text);
+  assert.match(second.stdout, new RegExp(`PUBLIC_URL=${url}, as for the last deployment`));
+  const config = JSON.parse(readFileSync(join(dir, "wrangler.deploy.json"), "utf8"));
+  assert.equal(config.vars.PUBLIC_URL, url);
+  const retained = account.queues.map(({ settings }) => settings?.message_retention_period).filter(Boolean);
+  assert.deepEqual(retained, [86_400, 86_400]);
+  rmSync(dir, { recursive: true });
+});
+
+test("a key whose answer is lost has been shown", { skip, timeout: 400_000 }, async () => {
+  account.losesAnswers = true;
+  const result = await deploy();
+  assert.equal(result.code, 1, result.text);
+  const key = account.worker.secrets.ROOT_KEY;
+  assert.ok(key && result.stdout.includes(`ROOT_KEY=${key}\n`), result.text);
+  rmSync(dir, { recursive: true });
+});
+
+test("a database of our name with somebody else's tables is left alone", { skip, timeout: 400_000 }, async () => {
+  account.databases.push({ uuid: randomUUID(), name: "inlet-control" });
+  account.tables["inlet-control"] = ["d1_migrations", "projects"];
+  account.applied["inlet-control"] = ["0001_init.sql"];
+  const result = await deploy();
+  assert.equal(result.code, 1, result.text);
+  assert.match(result.stderr, /there is a database inlet-control already with the tables projects, and no migration of an Inlet/);
+  assert.equal(account.databases.length, 1);
+  assert.deepEqual(account.queues, []);
   rmSync(dir, { recursive: true });
 });
