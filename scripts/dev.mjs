@@ -167,6 +167,8 @@ async function ready(wrangler) {
     if (over) throw new Explained(`wrangler ended with ${over.signal ?? `code ${over.code}`}, see above.`);
     const answer = await status("/healthz");
     if (answer.status === 200) return;
+    // It runs, and says what is wrong with its settings: that does not pass.
+    if (answer.status === 503) throw new Explained(`the Worker is not well: ${answer.text.slice(0, 500)}`);
     if (answer.status !== 0) last = `; it last answered ${answer.status}: ${answer.text.slice(0, 500)}`;
     if (Date.now() > deadline) throw new Explained(`the Worker was not healthy after ${READY_MS / 1000} s${last}`);
   }
