@@ -518,10 +518,10 @@ fn gateway() -> Vec<Operation> {
         "application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}})
     };
     let health = json!({
-        "200": {"description": "The gateway runs and has its key.", "content": json_of(
+        "200": {"description": "The gateway runs, and is configured.", "content": json_of(
             json!({"type": "object", "required": ["status", "message", "data"], "properties": {
                 "status": {"type": "boolean"}, "message": {"type": "string"}, "data": {}}}))},
-        "503": refusal("It runs without a key."),
+        "503": refusal("It runs, and `message` says what is wrong with its variables or its key."),
     });
     let backlog = |oldest| backlog::answer(&[(0, Some(oldest))], 200_001).body;
     let shards = json!({"type": "object", "required": ["status", "message", "data"], "properties": {
@@ -549,6 +549,8 @@ fn gateway() -> Vec<Operation> {
         "431": refusal("The headers are too large."),
         "503": refusal("Try again: nothing was stored."),
     });
+    let in_a_word =
+        json!({"200": {"description": "Yes."}, "503": {"description": "No: `GET` says why."}});
     let metrics = json!({
         "200": {"description": "The text format of Prometheus, 0.0.4.", "content": {"text/plain": {"schema": {"type": "string"},
             "example": "# HELP inlet_recent_deliveries The newest deliveries of the project, 1000 at most, by status.\n# TYPE inlet_recent_deliveries gauge\ninlet_recent_deliveries{project=\"01KB0J7EA0PR0JECT0EXAMP1E0\",status=\"Success\"} 12\n"}}},
@@ -568,10 +570,8 @@ fn gateway() -> Vec<Operation> {
             .about("Questions by which some providers prove whose URL it is.")
             .answers(ingest),
         open("GET", "/healthz", "health", "Is the gateway well?").answers(health),
-        open("HEAD", "/healthz", "ping", "Is the gateway well, in a word?").answers(json!({
-            "200": {"description": "The gateway runs and has its key."},
-            "503": {"description": "It runs without a key."},
-        })),
+        open("HEAD", "/healthz", "ping", "Is the gateway well, in a word?").answers(in_a_word.clone()),
+        open("HEAD", "/healthz/events", "pingEvents", "Do events go on, in a word?").answers(in_a_word),
         open("GET", "/healthz/events", "healthOfEvents", "Do events go on?")
             .about("For an alarm: events that are durable and not routed for two minutes, or deliveries that nobody looks after for five. It reads the database, at most once a second in an isolate.")
             .answers(json!({
