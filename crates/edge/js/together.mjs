@@ -65,7 +65,7 @@ export class Together {
 
   /** Waits until another request has written the item, or until it is this one's turn. */
   async #isWritten(item) {
-    const one = { item, isTaken: false };
+    const one = { item, isTaken: false, since: Date.now() };
     const bell = new Promise((ring) => {
       one.tell = (news) => {
         one.news = news;
@@ -89,7 +89,10 @@ export class Together {
   #takeAlong(item) {
     const group = [item];
     const others = [];
+    // Who is still here after that time has died. If it is only late, it writes itself.
+    const oldest = Date.now() - WRITTEN_WITHIN_MS;
     this.#waiting = this.#waiting.filter((one) => {
+      if (one.since < oldest) return false;
       if (!this.#fits(group, one.item)) return true;
       one.isTaken = true;
       group.push(one.item);

@@ -143,6 +143,19 @@ test("who is told late is told all the same", async () => {
   }
 });
 
+test("who died while it waited is not written long after", async () => {
+  const { race } = Promise;
+  Promise.race = () => new Promise(() => {});
+  try {
+    put("a1", "a2", "a3");
+  } finally {
+    Promise.race = race;
+  }
+  mock.timers.tick(WRITTEN_WITHIN_MS + 1);
+  put("a4");
+  assert.deepEqual(groups(), ["a1", "a2", "a4"]);
+});
+
 test("writes of requests that died do not hold up others for ever", async () => {
   put("a1", "a2");
   mock.timers.tick(WRITTEN_WITHIN_MS + 1);
