@@ -1,11 +1,13 @@
 //! Events that come at the same time share rows of the journal: each is answered, stored and delivered as if it were alone.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
-use inlet_tests::{Gateway, Reply, source_path};
+use inlet_tests::{Gateway, Reply, poll_until, source_path};
+use rustix::net::sockopt::set_socket_linger;
 
 use crate::story::Story;
 
@@ -65,6 +67,20 @@ fn events_of_the_same_moment_share_rows_and_stay_what_they_are() {
     assert_eq!(story.received(), bodies.into_iter().collect());
 }
 
+/// Sends a whole request, and resets the connection while it is being answered.
+fn hang_up(story: &Story, body: &[u8], after: Duration) {
+    let origin = story.gateway.url().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(origin).expect("the gateway");
+    set_socket_linger(&stream, Some(Duration::ZERO)).expect("a socket");
+    let (path, length) = (source_path(&story.source), body.len());
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+    // The gateway may be quicker with an answer, or not listen any more.
+    let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+    stream.set_read_timeout(Some(after)).expect("a socket");
+    let answered = sent.and_then(|()| stream.read(&mut [0; 1]));
+    drop((stream, answered));
+}
+
 #[test]
 fn senders_that_hang_up_take_no_others_along() {
     let story = Story::new(Gateway::builder().durability("journal"));
@@ -73,15 +89,9 @@ fn senders_that_hang_up_take_no_others_along() {
         for number in 0..8 {
             let story = &story;
             scope.spawn(move || {
-                for again in 0..12 {
+                for again in 1..13 {
                     let body = format!("{{\"hangs_up\":\"{number}-{again}\"}}");
-                    let origin = story.gateway.url().trim_start_matches("http://");
-                    let mut stream = TcpStream::connect(origin).expect("the gateway");
-                    let (path, length) = (source_path(&story.source), body.len());
-                    let head = format!(
-                        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
-                    );
-                    stream.write_all((head + &body).as_bytes()).expect("a request");
+                    hang_up(story, body.as_bytes(), Duration::from_millis(again));
                 }
             });
         }
@@ -90,6 +100,31 @@ fn senders_that_hang_up_take_no_others_along() {
         }
     });
     story.wait_for_bodies(&bodies);
+}
+
+#[test]
+fn senders_that_hang_up_leave_nothing_behind() {
+    // An isolate holds 24 MiB of bodies: less than these would be.
+    let large = vec![b'x'; 110_000];
+    for (mode, binding, statement) in
+        [("queue", "INGEST_0", None), ("journal", "EVENTS_0", Some("INSERT INTO journal"))]
+    {
+        let builder = Gateway::builder().durability(mode).sink("inlet-ingest-0");
+        let story = Story::new(builder.sink("inlet-deliver").tapped());
+        story.post("warm").expect(200);
+        story.gateway.slow_down(binding, statement, Duration::from_millis(400));
+        thread::scope(|scope| {
+            for _ in 0..40 {
+                scope.spawn(|| {
+                    for _ in 0..8 {
+                        hang_up(&story, &large, Duration::from_millis(200));
+                    }
+                });
+            }
+        });
+        story.gateway.allow(binding);
+        poll_until("room for a large body", || (story.post(&large).status == 200).then_some(()));
+    }
 }
 
 #[test]

@@ -359,6 +359,15 @@ impl Gateway {
         self.control("POST", "/fault", Some(&fault));
     }
 
+    /// From now on calls of this binding begin so much later (those with `matching` in their text, if given).
+    pub fn slow_down(&self, binding: &str, matching: Option<&str>, by: Duration) {
+        let delay_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let fault =
+            json!({"binding": binding, "refuse": true, "match": matching, "delayMs": delay_ms});
+        self.control("POST", "/fault", Some(&fault));
+    }
+
+    /// Ends what [`Gateway::refuse`] or [`Gateway::slow_down`] began.
     pub fn allow(&self, binding: &str) {
         self.control("POST", "/fault", Some(&json!({"binding": binding, "refuse": false})));
     }

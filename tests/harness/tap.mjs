@@ -1,9 +1,9 @@
 // Stands between the runtime and the Worker under test, in the same isolate: counts what the Worker
-// asks of its bindings, and refuses it when told to. The Worker itself is `./worker/main.mjs`.
+// asks of its bindings, and refuses it, or lets it wait, when told to. The Worker itself is `./worker/main.mjs`.
 import { WorkerEntrypoint } from "cloudflare:workers";
 import Worker from "./worker/main.mjs";
 
-/** binding -> {match}: calls (or statements that contain `match`) are refused while it is here. */
+/** binding -> {match, delayMs}: calls (or statements that contain `match`) are refused while it is here, or begin so much later. */
 const faults = new Map();
 /** binding -> {calls, messages, statements, rowsRead, rowsWritten, bySql: {sql: {…}}} */
 const counters = new Map();
@@ -17,11 +17,11 @@ function counter(binding) {
   return counters.get(binding);
 }
 
-function refuse(binding, text) {
+async function meetFault(binding, text) {
   const fault = faults.get(binding);
-  if (fault !== undefined && (!fault.match || text.includes(fault.match))) {
-    throw new Error(`${binding}: refused by the test harness`);
-  }
+  if (fault === undefined || (fault.match && !text.includes(fault.match))) return;
+  if (!fault.delayMs) throw new Error(`${binding}: refused by the test harness`);
+  await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
 }
 
 /** Replaces methods on the object itself, so its class stays the one the Worker expects. */
@@ -51,7 +51,7 @@ function countResult(binding, sql, result) {
 function tapStatement(binding, statement, sql) {
   const run = (original) => async (...args) => {
     counter(binding).calls += 1;
-    refuse(binding, sql);
+    await meetFault(binding, sql);
     return countResult(binding, sql, await original(...args));
   };
   // `first` and `raw` answer without the meta data, so they ask through `all` once the tap is on.
@@ -67,7 +67,7 @@ function tapStatement(binding, statement, sql) {
     },
     raw: (original) => async (options) => {
       counter(binding).calls += 1;
-      refuse(binding, sql);
+      await meetFault(binding, sql);
       return original(options);
     },
   });
@@ -80,14 +80,14 @@ function tapDatabase(binding, database) {
     prepare: (original) => (sql) => tapStatement(binding, original(sql), sql),
     batch: (original) => async (statements) => {
       counter(binding).calls += 1;
-      for (const statement of statements) refuse(binding, statement.harnessSql ?? "");
+      for (const statement of statements) await meetFault(binding, statement.harnessSql ?? "");
       const results = await original(statements);
       results.forEach((result, i) => countResult(binding, statements[i].harnessSql, result));
       return results;
     },
     exec: (original) => async (sql) => {
       counter(binding).calls += 1;
-      refuse(binding, sql);
+      await meetFault(binding, sql);
       return original(sql);
     },
     withSession: (original) => (...args) => tapDatabase(binding, original(...args)),
@@ -99,7 +99,7 @@ function tapOther(binding, object) {
   const call = (messages) => (original) => async (...args) => {
     const count = counter(binding);
     count.calls += 1;
-    refuse(binding, String(args[0]));
+    await meetFault(binding, String(args[0]));
     const result = await original(...args);
     count.messages += messages(args);
     return result;
@@ -131,13 +131,13 @@ export default class extends Worker {
   }
 }
 
-/** POST /fault {binding, refuse, match?}; POST /counters {reset?}. */
+/** POST /fault {binding, refuse, match?, delayMs?}; POST /counters {reset?}. */
 export class HarnessTap extends WorkerEntrypoint {
   async fetch(request) {
     const text = await request.text();
     const given = text === "" ? {} : JSON.parse(text);
     if (new URL(request.url).pathname === "/fault") {
-      if (given.refuse) faults.set(given.binding, { match: given.match });
+      if (given.refuse) faults.set(given.binding, given);
       else faults.delete(given.binding);
       return Response.json({ refused: [...faults.keys()] });
     }

@@ -30,7 +30,11 @@ function call(entry, handler, event) {
 
 export default class extends WorkerEntrypoint {
   fetch(request) {
-    return call(this, fetch, request);
+    const answer = call(this, fetch, request);
+    // When a sender hangs up, the runtime drops what its request waits for. Rust would never hear of it, and never give back the
+    // memory, the share of `Room` or the place in a group that the request holds; so it goes on to its end.
+    this.ctx.waitUntil(answer.catch(() => {}));
+    return answer;
   }
 
   queue(batch) {

@@ -1,5 +1,4 @@
 // Rows of the journal, as many events in each as come at the same time.
-import { waitUntil } from "cloudflare:workers";
 import { Together } from "./together.mjs";
 
 /** Characters of a row of many events. D1 takes 2 MB, and a character may be three bytes. */
@@ -23,7 +22,6 @@ const rows = new Together(
     row.sql === group[0].sql &&
     group.reduce((all, one) => all + size(one), size(row)) <= ROW_MAX,
   (env, group) => insert(env, group.length === 1 ? group[0] : pack(group)),
-  waitUntil,
 );
 
 /** `length`: the bytes of `body`. Base64 cannot be joined, and a row of many is full enough. */

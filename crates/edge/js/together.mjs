@@ -21,16 +21,14 @@ export class Together {
   #waiting = [];
   #fits;
   #write;
-  #keepAlive;
 
   /**
    * `fits(group, item)`: whether `item` may go with those of `group`, which are one or more. `write(env, group)`: a promise that
-   * is fulfilled when all of them are durable. `keepAlive(promise)`: has the runtime finish it, though its request may be gone.
+   * is fulfilled when all of them are durable.
    */
-  constructor(fits, write, keepAlive) {
+  constructor(fits, write) {
     this.#fits = fits;
     this.#write = write;
-    this.#keepAlive = keepAlive;
   }
 
   /** Fulfilled when the item is durable; rejected with what the write of its group said. */
@@ -40,18 +38,15 @@ export class Together {
     const flight = { since: Date.now() };
     this.#flying.add(flight);
     const group = [item, ...others.map((other) => other.item)];
-    const landed = (error) => {
-      this.#flying.delete(flight);
-      for (const other of others) other.tell({ isWritten: true, error });
-      if (this.#hasRoom()) this.#waiting.shift()?.tell({ isWritten: false });
-      return error;
-    };
-    const written = (async () => this.#write(env, group))().then(
-      () => landed(),
-      (error) => landed(error ?? new Error("the write failed")),
-    );
-    this.#keepAlive(written);
-    const error = await written;
+    let error;
+    try {
+      await this.#write(env, group);
+    } catch (reason) {
+      error = reason ?? new Error("the write failed");
+    }
+    this.#flying.delete(flight);
+    for (const other of others) other.tell({ isWritten: true, error });
+    if (this.#hasRoom()) this.#waiting.shift()?.tell({ isWritten: false });
     if (error) throw error;
   }
 
