@@ -153,18 +153,17 @@ impl StoredEvent {
     }
 
     /// Those that go out with a body. Where it is another than arrived, `is_made`, what says something of the bytes that arrived
-    /// stays here.
+    /// stays here; what a function of its source chose goes out.
     pub fn headers_out(&self, is_made: bool) -> Vec<(String, String)> {
         let mut headers = self.headers();
-        if is_made || self.is_made() {
-            headers.retain(|(name, _)| !is_of_the_body(name));
+        let arrived = self.arrived();
+        if is_made || arrived.body.is_some() {
+            let is_chosen = |header: &(String, String)| {
+                arrived.headers.as_ref().is_some_and(|before| !before.contains(header))
+            };
+            headers.retain(|header| !is_of_the_body(&header.0) || is_chosen(header));
         }
         headers
-    }
-
-    /// Whether a function of its source made its body.
-    fn is_made(&self) -> bool {
-        self.arrived.is_some() && self.arrived().body.is_some()
     }
 
     /// The event as the API shows it, as JSON text. `data` holds the body's own JSON, byte for byte: no number
@@ -281,6 +280,25 @@ pub(crate) mod tests {
             arrived: None,
             endpoints: None,
         }
+    }
+
+    #[test]
+    fn what_says_something_of_the_former_body_stays_and_what_a_function_chose_goes_out() {
+        let names = |headers: &str, arrived: Option<&str>, is_made: bool| {
+            let mut event = stored(None);
+            event.headers = headers.into();
+            event.arrived = arrived.map(Into::into);
+            let out = event.headers_out(is_made).into_iter().map(|(name, _)| name);
+            out.collect::<Vec<_>>().join(" ")
+        };
+        let all = r#"[["digest","of the sender"],["etag","mine"],["x-a","b"]]"#;
+        assert_eq!(names(all, None, false), "digest etag x-a");
+        assert_eq!(names(all, None, true), "x-a");
+        let body = r#"{"body":["{}",false]}"#;
+        assert_eq!(names(all, Some(body), false), "x-a");
+        let headers = r#"{"headers":[["digest","of the sender"],["etag","theirs"]]}"#;
+        assert_eq!(names(all, Some(headers), false), "digest etag x-a");
+        assert_eq!(names(all, Some(headers), true), "etag x-a");
     }
 
     #[test]

@@ -27,10 +27,12 @@ pub(crate) fn sendable(value: &str) -> Cow<'_, str> {
 /// What the last word of the name of a header is that holds what lets somebody in.
 const CREDENTIALS: &[&str] = &[
     "accesskey",
+    "accesstoken",
     "apikey",
     "assertion",
     "auth",
     "authorization",
+    "authtoken",
     "bearer",
     "cookie",
     "credential",
@@ -49,8 +51,18 @@ const CREDENTIALS: &[&str] = &[
     "tokens",
 ];
 /// The word before a last `key` that makes it one that lets somebody in: an `idempotency-key` is none.
-const KEYS: &[&str] =
-    &["access", "api", "auth", "license", "private", "secret", "shared", "subscription", "x"];
+const KEYS: &[&str] = &[
+    "access",
+    "api",
+    "auth",
+    "license",
+    "private",
+    "secret",
+    "shared",
+    "subscription",
+    "webhook",
+    "x",
+];
 
 /// Whether a header may hold a credential or a signature, by its name: `x-api-key`, `x-hub-signature-256`,
 /// `x-gitlab-token`. Names may have any case.
@@ -72,8 +84,10 @@ pub(crate) fn is_sensitive(name: &str) -> bool {
         || name.ends_with("session-id")
 }
 
-/// Names of parameters that hold what lets somebody in, where no header is called so.
-const PARAMETERS: &[&str] = &["key", "sig", "sign"];
+/// Names of parameters that hold a signature, where no header is called so.
+const PARAMETERS: &[&str] = &["sig", "sign"];
+/// Names that are a credential's in a header only: a conference has sessions, and a list has pages.
+const HARMLESS: &[&str] = &["next-page-token", "page-token", "session"];
 
 /// Whether a parameter of a query may hold a credential or a signature, by its name, however its words are joined:
 /// `access_token`, `apiKey`, `X-Amz-Signature`, `auth[token]`.
@@ -91,7 +105,7 @@ pub(crate) fn is_credential_parameter(name: &str) -> bool {
         was_lower = char.is_ascii_lowercase() || char.is_ascii_digit();
     }
     let words = words.trim_matches('-');
-    PARAMETERS.contains(&words) || is_credential(words)
+    PARAMETERS.contains(&words) || (is_credential(words) && !HARMLESS.contains(&words))
 }
 
 /// Headers that say something of the bytes of a body: how they are coded, how many they are, what they hash to, and signatures over
@@ -225,7 +239,9 @@ mod tests {
             "sig",
             "sign",
             "hmac",
-            "key",
+            "AUTHTOKEN",
+            "accesstoken",
+            "webhook_key",
             "api_key",
             "apiKey",
             "apikey",
@@ -244,8 +260,12 @@ mod tests {
             "page",
             "tokens_left",
             "design",
+            "key",
             "keyword",
             "monkey",
+            "pageToken",
+            "next_page_token",
+            "session",
             "topic",
             "hub.mode",
             "idempotency_key",
