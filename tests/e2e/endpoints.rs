@@ -1,6 +1,6 @@
 //! Endpoints and subscriptions that are changed, paused, and given another secret.
 
-use inlet_tests::{Endpoint, poll_until};
+use inlet_tests::{Endpoint, Gateway, poll_until};
 use serde_json::{Value, json};
 
 use crate::gateway;
@@ -27,6 +27,21 @@ fn an_endpoint_is_changed_and_the_next_delivery_goes_where_it_says() {
     project.put(&path, &json!({"url": "gopher://x"})).expect(400);
     let other = gateway().project();
     other.put(&path, &json!({"name": "mine"})).expect(404);
+}
+
+#[test]
+fn an_endpoint_that_is_made_while_events_cannot_be_read_shows_its_secret() {
+    let gateway = Gateway::builder().tapped().start();
+    let project = gateway.project();
+    gateway.refuse("EVENTS_0", None);
+    let made = project.post("/endpoints", &json!({"name": "e", "url": "https://example.com/"}));
+    let made = made.expect(201).data();
+    gateway.allow("EVENTS_0");
+    let shown = project.get(&format!("/endpoints/{}", uid(&made))).expect(200).data();
+    assert!(made["secrets"][0]["value"].as_str().is_some_and(|secret| 10 < secret.len()), "{made}");
+    let names =
+        |shown: &Value| shown.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&made), names(&shown));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Endpoints.
 
-use inlet_gateway::breaker;
+use inlet_gateway::breaker::{self, Breaker};
 use inlet_gateway::endpoint::{EndpointInput, Status as EndpointStatus};
 use inlet_gateway::failures::Delivered;
 use inlet_gateway::meta_event::Kind;
@@ -19,8 +19,11 @@ impl Caller<'_> {
         let (endpoint, secret) = self.new_endpoint(project, self.endpoint_input(true)?)?;
         let told = tell_of(project, Kind::EndpointCreated, &endpoint);
         self.change(vec![sql::insert_endpoint(&endpoint)], told).await?;
-        let shown = endpoint.present_created(&secret);
-        self.shown(201, "Endpoint created successfully", project, shown).await
+        // Nothing is asked of one that is new: should the events not answer, its secret would never be shown.
+        let mut content = json!([endpoint.present_created(&secret)]);
+        self.lay_over(project, &mut content, &[], &[]);
+        let shown = content.get_mut(0).map(Value::take).unwrap_or_default();
+        Ok(Answer::ok(201, "Endpoint created successfully", shown))
     }
 
     /// An endpoint that is not stored yet, and its secret.
@@ -78,10 +81,8 @@ impl Caller<'_> {
 
     /// Lays what their breakers say over a list of endpoints, and shows them as the caller knows them.
     async fn add_breakers(&self, project: &Project, content: &mut Value) -> Result<(), Refusal> {
-        let Value::Array(content) = content else { return Ok(()) };
-        let uid = |shown: &Value| shown["uid"].as_str().unwrap_or_default().to_owned();
-        let ids: Vec<String> = content.iter().map(uid).collect();
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let listed = content.as_array().map(Vec::as_slice).unwrap_or_default();
+        let ids: Vec<&str> = listed.iter().filter_map(|shown| shown["uid"].as_str()).collect();
         let breakers = hold::breakers(project, &ids, self.bindings).await?;
         let delivered: Vec<Delivered> = match ids.as_slice() {
             [] => Vec::new(),
@@ -90,18 +91,28 @@ impl Caller<'_> {
                 self.bindings.events(project.shard)?.rows(&statement).await?
             }
         };
+        self.lay_over(project, content, &breakers, &delivered);
+        Ok(())
+    }
+
+    fn lay_over(
+        &self,
+        project: &Project,
+        content: &mut Value,
+        breakers: &[Breaker],
+        delivered: &[Delivered],
+    ) {
         let config = &project.config.circuit_breaker;
-        for (shown, id) in content.iter_mut().zip(ids) {
-            let breaker = breakers.iter().find(|breaker| breaker.endpoint_id == id);
+        for shown in content.as_array_mut().into_iter().flatten() {
+            let breaker = breakers.iter().find(|breaker| shown["uid"] == *breaker.endpoint_id);
+            let own = delivered.iter().find(|one| shown["uid"] == *one.endpoint_id);
             let fields = breaker::present(breaker, config, now_ms());
             if let (Value::Object(shown), Value::Object(fields)) = (&mut *shown, fields) {
                 shown.extend(fields);
-                let own = delivered.iter().find(|one| one.endpoint_id == id);
                 shown.insert("events".into(), json!(own.map_or(0, |one| one.n)));
             }
             *shown = self.version.show_endpoint(shown.take());
         }
-        Ok(())
     }
 
     pub(super) async fn delete_endpoint(&self, project: &Project, id: &str) -> Answered {
