@@ -27,7 +27,6 @@ use worker::{Delay, Result};
 use crate::bindings::Bindings;
 use crate::known::{Isolate, Known};
 use crate::log;
-use crate::store::Doc;
 
 /// How long an isolate believes what it read.
 const FRESH_MS: u64 = 10_000;
@@ -201,9 +200,9 @@ fn forget(mask: &str) {
 async fn schemas_of(bindings: &Bindings, project: &Project) -> Result<BTreeMap<String, Value>> {
     let mut schemas = BTreeMap::new();
     if project.has_schemas {
-        let docs: Vec<Doc> = bindings.db()?.rows(&sql::event_schemas(&project.uid, None)).await?;
-        for doc in docs {
-            let EventType { name, json_schema, .. } = doc.read()?;
+        let types: Vec<EventType> =
+            bindings.db()?.docs(&sql::event_schemas(&project.uid, None)).await?;
+        for EventType { name, json_schema, .. } in types {
             schemas.extend(json_schema.map(|schema| (name, schema)));
         }
     }

@@ -20,9 +20,8 @@ impl Caller<'_> {
         let told = tell_of(project, Kind::EndpointCreated, &endpoint);
         self.change(vec![sql::insert_endpoint(&endpoint)], told).await?;
         // Nothing is asked of one that is new: should the events not answer, its secret would never be shown.
-        let mut content = json!([endpoint.present_created(&secret)]);
-        self.lay_over(project, &mut content, &[], &[]);
-        let shown = content.get_mut(0).map(Value::take).unwrap_or_default();
+        let mut shown = endpoint.present_created(&secret);
+        self.lay_over(project, &mut shown, &[], &[]);
         Ok(Answer::ok(201, "Endpoint created successfully", shown))
     }
 
@@ -79,7 +78,7 @@ impl Caller<'_> {
         Ok(api::parse(&self.version.read_endpoint(&self.body, is_new)?)?)
     }
 
-    /// Lays what their breakers say over a list of endpoints, and shows them as the caller knows them.
+    /// Lays over a list of endpoints what the events say of them.
     async fn add_breakers(&self, project: &Project, content: &mut Value) -> Result<(), Refusal> {
         let listed = content.as_array().map(Vec::as_slice).unwrap_or_default();
         let ids: Vec<&str> = listed.iter().filter_map(|shown| shown["uid"].as_str()).collect();
@@ -91,28 +90,28 @@ impl Caller<'_> {
                 self.bindings.events(project.shard)?.rows(&statement).await?
             }
         };
-        self.lay_over(project, content, &breakers, &delivered);
+        for shown in content.as_array_mut().into_iter().flatten() {
+            self.lay_over(project, shown, &breakers, &delivered);
+        }
         Ok(())
     }
 
+    /// Lays over an endpoint what is found of it, and shows it as the caller knows it.
     fn lay_over(
         &self,
         project: &Project,
-        content: &mut Value,
+        shown: &mut Value,
         breakers: &[Breaker],
         delivered: &[Delivered],
     ) {
-        let config = &project.config.circuit_breaker;
-        for shown in content.as_array_mut().into_iter().flatten() {
-            let breaker = breakers.iter().find(|breaker| shown["uid"] == *breaker.endpoint_id);
-            let own = delivered.iter().find(|one| shown["uid"] == *one.endpoint_id);
-            let fields = breaker::present(breaker, config, now_ms());
-            if let (Value::Object(shown), Value::Object(fields)) = (&mut *shown, fields) {
-                shown.extend(fields);
-                shown.insert("events".into(), json!(own.map_or(0, |one| one.n)));
-            }
-            *shown = self.version.show_endpoint(shown.take());
+        let breaker = breakers.iter().find(|breaker| shown["uid"] == *breaker.endpoint_id);
+        let own = delivered.iter().find(|one| shown["uid"] == *one.endpoint_id);
+        let fields = breaker::present(breaker, &project.config.circuit_breaker, now_ms());
+        if let (Value::Object(shown), Value::Object(fields)) = (&mut *shown, fields) {
+            shown.extend(fields);
+            shown.insert("events".into(), json!(own.map_or(0, |one| one.n)));
         }
+        *shown = self.version.show_endpoint(shown.take());
     }
 
     pub(super) async fn delete_endpoint(&self, project: &Project, id: &str) -> Answered {
