@@ -1,7 +1,7 @@
 //! `RabbitMQ` and other AMQP 0-9-1 brokers: one connection, channel and consumer for each worker.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,6 +19,7 @@ use lapin::{Channel, Connection, ConnectionProperties, Consumer, Error, ErrorKin
 use tokio::time::timeout;
 
 use crate::broker::{Broker, Fault, Message, Purpose, Settled, text_of};
+use crate::lock::lock;
 use crate::source::{Amqp as Config, given, given_secret};
 
 const CONNECT: Duration = Duration::from_secs(15);
@@ -141,7 +142,7 @@ impl Broker for Amqp {
 impl Amqp {
     /// Takes these from what is open. Answers the last of them if nothing before it is open.
     fn forget(&self, tags: &[u64]) -> Option<u64> {
-        let mut unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsettled = lock(&self.unsettled);
         for tag in tags {
             unsettled.remove(tag);
         }
@@ -151,7 +152,7 @@ impl Amqp {
 
     fn read(&self, delivery: Delivery) -> Message<u64> {
         let tag = delivery.delivery_tag;
-        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).insert(tag);
+        lock(&self.unsettled).insert(tag);
         let properties = &delivery.properties;
         let mut message = Message::new(tag, delivery.data);
         message.id = properties.message_id().as_ref().map(ToString::to_string);

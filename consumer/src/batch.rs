@@ -1,24 +1,20 @@
 //! What fits into one batch, and how a batch is written.
 
-use serde::Serialize;
+use inlet_gateway::batch::{
+    DEAD_PAYLOAD_MAX_BYTES, Head, Item, MESSAGES_MAX, PAYLOADS_MAX_BYTES, write,
+};
 
 use crate::broker::Message;
 
-/// The gateway's limits of a batch. One larger message travels alone.
-pub(crate) const MAX_MESSAGES: usize = 1000;
-pub(crate) const MAX_BYTES: usize = 1_000_000;
-/// How much of a message that is given up goes into its dead letter.
-pub(crate) const DEAD_BYTES: usize = 64 * 1024;
-
-/// Whether `next` bytes still fit beside `count` messages of `bytes` bytes in all.
+/// Whether `next` bytes still fit beside `count` messages of `bytes` bytes in all. One larger message travels alone.
 pub(crate) fn fits(count: usize, bytes: usize, next: usize) -> bool {
-    count == 0 || (count < MAX_MESSAGES && bytes.saturating_add(next) <= MAX_BYTES)
+    count == 0 || (count < MESSAGES_MAX && bytes.saturating_add(next) <= PAYLOADS_MAX_BYTES)
 }
 
 /// What of a message is sent.
 fn payload<R>(message: &Message<R>) -> &[u8] {
     match &message.dead {
-        Some(_) => message.payload.get(..DEAD_BYTES).unwrap_or(&message.payload),
+        Some(_) => message.payload.get(..DEAD_PAYLOAD_MAX_BYTES).unwrap_or(&message.payload),
         None => &message.payload,
     }
 }
@@ -38,87 +34,60 @@ fn aside<R>(message: &Message<R>) -> usize {
     headers + message.key.as_ref().map_or(0, String::len)
 }
 
-#[derive(Serialize)]
-struct Head<'a> {
-    source_id: &'a str,
-    messages: Vec<Item<'a>>,
-}
-
-#[derive(Serialize)]
-struct Item<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    length: usize,
-    headers: &'a [(String, String)],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dead: Option<&'a str>,
-}
-
-/// One line of JSON, then the payloads' bytes one after another.
 pub(crate) fn encode<R>(source_id: &str, messages: &[Message<R>]) -> Result<Vec<u8>, String> {
-    let items = messages.iter().map(|message| Item {
-        id: message.id.as_deref(),
-        length: payload(message).len(),
-        headers: &message.headers,
-        key: message.key.as_deref(),
+    let payloads: Vec<&[u8]> = messages.iter().map(payload).collect();
+    let items = messages.iter().zip(&payloads).map(|(message, payload)| Item {
+        id: message.id.as_deref().map(Into::into),
+        length: payload.len(),
+        headers: message.headers.as_slice().into(),
+        key: message.key.as_deref().map(Into::into),
         at: message.at,
-        dead: message.dead.as_deref(),
+        dead: message.dead.as_deref().map(Into::into),
     });
-    let head = Head { source_id, messages: items.collect() };
-    let bytes: usize = messages.iter().map(|message| payload(message).len() + 200).sum();
-    let mut body = Vec::with_capacity(bytes);
-    serde_json::to_writer(&mut body, &head).map_err(|error| error.to_string())?;
-    body.push(b'\n');
-    for message in messages {
-        body.extend_from_slice(payload(message));
-    }
-    Ok(body)
+    let head = Head { source_id: source_id.into(), messages: items.collect() };
+    write(&head, &payloads).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use inlet_gateway::batch::Batch;
 
     fn message(payload: &[u8]) -> Message<()> {
         Message::new((), payload.to_vec())
     }
 
     #[test]
-    fn a_batch_is_one_line_and_the_bytes() {
+    fn the_gateway_reads_what_is_sent_and_gets_the_beginning_of_what_is_given_up() {
         let mut first = message(b"{\n}");
         first.id = Some("t-0-1".to_owned());
         first.headers = vec![("a".into(), "1".into()), ("a".into(), "2".into())];
         first.key = Some("k".to_owned());
         first.at = Some(5);
-        let mut dead = message(&vec![7; DEAD_BYTES + 1]);
+        let mut dead = message(&vec![7; DEAD_PAYLOAD_MAX_BYTES + 1]);
         dead.dead = Some("too large".to_owned());
+        let headers = first.headers.clone();
         let body = encode("s", &[first, message(b""), dead]).unwrap();
-        let line = body.iter().position(|byte| *byte == b'\n').unwrap();
-        let head: Value = serde_json::from_slice(&body[..line]).unwrap();
+        let batch = Batch::read(&body).unwrap();
+        assert_eq!(batch.source_id, "s");
+        let [first, empty, dead] = batch.messages.as_slice() else { panic!("{batch:?}") };
+        assert_eq!((first.id.as_deref(), first.key.as_deref()), (Some("t-0-1"), Some("k")));
+        assert_eq!((&first.headers, first.at, &*first.payload), (&headers, Some(5), &b"{\n}"[..]));
         assert_eq!(
-            head,
-            json!({"source_id": "s", "messages": [
-                {"id": "t-0-1", "length": 3, "headers": [["a", "1"], ["a", "2"]], "key": "k", "at": 5},
-                {"length": 0, "headers": []},
-                {"length": DEAD_BYTES, "headers": [], "dead": "too large"},
-            ]})
+            (&empty.id, empty.at, &empty.dead, &*empty.payload),
+            (&None, None, &None, &b""[..])
         );
-        assert_eq!(&body[line + 1..line + 4], b"{\n}");
-        assert_eq!(body.len(), line + 1 + 3 + DEAD_BYTES);
+        assert_eq!(dead.dead.as_deref(), Some("too large"));
+        assert_eq!(*dead.payload, vec![7; DEAD_PAYLOAD_MAX_BYTES]);
     }
 
     #[test]
     fn a_batch_ends_at_its_limits_and_a_large_message_is_alone() {
-        assert!(fits(0, 0, MAX_BYTES * 9));
-        assert!(!fits(1, MAX_BYTES * 9, 1));
-        assert!(fits(MAX_MESSAGES - 1, 0, 1));
-        assert!(!fits(MAX_MESSAGES, 0, 1));
-        assert!(fits(1, MAX_BYTES - 1, 1));
-        assert!(!fits(1, MAX_BYTES, 1));
+        assert!(fits(0, 0, PAYLOADS_MAX_BYTES * 9));
+        assert!(!fits(1, PAYLOADS_MAX_BYTES * 9, 1));
+        assert!(fits(MESSAGES_MAX - 1, 0, 1));
+        assert!(!fits(MESSAGES_MAX, 0, 1));
+        assert!(fits(1, PAYLOADS_MAX_BYTES - 1, 1));
+        assert!(!fits(1, PAYLOADS_MAX_BYTES, 1));
     }
 }

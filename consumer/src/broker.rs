@@ -1,4 +1,5 @@
-//! What the loop wants of a broker. A broker is one file that implements [`Broker`], and a line in `run.rs`.
+//! What the loop wants of a broker. A broker is one file that implements [`Broker`], a variant of `source::Reach` and the two lines
+//! of `run.rs` that match it; what a source says of it is `inlet_gateway::pub_sub`'s.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,13 +1,16 @@
 //! What the gateway is asked, and what its answers mean.
 
+use std::fmt;
 use std::io::Write as _;
 use std::time::Duration;
 
+use inlet_gateway::batch::{self, Verdict, Verdicts};
+use inlet_gateway::consumer::Listing;
+use inlet_gateway::routes::ConsumerCall;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER,
 };
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
-use serde::Deserialize;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use url::Url;
 
@@ -28,44 +31,42 @@ pub(crate) struct Edge {
     gzip: bool,
 }
 
+/// What the gateway is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Health,
+    Sources,
+    Batch,
+    Report,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Health => "its health",
+            Self::Sources => "the list of sources",
+            Self::Batch => "a batch",
+            Self::Report => "a status report",
+        })
+    }
+}
+
 /// Why there is no answer to what was asked.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(crate) enum EdgeFault {
-    #[error("the gateway refuses the consumer key (401): {0}")]
-    Unauthorized(String),
-    #[error("the gateway asks to wait ({status}): {message}")]
-    Busy { status: u16, message: String, wait: Option<Duration> },
-    #[error("the gateway is not reached: {0}")]
-    Unreachable(String),
-    #[error("the gateway refuses this batch ({status}): {message}")]
-    Refused { status: u16, message: String },
-    #[error("the gateway does not know this source (404): {0}")]
-    Gone(String),
-    #[error("the source is disabled (409): {0}")]
-    Disabled(String),
-    #[error("the gateway's answer is not understood: {0}")]
-    Strange(String),
-}
-
-/// What became of one message.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(tag = "status", rename_all = "snake_case")]
-pub(crate) enum Verdict {
-    Accepted,
-    Duplicate,
-    DeadLetter {
-        #[serde(default)]
-        reason: String,
-    },
-    Retry {
-        #[serde(default)]
-        reason: String,
-    },
-}
-
-#[derive(Deserialize)]
-struct Verdicts {
-    results: Vec<Verdict>,
+    #[error("{asked}: the gateway refuses the consumer key ({status}): {message}")]
+    Unauthorized { asked: Asked, status: u16, message: String },
+    #[error("{asked}: the gateway asks to wait ({status}): {message}")]
+    Busy { asked: Asked, status: u16, message: String, wait: Option<Duration> },
+    #[error("{asked}: the gateway is not reached: {why}")]
+    Unreachable { asked: Asked, why: String },
+    #[error("{asked}: the gateway refuses it ({status}): {message}")]
+    Refused { asked: Asked, status: u16, message: String },
+    /// The source of a batch is gone, or disabled.
+    #[error("{asked}: the gateway wants nothing of this source ({status}): {message}")]
+    Unwanted { asked: Asked, status: u16, message: String },
+    #[error("{asked}: the gateway's answer is not understood: {why}")]
+    Strange { asked: Asked, why: String },
 }
 
 /// A source whose description was not understood fails alone.
@@ -88,25 +89,6 @@ pub(crate) struct List {
     pub(crate) sources: Vec<Listed>,
 }
 
-#[derive(Deserialize)]
-struct Listing {
-    #[serde(default = "five")]
-    poll_seconds: u64,
-    #[serde(default)]
-    project_id: String,
-    #[serde(default = "five_mib")]
-    max_message_bytes: usize,
-    sources: Vec<Value>,
-}
-
-fn five() -> u64 {
-    5
-}
-
-fn five_mib() -> usize {
-    5 << 20
-}
-
 impl Edge {
     pub(crate) fn new(settings: &Settings, key: &Key) -> Result<Self, String> {
         let http = Client::builder()
@@ -119,44 +101,52 @@ impl Edge {
         Ok(Self { http, base: settings.url.clone(), key: key.clone(), gzip: settings.gzip })
     }
 
-    fn request(&self, method: reqwest::Method, path: &str) -> Result<RequestBuilder, EdgeFault> {
-        let url = self.base.join(path).map_err(|error| EdgeFault::Strange(error.to_string()))?;
+    fn request(&self, asked: Asked) -> Result<RequestBuilder, EdgeFault> {
+        let (method, path) = match asked {
+            Asked::Health => (Method::GET, "healthz"),
+            Asked::Sources => (Method::GET, ConsumerCall::Sources.path()),
+            Asked::Batch => (Method::POST, ConsumerCall::Batch.path()),
+            Asked::Report => (Method::POST, ConsumerCall::Status.path()),
+        };
+        let url = self.base.join(path).map_err(|error| strange(asked, error))?;
         let bearer = format!("Bearer {}", self.key.expose());
         Ok(self.http.request(method, url).header(AUTHORIZATION, bearer))
     }
 
     /// `Inlet <version>`, if that is what answers there.
     pub(crate) async fn hello(&self) -> Result<String, EdgeFault> {
-        let answer = send(self.request(reqwest::Method::GET, "healthz")?).await?;
+        let asked = Asked::Health;
+        let answer = send(asked, self.request(asked)?).await?;
         let text = answer.text().await.unwrap_or_default();
         let value: Value = serde_json::from_str(&text).unwrap_or_default();
         match value.get("message").and_then(Value::as_str) {
             Some(message) if message.starts_with("Inlet ") => Ok(message.to_owned()),
-            _ => Err(EdgeFault::Strange("what answers there is not Inlet".to_owned())),
+            _ => Err(strange(asked, "what answers there is not Inlet")),
         }
     }
 
     /// The sources of the key's project; nothing if they are those of `etag`.
     pub(crate) async fn sources(&self, etag: Option<&str>) -> Result<Option<List>, EdgeFault> {
-        let mut request = self.request(reqwest::Method::GET, "consumer/v1/sources")?;
+        let asked = Asked::Sources;
+        let mut request = self.request(asked)?;
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        let answer = send(request).await?;
+        let answer = send(asked, request).await?;
         if answer.status() == StatusCode::NOT_MODIFIED {
             return Ok(None);
         }
-        let answer = succeeded(answer).await?;
+        let answer = succeeded(asked, answer).await?;
         let etag =
             answer.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-        let text = answer.text().await.map_err(|error| EdgeFault::Unreachable(words(&error)))?;
-        let listing: Listing = serde_json::from_str(&text)
-            .map_err(|error| EdgeFault::Strange(format!("the list of sources: {error}")))?;
+        let text = answer.text().await.map_err(|error| unreached(asked, &error))?;
+        let listing: Listing =
+            serde_json::from_str(&text).map_err(|error| strange(asked, error))?;
         Ok(Some(List {
             etag,
             poll: Duration::from_secs(listing.poll_seconds.clamp(1, 60)),
             project_id: listing.project_id,
-            max_message_bytes: listing.max_message_bytes,
+            max_message_bytes: usize::try_from(listing.max_message_bytes).unwrap_or(usize::MAX),
             sources: listing.sources.into_iter().map(read_source).collect(),
         }))
     }
@@ -164,34 +154,40 @@ impl Edge {
     /// A verdict for each of the `count` messages of this batch.
     pub(crate) async fn post(
         &self,
-        batch: Vec<u8>,
+        body: Vec<u8>,
         count: usize,
     ) -> Result<Vec<Verdict>, EdgeFault> {
-        let request = self
-            .request(reqwest::Method::POST, "consumer/v1/batches")?
-            .header(CONTENT_TYPE, "application/vnd.inlet.batch");
-        let request = match self.gzip.then(|| compressed(&batch)).flatten() {
+        let asked = Asked::Batch;
+        let request = self.request(asked)?.header(CONTENT_TYPE, batch::CONTENT_TYPE);
+        let request = match self.gzip.then(|| compressed(&body)).flatten() {
             Some(small) => request.header(CONTENT_ENCODING, "gzip").body(small),
-            None => request.body(batch),
+            None => request.body(body),
         };
-        let answer = succeeded(send(request).await?).await?;
-        let bytes = answer.bytes().await.map_err(|error| EdgeFault::Unreachable(words(&error)))?;
-        let verdicts: Verdicts = serde_json::from_slice(&bytes)
-            .map_err(|error| EdgeFault::Strange(format!("the verdicts: {error}")))?;
-        if verdicts.results.len() != count {
-            let got = verdicts.results.len();
-            return Err(EdgeFault::Strange(format!("{got} verdicts for {count} messages")));
+        let answer = succeeded(asked, send(asked, request).await?).await?;
+        let bytes = answer.bytes().await.map_err(|error| unreached(asked, &error))?;
+        let Verdicts { results } =
+            serde_json::from_slice(&bytes).map_err(|error| strange(asked, error))?;
+        if results.len() != count {
+            let got = results.len();
+            return Err(strange(asked, format!("{got} verdicts for {count} messages")));
         }
-        Ok(verdicts.results)
+        Ok(results)
     }
 
     pub(crate) async fn report(&self, status: &Value) -> Result<(), EdgeFault> {
-        let request = self
-            .request(reqwest::Method::POST, "consumer/v1/status")?
-            .header(CONTENT_TYPE, "application/json")
-            .body(status.to_string());
-        succeeded(send(request).await?).await.map(drop)
+        let asked = Asked::Report;
+        let request =
+            self.request(asked)?.header(CONTENT_TYPE, "application/json").body(status.to_string());
+        succeeded(asked, send(asked, request).await?).await.map(drop)
     }
+}
+
+fn strange(asked: Asked, why: impl ToString) -> EdgeFault {
+    EdgeFault::Strange { asked, why: why.to_string() }
+}
+
+fn unreached(asked: Asked, error: &reqwest::Error) -> EdgeFault {
+    EdgeFault::Unreachable { asked, why: words(error) }
 }
 
 fn read_source(value: Value) -> Listed {
@@ -212,8 +208,8 @@ fn read_source(value: Value) -> Listed {
     })
 }
 
-async fn send(request: RequestBuilder) -> Result<Response, EdgeFault> {
-    request.send().await.map_err(|error| EdgeFault::Unreachable(words(&error)))
+async fn send(asked: Asked, request: RequestBuilder) -> Result<Response, EdgeFault> {
+    request.send().await.map_err(|error| unreached(asked, &error))
 }
 
 /// An error with its causes; the address is known, and may not be repeated for every one.
@@ -231,14 +227,14 @@ pub(crate) fn words(error: &reqwest::Error) -> String {
     }
 }
 
-async fn succeeded(answer: Response) -> Result<Response, EdgeFault> {
+async fn succeeded(asked: Asked, answer: Response) -> Result<Response, EdgeFault> {
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
     }
     let wait = retry_after(answer.headers());
     let text = answer.text().await.unwrap_or_default();
-    Err(fault(status.as_u16(), &text, wait))
+    Err(fault(asked, status.as_u16(), &text, wait))
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -246,17 +242,17 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
 }
 
-fn fault(status: u16, text: &str, wait: Option<Duration>) -> EdgeFault {
+fn fault(asked: Asked, status: u16, text: &str, wait: Option<Duration>) -> EdgeFault {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
     let said = value.get("message").or_else(|| value.get("error")).and_then(Value::as_str);
     let message: String = said.unwrap_or("no reason given").chars().take(500).collect();
     match status {
-        401 | 403 => EdgeFault::Unauthorized(message),
-        404 => EdgeFault::Gone(message),
-        409 => EdgeFault::Disabled(message),
-        400 | 413 | 415 | 422 => EdgeFault::Refused { status, message },
-        408 | 429 | 500..=599 => EdgeFault::Busy { status, message, wait },
-        _ => EdgeFault::Strange(format!("status {status}: {message}")),
+        401 | 403 => EdgeFault::Unauthorized { asked, status, message },
+        404 | 409 if asked == Asked::Batch => EdgeFault::Unwanted { asked, status, message },
+        404 => strange(asked, format!("there is nothing (404: {message}); is INLET_URL right?")),
+        400 | 413 | 415 | 422 => EdgeFault::Refused { asked, status, message },
+        408 | 429 | 500..=599 => EdgeFault::Busy { asked, status, message, wait },
+        _ => strange(asked, format!("status {status}: {message}")),
     }
 }
 
@@ -272,27 +268,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_means_one_thing() {
+    fn every_status_means_one_thing_and_the_text_says_of_what() {
+        use Asked::{Batch, Report, Sources};
         let wait = Some(Duration::from_secs(7));
-        let said = r#"{"status":false,"message":"why"}"#;
         let why = || "why".to_owned();
-        for (status, expect) in [
-            (401, EdgeFault::Unauthorized(why())),
-            (404, EdgeFault::Gone(why())),
-            (409, EdgeFault::Disabled(why())),
-            (400, EdgeFault::Refused { status: 400, message: why() }),
-            (413, EdgeFault::Refused { status: 413, message: why() }),
-            (422, EdgeFault::Refused { status: 422, message: why() }),
-            (408, EdgeFault::Busy { status: 408, message: why(), wait }),
-            (429, EdgeFault::Busy { status: 429, message: why(), wait }),
-            (503, EdgeFault::Busy { status: 503, message: why(), wait }),
-            (500, EdgeFault::Busy { status: 500, message: why(), wait }),
-            (302, EdgeFault::Strange("status 302: why".to_owned())),
+        let unauthorized =
+            |asked, status| EdgeFault::Unauthorized { asked, status, message: why() };
+        let unwanted = |status| EdgeFault::Unwanted { asked: Batch, status, message: why() };
+        let refused = |asked, status| EdgeFault::Refused { asked, status, message: why() };
+        let busy = |asked, status| EdgeFault::Busy { asked, status, message: why(), wait };
+        for (asked, status, expect) in [
+            (Sources, 401, unauthorized(Sources, 401)),
+            (Batch, 403, unauthorized(Batch, 403)),
+            (Batch, 404, unwanted(404)),
+            (Batch, 409, unwanted(409)),
+            (Report, 409, strange(Report, "status 409: why")),
+            (Batch, 400, refused(Batch, 400)),
+            (Batch, 413, refused(Batch, 413)),
+            (Report, 422, refused(Report, 422)),
+            (Batch, 408, busy(Batch, 408)),
+            (Batch, 429, busy(Batch, 429)),
+            (Sources, 503, busy(Sources, 503)),
+            (Batch, 500, busy(Batch, 500)),
+            (Sources, 302, strange(Sources, "status 302: why")),
         ] {
-            assert_eq!(fault(status, said, wait), expect);
+            assert_eq!(fault(asked, status, r#"{"status":false,"message":"why"}"#, wait), expect);
         }
-        let plain = fault(502, "<html>", None);
-        assert_eq!(plain.to_string(), "the gateway asks to wait (502): no reason given");
+        for (asked, status, text) in [
+            (Batch, 502, "a batch: the gateway asks to wait (502): no reason given"),
+            (
+                Report,
+                403,
+                "a status report: the gateway refuses the consumer key (403): no reason given",
+            ),
+            (
+                Batch,
+                404,
+                "a batch: the gateway wants nothing of this source (404): no reason given",
+            ),
+            (
+                Sources,
+                404,
+                "the list of sources: the gateway's answer is not understood: there is nothing (404: no reason \
+                 given); is INLET_URL right?",
+            ),
+        ] {
+            assert_eq!(fault(asked, status, "<html>", None).to_string(), text);
+        }
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! control and need no gRPC; `workers` is how many there are at a time.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, Fault, Message, Purpose, Settled};
 use crate::edge::words;
+use crate::leases::Leases;
 use crate::log;
 use crate::source::{Google as Config, given, given_secret};
 
@@ -38,8 +38,7 @@ pub(crate) struct Google {
     credentials: Option<AccessTokenCredentials>,
     /// `https://…/v1/projects/p/subscriptions/s`
     subscription: String,
-    /// What was taken and not settled, and when its lease was last renewed.
-    leases: Mutex<HashMap<String, Instant>>,
+    leases: Leases,
 }
 
 #[derive(Default, Deserialize)]
@@ -88,7 +87,7 @@ impl Broker for Google {
         );
         let (project, name) = (&config.project_id, &config.subscription_id);
         let subscription = format!("{base}/v1/projects/{project}/subscriptions/{name}");
-        let this = Self { http, credentials, subscription, leases: Mutex::default() };
+        let this = Self { http, credentials, subscription, leases: Leases::new(RENEW_AFTER) };
         match this.call(Method::GET, "", None, CALL).await {
             // A subscriber need not be allowed to look at the subscription itself.
             Ok(_) | Err(Refusal { status: Some(403), .. }) => Ok(this),
@@ -109,41 +108,28 @@ impl Broker for Google {
         if taken.is_empty() && began.elapsed() < PAUSE {
             tokio::time::sleep(PAUSE).await;
         }
-        let mut leases = self.leases();
-        for message in &taken {
-            leases.insert(message.receipt.clone(), Instant::now());
-        }
-        drop(leases);
+        self.leases.take(taken.iter().map(|message| &message.receipt), Instant::now());
         Ok(taken)
     }
 
     async fn settle(&self, settled: Vec<Settled<String>>) -> Result<(), Fault> {
         let ids: Vec<String> = settled.into_iter().map(|one| one.receipt).collect();
-        self.forget(&ids);
+        self.leases.forget(&ids);
         self.tell(":acknowledge", &ids, None).await?;
         Ok(())
     }
 
     async fn release(&self, receipts: Vec<String>) {
-        self.forget(&receipts);
+        self.leases.forget(&receipts);
         self.tell(":modifyAckDeadline", &receipts, Some(0)).await.ok();
     }
 
     async fn keep(&self) -> Result<(), Fault> {
-        let due: Vec<String> = {
-            let leases = self.leases();
-            let due = leases.iter().filter(|(_, since)| since.elapsed() >= RENEW_AFTER);
-            due.map(|(id, _)| id.clone()).collect()
-        };
+        let due = self.leases.due(Instant::now());
         let lost = self.tell(":modifyAckDeadline", &due, Some(LEASE_SECONDS)).await?;
         // Not ours any more: it comes again.
-        self.forget(&lost);
-        let mut leases = self.leases();
-        for id in &due {
-            if let Some(since) = leases.get_mut(id) {
-                *since = Instant::now();
-            }
-        }
+        self.leases.forget(&lost);
+        self.leases.renew(&due, Instant::now());
         Ok(())
     }
 
@@ -176,17 +162,6 @@ impl From<Refusal> for Fault {
 }
 
 impl Google {
-    fn leases(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn forget(&self, ids: &[String]) {
-        let mut leases = self.leases();
-        for id in ids {
-            leases.remove(id);
-        }
-    }
-
     /// Says something about these, and answers those that Pub/Sub knows no more: an id that is too old spoils the others
     /// that are sent with it. What is busy is asked again, a few times.
     async fn tell(

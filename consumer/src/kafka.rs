@@ -4,10 +4,11 @@
 //! polling goes on, so that the group keeps its member. An offset is stored only when everything before it is durable.
 
 mod config;
+mod prefix;
 mod reasons;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -22,11 +23,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::broker::{Broker, Fault, Message, Purpose, Settled, text_of};
+use crate::lock::lock;
 use crate::log;
-use crate::prefix::Prefixes;
 use crate::source::Kafka as Config;
 
 use config::client_config;
+use prefix::Prefixes;
 use reasons::Reasons;
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -61,10 +63,6 @@ struct Shared {
     /// -1: not known.
     lag: AtomicI64,
     reasons: Mutex<Reasons>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug)]

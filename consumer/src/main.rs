@@ -9,9 +9,10 @@ mod check;
 mod edge;
 mod google;
 mod kafka;
+mod leases;
+mod lock;
 mod log;
 mod metrics;
-mod prefix;
 mod run;
 mod settings;
 mod source;
@@ -31,7 +32,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use edge::Edge;
-use run::Owner;
+use run::Tenancy;
 use settings::Settings;
 use status::Board;
 
@@ -127,7 +128,7 @@ async fn serve(settings: Settings) -> bool {
             Ok(edge) => Arc::new(edge),
             Err(error) => return fails(error),
         };
-        owners.push(Owner {
+        owners.push(Tenancy {
             edge,
             board: Arc::new(Board::default()),
             settings: settings.clone(),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use inlet_gateway::consumer::State;
 use serde_json::json;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -17,9 +18,9 @@ use crate::google::Google;
 use crate::kafka::Kafka;
 use crate::log;
 use crate::settings::Settings;
-use crate::source::{Settings as Reach, Source};
+use crate::source::{Reach, Source};
 use crate::sqs::Sqs;
-use crate::status::{Board, SourceStatus, State};
+use crate::status::{Board, SourceStatus};
 use crate::worker::{Job, work};
 
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -73,7 +74,7 @@ impl Sources {
 }
 
 /// All that belongs to one key.
-pub(crate) struct Owner {
+pub(crate) struct Tenancy {
     pub(crate) edge: Arc<Edge>,
     pub(crate) board: Arc<Board>,
     pub(crate) settings: Settings,
@@ -81,7 +82,7 @@ pub(crate) struct Owner {
     pub(crate) companion: String,
 }
 
-impl Owner {
+impl Tenancy {
     /// Serves the key until it is told to stop; then waits for what is under way.
     pub(crate) async fn serve(&self, stop: CancellationToken) {
         let mut sources = Sources::default();
@@ -118,7 +119,7 @@ impl Owner {
                         let error = fault.to_string();
                         log::error("the sources are not known", json!({"error": error}));
                     }
-                    if matches!(fault, EdgeFault::Unauthorized(_)) {
+                    if matches!(fault, EdgeFault::Unauthorized { .. }) {
                         // Whoever had the key is not to be served any more; what was taken goes back.
                         sources.stop(|_| false);
                         last = None;

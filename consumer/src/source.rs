@@ -15,16 +15,16 @@ pub(crate) struct Source {
     pub(crate) is_disabled: bool,
     #[serde(default = "one")]
     pub(crate) workers: usize,
-    #[serde(default = "ten")]
+    #[serde(default = "attempts_max")]
     pub(crate) max_attempts: u32,
     #[serde(flatten)]
-    pub(crate) broker: Settings,
+    pub(crate) broker: Reach,
 }
 
 /// How each broker is reached. A type that this version does not know fails alone.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(crate) enum Settings {
+pub(crate) enum Reach {
     Kafka {
         kafka: Kafka,
     },
@@ -146,8 +146,8 @@ fn one() -> usize {
     1
 }
 
-fn ten() -> u32 {
-    10
+fn attempts_max() -> u32 {
+    inlet_gateway::consumer::ATTEMPTS_MAX
 }
 
 /// An optional text, with the empty one as none.
@@ -177,7 +177,7 @@ mod tests {
             r#"{"uid":"e","version":"1","type":"nats","nats":{}}"#,
         ]
         .map(read);
-        let kinds = sources.each_ref().map(|one| matches!(one.broker, Settings::Unknown));
+        let kinds = sources.each_ref().map(|one| matches!(one.broker, Reach::Unknown));
         assert_eq!(kinds, [false, false, false, false, true]);
         assert_eq!((sources[0].workers, sources[1].workers), (3, 1));
         assert!(!format!("{sources:?}").contains("hidden"));

@@ -1,7 +1,5 @@
 //! Amazon SQS, standard and FIFO.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_config::BehaviorVersion;
@@ -20,10 +18,12 @@ use futures_util::future::join_all;
 use futures_util::stream;
 
 use crate::broker::{Broker, Fault, Message, Purpose, Settled};
+use crate::leases::Leases;
 use crate::source::{Sqs as Config, given, given_secret};
 
 /// The most that SQS hands out, and takes back, at a time.
-const BATCH: usize = 10;
+const BATCH: usize = MOST as usize;
+const MOST: i32 = 10;
 const LONG_POLL: i32 = 5;
 /// How long a message is ours before it is somebody else's, unless it is held on to.
 const VISIBILITY: i32 = 30;
@@ -38,8 +38,7 @@ pub(crate) struct Sqs {
     client: Client,
     url: String,
     fifo: bool,
-    /// What was taken and not settled, and when it was last renewed.
-    leases: Mutex<HashMap<String, Instant>>,
+    leases: Leases,
     busy: std::sync::atomic::AtomicBool,
 }
 
@@ -60,8 +59,8 @@ impl Broker for Sqs {
             let found = client.get_queue_url().queue_name(name).send().await;
             found.map_err(|error| words(name, &error))?.queue_url.unwrap_or_default()
         };
-        let this =
-            Self { fifo: is_fifo(&url), client, url, leases: Mutex::default(), busy: false.into() };
+        let leases = Leases::new(RENEW_AFTER);
+        let this = Self { fifo: is_fifo(&url), client, url, leases, busy: false.into() };
         // Where that is not allowed, receiving still may be.
         if let Err(error) = this.waiting().await
             && !is_denied(&error)
@@ -76,7 +75,7 @@ impl Broker for Sqs {
         // A group's order is kept by one call at a time.
         let calls = if self.busy.load(Relaxed) && !self.fifo { AT_ONCE } else { 1 };
         // What is under way holds back its group, so a long poll would wait for itself.
-        let held_back = self.fifo && !self.leases().is_empty();
+        let held_back = self.fifo && !self.leases.is_empty();
         let wait = if calls > 1 || held_back { 0 } else { LONG_POLL };
         let mut taken = Vec::new();
         let mut fault = None;
@@ -99,7 +98,7 @@ impl Broker for Sqs {
 
     async fn settle(&self, settled: Vec<Settled<String>>) -> Result<(), Fault> {
         let handles: Vec<String> = settled.into_iter().map(|one| one.receipt).collect();
-        self.forget(&handles);
+        self.leases.forget(&handles);
         let mut deletions = Vec::new();
         for chunk in handles.chunks(BATCH) {
             deletions.push(self.delete(chunk.to_vec()));
@@ -109,29 +108,22 @@ impl Broker for Sqs {
     }
 
     async fn release(&self, receipts: Vec<String>) {
-        self.forget(&receipts);
+        self.leases.forget(&receipts);
         for chunk in receipts.chunks(BATCH) {
             self.hide(chunk, 0).await.ok();
         }
     }
 
     async fn keep(&self) -> Result<(), Fault> {
-        let due: Vec<String> = {
-            let leases = self.leases();
-            let due = leases.iter().filter(|(_, since)| since.elapsed() >= RENEW_AFTER);
-            due.map(|(handle, _)| handle.clone()).collect()
-        };
-        for chunk in due.chunks(BATCH) {
+        for chunk in self.leases.due(Instant::now()).chunks(BATCH) {
             let failed = self.hide(chunk, VISIBILITY).await?;
-            let mut leases = self.leases();
-            for (number, handle) in chunk.iter().enumerate() {
-                if failed.contains(&number.to_string()) {
-                    // Not ours any more: it comes again.
-                    leases.remove(handle);
-                } else if let Some(since) = leases.get_mut(handle) {
-                    *since = Instant::now();
-                }
-            }
+            let lost = chunk
+                .iter()
+                .zip(0_usize..)
+                .filter(|(_, number)| failed.contains(&number.to_string()));
+            // Not ours any more: they come again.
+            self.leases.forget(lost.map(|(handle, _)| handle));
+            self.leases.renew(chunk, Instant::now());
         }
         Ok(())
     }
@@ -142,23 +134,12 @@ impl Broker for Sqs {
 }
 
 impl Sqs {
-    fn leases(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn forget(&self, handles: &[String]) {
-        let mut leases = self.leases();
-        for handle in handles {
-            leases.remove(handle);
-        }
-    }
-
     async fn poll(&self, wait: i32) -> Result<Vec<Message<String>>, Fault> {
         let answer = self
             .client
             .receive_message()
             .queue_url(&self.url)
-            .max_number_of_messages(10)
+            .max_number_of_messages(MOST)
             .wait_time_seconds(wait)
             .visibility_timeout(VISIBILITY)
             .message_attribute_names("All")
@@ -168,11 +149,7 @@ impl Sqs {
             .map_err(|error| words(&self.url, &error))?;
         let messages: Vec<_> =
             answer.messages.unwrap_or_default().into_iter().filter_map(read).collect();
-        let mut leases = self.leases();
-        for message in &messages {
-            leases.insert(message.receipt.clone(), Instant::now());
-        }
-        drop(leases);
+        self.leases.take(messages.iter().map(|message| &message.receipt), Instant::now());
         Ok(messages)
     }
 

@@ -3,34 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use inlet_gateway::consumer::{self, Report, SourceReport, State};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::lock::lock;
 use crate::log;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Connecting,
-    Connected,
-    Failing,
-    Stopped,
-}
-
-impl State {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Connecting, Self::Connected, Self::Failing, Self::Stopped];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Connecting => "connecting",
-            Self::Connected => "connected",
-            Self::Failing => "failing",
-            Self::Stopped => "stopped",
-        }
-    }
-}
 
 /// What one source has done since the companion started.
 #[derive(Debug, Default)]
@@ -56,7 +36,7 @@ struct Now {
     /// By worker.
     states: Vec<State>,
     lags: Vec<Option<u64>>,
-    error: Option<(String, u64)>,
+    error: Option<consumer::Fault>,
 }
 
 /// One source, as its workers report it.
@@ -66,10 +46,6 @@ pub(crate) struct SourceStatus {
     pub(crate) counters: Counters,
     now: Mutex<Now>,
     changed: Arc<Notify>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SourceStatus {
@@ -105,8 +81,8 @@ impl SourceStatus {
     /// Something went wrong; told to the log when it is not what went wrong before.
     pub(crate) fn error(&self, message: &str) {
         let mut now = lock(&self.now);
-        let known = now.error.as_ref().is_some_and(|(text, _)| text == message);
-        now.error = Some((message.to_owned(), log::now_ms()));
+        let known = now.error.as_ref().is_some_and(|last| last.message == message);
+        now.error = Some(consumer::Fault { message: message.to_owned(), at: log::now_ms() });
         let name = now.name.clone();
         drop(now);
         let fields = json!({"source": self.uid, "name": name, "error": message});
@@ -129,22 +105,22 @@ impl SourceStatus {
         self.counters.last_message_at.store(log::now_ms(), Ordering::Relaxed);
     }
 
-    fn report(&self) -> Value {
+    fn report(&self) -> SourceReport {
         let now = lock(&self.now);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let last = count(&self.counters.last_message_at);
-        json!({
-            "source_id": self.uid,
-            "version": now.version,
-            "state": summary(&now.states).name(),
-            "lag": sum(&now.lags),
-            "error": now.error.as_ref().map(|(message, at)| json!({"message": message, "at": at})),
-            "received": count(&self.counters.received),
-            "accepted": count(&self.counters.accepted),
-            "duplicates": count(&self.counters.duplicates),
-            "dead_letters": count(&self.counters.dead_letters),
-            "last_message_at": (last > 0).then_some(last),
-        })
+        SourceReport {
+            source_id: self.uid.clone(),
+            version: now.version.clone(),
+            state: summary(&now.states),
+            lag: sum(&now.lags),
+            error: now.error.clone(),
+            received: count(&self.counters.received),
+            accepted: count(&self.counters.accepted),
+            duplicates: count(&self.counters.duplicates),
+            dead_letters: count(&self.counters.dead_letters),
+            last_message_at: (last > 0).then_some(last),
+        }
     }
 }
 
@@ -203,8 +179,9 @@ impl Board {
 
     /// The body of a status report.
     pub(crate) fn report(&self, companion: &str) -> Value {
-        let sources: Vec<Value> = self.all().iter().map(|source| source.report()).collect();
-        json!({"companion": companion, "version": env!("CARGO_PKG_VERSION"), "sources": sources})
+        let sources = self.all().iter().map(|source| source.report()).collect();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Report { companion: companion.to_owned(), version, sources }.write()
     }
 }
 

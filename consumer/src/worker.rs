@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use inlet_gateway::batch::{DEAD_PAYLOAD_MAX_BYTES, MESSAGES_MAX, PAYLOADS_MAX_BYTES, Verdict};
+use inlet_gateway::consumer::State;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -19,11 +21,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{Backoff, chance};
-use crate::batch::{self, DEAD_BYTES, MAX_BYTES, MAX_MESSAGES};
+use crate::batch;
 use crate::broker::{Broker, Fault, Message, Purpose, Settled};
-use crate::edge::{Edge, EdgeFault, Verdict};
+use crate::edge::{Asked, Edge, EdgeFault};
 use crate::log;
-use crate::status::{SourceStatus, State, add};
+use crate::status::{SourceStatus, add};
 
 /// How long a batch that is not full waits for more.
 const LINGER: Duration = Duration::from_millis(5);
@@ -207,9 +209,9 @@ fn give_up_on_large<R>(message: &mut Message<R>, limit: usize) {
     if length > limit && message.dead.is_none() {
         message.dead = Some(format!(
             "the message has {length} bytes, the project takes at most {limit}; the first {} are kept",
-            DEAD_BYTES.min(length)
+            DEAD_PAYLOAD_MAX_BYTES.min(length)
         ));
-        message.payload.truncate(DEAD_BYTES);
+        message.payload.truncate(DEAD_PAYLOAD_MAX_BYTES);
         message.payload.shrink_to_fit();
     }
 }
@@ -331,11 +333,7 @@ impl<B: Broker> Sender<'_, B> {
                     parts.push_front(part);
                     continue;
                 }
-                Err(
-                    fault @ (EdgeFault::Gone(_)
-                    | EdgeFault::Disabled(_)
-                    | EdgeFault::Unauthorized(_)),
-                ) => {
+                Err(fault @ (EdgeFault::Unwanted { .. } | EdgeFault::Unauthorized { .. })) => {
                     parts.push_front(part);
                     release(self.broker, parts.into_iter().flatten()).await;
                     return Err(End::Unwanted(fault.to_string()));
@@ -364,7 +362,8 @@ impl<B: Broker> Sender<'_, B> {
     }
 
     async fn post(&self, part: &[Message<B::Receipt>]) -> Result<Vec<Verdict>, EdgeFault> {
-        let body = batch::encode(&self.job.source_id, part).map_err(EdgeFault::Strange)?;
+        let body = batch::encode(&self.job.source_id, part)
+            .map_err(|why| EdgeFault::Strange { asked: Asked::Batch, why })?;
         let bytes = body.len();
         let verdicts = self.job.edge.post(body, part.len()).await?;
         let counters = &self.job.status.counters;
@@ -388,7 +387,7 @@ impl<B: Broker> Sender<'_, B> {
         let mut left = Vec::new();
         for (mut message, verdict) in part.into_iter().zip(verdicts) {
             let dead = match verdict {
-                Verdict::Retry { reason } => {
+                Verdict::Retry { reason, .. } => {
                     add(&counters.retries, 1);
                     message.attempts += 1;
                     if message.attempts >= self.job.max_attempts && message.dead.is_none() {
@@ -399,15 +398,15 @@ impl<B: Broker> Sender<'_, B> {
                     left.push(message);
                     continue;
                 }
-                Verdict::Accepted => {
+                Verdict::Accepted { .. } => {
                     add(&counters.accepted, 1);
                     false
                 }
-                Verdict::Duplicate => {
+                Verdict::Duplicate { .. } => {
                     add(&counters.duplicates, 1);
                     false
                 }
-                Verdict::DeadLetter { reason } => {
+                Verdict::DeadLetter { reason, .. } => {
                     add(&counters.dead_letters, 1);
                     log::warn(
                         "a message became a dead letter",
@@ -426,7 +425,7 @@ impl<B: Broker> Sender<'_, B> {
 async fn fill<R>(held: &mut VecDeque<Message<R>>, from: &mut mpsc::Receiver<Vec<Message<R>>>) {
     let until = Instant::now() + LINGER;
     let mut bytes: usize = held.iter().map(batch::size).sum();
-    while held.len() < MAX_MESSAGES && bytes < MAX_BYTES {
+    while held.len() < MESSAGES_MAX && bytes < PAYLOADS_MAX_BYTES {
         match timeout_at(until, from.recv()).await {
             Ok(Some(taken)) => {
                 bytes += taken.iter().map(batch::size).sum::<usize>();
@@ -439,7 +438,7 @@ async fn fill<R>(held: &mut VecDeque<Message<R>>, from: &mut mpsc::Receiver<Vec<
 
 /// What of `held` goes into the next batch.
 fn first_batch<R>(held: &mut VecDeque<Message<R>>) -> Vec<Message<R>> {
-    let mut batch = Vec::with_capacity(held.len().min(MAX_MESSAGES));
+    let mut batch = Vec::with_capacity(held.len().min(MESSAGES_MAX));
     let mut bytes = 0;
     while let Some(message) =
         held.pop_front_if(|next| batch::fits(batch.len(), bytes, batch::size(next)))
@@ -460,14 +459,22 @@ mod tests {
 
     #[test]
     fn batches_keep_the_order_and_large_messages_travel_alone() {
-        let sizes = [10, 20, MAX_BYTES * 3, 30, MAX_BYTES - 30, 1];
+        let sizes = [10, 20, PAYLOADS_MAX_BYTES * 3, 30, PAYLOADS_MAX_BYTES - 30, 1];
         let mut held: VecDeque<_> = sizes.into_iter().map(message).collect();
         let mut batches = Vec::new();
         while !held.is_empty() {
             let batch = first_batch(&mut held);
             batches.push(batch.iter().map(|message| message.receipt).collect::<Vec<_>>());
         }
-        assert_eq!(batches, [vec![10, 20], vec![MAX_BYTES * 3], vec![30, MAX_BYTES - 30], vec![1]]);
+        assert_eq!(
+            batches,
+            [
+                vec![10, 20],
+                vec![PAYLOADS_MAX_BYTES * 3],
+                vec![30, PAYLOADS_MAX_BYTES - 30],
+                vec![1]
+            ]
+        );
     }
 
     #[test]
@@ -475,9 +482,9 @@ mod tests {
         let mut small = message(100);
         give_up_on_large(&mut small, 100);
         assert_eq!(small.dead, None);
-        let mut large = message(DEAD_BYTES * 2);
-        give_up_on_large(&mut large, DEAD_BYTES);
-        assert_eq!(large.payload.len(), DEAD_BYTES);
+        let mut large = message(DEAD_PAYLOAD_MAX_BYTES * 2);
+        give_up_on_large(&mut large, DEAD_PAYLOAD_MAX_BYTES);
+        assert_eq!(large.payload.len(), DEAD_PAYLOAD_MAX_BYTES);
         let reason = large.dead.unwrap();
         assert!(reason.contains("131072 bytes") && reason.contains("at most 65536"), "{reason}");
     }

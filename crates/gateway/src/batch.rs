@@ -3,6 +3,7 @@
 //! A body is one line of JSON that names the messages, and then their bytes one after another.
 
 mod outcome;
+mod wire;
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ use crate::transform::{headers_of, input_of};
 use crate::wire::Envelope;
 
 pub use outcome::{Asks, Late, Outcome, judge};
+pub use wire::{Head, Item, Verdict, Verdicts, write};
 
 /// Messages of one batch.
 pub const MESSAGES_MAX: usize = 1_000;
@@ -61,29 +63,6 @@ pub struct Message<'a> {
     pub payload: Cow<'a, [u8]>,
     /// What a header function returned stands in `headers`: those of the payload no longer count.
     pub headers_replaced: bool,
-}
-
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    source_id: Cow<'a, str>,
-    messages: Vec<Item>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    #[serde(default)]
-    id: Option<String>,
-    length: usize,
-    #[serde(default)]
-    headers: Vec<(String, String)>,
-    #[serde(default)]
-    key: Option<String>,
-    /// Brokers let publishers write what they like: before 1970 is no time of a message.
-    #[serde(default)]
-    at: Option<i64>,
-    #[serde(default)]
-    dead: Option<String>,
 }
 
 impl<'a> Batch<'a> {
@@ -132,7 +111,7 @@ impl<'a> Batch<'a> {
                 return Err(ApiError::bad_request(text));
             };
             rest = others;
-            let id = item.id.filter(|id| !id.is_empty());
+            let id = item.id.filter(|id| !id.is_empty()).map(Cow::into_owned);
             if id.as_ref().is_some_and(|id| ID_MAX_BYTES < id.len()) {
                 let text = format!("messages[{index}].id:at most {ID_MAX_BYTES} bytes");
                 return Err(ApiError::new(422, text));
@@ -145,10 +124,10 @@ impl<'a> Batch<'a> {
             }
             messages.push(Message {
                 id,
-                headers: item.headers,
-                key: item.key,
+                headers: item.headers.into_owned(),
+                key: item.key.map(Cow::into_owned),
                 at: item.at.and_then(|at| u64::try_from(at).ok()),
-                dead: item.dead,
+                dead: item.dead.map(Cow::into_owned),
                 payload: Cow::Borrowed(payload),
                 headers_replaced: false,
             });
@@ -319,44 +298,6 @@ impl Message<'_> {
     }
 }
 
-/// What became of a message, as the companion reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    Accepted {
-        event_id: String,
-    },
-    Duplicate {
-        event_id: String,
-    },
-    DeadLetter {
-        id: String,
-        reason: String,
-    },
-    /// `is_ours`: it is the gateway that cannot take it now. Else the message may be what is wrong.
-    Retry {
-        reason: String,
-        is_ours: bool,
-    },
-}
-
-impl Verdict {
-    /// Whether nothing was taken, because the gateway takes nothing now: then the whole batch waits, and no attempt counts.
-    pub fn are_all_ours(verdicts: &[Self]) -> bool {
-        verdicts.iter().all(|verdict| matches!(verdict, Self::Retry { is_ours: true, .. }))
-    }
-
-    pub fn present(&self) -> Value {
-        match self {
-            Self::Accepted { event_id } => json!({"status": "accepted", "event_id": event_id}),
-            Self::Duplicate { event_id } => json!({"status": "duplicate", "event_id": event_id}),
-            Self::DeadLetter { id, reason } => {
-                json!({"status": "dead_letter", "dead_letter_id": id, "reason": reason})
-            }
-            Self::Retry { reason, .. } => json!({"status": "retry", "reason": reason}),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -366,16 +307,6 @@ mod tests {
 
     fn framed(head: &str, payloads: &str) -> Vec<u8> {
         format!("{head}\n{payloads}").into_bytes()
-    }
-
-    #[test]
-    fn a_batch_waits_whole_only_while_the_gateway_takes_nothing() {
-        let retry = |is_ours| Verdict::Retry { reason: "r".into(), is_ours };
-        let taken = Verdict::Accepted { event_id: "e".into() };
-        assert!(Verdict::are_all_ours(&[retry(true), retry(true)]));
-        assert!(!Verdict::are_all_ours(&[retry(true), retry(false)]));
-        assert!(!Verdict::are_all_ours(&[retry(true), taken]));
-        assert_eq!(retry(false).present(), json!({"status": "retry", "reason": "r"}));
     }
 
     #[test]

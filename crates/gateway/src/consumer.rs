@@ -17,7 +17,7 @@ use crate::vault::{Vault, VaultError};
 /// How often a companion asks for its sources.
 pub const POLL_SECONDS: u64 = 5;
 /// Attempts that a companion makes to hand a message in before it gives it up.
-const ATTEMPTS_MAX: u64 = 10;
+pub const ATTEMPTS_MAX: u32 = 10;
 
 /// The body of `POST /consumer-keys`.
 #[derive(Debug)]
@@ -92,8 +92,21 @@ pub fn is_known(if_none_match: &str, etag: &str) -> bool {
     if_none_match.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == etag)
 }
 
+/// The answer to `GET /consumer/v1/sources`. Each source is read by itself, so that one of a later version fails alone.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Listing {
+    pub poll_seconds: u64,
+    pub project_id: String,
+    pub max_message_bytes: u64,
+    pub sources: Vec<Value>,
+}
+
 /// The answer to `GET /consumer/v1/sources`: the one place where credentials stand in clear.
-pub fn sources(project: &Project, sources: &[Source], vault: &Vault) -> Result<Value, VaultError> {
+pub fn sources(
+    project: &Project,
+    sources: &[Source],
+    vault: &Vault,
+) -> Result<Listing, VaultError> {
     let mut shown = Vec::with_capacity(sources.len());
     for source in sources {
         let Some(pub_sub) = &source.pub_sub else { continue };
@@ -107,8 +120,12 @@ pub fn sources(project: &Project, sources: &[Source], vault: &Vault) -> Result<V
         }
         shown.push(one);
     }
-    Ok(json!({"poll_seconds": POLL_SECONDS, "project_id": project.uid,
-        "max_message_bytes": project.config.max_payload_read_size, "sources": shown}))
+    Ok(Listing {
+        poll_seconds: POLL_SECONDS,
+        project_id: project.uid.clone(),
+        max_message_bytes: project.config.max_payload_read_size,
+        sources: shown,
+    })
 }
 
 /// How long a report says what is.
@@ -157,14 +174,33 @@ pub enum State {
 }
 
 impl State {
-    fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "failing" => Some(Self::Failing),
-            "connecting" => Some(Self::Connecting),
-            "stopped" => Some(Self::Stopped),
-            "connected" => Some(Self::Connected),
-            _ => None,
+    pub const ALL: [Self; 4] = [Self::Connecting, Self::Connected, Self::Failing, Self::Stopped];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Failing => "failing",
+            Self::Stopped => "stopped",
         }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+impl Report {
+    /// As it is sent.
+    pub fn write(&self) -> Value {
+        let sources = self.sources.iter().map(|source| {
+            let mut written = json!(source);
+            if let Value::Object(fields) = &mut written {
+                fields.insert("source_id".into(), source.source_id.as_str().into());
+            }
+            written
+        });
+        json!({"companion": self.companion, "version": self.version, "sources": sources.collect::<Vec<_>>()})
     }
 }
 
@@ -377,6 +413,35 @@ mod tests {
             let counted = companions.iter().filter(|(at, _)| *at == now).count();
             assert_eq!(shown["companions"].as_array().unwrap().len(), counted, "each is shown");
         }
+    }
+
+    #[test]
+    fn what_a_companion_writes_of_its_sources_is_read() {
+        let reports = State::ALL.map(|state| SourceReport {
+            source_id: "s".into(),
+            version: "v".into(),
+            state,
+            lag: Some(1),
+            error: Some(Fault { message: "why".into(), at: 2 }),
+            received: 3,
+            accepted: 4,
+            duplicates: 5,
+            dead_letters: 6,
+            last_message_at: Some(7),
+        });
+        let mut report =
+            Report { companion: "c".into(), version: "1".into(), sources: reports.into() };
+        report.sources.push(SourceReport {
+            lag: None,
+            error: None,
+            last_message_at: None,
+            ..report.sources[0].clone()
+        });
+        let written = report.write();
+        assert_eq!(written["sources"][3]["state"], "stopped");
+        let read: Report = crate::api::parse(written.to_string().as_bytes()).unwrap();
+        assert_eq!((read.companion, read.version), ("c".to_owned(), "1".to_owned()));
+        assert_eq!(read.sources, report.sources);
     }
 
     #[test]

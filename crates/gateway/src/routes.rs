@@ -87,6 +87,17 @@ pub enum ConsumerCall {
     Status,
 }
 
+impl ConsumerCall {
+    /// Its path, from where the gateway is.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Sources => "consumer/v1/sources",
+            Self::Batch => "consumer/v1/batches",
+            Self::Status => "consumer/v1/status",
+        }
+    }
+}
+
 /// A call that works on one project, with that project's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProjectCall<'a> {
@@ -452,6 +463,17 @@ mod tests {
         ] {
             let is_push = call(method, path).is_ok_and(|call| call.is_push());
             assert_eq!(is_push, expect, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn companions_know_the_paths_of_their_calls() {
+        for (method, one) in [
+            ("GET", ConsumerCall::Sources),
+            ("POST", ConsumerCall::Batch),
+            ("POST", ConsumerCall::Status),
+        ] {
+            assert_eq!(call(method, &format!("/{}", one.path())), Ok(Call::Consumer(one)));
         }
     }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use futures_util::future::join;
 use inlet_gateway::batch::{
     Asks, Batch, CONTENT_TYPE, HEAD_MAX_BYTES, Late, Message, Outcome, PAYLOADS_MAX_BYTES, Verdict,
-    judge,
+    Verdicts, judge,
 };
 use inlet_gateway::consumer::{self, Report};
 use inlet_gateway::dead_letter::DeadLetter;
@@ -119,8 +119,8 @@ impl Caller<'_> {
         let mut reply = if consumer::is_known(if_none_match, &etag) {
             empty(304)
         } else {
-            let body = consumer::sources(project, &sources, &*self.bindings.vault()?)?;
-            reply(&Answer { status: 200, body })
+            let listing = consumer::sources(project, &sources, &*self.bindings.vault()?)?;
+            reply(&Answer { status: 200, body: json!(listing) })
         };
         reply.headers.push(("etag".into(), etag));
         reply.headers.push(("cache-control".into(), "no-store".into()));
@@ -169,8 +169,7 @@ impl Caller<'_> {
             "batch",
             || json!({"source_id": source.uid, "messages": verdicts.len(), "bytes": body.len()}),
         );
-        let shown: Vec<Value> = verdicts.iter().map(Verdict::present).collect();
-        Ok(reply(&Answer { status: 200, body: json!({"results": shown}) }))
+        Ok(reply(&Answer { status: 200, body: json!(Verdicts { results: verdicts }) }))
     }
 
     /// For how many seconds the oldest event has waited in the journal, when that is too long.
