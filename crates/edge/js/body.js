@@ -11,3 +11,8 @@ export const read = (request, ms) =>
     };
     request.arrayBuffer().then(end(resolve), end(reject));
   });
+
+/** For `src/chunks.rs`: a reader of a stream, what it holds next (nothing at its end), and that nothing more is wanted. */
+export const reader = (stream) => stream.getReader();
+export const chunk = async (reader) => (await reader.read()).value;
+export const leave = (reader) => void reader.cancel().catch(() => {});

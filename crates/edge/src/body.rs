@@ -4,16 +4,17 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use futures_util::{StreamExt, pin_mut};
+use futures_util::pin_mut;
 use inlet_gateway::room::{PACE_EVERY_MS, Room, SMALL_BYTES, Unread};
 use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::web_sys::ReadableStream;
-use worker::{ByteStream, Delay, Request, web_sys};
+use worker::{Delay, Request, web_sys};
 
 use crate::chance;
+use crate::chunks::Chunks;
 use crate::glue::Body;
 
 /// What an isolate holds of bodies that come in, and as much again of bodies that go out. It has 128 MB for everything,
@@ -131,11 +132,8 @@ pub(crate) async fn read(
             Ok((body, share))
         };
     }
-    if request.body().is_none() {
-        return Ok((Body::new(Vec::new()), share));
-    }
-    let mut request = Request::from(<web_sys::Request as Clone>::clone(request));
-    count(request.stream().map_err(|_| Unread::Broken)?, share, limit_bytes).await
+    let Some(stream) = request.body() else { return Ok((Body::new(Vec::new()), share)) };
+    count(&stream, share, limit_bytes).await
 }
 
 /// Reads a body that is compressed with gzip. What counts is what it holds, counted while it comes out: a small body that
@@ -146,35 +144,39 @@ pub(crate) async fn read_gzip(
     limit_bytes: u64,
 ) -> Result<(Body, Share), Unread> {
     let stream = inflated(request).map_err(|_| Unread::Broken)?;
-    count(stream, Share::none(Way::In, holder), limit_bytes).await
+    count(&stream, Share::none(Way::In, holder), limit_bytes).await
 }
 
 /// The body of a request through the platform's
 /// [`DecompressionStream`](https://developer.mozilla.org/en-US/docs/Web/API/DecompressionStream).
-fn inflated(request: &Request) -> Result<ByteStream, JsValue> {
+fn inflated(request: &Request) -> Result<ReadableStream, JsValue> {
     let body = request.inner().body().ok_or(JsValue::NULL)?;
     let class = Reflect::get(&js_sys::global(), &"DecompressionStream".into())?;
     let class: Function = class.dyn_into()?;
     let inflate = Reflect::construct(&class, &Array::of1(&"gzip".into()))?;
     let pipe: Function = Reflect::get(&body, &"pipeThrough".into())?.dyn_into()?;
-    Ok(pipe.call1(&body, &inflate)?.dyn_into::<ReadableStream>()?.into())
+    pipe.call1(&body, &inflate)?.dyn_into()
 }
 
 /// Reads a stream until it ends, or is too large, too late, or too slow while others wait for room.
 async fn count(
-    stream: ByteStream,
+    stream: &ReadableStream,
     mut share: Share,
     limit_bytes: u64,
 ) -> Result<(Body, Share), Unread> {
-    pin_mut!(stream);
+    let mut chunks = Chunks::of(stream).map_err(|_| Unread::Broken)?;
     let mut body = Vec::new();
     for _ in 0..u64::from(READ_WITHIN_MS) / PACE_EVERY_MS {
         let before = body.len();
         let pace = Delay::from(Duration::from_millis(PACE_EVERY_MS));
         pin_mut!(pace);
-        while let Either::Left((chunk, _)) = select(stream.next(), pace.as_mut()).await {
+        loop {
+            let next = chunks.next();
+            pin_mut!(next);
+            let Either::Left((chunk, _)) = select(next, pace.as_mut()).await else { break };
+            let chunk = chunk.map_err(|_| Unread::Broken)?;
             let Some(chunk) = chunk else { return Ok((Body::new(body), share)) };
-            body.extend(chunk.map_err(|_| Unread::Broken)?);
+            body.extend(chunk);
             if limit_bytes < body.len() as u64 {
                 return Err(Unread::TooLarge);
             }

@@ -4,15 +4,17 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use futures_util::{StreamExt, pin_mut};
+use futures_util::pin_mut;
 use inlet_gateway::deliver::{Answered, Call, RESPONSE_MAX_BYTES};
 use inlet_gateway::interim::{self, is_interim, is_told};
 use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 use worker::{
     AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
-    Response, Result,
+    Response, ResponseBody, Result,
 };
+
+use crate::chunks::Chunks;
 
 /// Makes a call. Whatever goes wrong is an answer too. The status decides, so a body that does not end in time is cut.
 pub(crate) async fn make(call: &Call, body: &[u8]) -> Answered {
@@ -21,7 +23,7 @@ pub(crate) async fn make(call: &Call, body: &[u8]) -> Answered {
     let timeout = Delay::from(Duration::from_millis(call.timeout_ms));
     let answer = fetch(call, body, &signal);
     pin_mut!(answer, timeout);
-    let mut response = match select(answer, &mut timeout).await {
+    let response = match select(answer, &mut timeout).await {
         Either::Left((Ok(response), _)) => response,
         Either::Left((Err(error), _)) => return Answered::Nothing { error: error.to_string() },
         Either::Right(((), _)) => {
@@ -37,7 +39,7 @@ pub(crate) async fn make(call: &Call, body: &[u8]) -> Answered {
     let kept = RefCell::new(Vec::new());
     // What comes after an interim answer ends with the connection, which may stay open.
     let is_enough = |kept: &[u8]| is_interim && is_told(kept);
-    let reading = read_until(&mut response, &kept, RESPONSE_MAX_BYTES, is_enough);
+    let reading = read_until(&response, &kept, RESPONSE_MAX_BYTES, is_enough);
     pin_mut!(reading);
     let is_late = matches!(select(reading, timeout).await, Either::Right(_));
     if is_late || is_interim {
@@ -88,9 +90,9 @@ pub(crate) async fn ask(ask: Ask<'_>) -> Result<(u16, Vec<u8>)> {
     }
     let request = Request::new_with_init(ask.url, &init)?;
     let asked = async {
-        let mut response = Fetch::Request(request).send().await?;
+        let response = Fetch::Request(request).send().await?;
         let kept = RefCell::new(Vec::new());
-        read_until(&mut response, &kept, ask.max_bytes, |_| false).await?;
+        read_until(&response, &kept, ask.max_bytes, |_| false).await?;
         Ok((response.status_code(), kept.into_inner()))
     };
     let late = Delay::from(ask.within);
@@ -106,18 +108,17 @@ pub(crate) async fn ask(ask: Ask<'_>) -> Result<(u16, Vec<u8>)> {
 
 /// Reads an answer's body into `kept`, at most `max_bytes` of it, or until what there is is enough. The error: it broke off.
 async fn read_until(
-    response: &mut Response,
+    response: &Response,
     kept: &RefCell<Vec<u8>>,
     max_bytes: usize,
     is_enough: impl Fn(&[u8]) -> bool,
 ) -> Result<()> {
-    // Without a body there is no stream.
-    let Ok(mut stream) = response.stream() else { return Ok(()) };
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
+    let ResponseBody::Stream(stream) = response.body() else { return Ok(()) };
+    let mut chunks = Chunks::of(stream)?;
+    while let Some(mut chunk) = chunks.next().await? {
         let mut kept = kept.borrow_mut();
-        let room = max_bytes.saturating_sub(kept.len());
-        kept.extend(chunk.into_iter().take(room));
+        chunk.truncate(max_bytes.saturating_sub(kept.len()));
+        kept.append(&mut chunk);
         if kept.len() == max_bytes || is_enough(&kept) {
             break;
         }

@@ -8,6 +8,7 @@ mod bindings;
 mod body;
 mod calling;
 mod chance;
+mod chunks;
 mod config;
 mod dead_letters;
 mod dispatch;
