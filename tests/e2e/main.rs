@@ -62,6 +62,7 @@ mod python;
 mod resends;
 mod senders;
 mod sent;
+mod set_aside;
 mod signatures;
 mod source_changes;
 mod source_functions;

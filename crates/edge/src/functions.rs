@@ -6,6 +6,7 @@ use inlet_gateway::made::{OfSource, body_input, failed, headers_input, made};
 use inlet_gateway::parked::Lack;
 use inlet_gateway::sql::{self, TRANSACTION_BYTES};
 use inlet_gateway::transform::{INPUT_MAX_BYTES, input_too_large};
+use inlet_gateway::turns::Turns;
 use inlet_gateway::wire::{Body, Envelope};
 use worker::Result;
 
@@ -13,49 +14,68 @@ use crate::bindings::Bindings;
 use crate::stored::{self, Found, unavailable};
 use crate::transform;
 
+/// The functions of some events' sources, and the event that one of them was stopped on last: it is run once to find that out.
+#[derive(Default)]
+pub(crate) struct Functions {
+    own: Vec<OfSource>,
+    stopped: Option<(String, Lack)>,
+}
+
 /// The functions of the sources of events.
-pub(crate) async fn of(envelopes: &[Envelope], bindings: &Bindings) -> Result<Vec<OfSource>> {
+pub(crate) async fn of(envelopes: &[Envelope], bindings: &Bindings) -> Result<Functions> {
     let mut sources: Vec<(&str, &str)> = envelopes
         .iter()
         .filter(|one| one.meta.has_functions)
         .map(|one| (one.meta.project_id.as_str(), one.meta.source_id.as_str()))
         .collect();
     if sources.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Functions::default());
     }
     sources.sort_unstable();
     sources.dedup();
-    bindings.db()?.rows(&sql::functions_of(&sources)).await
+    let own = bindings.db()?.rows(&sql::functions_of(&sources)).await?;
+    Ok(Functions { own, stopped: None })
 }
 
 /// The events as their functions make them: as many of them, from the first, as one transaction carries, and as can be made
 /// right now. One that a function fails on says so, and goes to nobody. The error says what the first of them lacks.
 pub(crate) async fn apply<'e>(
     envelopes: &'e [Envelope],
-    functions: &[OfSource],
+    functions: &mut Functions,
+    turns: &Turns,
     deadline_ms: u64,
     bindings: &Bindings,
 ) -> std::result::Result<Cow<'e, [Envelope]>, Lack> {
-    if functions.is_empty() {
+    if functions.own.is_empty() {
         return Ok(Cow::Borrowed(envelopes));
     }
     let mut all = Vec::with_capacity(envelopes.len());
     let mut bytes = 0;
     for envelope in envelopes {
         let meta = &envelope.meta;
-        let own = functions.iter().find(|own| {
+        let own = functions.own.iter().find(|own| {
             meta.has_functions
                 && own.project_id == meta.project_id
                 && own.source_id == meta.source_id
         });
-        let one = match own {
-            Some(own) => run(envelope, own, deadline_ms, bindings).await,
-            None => Ok(envelope.clone()),
+        let stopped = functions.stopped.as_ref().filter(|(id, _)| *id == meta.event_id);
+        let one = match (own, stopped) {
+            (None, _) => Ok(envelope.clone()),
+            (Some(_), Some((_, lack))) => Err(lack.clone()),
+            (Some(_), None) if turns.is_passed_over(meta) => Err(passed_over()),
+            (Some(own), None) => {
+                run(envelope, own, turns.waited(meta).is_some(), deadline_ms, bindings).await
+            }
         };
         let one = match one {
             Ok(one) => one,
             Err(lack) if all.is_empty() => return Err(lack),
-            Err(_) => break,
+            Err(lack) => {
+                if matches!(lack, Lack::Stopped(_)) {
+                    functions.stopped = Some((meta.event_id.clone(), lack));
+                }
+                break;
+            }
         };
         bytes += one.weight();
         if !all.is_empty() && TRANSACTION_BYTES < bytes {
@@ -69,6 +89,7 @@ pub(crate) async fn apply<'e>(
 async fn run(
     envelope: &Envelope,
     own: &OfSource,
+    is_again: bool,
     deadline_ms: u64,
     bindings: &Bindings,
 ) -> std::result::Result<Envelope, Lack> {
@@ -78,7 +99,7 @@ async fn run(
             Ok(input) => input,
             Err(why) => return Ok(failed(envelope, "body", &why)),
         };
-        match transform::run(&own.source_id, &own.body, &input).await.map_err(unavailable)? {
+        match transform::run(&own.source_id, &own.body, &input, is_again).await? {
             Ok(ran) => body = Some(ran.output),
             Err(fault) => return Ok(failed(envelope, "body", &fault.message)),
         }
@@ -86,7 +107,7 @@ async fn run(
     let mut headers = None;
     if !own.header.is_empty() {
         let input = headers_input(&envelope.meta);
-        match transform::run(&own.source_id, &own.header, &input).await.map_err(unavailable)? {
+        match transform::run(&own.source_id, &own.header, &input, is_again).await? {
             Ok(ran) => headers = Some(ran.output),
             Err(fault) => return Ok(failed(envelope, "header", &fault.message)),
         }
@@ -111,4 +132,9 @@ async fn input(
         Found::TooLarge(_) => Ok(Err(input_too_large())),
         Found::Gone => Err(Lack::Gone),
     }
+}
+
+/// What an event lacks that others of its source are in the way of.
+fn passed_over() -> Lack {
+    Lack::Turn("the source's function was stopped on another event just now".to_owned(), 0)
 }

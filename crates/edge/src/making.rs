@@ -84,7 +84,7 @@ async fn body_made(
         Ok(input) => input,
         Err(why) => return failed(why),
     };
-    match transform::run(&delivery.subscription_id, code, &input).await {
+    match transform::run(&delivery.subscription_id, code, &input, false).await {
         Ok(Ok(ran)) => Some(Ok(ran.output.into_bytes())),
         Ok(Err(fault)) => failed(fault.message),
         Err(error) => {

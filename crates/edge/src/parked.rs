@@ -1,9 +1,8 @@
 //! Events that lack something to be routed: set aside, so that nobody waits behind them, and tried again by the sweep.
 
-use std::collections::HashMap;
-
 use inlet_gateway::parked::Waited;
 use inlet_gateway::sql;
+use inlet_gateway::turns::Turns;
 use inlet_gateway::wire::{Envelope, Text};
 use serde::Deserialize;
 use serde_json::json;
@@ -16,9 +15,6 @@ const PLACE: &str = "table of parked events";
 /// Bulks of parked events that one sweep takes, as long as some of them go on.
 const ROUNDS_MAX: usize = 20;
 
-/// How long each event has waited already, by its id; those that are not in it are tried for the first time.
-pub(crate) type History = HashMap<String, Waited>;
-
 /// Sets an event aside: for this reason, until then. When this has run, it is durable here.
 pub(crate) async fn park(
     envelope: &Envelope,
@@ -27,7 +23,8 @@ pub(crate) async fn park(
     bindings: &Bindings,
 ) -> Result<()> {
     let (meta, body) = envelope.to_row();
-    let of = (envelope.meta.project_id.as_str(), envelope.meta.event_id.as_str());
+    let of = &envelope.meta;
+    let of = (of.project_id.as_str(), of.event_id.as_str(), of.source_id.as_str());
     let statement = sql::park_event(of, meta, (body.text, body.is_base64), waited, until);
     bindings.events(envelope.meta.shard)?.run(&statement).await
 }
@@ -44,20 +41,31 @@ struct Row {
     since: u64,
 }
 
-/// Routes what is due again, until nothing is, or until none of a bulk goes on.
+/// Routes what is due again, until nothing is, or until none of a bulk goes on. Where a function is stopped, other sources' events
+/// go first.
 pub(crate) async fn route_due(shard: u32, bindings: &Bindings) -> Result<()> {
     let events = bindings.events(shard)?;
+    let mut turns = Turns::default();
     for _ in 0..ROUNDS_MAX {
-        let rows: Vec<Row> = events.rows(&sql::parked_due(chance::now_ms())).await?;
-        let (mut history, mut envelopes) = (History::new(), Vec::with_capacity(rows.len()));
+        let due = sql::parked_due(chance::now_ms(), turns.passed_over());
+        let rows: Vec<Row> = events.rows(&due).await?;
+        if rows.is_empty() {
+            if turns.take_back() {
+                continue;
+            }
+            break;
+        }
+        turns.begin();
+        let mut envelopes = Vec::with_capacity(rows.len());
         let mut settled: Vec<(String, String, u32)> = Vec::new();
         for row in rows {
             let text = Text { text: row.body.into(), is_base64: row.is_base64 != 0 };
             match Envelope::from_row(&row.meta, &text) {
                 Ok(some) => {
                     let waited = Waited { tries: row.tries, gone: row.gone, since: row.since };
-                    let ids = some.iter().map(|one| (one.meta.event_id.clone(), waited));
-                    history.extend(ids);
+                    for one in &some {
+                        turns.take(&one.meta, waited);
+                    }
                     envelopes.extend(some);
                 }
                 Err(error) => {
@@ -68,14 +76,15 @@ pub(crate) async fn route_due(shard: u32, bindings: &Bindings) -> Result<()> {
                 }
             }
         }
-        let done = router::store_all(shard, &envelopes, &history, None, bindings).await;
+        let done = router::store_all(shard, &envelopes, &mut turns, None, bindings).await;
         settled.extend(envelopes.into_iter().zip(done).filter_map(|(envelope, done)| {
             let meta = envelope.meta;
-            let waited = history.get(&meta.event_id).filter(|_| done)?;
+            let waited = turns.settled(&meta).filter(|_| done)?;
             Some((meta.project_id, meta.event_id, waited.tries))
         }));
         // What was parked once more has another number of tries, and stays.
-        if settled.is_empty() || !events.has(&sql::unpark(json!(settled))).await? {
+        let went_on = !settled.is_empty() && events.has(&sql::unpark(json!(settled))).await?;
+        if !turns.goes_on(went_on) {
             break;
         }
     }

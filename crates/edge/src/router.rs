@@ -2,8 +2,7 @@
 
 use inlet_gateway::dead_letter::{DeadLetter, NOBODY, NOBODYS_SHARD, project_named_in};
 use inlet_gateway::json;
-use inlet_gateway::made::OfSource;
-use inlet_gateway::parked::{Lack, Then, Waited, then};
+use inlet_gateway::parked::{Lack, Then, then};
 use inlet_gateway::project::Project;
 use inlet_gateway::route::{
     Bell, DIRECTORY_EVENTS, Directory, FAN_OUT_PART, FILTERED_BODIES_MAX_BYTES,
@@ -11,6 +10,7 @@ use inlet_gateway::route::{
 };
 use inlet_gateway::sql::{self, Journal, Statement};
 use inlet_gateway::storing::{Fault, Marks, Step, Storing};
+use inlet_gateway::turns::Turns;
 use inlet_gateway::wire::{Envelope, Meta, Text};
 use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Deserialize;
@@ -20,10 +20,9 @@ use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Res
 
 use crate::bindings::Bindings;
 use crate::body::Share;
-use crate::parked::{self, History};
 use crate::store::{Store, rows};
 use crate::stored::{self, Found, unavailable};
-use crate::{bell, chance, dead_letters, functions, log};
+use crate::{bell, chance, dead_letters, functions, log, parked};
 
 /// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
 const DRAINS_MAX: usize = 5;
@@ -54,7 +53,7 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
     }
     for (shard, group) in shards {
         let (messages, envelopes): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let stored = store_all(shard, &envelopes, &History::new(), None, bindings).await;
+        let stored = store_all(shard, &envelopes, &mut Turns::default(), None, bindings).await;
         for (message, stored) in messages.iter().zip(stored) {
             settle(message, stored, bindings.settings.retry_s);
         }
@@ -162,9 +161,9 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
                 }
                 marks.push(envelopes.len(), row.seq);
             }
-            let new = History::new();
+            let mut new = Turns::default();
             let mark = Mark { events: &events, journal, epoch, marks };
-            if store_all(shard, &envelopes, &new, Some(mark), bindings).await.contains(&false) {
+            if store_all(shard, &envelopes, &mut new, Some(mark), bindings).await.contains(&false) {
                 return Err(worker::Error::RustError(
                     "not all of the journal could be stored".into(),
                 ));
@@ -203,7 +202,7 @@ impl Mark<'_> {
 pub(crate) async fn store_all(
     shard: u32,
     envelopes: &[Envelope],
-    history: &History,
+    turns: &mut Turns,
     mut mark: Option<Mark<'_>>,
     bindings: &Bindings,
 ) -> Vec<bool> {
@@ -214,9 +213,7 @@ pub(crate) async fn store_all(
         let mark = mark.as_mut().filter(|_| !done.contains(&false));
         match known(some, bindings).await {
             Ok(known) => {
-                done.extend(
-                    store_known(shard, some, known, history, (before, mark), bindings).await,
-                );
+                done.extend(store_known(shard, some, known, turns, (before, mark), bindings).await);
             }
             Err(error) => {
                 let fields =
@@ -232,7 +229,7 @@ pub(crate) async fn store_all(
 /// What was read to route some events.
 struct Known {
     directory: Directory,
-    functions: Vec<OfSource>,
+    functions: functions::Functions,
     /// Until when they wait for memory for the bodies that filters and functions look into.
     deadline_ms: u64,
 }
@@ -248,7 +245,7 @@ async fn store_known(
     shard: u32,
     envelopes: &[Envelope],
     mut known: Known,
-    history: &History,
+    turns: &mut Turns,
     (before, mut mark): (usize, Option<&mut Mark<'_>>),
     bindings: &Bindings,
 ) -> Vec<bool> {
@@ -269,11 +266,10 @@ async fn store_known(
             }
             Step::Store(range) => {
                 let some = envelopes.get(range).unwrap_or_default();
-                match store(shard, some, &mut known, bindings).await {
+                match store(shard, some, &mut known, turns, bindings).await {
                     Ok(count) => storing.stored(count),
                     Err(Unstored::Lacks(lack)) => {
-                        log_unstored("not_routed_yet", shard, some, 1, &lack.to_string());
-                        set_aside(some.first(), &lack, history, &mut storing, bindings).await;
+                        set_aside(some.first(), &lack, turns, &mut storing, bindings).await;
                     }
                     Err(Unstored::Waits { count, why }) => {
                         log_unstored("not_routed_yet", shard, some, count, &why);
@@ -298,22 +294,29 @@ async fn store_known(
 async fn set_aside(
     envelope: Option<&Envelope>,
     lack: &Lack,
-    history: &History,
+    turns: &mut Turns,
     storing: &mut Storing,
     bindings: &Bindings,
 ) {
     let Some(envelope) = envelope else { return storing.wait(1) };
-    let now = chance::now_ms();
-    let waited = history.get(&envelope.meta.event_id).copied();
-    let waited = waited.unwrap_or(Waited::not_yet(now));
+    let meta = &envelope.meta;
+    let why = lack.to_string();
+    turns.note(meta, lack);
     let pause_ms = u64::from(bindings.settings.retry_s) * 1_000;
-    match then(lack, waited, now, pause_ms) {
+    let next = then(lack, turns.waited(meta), chance::now_ms(), pause_ms);
+    if next != Then::Stay {
+        log_unstored("not_routed_yet", meta.shard, std::slice::from_ref(envelope), 1, &why);
+    }
+    match next {
+        Then::Stay => {
+            turns.stays(meta);
+            storing.parked(true);
+        }
         Then::GiveUp(reason) => storing.failed(1, Fault::Event(reason)),
         Then::Park { waited, due_at } => {
-            let parked =
-                parked::park(envelope, waited, (&lack.to_string(), due_at), bindings).await;
+            let parked = parked::park(envelope, waited, (&why, due_at), bindings).await;
             if let Err(error) = &parked {
-                log_unstored("not_parked", envelope.meta.shard, &[], 1, &error.to_string());
+                log_unstored("not_parked", meta.shard, &[], 1, &error.to_string());
             }
             storing.parked(parked.is_ok());
         }
@@ -346,6 +349,7 @@ async fn store(
     shard: u32,
     envelopes: &[Envelope],
     known: &mut Known,
+    turns: &Turns,
     bindings: &Bindings,
 ) -> std::result::Result<usize, Unstored> {
     let waits =
@@ -353,7 +357,7 @@ async fn store(
     let Known { directory, functions, deadline_ms } = known;
     let most = directory.transaction_len(envelopes);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
-    let made = functions::apply(envelopes, functions, *deadline_ms, bindings).await;
+    let made = functions::apply(envelopes, functions, turns, *deadline_ms, bindings).await;
     let made = made.map_err(Unstored::Lacks)?;
     let envelopes = &*made;
     let read = read_bodies(directory, envelopes, *deadline_ms, bindings).await;

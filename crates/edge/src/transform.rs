@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use inlet_gateway::parked::Lack;
 use inlet_gateway::quarantine::{Quarantine, Turn};
 use inlet_gateway::transform::{Fault, Ran, limits, read, refuse_input};
 use js_sys::{Function, Promise, Reflect};
@@ -10,33 +11,34 @@ use wasm_bindgen_futures::JsFuture;
 use worker::Result;
 
 use crate::chance;
+use crate::stored::unavailable;
 
 thread_local! {
     static QUARANTINE: RefCell<Quarantine> = RefCell::default();
 }
 
-/// Runs a function of a source or a subscription, `whose`, on a JSON text. The outer error is ours, or says that the function
-/// rests; the inner one is the function's.
+/// Runs a function of a source or a subscription, `whose`, on a JSON text, which may have waited for it. The outer error is
+/// ours, or says that the function rests; the inner one is the function's.
 pub(crate) async fn run(
     whose: &str,
     code: &str,
     input: &str,
-) -> Result<std::result::Result<Ran, Fault>> {
-    let turn = QUARANTINE.with_borrow(|all| all.turn(whose, code, chance::now_ms()));
+    is_again: bool,
+) -> std::result::Result<std::result::Result<Ran, Fault>, Lack> {
+    let turn = QUARANTINE.with_borrow(|all| all.turn(whose, code, is_again, chance::now_ms()));
     let rests = |seconds: u64| {
-        let text = format!(
+        format!(
             "the function was stopped time and again, and rests for {seconds} s from what takes long"
-        );
-        Err(worker::Error::RustError(text))
+        )
     };
     if let Turn::Not(seconds) = turn {
-        return rests(seconds);
+        return Err(Lack::Turn(rests(seconds), seconds));
     }
-    let ran = checked(code, input, turn != Turn::Whole).await?;
+    let ran = checked(code, input, turn != Turn::Whole).await.map_err(unavailable)?;
     let was_stopped = ran.as_ref().is_err_and(|fault| fault.was_stopped);
     QUARANTINE.with_borrow_mut(|all| all.note(whose, code, turn, was_stopped, chance::now_ms()));
     match turn {
-        Turn::Short(seconds) if was_stopped => rests(seconds),
+        Turn::Short(seconds) if was_stopped => Err(Lack::Stopped(rests(seconds))),
         _ => Ok(ran),
     }
 }

@@ -83,6 +83,7 @@ pub mod tally;
 pub mod time;
 pub mod transform;
 pub mod trust;
+pub mod turns;
 pub mod type_filter;
 pub mod vault;
 pub mod version;

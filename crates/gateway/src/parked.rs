@@ -25,13 +25,17 @@ pub enum Lack {
     Gone,
     /// Something cannot be had right now, for this reason.
     Unavailable(String),
+    /// A function that rests was stopped on it: it needs more than it may have for now.
+    Stopped(String),
+    /// A function that rests was not run on it, and may be in so many seconds.
+    Turn(String, u64),
 }
 
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gone => f.write_str("the event's body is gone from the store"),
-            Self::Unavailable(why) => f.write_str(why),
+            Self::Unavailable(why) | Self::Stopped(why) | Self::Turn(why, _) => f.write_str(why),
         }
     }
 }
@@ -55,27 +59,38 @@ impl Waited {
 /// What becomes of an event that lacks something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Then {
+    /// It was not its turn: it is left as it was set aside.
+    Stay,
     /// It is tried again at `due_at`.
     Park { waited: Waited, due_at: u64 },
     /// It is buried, with this reason.
     GiveUp(String),
 }
 
-/// `pause_ms`: how long the second try is waited for; each pause is twice the one before it.
-pub fn then(lack: &Lack, waited: Waited, now_ms: u64, pause_ms: u64) -> Then {
-    let tries = waited.tries.saturating_add(1);
+/// `waited` is that of an event that is set aside already. `pause_ms`: how long the second try is waited for; each pause is twice
+/// the one before it. What was not its turn was no try, and it is due when its turn may come.
+pub fn then(lack: &Lack, waited: Option<Waited>, now_ms: u64, pause_ms: u64) -> Then {
+    let is_parked = waited.is_some();
+    let waited = waited.unwrap_or(Waited::not_yet(now_ms));
     let gone = waited.gone.saturating_add(u32::from(*lack == Lack::Gone));
     match lack {
         Lack::Gone if GONE_TRIES <= gone => {
             return Then::GiveUp(format!("{lack}: it was looked for {gone} times"));
         }
-        Lack::Unavailable(why) if WAIT_MAX_MS <= now_ms.saturating_sub(waited.since) => {
+        Lack::Gone => {}
+        _ if WAIT_MAX_MS <= now_ms.saturating_sub(waited.since) => {
             return Then::GiveUp(format!(
-                "what the event needs could not be had for four days: {why}"
+                "what the event needs could not be had for four days: {lack}"
             ));
         }
-        Lack::Gone | Lack::Unavailable(_) => {}
+        Lack::Turn(..) if is_parked => return Then::Stay,
+        Lack::Turn(_, seconds) => {
+            let due_at = now_ms.saturating_add(seconds.saturating_mul(1_000));
+            return Then::Park { waited, due_at };
+        }
+        Lack::Unavailable(_) | Lack::Stopped(_) => {}
     }
+    let tries = waited.tries.saturating_add(1);
     let pause = pause_ms.saturating_mul(1 << waited.tries.min(20)).min(PAUSE_MAX_MS);
     Then::Park { waited: Waited { tries, gone, ..waited }, due_at: now_ms.saturating_add(pause) }
 }
@@ -103,13 +118,15 @@ impl Row {
     pub fn event(&self, project_id: &str, id: &str) -> Option<StoredEvent> {
         let text = Text { text: self.body.as_str().into(), is_base64: self.is_base64 != 0 };
         let mut event = StoredEvent::pending(find([(&*self.meta, text)], project_id, id)?);
-        if 0 < self.tries {
+        // A row of a journal has neither.
+        if 0 < self.tries || !self.reason.is_empty() {
             let reason = if self.reason.is_empty() { "it cannot be routed" } else { &self.reason };
             let (since, again) = (rfc3339(self.since), rfc3339(self.due_at));
-            event.failure_reason = format!(
-                "waits to be routed since {since}: {reason}; tried {} times, and again at {again}",
-                self.tries
-            );
+            let tried = match self.tries {
+                0 => format!("not tried yet, and due at {again}"),
+                tries => format!("tried {tries} times, and again at {again}"),
+            };
+            event.failure_reason = format!("waits to be routed since {since}: {reason}; {tried}");
         }
         if self.is_cut != 0 {
             event.body_key = Some(CUT.to_owned());
@@ -169,7 +186,10 @@ mod tests {
             shown.failure_reason,
             "waits to be routed since 1970-01-01T00:00:00.000Z: no R2; tried 3 times, and again at 1970-01-01T00:01:00.000Z"
         );
-        assert_eq!(row(&sent, 0).event(project, id).unwrap().failure_reason, "");
+        let not_tried = row(&sent, 0).event(project, id).unwrap().failure_reason;
+        assert!(not_tried.ends_with("no R2; not tried yet, and due at 1970-01-01T00:01:00.000Z"));
+        let in_a_journal = Row { reason: String::new(), ..row(&sent, 0) };
+        assert_eq!(in_a_journal.event(project, id).unwrap().failure_reason, "");
         assert!(row(&sent, 3).event("another", id).is_none());
         let cut = Row { is_cut: 1, body: String::new(), ..row(&sent, 1) };
         assert!(cut.event(project, id).unwrap().is_cut());
@@ -209,23 +229,25 @@ mod tests {
     fn a_body_that_is_gone_is_looked_for_some_times_and_given_up() {
         let mut waited = Waited::not_yet(1_000);
         for (tries, pause) in [(1, 30_000), (2, 60_000), (3, 120_000)] {
-            let next = then(&Lack::Gone, waited, 5_000, 30_000);
+            let next = then(&Lack::Gone, Some(waited), 5_000, 30_000);
             assert_eq!(next, parked(tries, tries, 5_000 + pause));
             waited = Waited { tries, gone: tries, ..waited };
         }
-        let Then::GiveUp(why) = then(&Lack::Gone, waited, 5_000, 30_000) else { panic!("parked") };
+        let Then::GiveUp(why) = then(&Lack::Gone, Some(waited), 5_000, 30_000) else {
+            panic!("parked")
+        };
         assert_eq!(why, "the event's body is gone from the store: it was looked for 4 times");
     }
 
     #[test]
     fn tries_made_during_an_outage_do_not_count_against_a_body() {
         let mut waited = Waited::not_yet(1_000);
-        let mut meet = |lack: &Lack| match then(lack, waited, 5_000, 30_000) {
+        let mut meet = |lack: &Lack| match then(lack, Some(waited), 5_000, 30_000) {
             Then::Park { waited: next, .. } => {
                 waited = next;
                 true
             }
-            Then::GiveUp(_) => false,
+            Then::GiveUp(_) | Then::Stay => false,
         };
         let outage = Lack::Unavailable("no R2".into());
         assert!((0..50).all(|_| meet(&outage)));
@@ -236,7 +258,7 @@ mod tests {
     #[test]
     fn an_outage_is_waited_for_however_often_it_is_met_but_not_for_ever() {
         let lack = Lack::Unavailable("no R2".into());
-        let waited = |tries| Waited { tries, gone: 0, since: 1_000 };
+        let waited = |tries| Some(Waited { tries, gone: 0, since: 1_000 });
         assert_eq!(then(&lack, waited(90), 5_000, 30_000), parked(91, 0, 605_000));
         assert_eq!(then(&lack, waited(u32::MAX), 5_000, u64::MAX), parked(u32::MAX, 0, 605_000));
         let late = 1_000 + WAIT_MAX_MS;
@@ -244,5 +266,21 @@ mod tests {
         let Then::GiveUp(why) = then(&lack, waited(3), late, 30_000) else { panic!("parked") };
         assert_eq!(why, "what the event needs could not be had for four days: no R2");
         assert!(matches!(then(&Lack::Gone, waited(1), late, 30_000), Then::Park { .. }));
+    }
+    #[test]
+    fn what_was_not_its_turn_is_no_try_and_pushes_nothing_back() {
+        let turn = Lack::Turn("it rests".into(), 7);
+        let first = then(&turn, None, 5_000, 30_000);
+        let not_yet = Waited { tries: 0, gone: 0, since: 5_000 };
+        assert_eq!(first, Then::Park { waited: not_yet, due_at: 12_000 });
+        let waited = Waited { tries: 3, gone: 1, since: 1_000 };
+        assert_eq!(then(&turn, Some(not_yet), 50_000, 30_000), Then::Stay);
+        assert_eq!(then(&turn, Some(waited), 50_000, 30_000), Then::Stay);
+        let late = then(&turn, Some(waited), 1_000 + WAIT_MAX_MS, 30_000);
+        assert!(matches!(late, Then::GiveUp(_)), "not for ever, all the same");
+        let stopped = Lack::Stopped("it rests".into());
+        let next = Waited { tries: 4, ..waited };
+        let parked = Then::Park { waited: next, due_at: 290_000 };
+        assert_eq!(then(&stopped, Some(waited), 50_000, 30_000), parked);
     }
 }

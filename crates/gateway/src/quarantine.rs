@@ -9,7 +9,8 @@ use std::collections::HashMap;
 /// How often in a row a function is stopped before it rests.
 const STOPS_MAX: u32 = 3;
 const REST_MS: u64 = 60_000;
-/// How many short runs may be stopped in [`SHORT_MS`] while it rests: together they are a fiftieth of that time.
+/// How many short runs may be stopped in [`SHORT_MS`] while it rests: together they are a fiftieth of that time. What is tried
+/// again may have as many once more, so that those who come in leave it something, however many they are.
 const SHORT_STOPS_MAX: u32 = 10;
 const SHORT_MS: u64 = 10_000;
 /// Functions that are remembered, at most.
@@ -46,8 +47,9 @@ pub enum Turn {
 }
 
 impl Quarantine {
-    /// How a function may be run now. After its rest it has one whole try.
-    pub fn turn(&self, whose: &str, code: &str, now_ms: u64) -> Turn {
+    /// How a function may be run now, on what comes in or on what is tried again. After its rest it has one whole try.
+    pub fn turn(&self, whose: &str, code: &str, is_again: bool, now_ms: u64) -> Turn {
+        let most = if is_again { 2 * SHORT_STOPS_MAX } else { SHORT_STOPS_MAX };
         if self.stopped.is_empty() {
             return Turn::Whole;
         }
@@ -59,9 +61,7 @@ impl Quarantine {
             |from: u64, ms: u64| from.saturating_add(ms).saturating_sub(now_ms).div_ceil(1_000);
         match (left(stops.last_ms, REST_MS), left(stops.short_from, SHORT_MS)) {
             (0, _) => Turn::Whole,
-            (rest, short) if 0 < short && SHORT_STOPS_MAX <= stops.short => {
-                Turn::Not(short.min(rest))
-            }
+            (rest, short) if 0 < short && most <= stops.short => Turn::Not(short.min(rest)),
             (rest, _) => Turn::Short(rest),
         }
     }
@@ -104,19 +104,19 @@ mod tests {
         let mut all = Quarantine::default();
         for was_stopped in [true, true, false, true, true] {
             all.note("s", "f", Turn::Whole, was_stopped, 5);
-            assert_eq!(all.turn("s", "f", 5), Turn::Whole);
+            assert_eq!(all.turn("s", "f", false, 5), Turn::Whole);
         }
         all.note("s", "f", Turn::Whole, true, 1_000);
-        assert_eq!(all.turn("s", "f", 1_001), Turn::Short(60));
+        assert_eq!(all.turn("s", "f", false, 1_001), Turn::Short(60));
         for (whose, code) in [("s", "other"), ("another", "f")] {
-            assert_eq!(all.turn(whose, code, 1_001), Turn::Whole);
+            assert_eq!(all.turn(whose, code, false, 1_001), Turn::Whole);
         }
-        assert_eq!(all.turn("s", "f", 60_999), Turn::Short(1));
-        assert_eq!(all.turn("s", "f", 61_000), Turn::Whole);
+        assert_eq!(all.turn("s", "f", false, 60_999), Turn::Short(1));
+        assert_eq!(all.turn("s", "f", false, 61_000), Turn::Whole);
         all.note("s", "f", Turn::Whole, true, 61_000);
-        assert_eq!(all.turn("s", "f", 61_001), Turn::Short(60), "after one more");
+        assert_eq!(all.turn("s", "f", false, 61_001), Turn::Short(60), "after one more");
         all.note("s", "f", Turn::Whole, false, 122_000);
-        assert_eq!(all.turn("s", "f", 122_000), Turn::Whole);
+        assert_eq!(all.turn("s", "f", false, 122_000), Turn::Whole);
     }
 
     #[test]
@@ -125,13 +125,14 @@ mod tests {
         for _ in 0..3 {
             all.note("s", "f", Turn::Whole, true, 100_000);
         }
-        let short = |all: &mut Quarantine, was_stopped: bool, now: u64| {
-            let turn = all.turn("s", "f", now);
+        let run = |all: &mut Quarantine, is_again: bool, was_stopped: bool, now: u64| {
+            let turn = all.turn("s", "f", is_again, now);
             if matches!(turn, Turn::Short(_)) {
                 all.note("s", "f", turn, was_stopped, now);
             }
             turn
         };
+        let short = |all: &mut _, was_stopped, now| run(all, false, was_stopped, now);
         for _ in 0..1_000 {
             assert_eq!(short(&mut all, false, 101_000), Turn::Short(59));
         }
@@ -139,10 +140,14 @@ mod tests {
             assert_eq!(short(&mut all, true, 101_000), Turn::Short(59));
         }
         assert_eq!(short(&mut all, true, 102_000), Turn::Not(9));
+        for _ in 0..10 {
+            assert_eq!(run(&mut all, true, true, 102_000), Turn::Short(58), "it came before");
+        }
+        assert_eq!(run(&mut all, true, true, 102_000), Turn::Not(9));
         assert_eq!(short(&mut all, true, 111_000), Turn::Short(49));
         assert_eq!(short(&mut all, false, 111_001), Turn::Short(49), "it is counted anew");
         assert_eq!(
-            all.turn("s", "f", 160_000),
+            all.turn("s", "f", false, 160_000),
             Turn::Whole,
             "short runs do not make the rest longer"
         );

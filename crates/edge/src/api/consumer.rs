@@ -388,7 +388,7 @@ async fn transformed<'m, 'p>(
 }
 
 async fn ran(source: &Source, which: &str, code: &str, input: &str) -> Result<String, Late> {
-    match transform::run(&source.uid, code, input).await {
+    match transform::run(&source.uid, code, input, false).await {
         Ok(Ok(ran)) => Ok(ran.output),
         Ok(Err(fault)) => Err(Late::Dead(format!("the {which} function failed: {fault}"))),
         Err(error) => {

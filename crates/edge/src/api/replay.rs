@@ -6,6 +6,7 @@ use inlet_gateway::resend::{Again, Gone, OneWay, ResendInput, Standing, Standing
 use inlet_gateway::route::{Bell, Needs, bells, replay};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
 use inlet_gateway::tally::Tally;
+use inlet_gateway::turns::Turns;
 use inlet_gateway::wire::Envelope;
 
 use super::events::json_text;
@@ -58,7 +59,9 @@ fn without(lack: &Lack) -> Result<Replayed, Refusal> {
             tally.fail(&lack.to_string(), 1);
             Ok(Replayed { tally, is_cut: false })
         }
-        Lack::Unavailable(why) => Err(worker::Error::RustError(why.clone()).into()),
+        Lack::Unavailable(why) | Lack::Stopped(why) | Lack::Turn(why, _) => {
+            Err(worker::Error::RustError(why.clone()).into())
+        }
     }
 }
 
@@ -121,9 +124,10 @@ impl Caller<'_> {
         }
         let most = directory.transaction_len(envelopes);
         let envelopes = envelopes.get(..most).unwrap_or(envelopes);
-        let functions = functions::of(envelopes, self.bindings).await?;
+        let mut functions = functions::of(envelopes, self.bindings).await?;
         let deadline = now_ms() + BODIES_WAIT_MS;
-        let made = functions::apply(envelopes, &functions, deadline, self.bindings).await;
+        let new = Turns::default();
+        let made = functions::apply(envelopes, &mut functions, &new, deadline, self.bindings).await;
         let made = match made {
             Ok(made) => made,
             Err(lack) => return without(&lack),

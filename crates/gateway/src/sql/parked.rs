@@ -7,15 +7,15 @@ use crate::parked::Waited;
 
 /// Sets an event aside until `due_at`, for a reason. One that is there already goes on from the try that was counted last.
 pub fn park_event(
-    (project_id, event_id): (&str, &str),
+    (project_id, event_id, source_id): (&str, &str, &str),
     meta: impl Into<Param>,
     (body, is_base64): (impl Into<Param>, bool),
     waited: Waited,
     (reason, due_at): (&str, u64),
 ) -> Statement {
     statement(
-        "INSERT INTO parked (project_id, event_id, meta, body, is_base64, tries, gone, since, due_at, reason) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (project_id, event_id) \
+        "INSERT INTO parked (project_id, event_id, meta, body, is_base64, tries, gone, since, due_at, reason, source_id) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (project_id, event_id) \
          DO UPDATE SET tries = excluded.tries, gone = excluded.gone, due_at = excluded.due_at, reason = excluded.reason \
          WHERE tries < excluded.tries",
         [
@@ -29,20 +29,33 @@ pub fn park_event(
             waited.since.into(),
             due_at.into(),
             reason.into(),
+            source_id.into(),
         ],
     )
 }
 
-/// Those that are due, the longest first: as many as a drain takes of a journal, found by their lengths as there.
-pub fn parked_due(now_ms: u64) -> Statement {
-    let key = "due_at, project_id, event_id";
+/// How many of those that are due a look goes through for those that it takes.
+const LOOKED_AT: usize = 5_000;
+
+/// Those that are due, but for sources that are passed over (pairs of project and source): as many as a drain takes of a journal,
+/// found by their lengths as there. Each source has its first before any has its second; of one source those come first that
+/// were tried least.
+pub fn parked_due(now_ms: u64, passed_over: Value) -> Statement {
+    let order = "place, due_at, project_id, event_id";
     let sql = format!(
-        "SELECT project_id, event_id, meta, body, is_base64, tries, gone, since FROM parked WHERE due_at <= ?1 AND ({key}) <= (\
-         SELECT {key} FROM (SELECT {key}, sum(bytes) OVER (ORDER BY {key}) - bytes AS before FROM (\
-         SELECT {key}, octet_length(body) + octet_length(meta) AS bytes FROM parked WHERE due_at <= ?1 ORDER BY {key} LIMIT {DRAIN_ROWS})) \
-         WHERE before < {TRANSACTION_BYTES} ORDER BY due_at DESC, project_id DESC, event_id DESC LIMIT 1) ORDER BY {key}"
+        "WITH due AS (SELECT project_id, event_id, source_id, tries, due_at, octet_length(body) + octet_length(meta) AS bytes FROM parked \
+         WHERE due_at <= ?1 AND (project_id, source_id) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2)) \
+         ORDER BY due_at LIMIT {LOOKED_AT}), \
+         placed AS (SELECT project_id, event_id, due_at, bytes, \
+         row_number() OVER (PARTITION BY project_id, source_id ORDER BY tries, due_at, event_id) AS place FROM due), \
+         few AS (SELECT * FROM placed ORDER BY {order} LIMIT {DRAIN_ROWS}), \
+         summed AS (SELECT project_id, event_id, due_at, place, sum(bytes) OVER (ORDER BY {order}) - bytes AS before FROM few) \
+         SELECT p.project_id AS project_id, p.event_id AS event_id, p.meta AS meta, p.body AS body, p.is_base64 AS is_base64, \
+         p.tries AS tries, p.gone AS gone, p.since AS since FROM summed AS s \
+         JOIN parked AS p ON p.project_id = s.project_id AND p.event_id = s.event_id \
+         WHERE s.before < {TRANSACTION_BYTES} ORDER BY s.place, s.due_at, s.project_id, s.event_id"
     );
-    Statement { sql, params: vec![now_ms.into()] }
+    Statement { sql, params: vec![now_ms.into(), passed_over.into()] }
 }
 
 /// Forgets those that are settled, unless they were parked once more: `[project, event, tries]`. A row for each that is gone.
@@ -71,9 +84,12 @@ mod tests {
         for n in 0..50 {
             let body = "x".repeat(500_000);
             let waited = Waited { tries: 1, gone: 0, since: 7 };
-            run(&db, &park_event(("p", &n.to_string()), "m", (body, false), waited, ("", 100 - n)));
+            run(
+                &db,
+                &park_event(("p", &n.to_string(), "s"), "m", (body, false), waited, ("", 100 - n)),
+            );
         }
-        let rows = run(&db, &parked_due(100));
+        let rows = run(&db, &parked_due(100, json!([])));
         let ids: Vec<&str> = rows.iter().map(|row| row["event_id"].as_str().unwrap()).collect();
         assert_eq!(ids, ["49", "48", "47", "46", "45", "44", "43", "42"]);
     }
@@ -91,7 +107,7 @@ mod tests {
             sent.meta.broker_message_id = Some("b-1".into());
             let (meta, body) = sent.to_row();
             let waited = Waited { tries: 2, gone: 0, since: 7 };
-            let of = (&*sent.meta.project_id, id);
+            let of = (&*sent.meta.project_id, id, &*sent.meta.source_id);
             run(&db, &park_event(of, meta, (&*body.text, body.is_base64), waited, ("no R2", 9)));
             sent.meta
         };
@@ -150,10 +166,13 @@ mod tests {
         let set = |id: &str, tries: u32, due_at: u64| {
             let waited = Waited { tries, gone: tries / 2, since: 7 };
             let until = ("no R2", due_at);
-            run(&db, &park_event(("p", id), format!("meta {id}"), ("body", false), waited, until));
+            run(
+                &db,
+                &park_event(("p", id, "s"), format!("meta {id}"), ("body", false), waited, until),
+            );
         };
         let due = |now: u64| -> Vec<(String, u64)> {
-            let rows = run(&db, &parked_due(now));
+            let rows = run(&db, &parked_due(now, json!([])));
             let of = |row: &Value| Some((row["meta"].as_str()?.to_owned(), row["tries"].as_u64()?));
             rows.iter().map(|row| of(row).unwrap()).collect()
         };
@@ -169,6 +188,28 @@ mod tests {
         let gone = run(&db, &unpark(json!([["p", "a", 1], ["q", "b", 2], ["p", "b", 1]])));
         assert_eq!(gone, [json!({"event_id": "a"})]);
         assert_eq!(due(99), [("meta b".into(), 2)]);
-        assert_eq!(run(&db, &parked_due(99))[0]["gone"], 1);
+        assert_eq!(run(&db, &parked_due(99, json!([])))[0]["gone"], 1);
+    }
+
+    #[test]
+    fn each_source_has_its_turn_and_those_that_were_not_tried_come_first() {
+        let db = database();
+        for n in 0..300_u64 {
+            let (id, waited) = (format!("stops{n:03}"), Waited { tries: 2, gone: 0, since: 7 });
+            run(&db, &park_event(("p", &id, "a"), "m", ("", false), waited, ("", n)));
+        }
+        for (id, source, tries) in [("quick", "a", 0), ("other1", "b", 9), ("other2", "b", 9)] {
+            let waited = Waited { tries, gone: 0, since: 7 };
+            run(&db, &park_event(("p", id, source), "m", ("", false), waited, ("", 500)));
+        }
+        let due = |passed_over: Value| -> Vec<String> {
+            let rows = run(&db, &parked_due(500, passed_over));
+            rows.iter().map(|row| row["event_id"].as_str().unwrap().to_owned()).collect()
+        };
+        let all = due(json!([]));
+        assert_eq!(all.len() as u64, DRAIN_ROWS);
+        assert_eq!(all[..4], ["other1", "quick", "stops000", "other2"].map(String::from));
+        assert_eq!(due(json!([["p", "a"], ["q", "b"]])), ["other1", "other2"]);
+        assert!(due(json!([["p", "a"], ["p", "b"]])).is_empty());
     }
 }
