@@ -137,36 +137,40 @@ fn keys_are_fetched_from_where_the_operator_says() {
 
 #[test]
 fn slow_senders_of_one_source_leave_room_for_the_bodies_of_another() {
-    let gateway = Gateway::builder().start();
-    let project = gateway.project();
-    let (slow, other) = (project.open_source(), project.open_source());
-    let head = format!(
-        "POST {} HTTP/1.1\r\nHost: t\r\nContent-Length: 700000\r\n\r\n",
-        source_path(&slow)
-    );
-    let part = [head.as_bytes(), &vec![b'x'; 600_000]].concat();
-    let waiting: Vec<_> = (0..45)
-        .map(|_| {
-            let mut connection = Connection::open(gateway.url()).expect("a connection");
-            // One that is refused is not read to its end.
-            connection.write(&part).ok();
-            connection
-        })
-        .collect();
-    let body = vec![b'x'; 2_000_000];
-    let send =
-        |source: &Value| gateway.call("POST", &source_path(source)).body(body.as_slice()).send();
-    let busy = poll_until("the slow hold all that they may", || {
-        let reply = send(&slow);
-        (reply.status == 503).then_some(reply)
-    });
-    assert!(busy.header("Retry-After").is_some(), "{busy:?}");
-    send(&other).expect(200);
-    drop(waiting);
-    poll_until("those who broke off hold nothing", || (send(&slow).status == 200).then_some(()));
-    // Nor is anything waiting that nobody gives back: as much as all may hold goes through one after another.
-    for _ in 0..15 {
-        send(&slow).expect(200);
+    // Large bodies count as they come, small ones as they are announced.
+    for (senders, length, sent) in [(45, 700_000, 600_000), (300, 65_000, 100)] {
+        let gateway = Gateway::builder().start();
+        let project = gateway.project();
+        let (slow, other) = (project.open_source(), project.open_source());
+        let path = source_path(&slow);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n");
+        let part = [head.as_bytes(), &vec![b'x'; sent]].concat();
+        let waiting: Vec<_> = (0..senders)
+            .map(|_| {
+                let mut connection = Connection::open(gateway.url()).expect("a connection");
+                // One that is refused is not read to its end.
+                connection.write(&part).ok();
+                connection
+            })
+            .collect();
+        let body = vec![b'x'; 2_000_000];
+        let send = |source: &Value| {
+            gateway.call("POST", &source_path(source)).body(body.as_slice()).send()
+        };
+        let busy = poll_until("the slow hold all that they may", || {
+            let reply = send(&slow);
+            (reply.status == 503).then_some(reply)
+        });
+        assert!(busy.header("Retry-After").is_some(), "{busy:?}");
+        send(&other).expect(200);
+        drop(waiting);
+        poll_until("those who broke off hold nothing", || {
+            (send(&slow).status == 200).then_some(())
+        });
+        // Nor is anything waiting that nobody gives back: as much as all may hold goes through one after another.
+        for _ in 0..15 {
+            send(&slow).expect(200);
+        }
     }
 }
 

@@ -58,6 +58,15 @@ export const send = (env, queue, fields, body) => {
   return env[queue].send(message, BYTES);
 };
 
+/** `body` is one that `body.js` has read. Where it has room before it, the fields go there, and nothing is copied. */
+export const sendRead = (env, queue, fields, body) => {
+  const start = body.byteOffset - fields.length;
+  if (start < 0) return send(env, queue, fields, body);
+  const message = new Uint8Array(body.buffer, start, fields.length + body.length);
+  message.set(fields);
+  return env[queue].send(message, BYTES);
+};
+
 export const insert = (env, database, sql, meta, body, length, isBase64) =>
   globalThis.inletAppend(env, database, sql, meta, body, length, isBase64);
 

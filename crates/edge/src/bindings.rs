@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use inlet_gateway::settings::Settings;
 use inlet_gateway::vault::Vault;
+use js_sys::Uint8Array;
 use serde_json::json;
 use worker::{Bucket, D1Database, Env, KvStore, Queue, Result};
 
@@ -76,8 +77,13 @@ impl Bindings {
     }
 
     /// Sends one message to the ingest queue. When this returns `Ok`, it is durable.
-    pub(crate) async fn send_ingest(&self, head: &[u8], body: &[u8]) -> Result<()> {
-        glue::send(&self.env, "INGEST_0", head, body).await
+    pub(crate) async fn send_ingest(
+        &self,
+        head: &[u8],
+        body: &[u8],
+        read: Option<&Uint8Array>,
+    ) -> Result<()> {
+        glue::send(&self.env, "INGEST_0", head, body, read).await
     }
 
     /// Inserts a row of three values into the events of a shard: fields, body, and whether that is base64.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::pin_mut;
-use inlet_gateway::room::{PACE_EVERY_MS, Room, SMALL_BYTES, Unread};
+use inlet_gateway::room::{PACE_MS, Room, SMALL_BYTES, UNCOUNTED_BYTES, Unread};
 use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -29,7 +29,9 @@ const READ_WITHIN_MS: u32 = 30_000;
 #[wasm_bindgen(module = "/js/body.js")]
 extern "C" {
     #[wasm_bindgen(js_name = read)]
-    fn read_within(request: &web_sys::Request, ms: u32) -> Promise;
+    fn read_for(request: &web_sys::Request, length: u32, ms: u32) -> Promise;
+    #[wasm_bindgen(js_name = goOn)]
+    fn go_on(pending: &JsValue, ms: u32) -> Promise;
 }
 
 /// Which way a body goes. Those that come in and those that go out do not take each other's room.
@@ -58,14 +60,21 @@ impl Share {
 
     /// Makes the share one for `bytes`, if there is room.
     fn grow(&mut self, bytes: u64) -> bool {
-        if bytes <= SMALL_BYTES || bytes <= self.bytes {
-            return true;
-        }
+        bytes <= SMALL_BYTES || bytes <= self.bytes || self.take(bytes)
+    }
+
+    /// The same, however small.
+    fn take(&mut self, bytes: u64) -> bool {
         let fits = room(self.way, |room| room.grow(&self.holder, self.bytes, bytes));
         if fits {
             self.bytes = bytes;
         }
         fits
+    }
+
+    /// Whether it has to make room for others, if `came` bytes of it came in the last [`PACE_MS`].
+    fn is_too_slow(&self, came: u64) -> bool {
+        self.bytes != 0 && room(self.way, |room| room.is_too_slow(came))
     }
 }
 
@@ -117,23 +126,41 @@ pub(crate) async fn read(
     if length == Some(0) {
         return Ok((Body::new(Vec::new()), share));
     }
-    if length.is_some_and(|length| length <= SMALL_BYTES) {
-        // The runtime hands over every body in a later turn of its loop, also one that is there already. So the clock has to run
-        // before it is known that it was not needed; it is one entry in a list of the runtime's, put in and taken out.
-        let read = JsFuture::from(read_within(request, READ_WITHIN_MS)).await;
-        let buffer = read.map_err(|_| Unread::Broken)?;
-        if buffer.is_undefined() {
-            return Err(Unread::Late);
-        }
-        let body = Body::of(Uint8Array::new(&buffer));
-        return if limit_bytes < body.bytes.len() as u64 {
-            Err(Unread::TooLarge)
-        } else {
-            Ok((body, share))
-        };
+    if let Some(length) = length
+        && let Ok(small) = u32::try_from(length)
+        && length <= SMALL_BYTES
+    {
+        return read_at_once(request, small, share).await;
     }
     let Some(stream) = request.body() else { return Ok((Body::new(Vec::new()), share)) };
     count(&stream, share, limit_bytes).await
+}
+
+/// Reads a small body into a place that is made for it before it comes; from some size on the place counts.
+async fn read_at_once(
+    request: &web_sys::Request,
+    length: u32,
+    mut share: Share,
+) -> Result<(Body, Share), Unread> {
+    if UNCOUNTED_BYTES < u64::from(length) && !share.take(length.into()) {
+        return Err(Unread::Busy);
+    }
+    // The runtime hands over every body in a later turn of its loop, also one that is there already. So the clock has to run
+    // before it is known that it was not needed; it is one entry in a list of the runtime's, put in and taken out.
+    let mut step = read_for(request, length, PACE_MS);
+    for _ in 0..READ_WITHIN_MS / PACE_MS {
+        let read = JsFuture::from(step).await.map_err(|_| Unread::Broken)?;
+        let pending = match read.dyn_into::<Uint8Array>() {
+            Ok(array) => return Ok((Body::of(array), share)),
+            Err(pending) => pending,
+        };
+        // How much of it has come is not known; it is not much, at that pace.
+        if share.is_too_slow(0) {
+            return Err(Unread::Busy);
+        }
+        step = go_on(&pending, PACE_MS);
+    }
+    Err(Unread::Late)
 }
 
 /// Reads a body that is compressed with gzip. What counts is what it holds, counted while it comes out: a small body that
@@ -166,9 +193,9 @@ async fn count(
 ) -> Result<(Body, Share), Unread> {
     let mut chunks = Chunks::of(stream).map_err(|_| Unread::Broken)?;
     let mut body = Vec::new();
-    for _ in 0..u64::from(READ_WITHIN_MS) / PACE_EVERY_MS {
+    for _ in 0..READ_WITHIN_MS / PACE_MS {
         let before = body.len();
-        let pace = Delay::from(Duration::from_millis(PACE_EVERY_MS));
+        let pace = Delay::from(Duration::from_millis(PACE_MS.into()));
         pin_mut!(pace);
         loop {
             let next = chunks.next();
@@ -184,8 +211,7 @@ async fn count(
                 return Err(Unread::Busy);
             }
         }
-        let came = (body.len() - before) as u64;
-        if share.bytes != 0 && room(share.way, |room| room.is_too_slow(came)) {
+        if share.is_too_slow((body.len() - before) as u64) {
             return Err(Unread::Busy);
         }
     }

@@ -30,6 +30,13 @@ extern "C" {
         fields: &[u8],
         body: &[u8],
     ) -> std::result::Result<Promise, JsValue>;
+    #[wasm_bindgen(catch, js_name = sendRead)]
+    fn send_read(
+        env: &Env,
+        queue: &str,
+        fields: &[u8],
+        body: &Uint8Array,
+    ) -> std::result::Result<Promise, JsValue>;
     #[wasm_bindgen(catch, js_name = insert)]
     fn insert_row(
         env: &Env,
@@ -121,7 +128,7 @@ pub(crate) fn response(reply: &Reply) -> Result<web_sys::Response> {
 /// A body, in our memory and in the runtime's.
 pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
-    array: Option<Uint8Array>,
+    pub(crate) array: Option<Uint8Array>,
 }
 
 impl Body {
@@ -155,9 +162,20 @@ impl Body {
     }
 }
 
-/// Sends one message of bytes, made of two parts. When this returns `Ok`, the queue has it.
-pub(crate) async fn send(env: &Env, queue: &str, fields: &[u8], body: &[u8]) -> Result<()> {
-    JsFuture::from(send_parts(env, queue, fields, body)?).await?;
+/// Sends one message of bytes, made of two parts; `read` is the second as the runtime has it, if it does. When this returns
+/// `Ok`, the queue has it.
+pub(crate) async fn send(
+    env: &Env,
+    queue: &str,
+    fields: &[u8],
+    body: &[u8],
+    read: Option<&Uint8Array>,
+) -> Result<()> {
+    let sent = match read {
+        Some(read) => send_read(env, queue, fields, read)?,
+        None => send_parts(env, queue, fields, body)?,
+    };
+    JsFuture::from(sent).await?;
     Ok(())
 }
 

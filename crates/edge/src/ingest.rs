@@ -137,9 +137,10 @@ async fn take_in(
         }
         Admitted::Event { meta, reply } => {
             count_request(&source, bindings).await?;
+            let read = body.array;
             let envelope = Envelope { meta: *meta, body: Body::Inline(body.bytes) };
             let (event_id, shard) = (envelope.meta.event_id.clone(), envelope.meta.shard);
-            let route = match make_durable(envelope, bindings).await {
+            let route = match make_durable(envelope, read.as_ref(), bindings).await {
                 Ok(route) => route,
                 Err(rejection) => {
                     uncount_request(&source, bindings).await;
@@ -232,12 +233,16 @@ const EXPLAIN_EVERY_MS: u64 = 5_000;
 const SOURCES_MAX: usize = 1_000;
 
 /// Makes an event durable by the configured way, or else by the other. When this returns `Ok`, the event survives the
-/// death of every process; a large body is in R2 before anything points at it.
-async fn make_durable(envelope: Envelope, bindings: &Bindings) -> Result<Way, Rejection> {
+/// death of every process; a large body is in R2 before anything points at it. `read`: its body as the runtime has it.
+async fn make_durable(
+    envelope: Envelope,
+    read: Option<&Uint8Array>,
+    bindings: &Bindings,
+) -> Result<Way, Rejection> {
     let envelope = store_body(envelope, bindings).await?;
     for &way in bindings.settings.ways() {
         let written = match way {
-            Way::Queue => send(bindings, &envelope).await,
+            Way::Queue => send(bindings, &envelope, read).await,
             Way::Journal => append(bindings, &envelope).await,
         };
         match written {
@@ -286,7 +291,7 @@ pub(crate) async fn make_all_durable(
     if envelopes.len() == 1
         && let Some(alone) = envelopes.pop()
     {
-        let done = make_durable(alone, bindings).await;
+        let done = make_durable(alone, None, bindings).await;
         if done == Ok(Way::Journal) {
             bell::ring_router(shard, bindings, context);
         }
@@ -385,8 +390,14 @@ async fn put_body(bindings: &Bindings, key: &str, body: Vec<u8>) -> worker::Resu
     Ok(())
 }
 
-async fn send(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {
-    bindings.send_ingest(&envelope.encode_head(), envelope.inline()).await
+async fn send(
+    bindings: &Bindings,
+    envelope: &Envelope,
+    read: Option<&Uint8Array>,
+) -> worker::Result<()> {
+    // What is in R2 is not in the message.
+    let read = read.filter(|_| matches!(envelope.body, Body::Inline(_)));
+    bindings.send_ingest(&envelope.encode_head(), envelope.inline(), read).await
 }
 
 pub(crate) async fn append(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use crate::api::ApiError;
 use crate::rejection::RETRY_AFTER_S;
 
-/// Bodies up to this size are not counted.
+/// Bodies up to this size are read at once when they say how long they are, and not counted otherwise.
 pub const SMALL_BYTES: u64 = 64 * 1024;
+/// Bodies up to this size are never counted: whoever wants to hold much memory with them needs very many connections.
+pub const UNCOUNTED_BYTES: u64 = 8 * 1024;
 /// How often a sender's pace is looked at, in milliseconds.
-pub const PACE_EVERY_MS: u64 = 3_000;
+pub const PACE_MS: u32 = 3_000;
 /// What has to come in that time while room is short.
 const PACE_BYTES: u64 = 96 * 1024;
 
@@ -52,7 +54,7 @@ impl Room {
         }
     }
 
-    /// Whether a body of which `bytes` came in the last [`PACE_EVERY_MS`] has to make room for others. A slow sender is
+    /// Whether a body of which `bytes` came in the last [`PACE_MS`] has to make room for others. A slow sender is
     /// borne with as long as there is room.
     pub fn is_too_slow(&self, bytes: u64) -> bool {
         bytes < PACE_BYTES && self.all_max / 2 < self.all
