@@ -54,6 +54,7 @@ mod mass_actions;
 mod meta_events;
 mod onboard;
 mod operation;
+mod owed;
 mod payloads;
 mod portal;
 mod projects;

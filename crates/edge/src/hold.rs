@@ -19,6 +19,9 @@ use crate::router::Waiting;
 use crate::store::{count_of, rows};
 use crate::{bell, chance, log, meta_events};
 
+/// A project, and its shard.
+type Whose<'a> = (&'a str, u32);
+
 /// Bulks that one release takes; what is left comes at its own time.
 const RELEASES_MAX: usize = 20;
 
@@ -214,29 +217,27 @@ async fn park(bell: &Bell, to: &Receiver, why: &str, bindings: &Bindings) -> Res
     let (project, id) = (&to.project, to.endpoint.uid.as_str());
     let endpoint: Option<Endpoint> = bindings.db()?.doc(&sql::endpoint(&project.uid, id)).await?;
     if endpoint.is_none_or(|endpoint| endpoint.status == EndpointStatus::Active) {
-        release(project, id, Release::OfEndpoint, bindings).await?;
+        release((&project.uid, project.shard), id, Release::OfEndpoint, bindings).await?;
     }
     Ok(())
 }
 
 /// Lets go what waits for an endpoint, oldest first, and rings for it.
 async fn release(
-    project: &Project,
+    (project_id, shard): Whose<'_>,
     endpoint_id: &str,
     which: Release,
     bindings: &Bindings,
 ) -> Result<()> {
-    let events = bindings.events(project.shard)?;
+    let events = bindings.events(shard)?;
     for _ in 0..RELEASES_MAX {
         let (now, sweep_after) = (chance::now_ms(), bindings.settings.sweep_after_ms);
-        let statement = sql::release(&project.uid, endpoint_id, which, now, sweep_after);
+        let statement = sql::release(project_id, endpoint_id, which, now, sweep_after);
         let released: Vec<Waiting> = events.rows(&statement).await?;
         let count = released.len();
         let waiting = released.into_iter().map(Waiting::into_parts).collect();
         // Should a bell be lost: they are watched by the sweep.
-        bell::ring_dispatcher(&bells(project.shard, waiting), 0, bindings)
-            .await
-            .unwrap_or_default();
+        bell::ring_dispatcher(&bells(shard, waiting), 0, bindings).await.unwrap_or_default();
         if count < sql::RELEASE_ROWS {
             break;
         }
@@ -261,7 +262,8 @@ pub(crate) async fn follow_breaker(
     match breaker.consequence(&to.project.config.circuit_breaker, now) {
         None => Ok(()),
         Some(Consequence::Release) => {
-            release(&to.project, &to.endpoint.uid, Release::OfBreaker, bindings).await
+            let whose = (&*to.project.uid, to.project.shard);
+            release(whose, &to.endpoint.uid, Release::OfBreaker, bindings).await
         }
         Some(Consequence::Disable(reason)) => disable(to, &reason, bindings).await,
     }
@@ -302,39 +304,24 @@ pub(crate) async fn breakers(
 
 /// Lets what waits ask again for a place, after a rate limit has changed.
 pub(crate) async fn ask_again(
-    project: &Project,
+    whose: Whose<'_>,
     gates: &[&str],
     endpoint_id: &str,
     bindings: &Bindings,
 ) -> Result<()> {
-    let forget = sql::forget_gates(&project.uid, endpoint_id, gates);
-    bindings.events(project.shard)?.run(&forget).await?;
-    release(project, endpoint_id, Release::All, bindings).await
-}
-
-/// The same for what waited under limits of subscriptions that have just been deleted: a result of [`sql::Deleted`].
-pub(crate) async fn unlimited(
-    project: &Project,
-    deleted: Option<&D1Result>,
-    bindings: &Bindings,
-) -> Result<()> {
-    let deleted: Vec<sql::Deleted> = deleted.map(rows).transpose()?.unwrap_or_default();
-    for one in deleted.iter().filter(|one| one.has_limit != 0) {
-        ask_again(project, &[&one.id], &one.endpoint_id, bindings).await?;
-    }
-    Ok(())
+    let forget = sql::forget_gates(whose.0, endpoint_id, gates);
+    bindings.events(whose.1)?.run(&forget).await?;
+    release(whose, endpoint_id, Release::All, bindings).await
 }
 
 /// Forgets a breaker and the places under rate limits, and lets go what waits for them or for the endpoint.
 pub(crate) async fn start_afresh(
-    project: &Project,
+    whose: Whose<'_>,
     endpoint_id: &str,
     bindings: &Bindings,
 ) -> Result<()> {
-    let statements = [
-        sql::reset_breaker(&project.uid, endpoint_id),
-        sql::forget_gates(&project.uid, endpoint_id, &[]),
-    ];
-    bindings.events(project.shard)?.batch(&statements).await?;
-    release(project, endpoint_id, Release::All, bindings).await
+    let statements =
+        [sql::reset_breaker(whose.0, endpoint_id), sql::forget_gates(whose.0, endpoint_id, &[])];
+    bindings.events(whose.1)?.batch(&statements).await?;
+    release(whose, endpoint_id, Release::All, bindings).await
 }

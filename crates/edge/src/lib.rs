@@ -23,6 +23,7 @@ mod limits;
 mod log;
 mod making;
 mod meta_events;
+mod owed;
 mod parked;
 mod router;
 mod sessions;

@@ -8,14 +8,13 @@ use worker::Result;
 
 use crate::bindings::Bindings;
 use crate::store::count_of;
-use crate::{chance, config, log};
+use crate::{chance, config, log, owed};
 
 #[derive(Deserialize)]
 struct Ended {
     project_id: String,
     id: String,
     mask_id: String,
-    shard: u32,
 }
 
 /// A bounded step. One that cannot be removed does not keep the others from it.
@@ -32,15 +31,15 @@ pub(crate) async fn remove_ended(bindings: &Bindings) -> Result<()> {
 }
 
 async fn remove(session: &Ended, before_ms: u64, bindings: &Bindings) -> Result<()> {
-    let Ended { project_id, id, mask_id, shard } = session;
+    let Ended { project_id, id, mask_id } = session;
     // First, so that what fails is done again; and again, should a reader have put a copy back.
     config::withdraw(bindings, mask_id).await?;
-    let delete = sql::delete_ended_session(project_id, id, before_ms);
+    let delete = sql::delete_ended_session(project_id, id, before_ms, chance::now_ms());
     let done = bindings.db()?.batch(&delete).await?;
     config::withdraw(bindings, mask_id).await?;
     // Whoever claims it at the same time has it for good.
     if 0 < count_of(done.first())? {
-        bindings.events(*shard)?.batch(&sql::forget_source(project_id, id)).await?;
+        owed::settle_of(project_id, bindings).await;
         log::info("session_removed", json!({"source_id": id}));
     }
     Ok(())

@@ -16,7 +16,7 @@ use worker::{Context, Result};
 use crate::bindings::Bindings;
 use crate::router::{self, Waiting};
 use crate::store::{Doc, count_of};
-use crate::{bell, chance, config, log, meta_events, parked, sessions};
+use crate::{bell, chance, config, log, meta_events, owed, parked, sessions};
 
 /// How often an isolate sweeps on its own.
 const EVERY_MS: u64 = 30_000;
@@ -65,6 +65,7 @@ pub(crate) async fn sweep(bindings: &Bindings) {
     if let Err(error) = config::tell_noted(None, config::STEPS_OF_SWEEP, bindings).await {
         log::error("sources_not_told", json!({"error": error.to_string()}));
     }
+    owed::settle(None, bindings).await;
     for shard in bindings.shards() {
         if let Err(error) = sweep_shard(shard, bindings).await {
             log::error("not_swept", json!({"shard": shard, "error": error.to_string()}));

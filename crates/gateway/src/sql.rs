@@ -18,6 +18,7 @@ mod key_check;
 mod meta_events;
 mod metrics;
 mod onboard;
+mod owed;
 mod parked;
 mod portal;
 mod projects;
@@ -35,13 +36,14 @@ pub use dispatching::*;
 pub use event_types::*;
 pub use events::*;
 pub use failures::*;
-pub use gone::{Deleted, delete_subscription, functions_gone, paces_of, retries};
+pub use gone::{delete_subscription, functions_gone, paces_of, retries};
 pub use hold::*;
 pub use journal::*;
 pub use key_check::*;
 pub use meta_events::*;
 pub use metrics::*;
 pub use onboard::*;
+pub use owed::{ENDPOINT, LIMIT, SOURCE, forget_owed, owe_endpoint, owe_limit, owed, owed_by};
 pub use parked::*;
 pub use portal::*;
 pub use projects::*;
@@ -63,6 +65,8 @@ pub enum Kept<'a> {
     Endpoint(&'a str, &'a str),
     /// Project and link.
     PortalLink(&'a str, &'a str),
+    /// Project and subscription.
+    Subscription(&'a str, &'a str),
 }
 
 /// `statement`, if what is `kept` was last changed at `at_ms`: what belongs to a change, to be run after it. It has a `WHERE`, and
@@ -76,10 +80,15 @@ pub fn if_changed(statement: Statement, kept: Kept<'_>, at_ms: u64) -> Statement
             params.push(id.into());
             ("projects", format!("id = ?{}", n + 1))
         }
-        Kept::Endpoint(project, id) | Kept::PortalLink(project, id) => {
+        Kept::Endpoint(project, id)
+        | Kept::PortalLink(project, id)
+        | Kept::Subscription(project, id) => {
             params.extend([project.into(), id.into()]);
-            let is_endpoint = matches!(kept, Kept::Endpoint(..));
-            let table = if is_endpoint { "endpoints" } else { "portal_links" };
+            let table = match kept {
+                Kept::Endpoint(..) => "endpoints",
+                Kept::Subscription(..) => "subscriptions",
+                Kept::Project(_) | Kept::PortalLink(..) => "portal_links",
+            };
             (table, format!("project_id = ?{} AND id = ?{}", n + 1, n + 2))
         }
     };

@@ -9,8 +9,8 @@ use inlet_gateway::sql::Kept;
 
 use super::meta_events::tell_of;
 use super::*;
-use crate::hold;
 use crate::meta_events::{Told, forward};
+use crate::{hold, owed};
 
 const MISSING: &str = "Resource not found";
 
@@ -73,6 +73,24 @@ impl Caller<'_> {
         Ok(Answer::ok(status, message, shown))
     }
 
+    /// The same after a change. It is made: should the events not answer, what they say is left out.
+    async fn shown_changed(
+        &self,
+        status: u16,
+        message: &str,
+        project: &Project,
+        endpoint: Value,
+    ) -> Answered {
+        match self.shown(status, message, project, endpoint.clone()).await {
+            Ok(answer) => Ok(answer),
+            Err(refusal) => {
+                let status_of = refusal.reply().status;
+                log::error("endpoint_shown_alone", json!({"status": status_of}));
+                Ok(Answer::ok(status, message, self.version.show_endpoint(endpoint)))
+            }
+        }
+    }
+
     /// The body of a call, from the version that the caller was written for.
     fn endpoint_input(&self, is_new: bool) -> Result<EndpointInput, Refusal> {
         Ok(api::parse(&self.version.read_endpoint(&self.body, is_new)?)?)
@@ -117,9 +135,9 @@ impl Caller<'_> {
     pub(super) async fn delete_endpoint(&self, project: &Project, id: &str) -> Answered {
         let endpoint = self.endpoint(&project.uid, id).await?;
         let told = tell_of(project, Kind::EndpointDeleted, &endpoint);
-        self.change(sql::delete_endpoint(&project.uid, &endpoint.uid), told).await?;
+        self.change(sql::delete_endpoint(&project.uid, &endpoint.uid, now_ms()), told).await?;
         // What waits for it ends.
-        hold::start_afresh(project, &endpoint.uid, self.bindings).await?;
+        owed::settle_of(&project.uid, self.bindings).await;
         Ok(Answer::ok(200, "Endpoint deleted successfully", Value::Null))
     }
 
@@ -132,21 +150,27 @@ impl Caller<'_> {
         Ok(())
     }
 
-    /// Stores a changed endpoint that was last changed at `before`.
+    /// Stores a changed endpoint that was last changed at `before`, and does what is owed for the change.
     async fn store_endpoint(
         &self,
         project: &Project,
         endpoint: &Endpoint,
         before: u64,
+        owed: Option<Statement>,
     ) -> Result<(), Refusal> {
         let told = tell_of(project, Kind::EndpointUpdated, endpoint);
         let mut statements = vec![sql::update_endpoint(endpoint, before)];
         let kept = Kept::Endpoint(&project.uid, &endpoint.uid);
         let note = |told: &Told| sql::if_changed(told.note.clone(), kept, endpoint.updated_at);
         statements.extend(told.iter().map(note));
+        let is_owed = owed.is_some();
+        statements.extend(owed.map(|owed| sql::if_changed(owed, kept, endpoint.updated_at)));
         let find = sql::endpoint(&project.uid, &endpoint.uid);
         self.replace(Replace { what: "endpoint", find, missing: MISSING, statements }).await?;
         forward(told, self.bindings, self.context).await;
+        if is_owed {
+            owed::settle_of(&project.uid, self.bindings).await;
+        }
         Ok(())
     }
 
@@ -158,31 +182,31 @@ impl Caller<'_> {
         endpoint.update(self.endpoint_input(false)?, allow_private, &vault, now_ms(), &mut fill)?;
         project.check_endpoint_url(&endpoint.url)?;
         self.check_circle(&endpoint)?;
-        self.store_endpoint(project, &endpoint, before).await?;
-        if endpoint.rate_limit != limit {
-            hold::ask_again(project, &[&endpoint.uid], &endpoint.uid, self.bindings).await?;
-        }
-        self.shown(202, "Endpoint updated successfully", project, endpoint.present()).await
+        let owed = (endpoint.rate_limit != limit)
+            .then(|| sql::owe_limit(&project.uid, &endpoint.uid, endpoint.updated_at));
+        self.store_endpoint(project, &endpoint, before, owed).await?;
+        self.shown_changed(202, "Endpoint updated successfully", project, endpoint.present()).await
     }
 
     pub(super) async fn pause_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
         let before = endpoint.updated_at;
         endpoint.toggle_pause(now_ms())?;
-        self.store_endpoint(project, &endpoint, before).await?;
-        if endpoint.status == EndpointStatus::Active {
-            hold::start_afresh(project, &endpoint.uid, self.bindings).await?;
-        }
-        self.shown(202, "endpoint status updated successfully", project, endpoint.present()).await
+        let owed = (endpoint.status == EndpointStatus::Active)
+            .then(|| sql::owe_endpoint(&project.uid, &endpoint.uid, endpoint.updated_at));
+        self.store_endpoint(project, &endpoint, before, owed).await?;
+        self.shown_changed(202, "endpoint status updated successfully", project, endpoint.present())
+            .await
     }
 
     pub(super) async fn activate_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
         let before = endpoint.updated_at;
         endpoint.activate(now_ms())?;
-        self.store_endpoint(project, &endpoint, before).await?;
-        hold::start_afresh(project, &endpoint.uid, self.bindings).await?;
-        self.shown(202, "endpoint status successfully activated", project, endpoint.present()).await
+        let owed = sql::owe_endpoint(&project.uid, &endpoint.uid, endpoint.updated_at);
+        self.store_endpoint(project, &endpoint, before, Some(owed)).await?;
+        let message = "endpoint status successfully activated";
+        self.shown_changed(202, message, project, endpoint.present()).await
     }
 
     pub(super) async fn expire_secret(&self, project: &Project, id: &str) -> Answered {
@@ -191,8 +215,8 @@ impl Caller<'_> {
         let before = endpoint.updated_at;
         let secret =
             endpoint.expire_secret(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
-        self.store_endpoint(project, &endpoint, before).await?;
+        self.store_endpoint(project, &endpoint, before, None).await?;
         let shown = endpoint.present_exchanged(&secret);
-        self.shown(200, "endpoint secret expired successfully", project, shown).await
+        self.shown_changed(200, "endpoint secret expired successfully", project, shown).await
     }
 }

@@ -10,7 +10,7 @@ use inlet_gateway::trust::Mode;
 use inlet_verify::Secret;
 
 use super::*;
-use crate::hold;
+use crate::owed;
 
 /// What a source that observes has seen.
 #[derive(Default, Deserialize)]
@@ -163,12 +163,10 @@ impl Caller<'_> {
             let text = "the source is still there: the edge could not be told that it is to go; repeat the call";
             ApiError::new(503, text)
         })?;
-        let deletion = sql::delete_source(&project.uid, &source.uid);
-        let results = self.bindings.db()?.batch(&deletion).await?;
+        let deletion = sql::delete_source(&project.uid, &source.uid, now_ms());
+        self.bindings.db()?.batch(&deletion).await?;
         config::withdraw(self.bindings, &source.mask_id).await.unwrap_or_default();
-        let forget = sql::forget_source(&project.uid, &source.uid);
-        self.bindings.events(project.shard)?.batch(&forget).await?;
-        hold::unlimited(project, results.get(1), self.bindings).await?;
+        owed::settle_of(&project.uid, self.bindings).await;
         Ok(())
     }
 

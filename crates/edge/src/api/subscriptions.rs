@@ -4,7 +4,7 @@ use inlet_gateway::event_type;
 use inlet_gateway::push::DYNAMIC_NAME;
 
 use super::*;
-use crate::hold;
+use crate::owed;
 
 /// How often a change is made again because another came first.
 const CHANGES_MAX: usize = 10;
@@ -51,9 +51,9 @@ impl Caller<'_> {
 
     pub(super) async fn delete_subscription(&self, project: &Project, id: &str) -> Answered {
         let subscription = self.subscription(&project.uid, id).await?;
-        let deletion = sql::delete_subscription(&project.uid, &subscription.uid);
-        let results = self.bindings.db()?.batch(&deletion).await?;
-        hold::unlimited(project, results.get(1), self.bindings).await?;
+        let deletion = sql::delete_subscription(&project.uid, &subscription.uid, now_ms());
+        self.bindings.db()?.batch(&deletion).await?;
+        owed::settle_of(&project.uid, self.bindings).await;
         Ok(Answer::ok(200, "Subscription deleted successfully", Value::Null))
     }
 
@@ -110,27 +110,20 @@ impl Caller<'_> {
     pub(super) async fn update_subscription(&self, project: &Project, id: &str) -> Answered {
         let update = async |subscription: &mut Subscription| {
             let is_incoming = project.kind == "incoming";
-            let limit = (subscription.rate_limit, subscription.endpoint_id.clone());
+            let endpoint_id = subscription.endpoint_id.clone();
             let function = subscription.function.clone();
             subscription.update(api::parse(&self.body)?, is_incoming, now_ms())?;
             if !subscription.function.is_empty() && subscription.function != function {
                 self.check_function("function", &subscription.function).await?;
             }
             self.check_ends(subscription).await?;
-            if subscription.endpoint_id != limit.1 {
+            if subscription.endpoint_id != endpoint_id {
                 self.check_only_one(project, subscription).await?;
             }
-            Ok(limit)
+            Ok(())
         };
         let missing = "failed to find subscription";
-        let (subscription, (limit, endpoint_id)) =
-            self.change_subscription(project, id, missing, update).await?;
-        let has_moved = subscription.endpoint_id != endpoint_id;
-        if subscription.rate_limit != limit || (has_moved && limit.is_some()) {
-            // What waits is where the limit was.
-            let gates = [subscription.uid.as_str()];
-            hold::ask_again(project, &gates, &endpoint_id, self.bindings).await?;
-        }
+        let (subscription, ()) = self.change_subscription(project, id, missing, update).await?;
         self.with_ends(project, 202, "Subscription updated successfully", subscription.present())
             .await
     }
@@ -162,10 +155,18 @@ impl Caller<'_> {
             let mut subscription: Subscription =
                 self.doc(&sql::subscription(&project.uid, id), missing).await?;
             let before = subscription.updated_at;
+            let (limit, led_to) = (subscription.rate_limit, subscription.endpoint_id.clone());
             let made = change(&mut subscription).await?;
             let update = sql::update_subscription(&subscription, before);
-            let results = db.batch(&self.with_event_types(&subscription, update)).await?;
+            let mut statements = self.with_event_types(&subscription, update);
+            let owed = sql::owed_by(limit, &led_to, &subscription);
+            let is_owed = owed.is_some();
+            statements.extend(owed);
+            let results = db.batch(&statements).await?;
             if 0 < count_of(results.first())? {
+                if is_owed {
+                    owed::settle_of(&project.uid, self.bindings).await;
+                }
                 return Ok((subscription, made));
             }
         }

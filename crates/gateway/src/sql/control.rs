@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::owed::{owe_endpoint, owe_limits, owe_source};
 use super::{Param, Statement, doc, gone, insert_event_type, statement, subscriptions_by};
 use crate::api::{Direction, PageQuery};
 use crate::endpoint::Endpoint;
@@ -176,11 +177,14 @@ pub fn source_of_mask(mask_id: &str) -> Statement {
     )
 }
 
-/// Deletes a source, the subscriptions to it (the second statement gives them back, [`gone::Deleted`]), and what companions said
-/// of it.
-pub fn delete_source(project_id: &str, id: &str) -> Vec<Statement> {
+/// Deletes a source, the subscriptions to it, and what companions said of it.
+pub fn delete_source(project_id: &str, id: &str, now_ms: u64) -> Vec<Statement> {
     let params = || [project_id.into(), id.into()];
-    let mut statements = gone::delete("source_id", project_id, id);
+    let mut statements = vec![
+        owe_limits("source_id", "true", project_id, id, now_ms),
+        owe_source(project_id, id, "true", now_ms),
+    ];
+    statements.extend(gone::delete("source_id", project_id, id));
     statements.extend([
         statement(
             "DELETE FROM consumer_reports WHERE project_id = ?1 AND source_id = ?2",
@@ -212,8 +216,9 @@ pub fn endpoint(project_id: &str, id: &str) -> Statement {
 }
 
 /// Deletes an endpoint and the subscriptions that lead to it.
-pub fn delete_endpoint(project_id: &str, id: &str) -> Vec<Statement> {
-    let mut statements = gone::delete("endpoint_id", project_id, id);
+pub fn delete_endpoint(project_id: &str, id: &str, now_ms: u64) -> Vec<Statement> {
+    let mut statements = vec![owe_endpoint(project_id, id, now_ms)];
+    statements.extend(gone::delete("endpoint_id", project_id, id));
     statements.push(statement(
         "DELETE FROM endpoints WHERE project_id = ?1 AND id = ?2",
         [project_id.into(), id.into()],

@@ -5,12 +5,13 @@
 
 use serde_json::json;
 
+use super::owed::owe_limits;
 use super::{Statement, statement};
 
 /// What stands behind the id of a project for its subscriptions that are deleted.
 pub(super) const GONE: &str = "/gone";
 
-/// Deletes the subscriptions of which `column` is `?2`. The last statement gives them back, as [`Deleted`].
+/// Deletes the subscriptions of which `column` is `?2`.
 pub(super) fn delete(column: &str, project_id: &str, value: &str) -> Vec<Statement> {
     delete_if(column, "true", project_id, value)
 }
@@ -31,23 +32,16 @@ pub(super) fn delete_if(
          AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.function' <> '') ON CONFLICT (project_id, id) DO NOTHING"
     );
     let delete = format!(
-        "DELETE FROM subscriptions WHERE project_id = ?1 AND {column} = ?2 AND {condition} \
-         RETURNING id, endpoint_id, doc ->> '$.rate_limit' IS NOT NULL AS has_limit"
+        "DELETE FROM subscriptions WHERE project_id = ?1 AND {column} = ?2 AND {condition}"
     );
     vec![Statement { sql: note, params: params() }, Statement { sql: delete, params: params() }]
 }
 
-/// Deletes a subscription; [`Deleted`] comes back if there was one.
-pub fn delete_subscription(project_id: &str, id: &str) -> Vec<Statement> {
-    delete("id", project_id, id)
-}
-
-/// A subscription that has just been deleted.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-pub struct Deleted {
-    pub id: String,
-    pub endpoint_id: String,
-    pub has_limit: u8,
+/// Deletes a subscription.
+pub fn delete_subscription(project_id: &str, id: &str, now_ms: u64) -> Vec<Statement> {
+    let mut statements = vec![owe_limits("id", "true", project_id, id, now_ms)];
+    statements.extend(delete("id", project_id, id));
+    statements
 }
 
 /// What subscriptions say about their deliveries, as [`super::paces`], wherever they lead to now, and what is left of those that
@@ -121,18 +115,14 @@ mod tests {
         assert!(many.len() == 101 && many[0]["id"] == "speaks", "{}", many.len());
 
         run(&db, &statement("DELETE FROM subscriptions WHERE endpoint_id = 'many'", []));
-        let rows = |statements: Vec<Statement>| -> Vec<Vec<Value>> {
-            let all = statements.iter().map(|one| run(&db, one));
-            all.collect()
-        };
-        let deleted = rows(delete_source("p", "s"));
-        let said: Vec<&Value> = deleted.iter().flatten().collect();
-        let limited = json!({"id": "made", "endpoint_id": "e", "has_limit": 1});
-        assert!(said.len() == 2 && said.contains(&&limited), "{said:?}");
-        let deleted = rows(delete_subscription("p", "own"));
-        assert_eq!(deleted[1], [json!({"id": "own", "endpoint_id": "e", "has_limit": 0})]);
-        assert_eq!(rows(delete_subscription("p", "own"))[1], [] as [Value; 0]);
-        rows(delete_endpoint("p", "x"));
+        let deletions = [
+            delete_source("p", "s", 1),
+            delete_subscription("p", "own", 1),
+            delete_endpoint("p", "x", 1),
+        ];
+        for statement in deletions.concat() {
+            run(&db, &statement);
+        }
 
         let gone = run(&db, &functions_gone("p", &all));
         assert_eq!(json!(gone), json!([{"id": "ends"}, {"id": "made"}]));

@@ -189,7 +189,7 @@ mod tests {
         run(
             &db,
             &statement(
-                "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) VALUES ('p', 'sub', '', '', 'e1', '')",
+                "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) VALUES ('p', 'sub', '', '', 'e1', '{}')",
                 [],
             ),
         );

@@ -68,6 +68,7 @@ const TABLES: &[&str] = &[
     "consumer_reports",
     "endpoints",
     "event_types",
+    "owed",
     "portal_links",
     "portal_tokens",
     "sources",

@@ -1,5 +1,6 @@
 //! Test sessions that have ended.
 
+use super::owed::{owe_limits, owe_source};
 use super::{Statement, gone, statement};
 
 /// Sessions that one step removes.
@@ -8,10 +9,10 @@ const TOGETHER: usize = 25;
 const IS_ENDED: &str =
     "doc ->> '$.profile.is_session' = 1 AND doc ->> '$.admission.expires_at' <= ?1";
 
-/// Sessions that ended by `before_ms`, the first of them: `project_id`, `id`, `mask_id` and the `shard` of their project.
+/// Sessions that ended by `before_ms`, the first of them: `project_id`, `id` and `mask_id`.
 pub fn ended_sessions(before_ms: u64) -> Statement {
     let sql = format!(
-        "SELECT s.project_id AS project_id, s.id AS id, s.mask_id AS mask_id, p.doc ->> '$.shard' AS shard FROM \
+        "SELECT s.project_id AS project_id, s.id AS id, s.mask_id AS mask_id FROM \
          (SELECT project_id, id, mask_id FROM sources INDEXED BY sessions_by_end WHERE {IS_ENDED} \
          ORDER BY doc ->> '$.admission.expires_at' LIMIT {TOGETHER}) AS s JOIN projects AS p ON p.id = s.project_id"
     );
@@ -19,7 +20,12 @@ pub fn ended_sessions(before_ms: u64) -> Statement {
 }
 
 /// Deletes one of them, with all that goes with a source; a row comes back if it was still one.
-pub fn delete_ended_session(project_id: &str, id: &str, before_ms: u64) -> Vec<Statement> {
+pub fn delete_ended_session(
+    project_id: &str,
+    id: &str,
+    before_ms: u64,
+    now_ms: u64,
+) -> Vec<Statement> {
     let mut statements = vec![Statement {
         sql: format!(
             "DELETE FROM sources WHERE {IS_ENDED} AND project_id = ?2 AND id = ?3 RETURNING id"
@@ -31,6 +37,11 @@ pub fn delete_ended_session(project_id: &str, id: &str, before_ms: u64) -> Vec<S
         "DELETE FROM consumer_reports WHERE project_id = ?1 AND source_id = ?2 AND {is_gone}"
     );
     statements.push(statement(&sql, [project_id.into(), id.into()]));
+    let is_gone_too = "NOT EXISTS (SELECT 1 FROM sources WHERE project_id = ?1 AND id = ?3)";
+    statements.extend([
+        owe_limits("source_id", is_gone, project_id, id, now_ms),
+        owe_source(project_id, id, is_gone_too, now_ms),
+    ]);
     statements.extend(gone::delete_if("source_id", is_gone, project_id, id));
     statements
 }
@@ -68,10 +79,10 @@ mod tests {
             run(&db, &statement(sql, [id.into()]));
         }
         let ended = run(&db, &ended_sessions(50));
-        let of = |id: &str| json!({"project_id": "p", "id": id, "mask_id": id, "shard": 3});
+        let of = |id: &str| json!({"project_id": "p", "id": id, "mask_id": id});
         assert_eq!(ended, [of("older"), of("old")]);
         let delete = |id: &str| -> usize {
-            let all = delete_ended_session("p", id, 50);
+            let all = delete_ended_session("p", id, 50, 60);
             let gone: Vec<_> = all.iter().map(|statement| run(&db, statement).len()).collect();
             gone[0]
         };

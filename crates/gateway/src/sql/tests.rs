@@ -502,7 +502,8 @@ fn the_rest_of_the_statements_are_sound() {
         run(&db, &statement);
     }
     for statement in
-        [delete_subscription("p", "s"), delete_source("p", "s"), delete_endpoint("p", "e")].concat()
+        [delete_subscription("p", "s", 1), delete_source("p", "s", 1), delete_endpoint("p", "e", 1)]
+            .concat()
     {
         run(&db, &statement);
     }
