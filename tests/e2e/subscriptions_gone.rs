@@ -110,6 +110,37 @@ fn what_waits_for_a_subscription_that_is_deleted_goes_to_nobody_without_its_func
     }
 }
 
+/// Of a subscription that a version before deleted nothing is left: not even whether a function made what it sends.
+#[test]
+fn what_waits_for_a_subscription_of_which_nothing_is_known_goes_to_nobody() {
+    let unknown = "the subscription was deleted, and nothing is left that says what its deliveries send: \
+        replay the event for those who subscribe now";
+    let way = Way::new(Endpoint::ok(), &json!({"function": PUBLIC}));
+    way.pause();
+    let event = way.post();
+    way.wait_for_waiting(1, "the endpoint is paused");
+    gateway().sql("DB", "DELETE FROM subscriptions WHERE id = ?1", &[json!(way.subscription)]);
+    way.activate();
+    let delivery = way.project.wait_for_delivery(&event, "Discarded");
+    assert_eq!(delivery["description"], unknown);
+    let path = format!("/eventdeliveries/{}", uid(&delivery));
+    for shown in [&way.project.get(&path).expect(200).data(), &delivery] {
+        assert_eq!(shown["metadata"]["omitted_because"], unknown);
+        assert!(!shown.to_string().contains("SECRET"), "{shown}");
+    }
+    let refused = way.project.put(&format!("{path}/resend"), &json!({})).expect(400);
+    assert_eq!(refused.message(), unknown);
+    assert_eq!(way.bodies(), [] as [Vec<u8>; 0]);
+    // One that is deleted by this version says so, also if it had nothing to say.
+    let plain = Way::new(Endpoint::ok(), &json!({}));
+    plain.pause();
+    plain.post();
+    plain.wait_for_waiting(1, "the endpoint is paused");
+    plain.delete_subscription();
+    plain.activate();
+    assert_eq!(plain.server.wait_for_one().body, BODY);
+}
+
 #[test]
 fn a_retry_and_a_forced_resend_do_not_go_out_without_the_function_that_is_deleted() {
     let refusing = Endpoint::answering(&[Answer::status(500)]);

@@ -107,7 +107,10 @@ impl Receiver {
         }
         match self.pace(subscription_id) {
             Some(pace) if pace.had_function => Err(Undeliverable::FunctionGone),
-            pace => Ok(pace.map(|pace| pace.function.as_str()).filter(|code| !code.is_empty())),
+            Some(pace) => Ok(Some(pace.function.as_str()).filter(|code| !code.is_empty())),
+            // It was for the endpoint itself.
+            None if subscription_id.is_empty() => Ok(None),
+            None => Err(Undeliverable::SubscriptionUnknown),
         }
     }
 
@@ -199,7 +202,8 @@ mod tests {
         let found = json!([gone, row("moved", &Value::Null, &limit, "code")]);
         to.learn(serde_json::from_value(found).unwrap()).unwrap();
         assert_eq!(to.function("gone"), Err(Undeliverable::FunctionGone));
-        assert_eq!((to.function("moved"), to.function("plain")), (Ok(Some("code")), Ok(None)));
+        assert_eq!(to.function("moved"), Ok(Some("code")));
+        assert_eq!(to.function("plain"), Err(Undeliverable::SubscriptionUnknown));
         assert_eq!(to.strategy("gone").duration, 7);
         assert_eq!(to.gates().len(), 1, "a limit is for where its subscription leads to");
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 
 use crate::api::ApiError;
-use crate::deliver::FUNCTION_GONE;
+use crate::deliver::{FUNCTION_GONE, SUBSCRIPTION_UNKNOWN};
 use crate::fields::{Fields, FromFields};
 use crate::tally::Tally;
 
@@ -46,10 +46,11 @@ pub struct OneWay {
     n: usize,
 }
 
-/// A row of [`crate::sql::functions_gone`].
+/// A row of [`crate::sql::not_sent`].
 #[derive(Debug, Clone, Deserialize)]
 pub struct Gone {
     id: String,
+    is_known: u8,
 }
 
 /// A row of [`crate::sql::endpoint_statuses`].
@@ -63,14 +64,22 @@ pub struct Standing {
 #[derive(Debug, Default)]
 pub struct Standings {
     endpoints: HashMap<String, String>,
-    functions_gone: HashSet<String>,
+    /// Subscriptions of which nothing can be sent any more, and why.
+    not_sent: HashMap<String, &'static str>,
 }
 
 impl Standings {
-    pub fn of(rows: Vec<Standing>, functions_gone: Vec<Gone>) -> Self {
+    pub fn of(rows: Vec<Standing>, not_sent: Vec<Gone>) -> Self {
+        let why = |row: &Gone| if row.is_known == 0 { SUBSCRIPTION_UNKNOWN } else { FUNCTION_GONE };
         Self {
             endpoints: rows.into_iter().map(|row| (row.id, row.status)).collect(),
-            functions_gone: functions_gone.into_iter().map(|row| row.id).collect(),
+            not_sent: not_sent
+                .into_iter()
+                .map(|row| {
+                    let why = why(&row);
+                    (row.id, why)
+                })
+                .collect(),
         }
     }
 
@@ -84,7 +93,7 @@ impl Standings {
         if !self.endpoints.contains_key(endpoint_id) {
             return Some("endpoint not found");
         }
-        self.functions_gone.contains(subscription_id).then_some(FUNCTION_GONE)
+        self.not_sent.get(subscription_id).copied()
     }
 
     /// How many deliveries would be retried, and how many would not.
@@ -117,7 +126,10 @@ mod tests {
 
     fn standings(endpoints: &[&str]) -> Standings {
         let of = |id: &&str| Standing { id: (*id).into(), status: (*id).into() };
-        let gone = vec![Gone { id: "deleted".into() }];
+        let gone = vec![
+            Gone { id: "deleted".into(), is_known: 1 },
+            Gone { id: "unknown".into(), is_known: 0 },
+        ];
         Standings::of(endpoints.iter().map(of).collect(), gone)
     }
 
@@ -136,6 +148,7 @@ mod tests {
         for id in ["active", "paused"] {
             assert_eq!(standings.gone(id, "deleted"), Some(FUNCTION_GONE));
             assert_eq!(standings.closed(id, "deleted").as_deref(), Some(FUNCTION_GONE));
+            assert_eq!(standings.gone(id, "unknown"), Some(SUBSCRIPTION_UNKNOWN));
         }
     }
 

@@ -36,7 +36,7 @@ pub use dispatching::*;
 pub use event_types::*;
 pub use events::*;
 pub use failures::*;
-pub use gone::{delete_subscription, functions_gone, paces_of, retries};
+pub use gone::{delete_subscription, not_sent, paces_of, retries};
 pub use hold::*;
 pub use journal::*;
 pub use key_check::*;

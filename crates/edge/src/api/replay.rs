@@ -272,7 +272,7 @@ impl Caller<'_> {
     ) -> Result<Standings, Refusal> {
         let statements = [
             sql::endpoint_statuses(&project.uid, endpoints),
-            sql::functions_gone(&project.uid, subscriptions),
+            sql::not_sent(&project.uid, subscriptions),
         ];
         let results = self.bindings.db()?.batch(&statements).await?;
         let endpoints = results.first().map(rows::<Standing>).transpose()?.unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use inlet_gateway::deliver::FUNCTION_GONE;
+use inlet_gateway::deliver::{FUNCTION_GONE, SUBSCRIPTION_UNKNOWN};
 use inlet_gateway::pointed::{Pointed, Row};
 use inlet_gateway::retry::Strategy;
 use inlet_gateway::sent::{MADE, Sent};
@@ -107,7 +107,7 @@ impl Caller<'_> {
     ) -> Result<String, Refusal> {
         let (own, pointed) = self.around(project, std::slice::from_ref(delivery)).await?;
         let (base, withheld) = base(project, delivery, &own, &pointed)?;
-        if let Some(why) = withheld.filter(|why| *why == FUNCTION_GONE) {
+        if let Some(why) = withheld.filter(|why| *why != MADE) {
             return Ok(Sent::in_list(delivery, Some(why), false).lay_over(base));
         }
         let statement = sql::event(&project.uid, &delivery.event_id);
@@ -171,10 +171,12 @@ fn base(
     let strategy: Option<Strategy> = retry.map(json::read).transpose()?.flatten();
     let mut shown = delivery.present(strategy.as_ref().unwrap_or(&project.config.strategy));
     pointed.lay_over(&mut shown);
-    let withheld = own.and_then(|own| match (own.had_function, own.has_function) {
-        (0, 0) => None,
-        (0, _) => Some(MADE),
-        _ => Some(FUNCTION_GONE),
-    });
+    let withheld = match own.map(|own| (own.had_function, own.has_function)) {
+        None if delivery.subscription_id.is_empty() => None,
+        None => Some(SUBSCRIPTION_UNKNOWN),
+        Some((0, 0)) => None,
+        Some((0, _)) => Some(MADE),
+        Some(_) => Some(FUNCTION_GONE),
+    };
     Ok((shown, withheld))
 }

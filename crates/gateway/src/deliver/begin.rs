@@ -14,6 +14,10 @@ pub(super) const INTERRUPTED_MAX: u32 = 10;
 pub const FUNCTION_GONE: &str =
     "the subscription was deleted, and with it the function that made what its deliveries send";
 
+/// Why nothing is sent for a subscription of which nothing is left: whether a function made what it sends, nobody can tell.
+pub const SUBSCRIPTION_UNKNOWN: &str = "the subscription was deleted, and nothing is left that says what its deliveries send: \
+     replay the event for those who subscribe now";
+
 /// Why a delivery ends without a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undeliverable {
@@ -21,6 +25,8 @@ pub enum Undeliverable {
     EndpointGone,
     #[error("{}", FUNCTION_GONE)]
     FunctionGone,
+    #[error("{}", SUBSCRIPTION_UNKNOWN)]
+    SubscriptionUnknown,
     /// It waits until the endpoint is active again.
     #[error("the endpoint is {0}: delivered when it is active again")]
     EndpointNotActive(&'static str),
@@ -55,7 +61,9 @@ impl Undeliverable {
     /// Convoy's status for it: discarded when the endpoint's owner chose so, a failure when it is a fault.
     pub fn settled(&self, delivery: &Delivery, now_ms: u64) -> Settled {
         let (status, due_at) = match self {
-            Self::EndpointGone | Self::FunctionGone => (Status::Discarded, None),
+            Self::EndpointGone | Self::FunctionGone | Self::SubscriptionUnknown => {
+                (Status::Discarded, None)
+            }
             // At once: whoever takes it up then sees that the endpoint is not active, and holds it back, or that it is alone.
             Self::EndpointNotActive(_) | Self::Apart => (Status::Retry, Some(now_ms)),
             Self::NotMade(_) => {

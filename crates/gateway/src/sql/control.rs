@@ -184,7 +184,7 @@ pub fn delete_source(project_id: &str, id: &str, now_ms: u64) -> Vec<Statement> 
         owe_limits("source_id", "true", project_id, id, now_ms),
         owe_source(project_id, id, "true", now_ms),
     ];
-    statements.extend(gone::delete("source_id", project_id, id));
+    statements.extend(gone::delete("source_id", project_id, id, now_ms));
     statements.extend([
         statement(
             "DELETE FROM consumer_reports WHERE project_id = ?1 AND source_id = ?2",
@@ -218,7 +218,7 @@ pub fn endpoint(project_id: &str, id: &str) -> Statement {
 /// Deletes an endpoint and the subscriptions that lead to it.
 pub fn delete_endpoint(project_id: &str, id: &str, now_ms: u64) -> Vec<Statement> {
     let mut statements = vec![owe_endpoint(project_id, id, now_ms)];
-    statements.extend(gone::delete("endpoint_id", project_id, id));
+    statements.extend(gone::delete("endpoint_id", project_id, id, now_ms));
     statements.push(statement(
         "DELETE FROM endpoints WHERE project_id = ?1 AND id = ?2",
         [project_id.into(), id.into()],

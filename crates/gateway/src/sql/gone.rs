@@ -1,7 +1,8 @@
 //! Subscriptions that are deleted, and what deliveries of them that are not over still have to know.
 //!
-//! Such a subscription leaves a row under a project that no path can name: how its deliveries are retried, and whether a function
-//! made what they send. One that said nothing about its deliveries leaves nothing.
+//! Such a subscription leaves a row under a project that no path can name: how its deliveries are retried, whether a function made
+//! what they send, and when it was deleted. A delivery of a subscription that has left none was deleted by a version that left
+//! none, and nobody can tell how it is to be sent.
 
 use serde_json::json;
 
@@ -12,8 +13,8 @@ use super::{Statement, statement};
 pub(super) const GONE: &str = "/gone";
 
 /// Deletes the subscriptions of which `column` is `?2`.
-pub(super) fn delete(column: &str, project_id: &str, value: &str) -> Vec<Statement> {
-    delete_if(column, "true", project_id, value)
+pub(super) fn delete(column: &str, project_id: &str, value: &str, now_ms: u64) -> Vec<Statement> {
+    delete_if(column, "true", project_id, value, now_ms)
 }
 
 /// The same under a condition.
@@ -22,25 +23,27 @@ pub(super) fn delete_if(
     condition: &str,
     project_id: &str,
     value: &str,
+    now_ms: u64,
 ) -> Vec<Statement> {
-    let params = || vec![project_id.into(), value.into()];
+    let params = vec![project_id.into(), value.into()];
     let note = format!(
         "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) \
          SELECT project_id || '{GONE}', id, '', '', '', json_object('retry', json(doc -> '$.retry'), 'had_function', \
-         json(iif(coalesce(doc ->> '$.function', '') <> '', 'true', 'false'))) FROM subscriptions \
-         WHERE project_id = ?1 AND {column} = ?2 AND {condition} \
-         AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.function' <> '') ON CONFLICT (project_id, id) DO NOTHING"
+         json(iif(coalesce(doc ->> '$.function', '') <> '', 'true', 'false')), 'gone_at', CAST(?3 AS INTEGER)) FROM subscriptions \
+         WHERE project_id = ?1 AND {column} = ?2 AND {condition} ON CONFLICT (project_id, id) DO NOTHING"
     );
     let delete = format!(
         "DELETE FROM subscriptions WHERE project_id = ?1 AND {column} = ?2 AND {condition}"
     );
-    vec![Statement { sql: note, params: params() }, Statement { sql: delete, params: params() }]
+    let mut with_time = params.clone();
+    with_time.push(now_ms.into());
+    vec![Statement { sql: note, params: with_time }, Statement { sql: delete, params }]
 }
 
 /// Deletes a subscription.
 pub fn delete_subscription(project_id: &str, id: &str, now_ms: u64) -> Vec<Statement> {
     let mut statements = vec![owe_limits("id", "true", project_id, id, now_ms)];
-    statements.extend(delete("id", project_id, id));
+    statements.extend(delete("id", project_id, id, now_ms));
     statements
 }
 
@@ -57,26 +60,29 @@ pub fn paces_of(project_id: &str, subscriptions: &[&str]) -> Statement {
     }
 }
 
-/// The retry strategies that some of these subscriptions have of their own, and whether a function makes what they send, or made it
-/// until they were deleted, as `id`, `retry` (JSON), `has_function` and `had_function`.
+/// What these subscriptions say of the deliveries that a list shows, as `id`, `retry` (JSON), `has_function`, and `had_function` of
+/// those that are deleted. One that is not among them is not known any more.
 pub fn retries(project_id: &str, subscriptions: &[&str]) -> Statement {
     Statement {
         sql: format!(
             "SELECT id, doc -> '$.retry' AS retry, coalesce(doc ->> '$.function', '') <> '' AS has_function, \
              coalesce(doc ->> '$.had_function', 0) AS had_function FROM subscriptions \
-             WHERE project_id IN (?1, ?1 || '{GONE}') AND id IN (SELECT value FROM json_each(?2)) \
-             AND (doc ->> '$.retry' IS NOT NULL OR doc ->> '$.function' <> '' OR doc ->> '$.had_function')"
+             WHERE project_id IN (?1, ?1 || '{GONE}') AND id IN (SELECT value FROM json_each(?2))"
         ),
         params: vec![project_id.into(), json!(subscriptions).into()],
     }
 }
 
-/// Those of these subscriptions that are deleted and had a function, as `id`.
-pub fn functions_gone(project_id: &str, subscriptions: &[&str]) -> Statement {
+/// Those of these subscriptions of which nothing can be sent any more, as `id` and `is_known`: they are deleted and had a function,
+/// or nothing is known of them.
+pub fn not_sent(project_id: &str, subscriptions: &[&str]) -> Statement {
     statement(
         &format!(
-            "SELECT id FROM subscriptions WHERE project_id = ?1 || '{GONE}' \
-             AND id IN (SELECT value FROM json_each(?2)) AND doc ->> '$.had_function'"
+            "SELECT j.value AS id, s.id IS NOT NULL AS is_known FROM json_each(?2) AS j \
+             LEFT JOIN subscriptions AS s ON s.project_id = ?1 || '{GONE}' AND s.id = j.value \
+             WHERE j.value <> '' AND CASE WHEN s.id IS NULL \
+             THEN NOT EXISTS (SELECT 1 FROM subscriptions AS t WHERE t.project_id = ?1 AND t.id = j.value) \
+             ELSE s.doc ->> '$.had_function' END"
         ),
         [project_id.into(), json!(subscriptions).into()],
     )
@@ -106,7 +112,8 @@ mod tests {
         insert(&db, "ends", "t", "x", &json!({"function": "f", "retry": retry}));
         let all = ["plain", "made", "own", "ends", "other"];
         assert_eq!(run(&db, &paces("p", "e")).len(), 3, "all of an endpoint, whatever they say");
-        assert_eq!(run(&db, &functions_gone("p", &all)), [] as [Value; 0]);
+        let unknown = json!({"id": "other", "is_known": 0});
+        assert_eq!(json!(run(&db, &not_sent("p", &all))), json!([unknown]));
         for n in 0..300 {
             insert(&db, &format!("silent{n}"), "", "many", &json!({"function": ""}));
         }
@@ -124,16 +131,19 @@ mod tests {
             run(&db, &statement);
         }
 
-        let gone = run(&db, &functions_gone("p", &all));
-        assert_eq!(json!(gone), json!([{"id": "ends"}, {"id": "made"}]));
-        assert!(run(&db, &functions_gone("q", &all)).is_empty());
+        let gone = run(&db, &not_sent("p", &all));
+        let had = |id: &str| json!({"id": id, "is_known": 1});
+        assert_eq!(json!(gone), json!([had("made"), had("ends"), unknown]));
+        assert_eq!(run(&db, &not_sent("q", &["made", ""])), [json!({"id": "made", "is_known": 0})]);
         let left = run(&db, &paces_of("p", &all));
         let of = |id: &str| left.iter().find(|row| row["id"] == id).map(|row| json!(row));
-        assert_eq!(of("plain"), None);
+        assert_eq!(of("other"), None);
+        let plain = of("plain").unwrap();
+        assert_eq!((&plain["retry"], &plain["had_function"]), (&json!("null"), &json!(0)));
         assert_eq!(of("own").unwrap()["retry"], json!(retry.to_string()));
         assert_eq!(of("own").unwrap()["had_function"], 0);
         assert_eq!(of("made").unwrap()["had_function"], 1);
-        assert_eq!(run(&db, &retries("p", &all)).len(), 3);
+        assert_eq!(run(&db, &retries("p", &all)).len(), 4);
         for statement in delete_project("p", 0, 5) {
             run(&db, &statement);
         }

@@ -42,7 +42,7 @@ pub fn delete_ended_session(
         owe_limits("source_id", is_gone, project_id, id, now_ms),
         owe_source(project_id, id, is_gone_too, now_ms),
     ]);
-    statements.extend(gone::delete_if("source_id", is_gone, project_id, id));
+    statements.extend(gone::delete_if("source_id", is_gone, project_id, id, now_ms));
     statements
 }
 
@@ -87,13 +87,15 @@ mod tests {
             gone[0]
         };
         assert_eq!(["old", "young", "claimed", "source"].map(delete), [1, 0, 0, 0]);
-        let left = run(&db, &statement("SELECT source_id FROM subscriptions ORDER BY id", []));
+        let left = "SELECT source_id FROM subscriptions WHERE project_id = 'p' ORDER BY id";
+        let left = run(&db, &statement(left, []));
         let left: Vec<&str> = left.iter().map(|row| row["source_id"].as_str().unwrap()).collect();
         assert_eq!(left, ["claimed", "older", "source", "young"]);
-        let sql = "UPDATE subscriptions SET doc = json_object('function', 'f')";
+        let sql =
+            "UPDATE subscriptions SET doc = json_object('function', 'f') WHERE project_id = 'p'";
         run(&db, &statement(sql, []));
         assert_eq!(["young", "older"].map(delete), [0, 1]);
-        let gone = run(&db, &crate::sql::functions_gone("p", &["old", "older", "young"]));
-        assert_eq!(json!(gone), json!([{"id": "older"}]), "as with any source");
+        let gone = run(&db, &crate::sql::not_sent("p", &["old", "older", "young"]));
+        assert_eq!(json!(gone), json!([{"id": "older", "is_known": 1}]), "as with any source");
     }
 }

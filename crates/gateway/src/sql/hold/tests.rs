@@ -1,7 +1,7 @@
 use super::*;
 use crate::sql::tests::{database, run};
 use crate::sql::{
-    events_of, functions_gone, insert_deliveries, insert_events, lease, paces_of, record, recorded,
+    events_of, insert_deliveries, insert_events, lease, not_sent, paces_of, record, recorded,
     retries,
 };
 
@@ -338,7 +338,7 @@ fn the_look_ups_of_what_is_held_use_their_keys() {
     run(&db, &paces("p", "e"));
     run(&db, &retries("p", &["s0"]));
     run(&db, &paces_of("p", &["s0"]));
-    run(&db, &functions_gone("p", &["s0"]));
+    run(&db, &not_sent("p", &["s0"]));
     for statement in record(json!([["p", "d00", "Success", "", "x", null, null, 50, 50]])) {
         run(&db, &statement);
     }
