@@ -1,6 +1,6 @@
 //! Subscriptions that are deleted, or lead elsewhere, while deliveries of theirs are not over.
 
-use inlet_tests::{Answer, Endpoint, Project, poll_until, uid};
+use inlet_tests::{Answer, Endpoint, Gateway, Project, poll_until, uid};
 use serde_json::{Value, json};
 
 use crate::gateway;
@@ -172,6 +172,34 @@ fn what_had_no_function_goes_on_as_its_deleted_subscription_said() {
     assert_eq!(delivery["metadata"]["num_trials"], 3, "and not 20, as the project says");
     assert_eq!(delivery["metadata"]["retry_limit"], 3);
     assert!(way.bodies().iter().all(|body| body == BODY));
+}
+
+#[test]
+fn what_is_left_of_a_subscription_goes_when_no_delivery_can_be_its_own() {
+    let gateway = Gateway::builder().start();
+    let project = gateway.project();
+    let (source, server) = (project.open_source(), Endpoint::ok());
+    let endpoint = project.endpoint(json!({"name": "e", "url": server.url("/")}));
+    let subscription = uid(&project.subscription(
+        json!({"name": "s", "source_id": source["uid"], "endpoint_id": endpoint["uid"]}),
+    ));
+    project.ingest(&source, BODY).expect(200);
+    server.wait_for_one();
+    project.delete(&format!("/subscriptions/{subscription}")).expect(200);
+    let gone = format!("{}/gone", project.uid);
+    let is_left = || {
+        gateway.cron();
+        let sql = "SELECT id FROM subscriptions WHERE project_id = ?1";
+        !gateway.sql("DB", sql, &[json!(gone)]).is_empty()
+    };
+    assert!(is_left(), "it may still have deliveries to come");
+    let long_ago = "UPDATE subscriptions SET doc = json_set(doc, '$.gone_at', doc ->> '$.gone_at' - 3 * 86400000) WHERE project_id = ?1";
+    gateway.sql("DB", long_ago, &[json!(gone)]);
+    let old = "UPDATE deliveries SET id = '01ARZ3NDEKTSV4RRFFQ69G5FAV' WHERE project_id = ?1";
+    gateway.sql("EVENTS_0", old, &[json!(project.uid)]);
+    assert!(is_left(), "a delivery is older than its end");
+    gateway.sql("EVENTS_0", "DELETE FROM deliveries WHERE project_id = ?1", &[json!(project.uid)]);
+    poll_until("it to be forgotten", || (!is_left()).then_some(()));
 }
 
 #[test]

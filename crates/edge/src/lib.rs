@@ -14,6 +14,7 @@ mod dead_letters;
 mod dispatch;
 mod functions;
 mod glue;
+mod gone;
 mod hold;
 mod ingest;
 mod key_check;

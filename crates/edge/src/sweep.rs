@@ -16,7 +16,7 @@ use worker::{Context, Result};
 use crate::bindings::Bindings;
 use crate::router::{self, Waiting};
 use crate::store::{Doc, count_of};
-use crate::{bell, chance, config, log, meta_events, owed, parked, sessions};
+use crate::{bell, chance, config, gone, log, meta_events, owed, parked, sessions};
 
 /// How often an isolate sweeps on its own.
 const EVERY_MS: u64 = 30_000;
@@ -78,6 +78,9 @@ pub(crate) async fn expire(bindings: &Bindings) {
     EXPIRED_AT.set(Some(chance::now_ms()));
     if let Err(error) = sessions::remove_ended(bindings).await {
         log::error("sessions_not_removed", json!({"error": error.to_string()}));
+    }
+    if let Err(error) = gone::forget(bindings).await {
+        log::error("not_forgotten", json!({"error": error.to_string()}));
     }
     let expired = async {
         let now = chance::now_ms();

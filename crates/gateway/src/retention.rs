@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::ids;
 use crate::meta_event::shadow_id;
 use crate::project::Project;
 use crate::sql::{self, Statement};
@@ -13,6 +14,17 @@ const FORGET_AFTER_MS: u64 = 5 * 86_400_000;
 /// Whether nothing of a deleted project can come any more: what was on its way when it was deleted has come by then.
 pub fn is_forgotten(deleted_at: u64, now_ms: u64) -> bool {
     deleted_at.saturating_add(FORGET_AFTER_MS) < now_ms
+}
+
+/// For how long after a subscription is deleted deliveries of it may be made: who routes had read of it, and clocks differ.
+const GONE_FOR_MS: u64 = 86_400_000;
+
+/// Before when a subscription of a project was deleted that no delivery can belong to any more. `oldest` is the first of the
+/// project's deliveries: the uid of a delivery begins with the time of what it is made from, which came while there was the
+/// subscription.
+pub fn is_past_before(oldest: Option<&str>, now_ms: u64) -> u64 {
+    let first = oldest.map_or(now_ms, |id| ids::time_of(id).unwrap_or_default());
+    first.min(now_ms).saturating_sub(GONE_FOR_MS)
 }
 
 /// Whose rows of a shard have an end, and the lowest uid that is kept: projects, and those in their shadows.
@@ -137,5 +149,16 @@ mod tests {
         ] {
             assert_eq!(kind.bodies("p", old).collect::<Vec<_>>(), expect, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_deleted_subscription_is_past_when_the_first_delivery_is_younger() {
+        let now = 100 * GONE_FOR_MS;
+        assert_eq!(is_past_before(None, now), 99 * GONE_FOR_MS);
+        let delivery = ids::lowest(7 * GONE_FOR_MS);
+        assert_eq!(is_past_before(Some(&delivery), now), 6 * GONE_FOR_MS);
+        let ahead = ids::lowest(now + 5);
+        assert_eq!(is_past_before(Some(&ahead), now), 99 * GONE_FOR_MS);
+        assert_eq!(is_past_before(Some("no uid"), now), 0, "what cannot be read is not young");
     }
 }

@@ -36,7 +36,9 @@ pub use dispatching::*;
 pub use event_types::*;
 pub use events::*;
 pub use failures::*;
-pub use gone::{delete_subscription, not_sent, paces_of, retries};
+pub use gone::{
+    delete_subscription, forget_gone, not_sent, oldest_deliveries, paces_of, retries, with_gone,
+};
 pub use hold::*;
 pub use journal::*;
 pub use key_check::*;

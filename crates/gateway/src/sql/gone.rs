@@ -4,7 +4,7 @@
 //! what they send, and when it was deleted. A delivery of a subscription that has left none was deleted by a version that left
 //! none, and nobody can tell how it is to be sent.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::owed::owe_limits;
 use super::{Statement, statement};
@@ -88,10 +88,41 @@ pub fn not_sent(project_id: &str, subscriptions: &[&str]) -> Statement {
     )
 }
 
+/// Rows that one step forgets.
+const FORGET_ROWS: usize = 1_000;
+
+/// Projects to which something is left of subscriptions that were deleted before `before_ms`, as `id` and `shard`.
+pub fn with_gone(before_ms: u64) -> Statement {
+    let sql = format!(
+        "SELECT p.id AS id, p.doc ->> '$.shard' AS shard FROM projects AS p WHERE EXISTS (\
+         SELECT 1 FROM subscriptions INDEXED BY subscriptions_gone WHERE project_id = p.id || '{GONE}' \
+         AND doc ->> '$.gone_at' < ?1)"
+    );
+    Statement { sql, params: vec![before_ms.into()] }
+}
+
+/// The first delivery of each of these projects, as `id` and `oldest`.
+pub fn oldest_deliveries(projects: &[&str]) -> Statement {
+    statement(
+        "SELECT j.value AS id, (SELECT d.id FROM deliveries AS d WHERE d.project_id = j.value ORDER BY d.id LIMIT 1) AS oldest \
+         FROM json_each(?1) AS j",
+        [json!(projects).into()],
+    )
+}
+
+/// Forgets what is left of subscriptions, for each project of those that were deleted before a time: `[project, time]`. A row
+/// comes back for each.
+pub fn forget_gone(projects: &Value) -> Statement {
+    let sql = format!(
+        "DELETE FROM subscriptions WHERE (project_id, id) IN (SELECT s.project_id, s.id FROM json_each(?1) AS j \
+         JOIN subscriptions AS s INDEXED BY subscriptions_gone ON s.project_id = (j.value ->> 0) || '{GONE}' \
+         AND s.doc ->> '$.gone_at' < j.value ->> 1 LIMIT {FORGET_ROWS}) RETURNING id"
+    );
+    statement(&sql, [json!(projects).into()])
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::sql::tests::{database, run};
     use crate::sql::{delete_endpoint, delete_project, delete_source, paces};
@@ -148,5 +179,39 @@ mod tests {
             run(&db, &statement);
         }
         assert_eq!(run(&db, &statement("SELECT id FROM subscriptions", [])).len(), 0);
+    }
+
+    #[test]
+    fn what_is_left_of_a_subscription_is_forgotten_after_its_time() {
+        let db = database();
+        for project in ["p", "q"] {
+            let sql = "INSERT INTO projects (id, name, doc) VALUES (?1, ?1, '{\"shard\":3}')";
+            run(&db, &statement(sql, [project.into()]));
+        }
+        for (id, at) in [("a", 10), ("b", 20), ("lives", 0)] {
+            insert(&db, id, "", id, &json!({"function": "f"}));
+            if 0 < at {
+                for statement in delete_endpoint("p", id, at) {
+                    run(&db, &statement);
+                }
+            }
+        }
+        assert!(run(&db, &with_gone(10)).is_empty());
+        assert_eq!(run(&db, &with_gone(11)), [json!({"id": "p", "shard": 3})]);
+        let delivery = "INSERT INTO deliveries (project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, \
+            delivery_mode, status, created_at, updated_at) VALUES ('p', ?1, '', '', '', '', '', '', '', 0, 0)";
+        for id in ["2", "1"] {
+            run(&db, &statement(delivery, [id.into()]));
+        }
+        let oldest = run(&db, &oldest_deliveries(&["p", "q"]));
+        let expect = json!([{"id": "p", "oldest": "1"}, {"id": "q", "oldest": null}]);
+        assert_eq!(json!(oldest), expect);
+        let forgotten = run(&db, &forget_gone(&json!([["p", 20], ["q", 99]])));
+        assert_eq!(forgotten, [json!({"id": "a"})]);
+        assert_eq!(run(&db, &forget_gone(&json!([["p", 21]]))), [json!({"id": "b"})]);
+        assert_eq!(
+            run(&db, &statement("SELECT id FROM subscriptions", [])),
+            [json!({"id": "lives"})]
+        );
     }
 }
