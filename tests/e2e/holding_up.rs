@@ -255,6 +255,32 @@ fn what_cannot_be_read_is_one_dead_letter_while_the_mark_stands() {
 }
 
 #[test]
+fn an_event_that_cannot_be_stored_is_one_dead_letter_while_the_mark_stands() {
+    let story = Story::new(Gateway::builder().durability("journal").tapped());
+    story.gateway.refuse("EVENTS_0", Some("UPDATE journal_state SET done"));
+    // In both journals: it is one event.
+    let meta = json!({"id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "p": story.uid, "n": 0, "s": story.source["uid"],
+        "m": "mask", "t": "x", "at": 1, "h": [["x-large", "\"".repeat(600_000)]]});
+    for journal in ["journal_0", "journal_1"] {
+        let insert =
+            format!("INSERT INTO {journal} (meta, body, is_base64) VALUES (?1, '{{}}', 0)");
+        story.gateway.sql("EVENTS_0", &insert, &[json!(meta.to_string())]);
+    }
+    let tries = || story.gateway.log().iter().filter(|line| line.contains("not_drained")).count();
+    poll_until("more drains than two", || {
+        story.gateway.cron();
+        (2 < tries()).then_some(())
+    });
+    let letters = || story.gateway.sql("EVENTS_0", "SELECT kind, event_id FROM dead_letters", &[]);
+    let expect = [json!({"kind": "event", "event_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV"})];
+    assert_eq!(letters(), expect);
+    story.gateway.allow("EVENTS_0");
+    story.post("{\"n\":0}").expect(200);
+    story.wait_for_bodies(&bodies(1));
+    assert_eq!(letters(), expect);
+}
+
+#[test]
 fn a_delivery_whose_dispatchers_die_is_given_up_and_can_be_replayed() {
     let story = Story::new(Gateway::builder().durability("journal"));
     let project = story.project();

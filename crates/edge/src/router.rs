@@ -330,7 +330,7 @@ fn log_unstored(name: &str, shard: u32, envelopes: &[Envelope], count: usize, er
 
 async fn bury_event(envelope: &Envelope, reason: &str, bindings: &Bindings) -> bool {
     let now = chance::now_ms();
-    let letter = DeadLetter::of_envelope(envelope, reason, chance::uid(now), now);
+    let letter = DeadLetter::of_envelope(envelope, reason, now);
     dead_letters::keep(&[letter], envelope.meta.shard, bindings).await.is_ok()
 }
 

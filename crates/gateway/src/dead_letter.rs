@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::batch::{DEAD_PAYLOAD_MAX_BYTES, Message};
 use crate::deliver::Delivery;
-use crate::ids::{place_in, placed};
+use crate::ids::{dead_letter_uid, place_in, placed};
 use crate::json;
 use crate::time::rfc3339;
 use crate::wire::{Envelope, Meta, Text};
@@ -92,11 +92,12 @@ impl DeadLetter {
         }
     }
 
-    /// An event that could not be routed: its envelope, whole.
-    pub fn of_envelope(envelope: &Envelope, reason: &str, id: String, now_ms: u64) -> Self {
+    /// An event that could not be routed: its envelope, whole. However often it is given up, it is one dead letter, with the event's
+    /// time in its id.
+    pub fn of_envelope(envelope: &Envelope, reason: &str, now_ms: u64) -> Self {
         let Meta { project_id, source_id, event_id, broker_message_id, .. } = &envelope.meta;
         Self {
-            id,
+            id: dead_letter_uid(event_id),
             kind: EVENT,
             reason: reason.chars().take(REASON_MAX_CHARS).collect(),
             at: now_ms,

@@ -39,6 +39,11 @@ pub fn delivery_uid(event: &str, subscription: &str) -> String {
     derived(ms, [event, subscription])
 }
 
+/// The uid of the dead letter that an event becomes: the same, however often it is given up.
+pub fn dead_letter_uid(event: &str) -> String {
+    delivery_uid(event, "/dead")
+}
+
 /// A uid for what was found at a place at `now_ms`. But for its time, which nobody can tell from the place, it is derived: what
 /// is found there again has the same [`place_in`].
 pub fn placed(now_ms: u64, place: &str) -> String {
