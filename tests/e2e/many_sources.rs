@@ -66,6 +66,7 @@ fn a_project_with_very_many_sources_is_changed_and_deleted_in_bounded_steps() {
     let deleted = gateway.call("DELETE", &path).bearer(ROOT_KEY).send().expect(200).json();
     assert!(begun.elapsed() < CALL, "{:?}", begun.elapsed());
     is_left(&deleted);
+    assert_eq!(some.map(ingest), [404; 3], "at once, though the edge has not heard of all");
     gateway.call("GET", &path).bearer(ROOT_KEY).send().expect(404);
     told("all sources to be withdrawn");
     assert!(!gateway.kv_keys().iter().any(|key| key.starts_with("source:")));

@@ -26,7 +26,7 @@ use worker::{Delay, Result};
 
 use crate::bindings::Bindings;
 use crate::known::{Isolate, Known};
-use crate::log;
+use crate::{chance, log};
 
 /// How long an isolate believes what it read.
 const FRESH_MS: u64 = 10_000;
@@ -37,6 +37,8 @@ const KV_CACHE_S: u64 = 30;
 const PUT_BACK_EXPIRES_S: u64 = 300;
 /// Every copy in KV ends some time, should a write of ours ever be lost.
 const EXPIRES_S: u64 = 300;
+/// How long a project is known to have ended: longer than any copy of its sources stays in KV.
+const ENDED_MS: u64 = 900_000;
 /// KV takes one write a second for each key.
 const PUBLISH_TRIES: u32 = 3;
 const PUBLISH_PAUSE: Duration = Duration::from_millis(1_100);
@@ -46,6 +48,8 @@ thread_local! {
     static SCHEMAS: RefCell<Shared> = RefCell::default();
     /// Of their own: strangers who try masks must not drive out the sources that are in use.
     static ABSENT: Known<()> = Known::default();
+    /// Projects that this isolate has ended, so that no copy of a source of theirs holds here.
+    static ENDED: Known<()> = Known::default();
 }
 
 /// Whether a text can be the mask of a source at all; if not, no store has to be asked. Hookstream's sources have their
@@ -89,6 +93,9 @@ async fn compiled(
         Rejection::NoConfig
     })?;
     let Some(snapshot) = snapshot else { return Ok(None) };
+    if ENDED.get(&snapshot.source.project_id, chance::now_ms(), ENDED_MS).is_some() {
+        return Ok(None);
+    }
     let compiled = bindings.vault().and_then(|vault| {
         SCHEMAS.with_borrow_mut(|shared| Compiled::with(snapshot, &vault, shared))
     });
@@ -157,6 +164,13 @@ pub(crate) async fn publish(bindings: &Bindings, mask: &str) -> Result<()> {
 /// Makes known that a source is no more.
 pub(crate) async fn withdraw(bindings: &Bindings, mask: &str) -> Result<()> {
     spread(mask, async || write(bindings, mask, None).await.map(|()| true)).await
+}
+
+/// Makes known in this isolate that a project has ended: all of its sources at once, however many the edge has still to hear of.
+pub(crate) fn end_project(project_id: &str) {
+    ENDED.put(project_id, Rc::new(()), chance::now_ms());
+    SOURCES.clear();
+    crate::api::forget_consumers();
 }
 
 /// Has every isolate hear of a change, in so many steps as `step` takes; what fails is tried again.

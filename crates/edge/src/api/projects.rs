@@ -96,6 +96,7 @@ impl Caller<'_> {
         told(config::withdraw_all(&masks, self.bindings).await)?;
         let delete = sql::delete_project(&project.uid, project.shard, now_ms());
         self.bindings.db()?.batch(&delete).await?;
+        config::end_project(&project.uid);
         // What fails now is noted, and the sweep goes on with it.
         self.tell_sources(project).await.unwrap_or_default();
         let (bindings, uid, shard) = (self.bindings.clone(), project.uid.clone(), project.shard);
