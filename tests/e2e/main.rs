@@ -61,6 +61,7 @@ mod projects;
 mod push_batches;
 mod python;
 mod resends;
+mod room;
 mod senders;
 mod sent;
 mod set_aside;

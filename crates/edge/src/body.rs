@@ -13,16 +13,14 @@ use wasm_bindgen_futures::JsFuture;
 use worker::web_sys::ReadableStream;
 use worker::{Delay, Request, web_sys};
 
-use crate::chance;
 use crate::chunks::Chunks;
 use crate::glue::Body;
 
-/// What an isolate holds of bodies that come in, and as much again of bodies that go out. It has 128 MB for everything,
-/// and a body stands in it twice for a moment: here, and as the runtime's own buffer.
+/// What an isolate holds of bodies that come in; [`crate::stored`] says what of those that go out. It has 128 MB for
+/// everything, and a body stands in it twice for a moment: here, and as the runtime's own buffer.
 const HELD_MAX_BYTES: u64 = 24 * 1024 * 1024;
 /// How much of it one source, or one project that pushes, may hold.
 const HELD_BY_ONE_BYTES: u64 = 16 * 1024 * 1024;
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a sender may take for a body.
 const READ_WITHIN_MS: u32 = 30_000;
 
@@ -34,28 +32,19 @@ extern "C" {
     fn go_on(pending: &JsValue, ms: u32) -> Promise;
 }
 
-/// Which way a body goes. Those that come in and those that go out do not take each other's room.
-#[derive(Clone, Copy)]
-enum Way {
-    In,
-    Out,
-}
-
 thread_local! {
     static IN: RefCell<Room> = RefCell::new(Room::new(HELD_MAX_BYTES, HELD_BY_ONE_BYTES));
-    static OUT: RefCell<Room> = RefCell::new(Room::new(HELD_MAX_BYTES, HELD_MAX_BYTES));
 }
 
 /// A share of the memory, given back when it is dropped.
 pub(crate) struct Share {
-    way: Way,
     holder: String,
     bytes: u64,
 }
 
 impl Share {
-    fn none(way: Way, holder: &str) -> Self {
-        Self { way, holder: holder.to_owned(), bytes: 0 }
+    fn none(holder: &str) -> Self {
+        Self { holder: holder.to_owned(), bytes: 0 }
     }
 
     /// Makes the share one for `bytes`, if there is room.
@@ -65,7 +54,7 @@ impl Share {
 
     /// The same, however small.
     fn take(&mut self, bytes: u64) -> bool {
-        let fits = room(self.way, |room| room.grow(&self.holder, self.bytes, bytes));
+        let fits = IN.with_borrow_mut(|room| room.grow(&self.holder, self.bytes, bytes));
         if fits {
             self.bytes = bytes;
         }
@@ -74,40 +63,16 @@ impl Share {
 
     /// Whether it has to make room for others, if `came` bytes of it came in the last [`PACE_MS`].
     fn is_too_slow(&self, came: u64) -> bool {
-        self.bytes != 0 && room(self.way, |room| room.is_too_slow(came))
+        self.bytes != 0 && IN.with_borrow(|room| room.is_too_slow(came))
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         if self.bytes != 0 {
-            room(self.way, |room| room.give_back(&self.holder, self.bytes));
+            IN.with_borrow_mut(|room| room.give_back(&self.holder, self.bytes));
         }
     }
-}
-
-fn room<T>(way: Way, with: impl FnOnce(&mut Room) -> T) -> T {
-    match way {
-        Way::In => IN.with_borrow_mut(with),
-        Way::Out => OUT.with_borrow_mut(with),
-    }
-}
-
-/// Waits for room for a body that goes out, until `deadline_ms`.
-pub(crate) async fn share_until(bytes: u64, deadline_ms: u64) -> Option<Share> {
-    let mut share = Share::none(Way::Out, "");
-    while !share.grow(bytes) {
-        if deadline_ms < chance::now_ms() {
-            return None;
-        }
-        Delay::from(LOOK_EVERY).await;
-    }
-    Some(share)
-}
-
-/// The error of a request that has waited for room in vain.
-pub(crate) fn no_room() -> worker::Error {
-    worker::Error::RustError("no memory for the event's body right now".into())
 }
 
 /// Reads a body of at most `limit_bytes` that counts as `holder`'s. What is small and declares its length is read at once,
@@ -119,7 +84,7 @@ pub(crate) async fn read(
     length: Option<u64>,
     limit_bytes: u64,
 ) -> Result<(Body, Share), Unread> {
-    let share = Share::none(Way::In, holder);
+    let share = Share::none(holder);
     if length.is_some_and(|length| limit_bytes < length) {
         return Err(Unread::TooLarge);
     }
@@ -171,7 +136,7 @@ pub(crate) async fn read_gzip(
     limit_bytes: u64,
 ) -> Result<(Body, Share), Unread> {
     let stream = inflated(request).map_err(|_| Unread::Broken)?;
-    count(&stream, Share::none(Way::In, holder), limit_bytes).await
+    count(&stream, Share::none(holder), limit_bytes).await
 }
 
 /// The body of a request through the platform's

@@ -17,7 +17,7 @@ use worker::{
 use crate::chunks::Chunks;
 
 /// Makes a call. Whatever goes wrong is an answer too. The status decides, so a body that does not end in time is cut.
-pub(crate) async fn make(call: &Call, body: &[u8]) -> Answered {
+pub(crate) async fn make(call: &Call, body: Uint8Array) -> Answered {
     let controller = AbortController::default();
     let signal = controller.signal();
     let timeout = Delay::from(Duration::from_millis(call.timeout_ms));
@@ -52,7 +52,7 @@ pub(crate) async fn make(call: &Call, body: &[u8]) -> Answered {
     Answered::Response { status, headers, body }
 }
 
-async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result<Response> {
+async fn fetch(call: &Call, body: Uint8Array, signal: &worker::AbortSignal) -> Result<Response> {
     let headers = Headers::new();
     for (name, value) in &call.headers {
         headers.set(name, value)?;
@@ -61,8 +61,9 @@ async fn fetch(call: &Call, body: &[u8], signal: &worker::AbortSignal) -> Result
     init.with_method(Method::Post)
         .with_headers(headers)
         .with_redirect(RequestRedirect::Manual)
-        .with_body(Some(Uint8Array::from(body).into()));
+        .with_body(Some(body.into()));
     let request = Request::new_with_init(&call.url, &init)?;
+    drop(init);
     Fetch::Request(request).send_with_signal(signal).await
 }
 

@@ -10,8 +10,8 @@ use inlet_gateway::alert;
 use inlet_gateway::auth::Credential;
 use inlet_gateway::breaker::used_up;
 use inlet_gateway::deliver::{
-    Answered, Attempt, Call, Delivery, LEASE_MS, Outgoing, Settled, Status, Undeliverable, begin,
-    body_for, settle,
+    Answered, Attempt, Call, Delivery, Outgoing, Settled, Status, Undeliverable, begin, body_for,
+    settle,
 };
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
@@ -24,22 +24,26 @@ use inlet_gateway::route::Bell;
 use inlet_gateway::sql::{self, Leased, Statement};
 use inlet_gateway::vault::VaultError;
 use inlet_verify::Secret;
+use js_sys::Uint8Array;
 use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
 use worker::{Context, D1Result, Delay, MessageBatch, MessageExt, Result};
 
 use crate::bindings::Bindings;
-use crate::body::Share;
 use crate::hold::{self, Taken};
 use crate::making::{Made, made};
 use crate::store::{Store, count_of};
+use crate::stored::{self, Asker, Found, Loan};
 use crate::token::{self, Client};
-use crate::{alerts, bell, calling, chance, log, meta_events, router, stored};
+use crate::{alerts, bell, calling, chance, log, meta_events, router};
 
 /// Bells that an isolate answers in the background at once.
 const BACKGROUND_MAX: usize = 512;
 /// After how many seconds a bell rings again for which there was no place.
 const NO_PLACE_RETRY_S: u32 = 1;
+/// How long a delivery waits for memory for its body: as long as a quick endpoint takes for those before it. Then it gives its
+/// lease back, and comes again.
+const ROOM_WAIT_MS: u64 = 1_000;
 /// What a lease has to last for after a call.
 const AFTER_CALL_MS: u64 = 10_000;
 const RECORD_TRIES: u32 = 5;
@@ -148,19 +152,22 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
                 .await;
         // At once: what is not written down is called again, and another call of this bell may take a minute yet.
         match record(&store, delivery, done, lease_until, to.as_ref(), bindings).await {
-            Ok(settled) => Some(settled),
+            Ok(settled) => {
+                ring_again(bell, delivery, &settled, bindings).await;
+                true
+            }
             Err(error) => {
                 log::error(
                     "not_recorded",
                     json!({"delivery_id": delivery.id, "error": error.to_string()}),
                 );
-                None
+                false
             }
         }
     });
-    let attempted: Vec<Option<Settled>> = join_all(attempted).await;
+    let recorded: Vec<bool> = join_all(attempted).await;
 
-    let not_attempted = deliveries.iter().zip(&attempted).filter(|(_, done)| done.is_none());
+    let not_attempted = deliveries.iter().zip(recorded).filter(|(_, is_recorded)| !is_recorded);
     let not_attempted = not_attempted.map(|(delivery, _)| {
         (delivery.project_id.clone(), delivery.id.clone(), delivery.endpoint_id.clone())
     });
@@ -169,18 +176,18 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         // Should it be lost: journals are drained by the sweep.
         bell::send_drain(bell.shard, bindings).await.unwrap_or_default();
     }
-    for (delivery, done) in deliveries.iter().zip(&attempted) {
-        let pause = done.as_ref().and_then(|settled| settled.rings_in(chance::now_ms()));
-        let Some(pause) = pause else { continue };
-        let again = Bell {
-            shard: bell.shard,
-            endpoint_id: delivery.endpoint_id.clone(),
-            deliveries: vec![(delivery.project_id.clone(), delivery.id.clone())],
-        };
-        // Should it be lost: a retry is watched by the sweep.
-        bell::ring_dispatcher(&[again], pause, bindings).await.unwrap_or_default();
-    }
     others
+}
+
+/// Rings for a delivery that is to be tried again. Should the bell be lost: a retry is watched by the sweep.
+async fn ring_again(bell: &Bell, delivery: &Delivery, settled: &Settled, bindings: &Bindings) {
+    let Some(pause) = settled.rings_in(chance::now_ms()) else { return };
+    let again = Bell {
+        shard: bell.shard,
+        endpoint_id: delivery.endpoint_id.clone(),
+        deliveries: vec![(delivery.project_id.clone(), delivery.id.clone())],
+    };
+    bell::ring_dispatcher(&[again], pause, bindings).await.unwrap_or_default();
 }
 
 /// Writes down what became of a delivery. It is worth some patience: what is not written is called again. What the
@@ -343,7 +350,7 @@ async fn attempt(
 ) -> Done {
     let called = match (begun, to) {
         (Ok(event), Some(to)) => match ready(delivery, event, to, identity, bindings).await {
-            Ok(ready) => called(delivery, &ready, to, lease_ends, bindings).await,
+            Ok(ready) => called(delivery, ready, to, lease_ends, bindings).await,
             Err(why) => Err(why),
         },
         (Err(why), _) => Err(why),
@@ -380,7 +387,7 @@ struct Ready<'a> {
     made: Made<'a>,
     secrets: Vec<Secret>,
     identity: &'a Identity,
-    _share: Option<Share>,
+    loan: Option<Loan>,
 }
 
 /// Fetches it, or says why there is no call.
@@ -394,14 +401,7 @@ async fn ready<'a>(
     let endpoint = &to.endpoint;
     let function = to.function(&delivery.subscription_id)?;
     let identity = identity.ok_or(Undeliverable::NotMade("the endpoint's authentication"))?;
-    // The lease began before this, and has to outlive the call.
-    let wait_until = chance::now_ms() + LEASE_MS / 6;
-    let body = stored::body_of(event, wait_until, bindings).await.map_err(|error| {
-        let fields = json!({"event_id": event.id, "error": error.to_string()});
-        log::error("body_unreadable", fields);
-        Undeliverable::NotMade("the event's body")
-    })?;
-    let (body, share) = body.ok_or(Undeliverable::BodyGone)?;
+    let (body, loan) = body(event, delivery, bindings).await?;
     let made = made(event, body, delivery, function).await;
     let mut made =
         made.ok_or(Undeliverable::NotMade("the result of the subscription's function"))?;
@@ -417,7 +417,30 @@ async fn ready<'a>(
         log::error("secrets_unreadable", fields);
         Undeliverable::NotMade("the endpoint's secrets")
     })?;
-    Ok(Ready { made, secrets, identity, _share: share })
+    Ok(Ready { made, secrets, identity, loan })
+}
+
+/// The event's body, with memory for it and for the copy that is sent.
+async fn body(
+    event: &StoredEvent,
+    delivery: &Delivery,
+    bindings: &Bindings,
+) -> std::result::Result<(Vec<u8>, Option<Loan>), Undeliverable> {
+    let key = match event.inline_body() {
+        Ok(body) => return Ok((body, None)),
+        Err(key) => key,
+    };
+    let asker = Asker::delivery(delivery, chance::now_ms() + ROOM_WAIT_MS);
+    match stored::find(key, u64::MAX, &asker, bindings).await {
+        Ok(Found::Bytes(body, loan)) => Ok((body, Some(loan))),
+        Ok(Found::NoRoom) => Err(Undeliverable::NoRoom),
+        Ok(Found::Gone | Found::TooLarge(_)) => Err(Undeliverable::BodyGone),
+        Err(error) => {
+            let fields = json!({"event_id": event.id, "error": error.to_string()});
+            log::error("body_unreadable", fields);
+            Err(Undeliverable::NotMade("the event's body"))
+        }
+    }
 }
 
 /// A call, and what came of it.
@@ -431,29 +454,37 @@ struct Called {
 
 async fn called(
     delivery: &Delivery,
-    ready: &Ready<'_>,
+    ready: Ready<'_>,
     to: &Receiver,
     lease_ends: u64,
     bindings: &Bindings,
 ) -> std::result::Result<Called, Undeliverable> {
-    let Ready { made: Made { body, event, by_function, fault }, secrets, .. } = ready;
+    let Ready { made, secrets, identity: first, mut loan } = ready;
+    let Made { mut body, event, by_function, fault } = made;
     let (endpoint, config) = (&to.endpoint, &to.project.config);
     let is_endpoints = fault.is_none();
     let mut other = None;
     loop {
         let requested_at = chance::now_ms();
-        let identity = other.as_ref().unwrap_or(ready.identity);
+        let identity = other.as_ref().unwrap_or(first);
         let credential = match identity {
             Identity::Header(name, value) => Some((name.clone(), value.clone())),
             Identity::Token(value, _) => Some(("authorization".to_owned(), value.clone())),
             Identity::None | Identity::Unavailable(_) => None,
         };
         let credential = credential.as_ref();
-        let is_made = *by_function;
-        let outgoing =
-            Outgoing { delivery, event, body, endpoint, secrets, config, is_made, credential };
+        let outgoing = Outgoing {
+            delivery,
+            event: &event,
+            body: &body,
+            endpoint,
+            secrets: &secrets,
+            config,
+            is_made: by_function,
+            credential,
+        };
         let call = outgoing.call(bindings.settings.allow_private_endpoints, requested_at)?;
-        let not_called = match (fault, identity) {
+        let not_called = match (&fault, identity) {
             (Some(fault), _) => Some(fault),
             (None, Identity::Unavailable(why)) => Some(why),
             _ => None,
@@ -462,7 +493,15 @@ async fn called(
             let answered = Answered::NotCalled { error: error.clone() };
             return Ok(Called { call, answered, requested_at, is_endpoints });
         }
-        let answered = calling::make(&call, body).await;
+        let sent = Uint8Array::from(body.as_slice());
+        // While the call lasts the runtime has the body, and that is enough, if it cannot be wanted once more.
+        if !matches!(identity, Identity::Token(_, true)) {
+            body = Vec::new();
+            if let Some(loan) = &mut loan {
+                loan.give_one_copy_back();
+            }
+        }
+        let answered = calling::make(&call, sent).await;
         // A token that was kept may have been withdrawn: once more, with a new one.
         if let (Identity::Token(refused, true), Answered::Response { status: 401, .. }) =
             (identity, &answered)

@@ -11,7 +11,7 @@ use inlet_gateway::wire::{Body, Envelope};
 use worker::Result;
 
 use crate::bindings::Bindings;
-use crate::stored::{self, Found, unavailable};
+use crate::stored::{self, Asker, Found, no_room, unavailable};
 use crate::transform;
 
 /// The functions of some events' sources, and the event that one of them was stopped on last: it is run once to find that out.
@@ -43,7 +43,7 @@ pub(crate) async fn apply<'e>(
     envelopes: &'e [Envelope],
     functions: &mut Functions,
     turns: &Turns,
-    deadline_ms: u64,
+    until_ms: u64,
     bindings: &Bindings,
 ) -> std::result::Result<Cow<'e, [Envelope]>, Lack> {
     if functions.own.is_empty() {
@@ -64,7 +64,10 @@ pub(crate) async fn apply<'e>(
             (Some(_), Some((_, lack))) => Err(lack.clone()),
             (Some(_), None) if turns.is_passed_over(meta) => Err(passed_over()),
             (Some(own), None) => {
-                run(envelope, own, turns.waited(meta).is_some(), deadline_ms, bindings).await
+                // Only the first waits for memory: the others go without it.
+                let until_ms = if all.is_empty() { until_ms } else { 0 };
+                let asker = Asker::router(&meta.project_id, until_ms);
+                run(envelope, own, turns.waited(meta).is_some(), &asker, bindings).await
             }
         };
         let one = match one {
@@ -90,12 +93,12 @@ async fn run(
     envelope: &Envelope,
     own: &OfSource,
     is_again: bool,
-    deadline_ms: u64,
+    asker: &Asker,
     bindings: &Bindings,
 ) -> std::result::Result<Envelope, Lack> {
     let mut body = None;
     if !own.body.is_empty() {
-        let input = match input(envelope, deadline_ms, bindings).await? {
+        let input = match input(envelope, asker, bindings).await? {
             Ok(input) => input,
             Err(why) => return Ok(failed(envelope, "body", &why)),
         };
@@ -119,7 +122,7 @@ async fn run(
 /// What the body function is given, or why it cannot be.
 async fn input(
     envelope: &Envelope,
-    deadline_ms: u64,
+    asker: &Asker,
     bindings: &Bindings,
 ) -> std::result::Result<std::result::Result<String, String>, Lack> {
     let key = match &envelope.body {
@@ -127,9 +130,10 @@ async fn input(
         Body::Stored { key, .. } => key,
     };
     let most = INPUT_MAX_BYTES as u64 - 1;
-    match stored::find(key, most, deadline_ms, bindings).await.map_err(unavailable)? {
-        Found::Bytes(bytes, _share) => Ok(body_input(&envelope.meta, &bytes)),
+    match stored::find(key, most, asker, bindings).await.map_err(unavailable)? {
+        Found::Bytes(bytes, _loan) => Ok(body_input(&envelope.meta, &bytes)),
         Found::TooLarge(_) => Ok(Err(input_too_large())),
+        Found::NoRoom => Err(unavailable(no_room())),
         Found::Gone => Err(Lack::Gone),
     }
 }

@@ -19,15 +19,15 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result};
 
 use crate::bindings::Bindings;
-use crate::body::Share;
 use crate::store::{Store, rows};
-use crate::stored::{self, Found, unavailable};
+use crate::stored::{self, Asker, Found, Loan, no_room, unavailable};
 use crate::{bell, chance, dead_letters, functions, log, parked};
 
 /// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
 const DRAINS_MAX: usize = 5;
-/// How long a batch waits for memory for the bodies that filters look into.
-pub(crate) const BODIES_WAIT_MS: u64 = 10_000;
+/// How long a batch waits for memory for the bodies that functions and filters look into, all of its events together. Then
+/// they are parked, and nobody waits behind them.
+const BODIES_WAIT_MS: u64 = 500;
 /// Seconds until a dead letter that could not be kept is tried again: a hundred of them are four days.
 const KEEP_RETRY_S: u32 = 3_600;
 
@@ -231,14 +231,14 @@ struct Known {
     directory: Directory,
     functions: functions::Functions,
     /// Until when they wait for memory for the bodies that filters and functions look into.
-    deadline_ms: u64,
+    until_ms: u64,
 }
 
 async fn known(envelopes: &[Envelope], bindings: &Bindings) -> Result<Known> {
     let metas = envelopes.iter().map(|envelope| &envelope.meta);
     let directory = directory(metas, bindings).await?;
     let functions = functions::of(envelopes, bindings).await?;
-    Ok(Known { directory, functions, deadline_ms: chance::now_ms() + BODIES_WAIT_MS })
+    Ok(Known { directory, functions, until_ms: chance::now_ms() + BODIES_WAIT_MS })
 }
 
 async fn store_known(
@@ -354,14 +354,14 @@ async fn store(
 ) -> std::result::Result<usize, Unstored> {
     let waits =
         |count| move |error: worker::Error| Unstored::Waits { count, why: error.to_string() };
-    let Known { directory, functions, deadline_ms } = known;
+    let Known { directory, functions, until_ms } = known;
     let most = directory.transaction_len(envelopes);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
-    let made = functions::apply(envelopes, functions, turns, *deadline_ms, bindings).await;
+    let made = functions::apply(envelopes, functions, turns, *until_ms, bindings).await;
     let made = made.map_err(Unstored::Lacks)?;
     let envelopes = &*made;
-    let read = read_bodies(directory, envelopes, *deadline_ms, bindings).await;
-    let (read, _shares) = read.map_err(Unstored::Lacks)?;
+    let read = read_bodies(directory, envelopes, *until_ms, bindings).await;
+    let (read, _loans) = read.map_err(Unstored::Lacks)?;
     let envelopes = envelopes.get(..read).unwrap_or(envelopes);
     let count = envelopes.len();
 
@@ -449,31 +449,34 @@ async fn subscriptions(
 pub(crate) async fn read_bodies(
     directory: &mut Directory,
     envelopes: &[Envelope],
-    deadline_ms: u64,
+    until_ms: u64,
     bindings: &Bindings,
-) -> std::result::Result<(usize, Vec<Share>), Lack> {
+) -> std::result::Result<(usize, Vec<Loan>), Lack> {
     let mut room = FILTERED_BODIES_MAX_BYTES;
-    let mut shares = Vec::new();
+    let mut loans = Vec::new();
     for (index, key) in directory.bodies_to_read(envelopes) {
         let Some(envelope) = envelopes.get(index) else { continue };
         let most = FILTERED_BODY_MAX_BYTES.min(room);
-        let found = stored::find(key, most, deadline_ms, bindings).await.map_err(unavailable);
+        // Only the first waits for memory, which may be what the others have: they are for the next transaction.
+        let asker = Asker::router(&envelope.meta.project_id, if index == 0 { until_ms } else { 0 });
+        let found = stored::find(key, most, &asker, bindings).await.map_err(unavailable);
         let lack = match found {
-            Ok(Found::Bytes(bytes, share)) => {
+            Ok(Found::Bytes(bytes, loan)) => {
                 room = room.saturating_sub(bytes.len() as u64);
-                shares.push(share);
+                loans.push(loan);
                 directory.bodies.insert(envelope.meta.event_id.clone(), bytes);
                 continue;
             }
             Ok(Found::TooLarge(size)) if FILTERED_BODY_MAX_BYTES < size => continue,
             // It is for the next transaction.
-            Ok(Found::TooLarge(_)) => return Ok((index, shares)),
+            Ok(Found::TooLarge(_)) => return Ok((index, loans)),
+            Ok(Found::NoRoom) => unavailable(no_room()),
             Ok(Found::Gone) => Lack::Gone,
             Err(lack) => lack,
         };
-        return if index == 0 { Err(lack) } else { Ok((index, shares)) };
+        return if index == 0 { Err(lack) } else { Ok((index, loans)) };
     }
-    Ok((envelopes.len(), shares))
+    Ok((envelopes.len(), loans))
 }
 
 /// A delivery that waits.

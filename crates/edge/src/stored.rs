@@ -1,26 +1,123 @@
-//! Bodies in the object store, read into a share of the memory.
+//! Bodies in the object store, read into a part of the memory that is lent for them.
 
+use std::cell::RefCell;
+use std::thread::LocalKey;
+use std::time::Duration;
+
+use inlet_gateway::deliver::Delivery;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::parked::Lack;
-use worker::Result;
+use inlet_gateway::room::{Holder, SMALL_BYTES, Shared};
+use worker::{Delay, Object, ObjectBody, ResponseBody, Result};
 
 use crate::bindings::Bindings;
-use crate::body::{Share, no_room, share_until};
+use crate::chance;
+use crate::chunks::Chunks;
+
+/// What an isolate holds of bodies that go out: those that are sent, in our memory and in the runtime's, and those that the
+/// API shows. [`crate::body`] says what of those that come in.
+const OUT_MAX_BYTES: u64 = 40 * 1024 * 1024;
+/// What it holds of bodies that functions and filters look into. It is no part of the other, so that no endpoint can be in the
+/// way of routers.
+const ROUTED_MAX_BYTES: u64 = 8 * 1024 * 1024;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A body that is sent stands here and, as the request's, in the runtime.
+const COPIES_OF_SENT: u64 = 2;
+
+type Room = LocalKey<RefCell<Shared>>;
+
+thread_local! {
+    static OUT: RefCell<Shared> = RefCell::new(Shared::new(OUT_MAX_BYTES));
+    static ROUTED: RefCell<Shared> = RefCell::new(Shared::new(ROUTED_MAX_BYTES));
+}
+
+/// Who asks for memory for bodies, for how many copies, and until when it is waited for.
+pub(crate) struct Asker {
+    room: &'static Room,
+    holder: Holder,
+    copies: u64,
+    until_ms: u64,
+}
+
+impl Asker {
+    /// A router, or who does its work, for an event of that project.
+    pub(crate) fn router(project_id: &str, until_ms: u64) -> Self {
+        let holder = Holder { project: project_id.to_owned(), endpoint: None };
+        Self { room: &ROUTED, holder, copies: 1, until_ms }
+    }
+
+    /// A caller of the API.
+    fn caller(project_id: &str, until_ms: u64) -> Self {
+        let holder = Holder { project: project_id.to_owned(), endpoint: None };
+        Self { room: &OUT, holder, copies: 1, until_ms }
+    }
+
+    pub(crate) fn delivery(delivery: &Delivery, until_ms: u64) -> Self {
+        let (project, endpoint) = (delivery.project_id.clone(), delivery.endpoint_id.clone());
+        let holder = Holder { project, endpoint: Some(endpoint) };
+        Self { room: &OUT, holder, copies: COPIES_OF_SENT, until_ms }
+    }
+
+    async fn borrow(&self, bytes: u64) -> Option<Loan> {
+        let bytes = if bytes <= SMALL_BYTES { 0 } else { bytes.saturating_mul(self.copies) };
+        while bytes != 0 && !self.room.with_borrow_mut(|room| room.take(&self.holder, bytes)) {
+            if self.until_ms < chance::now_ms() {
+                return None;
+            }
+            Delay::from(LOOK_EVERY).await;
+        }
+        Some(Loan { room: self.room, holder: self.holder.clone(), bytes })
+    }
+}
+
+/// A part of the memory, given back when it is dropped.
+pub(crate) struct Loan {
+    room: &'static Room,
+    holder: Holder,
+    bytes: u64,
+}
+
+impl Loan {
+    /// Gives one of the two copies back of a body that is sent.
+    pub(crate) fn give_one_copy_back(&mut self) {
+        self.give_back(self.bytes / COPIES_OF_SENT);
+    }
+
+    fn give_back(&mut self, bytes: u64) {
+        if bytes != 0 {
+            self.room.with_borrow_mut(|room| room.give_back(&self.holder, bytes));
+            self.bytes -= bytes;
+        }
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.give_back(self.bytes);
+    }
+}
 
 /// What became of a body that was asked for.
 pub(crate) enum Found {
-    Bytes(Vec<u8>, Share),
+    Bytes(Vec<u8>, Loan),
     /// It has so many bytes, and was not read.
     TooLarge(u64),
+    /// There was no memory for it.
+    NoRoom,
     /// The store has no such object.
     Gone,
 }
 
-/// Reads an object of at most `most` bytes, and waits for memory until `deadline_ms`.
+/// The error of a request that has waited for room in vain.
+pub(crate) fn no_room() -> worker::Error {
+    worker::Error::RustError("no memory for the event's body right now".into())
+}
+
+/// Reads an object of at most `most` bytes.
 pub(crate) async fn find(
     key: &str,
     most: u64,
-    deadline_ms: u64,
+    asker: &Asker,
     bindings: &Bindings,
 ) -> Result<Found> {
     let Some(object) = bindings.bodies()?.get(key).execute().await? else {
@@ -28,36 +125,50 @@ pub(crate) async fn find(
     };
     let size = object.size();
     if most < size {
+        leave(&object);
         return Ok(Found::TooLarge(size));
     }
-    let share = share_until(size, deadline_ms).await.ok_or_else(no_room)?;
+    let Some(loan) = asker.borrow(size).await else {
+        leave(&object);
+        return Ok(Found::NoRoom);
+    };
     match object.body() {
-        Some(body) => Ok(Found::Bytes(body.bytes().await?, share)),
+        Some(body) => Ok(Found::Bytes(body.bytes().await?, loan)),
         None => Ok(Found::Gone),
     }
 }
 
-/// Reads an object of any size. `None` when it is gone.
+/// Says that nobody will read it: until then its connection is one of the few that a request may have.
+fn leave(object: &Object) {
+    let stream = object.body().map(ObjectBody::response_body);
+    if let Some(Ok(ResponseBody::Stream(stream))) = stream {
+        drop(Chunks::of(&stream));
+    }
+}
+
+/// Reads an object of any size for a caller of the API, and waits for memory until `until_ms`. `None` when it is gone.
 pub(crate) async fn read(
     key: &str,
-    deadline_ms: u64,
+    project_id: &str,
+    until_ms: u64,
     bindings: &Bindings,
-) -> Result<Option<(Vec<u8>, Option<Share>)>> {
-    match find(key, u64::MAX, deadline_ms, bindings).await? {
-        Found::Bytes(bytes, share) => Ok(Some((bytes, Some(share)))),
+) -> Result<Option<(Vec<u8>, Option<Loan>)>> {
+    match find(key, u64::MAX, &Asker::caller(project_id, until_ms), bindings).await? {
+        Found::Bytes(bytes, loan) => Ok(Some((bytes, Some(loan)))),
+        Found::NoRoom => Err(no_room()),
         Found::TooLarge(_) | Found::Gone => Ok(None),
     }
 }
 
-/// The bytes of an event, wherever they are.
+/// The bytes of an event, wherever they are, for a caller of the API.
 pub(crate) async fn body_of(
     event: &StoredEvent,
-    deadline_ms: u64,
+    until_ms: u64,
     bindings: &Bindings,
-) -> Result<Option<(Vec<u8>, Option<Share>)>> {
+) -> Result<Option<(Vec<u8>, Option<Loan>)>> {
     match event.inline_body() {
         Ok(body) => Ok(Some((body, None))),
-        Err(key) => read(key, deadline_ms, bindings).await,
+        Err(key) => read(key, &event.project_id, until_ms, bindings).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Room in an isolate, for bodies in its memory and for work at one time: so much for all, and not all of it for one.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use crate::api::ApiError;
 use crate::rejection::RETRY_AFTER_S;
@@ -58,6 +59,76 @@ impl Room {
     /// borne with as long as there is room.
     pub fn is_too_slow(&self, bytes: u64) -> bool {
         bytes < PACE_BYTES && self.all_max / 2 < self.all
+    }
+}
+
+/// Whose a body is that is used.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Holder {
+    pub project: String,
+    /// The endpoint that it goes to, if it goes to one.
+    pub endpoint: Option<String>,
+}
+
+/// Room of which whoever has more finds less left, so that whoever comes new finds some: a project has at most as much as is
+/// free besides. A project alone so has half of all, and of that an endpoint has at most as much as it leaves to the others of
+/// its project.
+#[derive(Debug)]
+pub struct Shared {
+    max: u64,
+    all: u64,
+    by_project: HashMap<String, u64>,
+    by_endpoint: HashMap<Holder, u64>,
+}
+
+impl Shared {
+    pub fn new(max: u64) -> Self {
+        Self { max, all: 0, by_project: HashMap::new(), by_endpoint: HashMap::new() }
+    }
+
+    /// Takes `bytes` for `holder`, if there is room for them. The only body of a project has all that is free, and however large
+    /// it is it has room while others hold no more than half, which is what one of them may: it would never come to pass
+    /// else. The only one of an endpoint has what its project may have.
+    pub fn take(&mut self, holder: &Holder, bytes: u64) -> bool {
+        let of_project = self.by_project.get(&holder.project).copied().unwrap_or_default();
+        let of_endpoint = self.by_endpoint.get(holder).copied().unwrap_or_default();
+        let free = self.max.checked_sub(self.all.saturating_add(bytes));
+        let left_to_endpoints = (self.max / 2).saturating_sub(of_project.saturating_add(bytes));
+        let fits = if of_project == 0 {
+            self.all <= self.max / 2 || free.is_some()
+        } else {
+            free.is_some_and(|free| of_project.saturating_add(bytes) <= free)
+                && (of_endpoint == 0 || of_endpoint.saturating_add(bytes) <= left_to_endpoints)
+        };
+        if fits {
+            self.all = self.all.saturating_add(bytes);
+            add(&mut self.by_project, &holder.project, bytes);
+            if holder.endpoint.is_some() {
+                add(&mut self.by_endpoint, holder, bytes);
+            }
+        }
+        fits
+    }
+
+    /// Gives `bytes` of them back.
+    pub fn give_back(&mut self, holder: &Holder, bytes: u64) {
+        self.all = self.all.saturating_sub(bytes);
+        subtract(&mut self.by_project, &holder.project, bytes);
+        subtract(&mut self.by_endpoint, holder, bytes);
+    }
+}
+
+fn add<K: Clone + Eq + Hash>(held: &mut HashMap<K, u64>, key: &K, bytes: u64) {
+    let own = held.entry(key.clone()).or_default();
+    *own = own.saturating_add(bytes);
+}
+
+fn subtract<K: Eq + Hash>(held: &mut HashMap<K, u64>, key: &K, bytes: u64) {
+    if let Some(own) = held.get_mut(key) {
+        *own = own.saturating_sub(bytes);
+        if *own == 0 {
+            held.remove(key);
+        }
     }
 }
 
@@ -165,6 +236,62 @@ mod tests {
         assert!(room.grow("b", 0, 20), "more than one may hold, as its only body");
         assert!(!room.grow("b", 0, 1));
         assert!(room.grow("a", 0, 4));
+    }
+
+    fn holder(project: &str, endpoint: &str) -> Holder {
+        Holder { project: project.into(), endpoint: Some(endpoint.into()) }
+    }
+
+    /// How many bodies of that size find room.
+    fn fill(room: &mut Shared, project: &str, endpoint: &str, bytes: u64) -> u64 {
+        let holder = holder(project, endpoint);
+        (0..room.max).take_while(|_| room.take(&holder, bytes)).count() as u64
+    }
+
+    #[test]
+    fn an_endpoint_leaves_room_for_its_project_and_a_project_for_the_others() {
+        let mut room = Shared::new(80);
+        assert_eq!(fill(&mut room, "a", "1", 1), 20);
+        assert_eq!(fill(&mut room, "a", "2", 1), 10);
+        assert_eq!(fill(&mut room, "a", "3", 1), 5);
+        assert_eq!(fill(&mut room, "b", "4", 1), 20, "another project is not behind those");
+        assert_eq!(fill(&mut room, "c", "5", 1), 12);
+        assert_eq!(fill(&mut room, "a", "6", 1), 0, "what is left is for who comes new");
+        assert_eq!(fill(&mut room, "d", "7", 1), 6);
+        let read = Holder { project: "e".into(), endpoint: None };
+        assert!(room.take(&read, 7), "all that is left, as the only one of its project");
+        assert!(!room.take(&holder("f", "8"), 1), "80 are all that there is");
+        room.give_back(&read, 7);
+        assert!(room.take(&holder("f", "8"), 1));
+    }
+
+    #[test]
+    fn what_goes_to_no_endpoint_is_counted_for_its_project_alone() {
+        let mut room = Shared::new(80);
+        let read = Holder { project: "a".into(), endpoint: None };
+        assert!(room.take(&read, 30) && room.take(&read, 10));
+        assert!(!room.take(&read, 1) && !room.take(&holder("a", "1"), 1));
+        assert!(room.take(&holder("b", "2"), 20));
+    }
+
+    #[test]
+    fn a_body_that_goes_out_alone_always_has_room() {
+        let mut room = Shared::new(80);
+        let (one, another) = (holder("a", "1"), holder("b", "2"));
+        assert!(room.take(&one, 100), "more than there is");
+        assert!(!room.take(&another, 1));
+        room.give_back(&one, 50);
+        assert!(!room.take(&one, 1), "another of its endpoint");
+        assert!(room.take(&another, 30));
+        room.give_back(&one, 50);
+        assert!(room.take(&one, 50));
+        room.give_back(&another, 30);
+        room.give_back(&one, 50);
+        assert_eq!((room.all, room.by_project.len(), room.by_endpoint.len()), (0, 0, 0));
+
+        assert_eq!(fill(&mut room, "a", "1", 1) + fill(&mut room, "a", "2", 1), 30);
+        assert!(room.take(&another, 100), "however much another project holds");
+        assert!(!room.take(&holder("c", "3"), 100));
     }
 
     #[test]

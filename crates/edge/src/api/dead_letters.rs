@@ -98,8 +98,9 @@ impl Caller<'_> {
     async fn dead_payload(&self, letter: &Stored) -> Result<Vec<u8>, Refusal> {
         let Some(key) = &letter.body_key else { return Ok(letter.inline()) };
         let gone = || ApiError::new(410, "the message is gone from the store");
-        let read = stored::read(key, now_ms() + BODY_WAIT_MS, self.bindings).await?;
-        let (payload, _share) = read.ok_or_else(gone)?;
+        let until_ms = now_ms() + BODY_WAIT_MS;
+        let read = stored::read(key, &letter.project_id, until_ms, self.bindings).await?;
+        let (payload, _loan) = read.ok_or_else(gone)?;
         Ok(payload)
     }
 

@@ -57,10 +57,12 @@ impl Caller<'_> {
             let data = event.present_in_list(&pointed);
             return Ok(json_data("Endpoint event fetched successfully", &data));
         }
-        let (body, _share) =
+        let (body, _loan) =
             body?.ok_or_else(|| ApiError::new(410, "the event's body is gone from the store"))?;
         let raw = match event.arrived_key() {
-            Some(key) => stored::read(&key, now_ms() + BODY_WAIT_MS, self.bindings).await?,
+            Some(key) => {
+                stored::read(&key, &project.uid, now_ms() + BODY_WAIT_MS, self.bindings).await?
+            }
             None => None,
         };
         if let Some((raw, _)) = &raw {

@@ -12,7 +12,7 @@ use inlet_gateway::wire::Envelope;
 use super::events::json_text;
 use super::shown::each_once;
 use super::*;
-use crate::router::{BODIES_WAIT_MS, Waiting, directory, read_bodies};
+use crate::router::{Waiting, directory, read_bodies};
 use crate::{bell, functions};
 
 /// Events or deliveries that one call takes up; past that its answer has a cursor to go on with.
@@ -125,7 +125,7 @@ impl Caller<'_> {
         let most = directory.transaction_len(envelopes);
         let envelopes = envelopes.get(..most).unwrap_or(envelopes);
         let mut functions = functions::of(envelopes, self.bindings).await?;
-        let deadline = now_ms() + BODIES_WAIT_MS;
+        let deadline = now_ms() + BODY_WAIT_MS;
         let new = Turns::default();
         let made = functions::apply(envelopes, &mut functions, &new, deadline, self.bindings).await;
         let made = match made {
@@ -134,7 +134,7 @@ impl Caller<'_> {
         };
         let envelopes = &*made;
         let read = read_bodies(&mut directory, envelopes, deadline, self.bindings).await;
-        let (read, _shares) = match read {
+        let (read, _loans) = match read {
             Ok(read) => read,
             Err(lack) => return without(&lack),
         };

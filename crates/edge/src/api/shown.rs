@@ -117,7 +117,7 @@ impl Caller<'_> {
             return Ok(Sent::in_list(delivery, None, false).lay_over(base));
         };
         let found = stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
-        let Some((body, _share)) = found else {
+        let Some((body, _loan)) = found else {
             let gone = Err("the event's body is gone from the store".to_owned());
             let sent =
                 Sent::new(delivery, event.content_type.clone(), &event.headers_out(false), gone);

@@ -49,6 +49,11 @@ pub enum Undeliverable {
     /// What it is made from cannot be read right now, which is our affair: nobody was called, so no attempt is spent.
     #[error("{0} could not be had, so nobody was called: tried again")]
     NotMade(&'static str),
+    /// The bodies of other calls, its endpoint's or its project's most of all, take the memory that there is for them.
+    #[error(
+        "the gateway holds too many large bodies for this endpoint or its project right now, so nobody was called: tried again"
+    )]
+    NoRoom,
     #[error("{0}")]
     Address(address::BadUrl),
 }
@@ -56,6 +61,8 @@ pub enum Undeliverable {
 /// Milliseconds until a delivery is looked at again that could not be made: at first, and at most. In between it is an eighth
 /// of its age, because what has failed for long will not be mended in the next minute.
 const NOT_MADE_PAUSE_MS: (u64, u64) = (30_000, 3_600_000);
+/// The same for one that found no room: calls end within a minute, and leave theirs.
+const NO_ROOM_PAUSE_MS: (u64, u64) = (2_000, 60_000);
 
 impl Undeliverable {
     /// Convoy's status for it: discarded when the endpoint's owner chose so, a failure when it is a fault.
@@ -66,8 +73,9 @@ impl Undeliverable {
             }
             // At once: whoever takes it up then sees that the endpoint is not active, and holds it back, or that it is alone.
             Self::EndpointNotActive(_) | Self::Apart => (Status::Retry, Some(now_ms)),
-            Self::NotMade(_) => {
-                let (least, most) = NOT_MADE_PAUSE_MS;
+            Self::NotMade(_) | Self::NoRoom => {
+                let is_short = matches!(self, Self::NoRoom);
+                let (least, most) = if is_short { NO_ROOM_PAUSE_MS } else { NOT_MADE_PAUSE_MS };
                 let pause = (now_ms.saturating_sub(delivery.created_at) / 8).clamp(least, most);
                 (Status::Retry, Some(now_ms.saturating_add(pause)))
             }

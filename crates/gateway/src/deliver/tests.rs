@@ -199,6 +199,10 @@ fn a_call_that_must_not_be_made_is_not_made() {
     assert_eq!(due(0), Some(created + 30_000));
     assert_eq!(due(800_000), Some(created + 900_000));
     assert_eq!(due(800_000_000), Some(created + 803_600_000));
+    let no_room = |age: u64| Undeliverable::NoRoom.settled(&case.delivery, created + age).due_at;
+    assert_eq!(no_room(0), Some(created + 2_000));
+    assert_eq!(no_room(80_000), Some(created + 90_000));
+    assert_eq!(no_room(800_000), Some(created + 860_000));
     case.delivery.delivery_mode = "at_most_once".into();
     case.delivery.description = INTERRUPTED.into();
     let begin = |case: &Case, event: bool, endpoint: bool| {
