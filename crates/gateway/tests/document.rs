@@ -279,6 +279,35 @@ fn every_schema_says_what_it_holds() {
     assert_eq!(wrong.len(), 4, "the rules find what breaks them: {wrong:?}");
 }
 
+/// A field that is `null` in every sample has no type, and typed clients could neither read nor write it.
+#[test]
+fn only_what_is_never_set_is_always_null() {
+    fn find(at: &str, part: &Value, found: &mut Vec<String>) {
+        match part {
+            Value::Object(fields) => {
+                if fields.get("type") == Some(&Value::from("null")) {
+                    found.push(at.to_owned());
+                }
+                let parts = fields.iter().filter(|(name, _)| !name.starts_with("example"));
+                parts.for_each(|(name, part)| find(name, part, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| find(at, item, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    find("", &generate(), &mut found);
+    found.sort_unstable();
+    found.dedup();
+    // An answer without data, and the key that comes with a new project.
+    let never = ["cli_metadata", "data", "deleted_at", "device_metadata", "expires_at"];
+    assert_eq!(found, never);
+    let key = &generate()["components"]["schemas"]["CreatedProject"]["properties"]["api_key"];
+    assert_eq!(key["properties"]["expires_at"]["type"], "null");
+    let source = &generate()["components"]["schemas"]["Source"]["properties"];
+    assert_eq!(source["expires_at"]["type"], serde_json::json!(["null", "string"]));
+}
+
 /// What was deleted is named by its id alone, and no event of the API has a source.
 #[test]
 fn what_is_pointed_at_has_its_id_alone_for_certain() {

@@ -56,6 +56,15 @@ const SCHEME_BODY: &str = r#"{"name":"scheme","type":"http","verifier":{"type":"
     "tolerance_seconds":60,"public_url":"https://hooks.example.com","failure_response":{"status":403,"body":"no"},
     "secrets":[{"value":"a-long-secret-of-yours","label":"new","expires_at":"2027-01-01T00:00:00Z"}],
     "scheme":{"preset":"timestamped","header":"X-Signature"}}}"#;
+/// What no other sample sets.
+const WHOLE_BODY: &str = r#"{"name":"whole","type":"http","max_requests":1000,"expires_at":"2027-01-01T00:00:00Z",
+    "json_schema":{"type":"object","required":["id"]},"json_schema_action":"reject",
+    "body_function":"function transform(input) { return input }",
+    "header_function":"function transform(input) { return input }",
+    "verifier":{"type":"scheme","scheme":{"preset":"timestamped","header":"X-Signature"},
+    "secrets":[{"value":"a-long-secret-of-yours"}]}}"#;
+const SNS_BODY: &str = r#"{"name":"sns","type":"http","provider":"aws_sns",
+    "provider_config":{"sns":{"topic_arn":"arn:aws:sns:eu-west-1:123456789012:orders"}}}"#;
 const BASIC_BODY: &str = r#"{"name":"basic","type":"rest_api",
     "verifier":{"type":"basic_auth","basic_auth":{"username":"user","password":"a-long-password"}}}"#;
 const KEY_BODY: &str = r#"{"name":"key","type":"http",
@@ -118,6 +127,14 @@ fn armed() -> Source {
     let mut armed = source(ARMED_BODY);
     made(armed.arm(made(parse::<ArmInput>(b"{}")), NOW));
     armed
+}
+
+fn handed_over() -> Source {
+    let mut notion = source(NOTION_BODY);
+    made(notion.arm(made(parse::<ArmInput>(b"{}")), NOW));
+    let secret = Secret::new(*b"secret_EXAMPLE0handed0over").expect("a secret");
+    notion.capture(&secret, &vault(), NOW, &mut fill()).expect("it is armed");
+    notion
 }
 
 fn endpoint(body: &str) -> (Endpoint, String) {
@@ -433,10 +450,20 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
             [own, further].iter().map(|key| key.present(&project(PROJECT_BODY))).collect()
         }
         "Source" => {
-            let bodies = [GITHUB_BODY, HMAC_BODY, SCHEME_BODY, BASIC_BODY, KEY_BODY, X_BODY];
+            let bodies = [
+                GITHUB_BODY,
+                HMAC_BODY,
+                SCHEME_BODY,
+                WHOLE_BODY,
+                SNS_BODY,
+                BASIC_BODY,
+                KEY_BODY,
+                X_BODY,
+            ];
             let mut all: Vec<Value> =
                 bodies.iter().map(|body| source(body).present(ORIGIN)).collect();
             all.push(armed().present(ORIGIN));
+            all.push(handed_over().present(ORIGIN));
             let mut answered = source(X_BODY);
             answered.crc_verified_at = Some(NOW);
             all.push(answered.present(ORIGIN));
@@ -503,11 +530,7 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
             ]
         }
         "HandedOver" => {
-            let mut notion = source(NOTION_BODY);
-            made(notion.arm(made(parse::<ArmInput>(b"{}")), NOW));
-            let secret = Secret::new(*b"secret_EXAMPLE0handed0over").expect("a secret");
-            notion.capture(&secret, &vault(), NOW, &mut fill()).expect("it is armed");
-            vec![made(notion.handed_over(&vault(), NOW))]
+            vec![made(handed_over().handed_over(&vault(), NOW))]
         }
         "Rejection" => vec![json!({
             "at": crate::time::rfc3339(NOW), "status": 401, "label": "signature_wrong",
