@@ -257,18 +257,19 @@ export function secrets({ worker, database, config, present, projects, given, ma
 
 /**
  * What the last look at the deployed Worker means. `status` is 0 when there was no answer, and `text` what it said, or why
- * there was none. Only a Worker of ours answers 503 with a message: it runs, and says what it lacks.
+ * there was none. A Worker of ours answers 503 with a message: it runs, and says what it lacks. 500 is one that
+ * does not run; what has no answer, or none of ours, may be a name that is not known everywhere yet.
  */
 export function health({ url, status, text, seconds }) {
   if (status === 200) return { isWell: true, isIll: false, text: `${url}/healthz answers 200` };
-  if (status === 503) {
+  if (status === 500 || status === 503) {
     let message = text;
     try {
       message = JSON.parse(text).message ?? text;
     } catch {
       // Told as it is.
     }
-    return { isWell: false, isIll: true, text: `the Worker is deployed, but ${url}/healthz answers 503 after ${seconds} s: ${message.slice(0, 2000)}` };
+    return { isWell: false, isIll: true, text: `the Worker is deployed, but ${url}/healthz answers ${status} after ${seconds} s: ${message.slice(0, 2000)}` };
   }
   const last = status === 0 ? text : `answers ${status}`;
   return { isWell: false, isIll: false, text: `${url}/healthz is not well after ${seconds} s (${last}); a new workers.dev name can take some minutes.` };

@@ -171,6 +171,8 @@ test("a deployed Worker that says what it lacks is no success", () => {
   assert.ok(ill.isIll && !ill.isWell);
   assert.match(ill.text, /answers 503 after 6 s: ENCRYPTION_KEY is not 32 bytes/);
   assert.ok(of(503, "<html>").text.endsWith(": <html>"));
+  const broken = of(500, "error code: 1101");
+  assert.ok(broken.isIll && broken.text.endsWith("answers 500 after 6 s: error code: 1101"));
   for (const [status, expect] of [[0, "no such host"], [404, "answers 404"], [522, "answers 522"]]) {
     const one = of(status, "no such host");
     assert.ok(!one.isIll && !one.isWell && one.text.includes(`(${expect})`), String(status));

@@ -5,7 +5,7 @@
 //   ROOT_KEY    the key that creates projects (made up on the first start)
 //   DURABILITY  journal, or queue (whose local form lives in memory: events die with the process)
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { relative, resolve } from "node:path";
 import { execFileSync } from "node:child_process";
@@ -56,6 +56,7 @@ function loadKeys() {
   }
   keys ??= { root_key: randomBytes(24).toString("base64url"), encryption_key: randomBytes(32).toString("base64"), projects: {} };
   if (process.env.ROOT_KEY) keys.root_key = process.env.ROOT_KEY;
+  envLine("ROOT_KEY", keys.root_key); // One that is refused is not kept.
   saveKeys(keys);
   return keys;
 }
@@ -128,6 +129,19 @@ async function migrate(env) {
   }
 }
 
+/** New code is built and loaded as it comes; the databases are changed only while nothing runs on them. */
+function tellOfMigrations() {
+  const folder = resolve(ROOT, "migrations");
+  const all = () => readdirSync(folder, { recursive: true }).sort().join();
+  const applied = all();
+  let told = false;
+  setInterval(() => {
+    if (told || all() === applied) return;
+    told = true;
+    say("\nthere are new migrations: stop this (Ctrl-C) and start it again, so that they are applied");
+  }, 2_000).unref();
+}
+
 function startWrangler(env) {
   const args = [
     ...[WRANGLER, "dev", "--ip", "127.0.0.1", "--port", String(PORT), "--inspector-port", "0"],
@@ -188,34 +202,42 @@ function cron() {
   return tick();
 }
 
+/** Asks the API; `data` is what a good answer holds. */
+async function api(key, path, method = "GET", body = undefined) {
+  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+  const answer = await status(`/api/v1/projects${path}`, { method, headers, body: JSON.stringify(body) });
+  try {
+    return { ...answer, data: JSON.parse(answer.text).data };
+  } catch {
+    return answer;
+  }
+}
+
 /** The two projects of a first start; made again when the database no longer knows them. */
 async function projects(keys) {
+  const failed = (what, { status, text }) => new Explained(`${what}: ${status} ${text.slice(0, 1000)}`);
   for (const type of ["incoming", "outgoing"]) {
     const known = keys.projects[type];
     if (known) {
-      const answer = await status(`/api/v1/projects/${known.id}`, { headers: { authorization: `Bearer ${known.key}` } });
+      let answer = await api(known.key, `/${known.id}`);
       if (answer.status === 200) continue;
-      if (![401, 403, 404].includes(answer.status)) {
-        throw new Explained(`the ${type} project cannot be read: ${answer.status} ${answer.text.slice(0, 1000)}`);
+      if ([401, 403].includes(answer.status)) answer = await api(keys.root_key, `/${known.id}`);
+      if (answer.status === 200) {
+        // It is the key that is gone: replaced, or at its end.
+        const made = await api(keys.root_key, `/${known.id}/api-keys`, "POST", { name: "make dev" });
+        if (made.status !== 201 || !made.data?.key) throw failed(`the ${type} project takes no new key`, made);
+        say(`the key of the ${type} project in dev.json is not valid any more: making another`);
+        known.key = made.data.key;
+        saveKeys(keys);
+        continue;
       }
-      say(`the ${type} project of dev.json is gone (${answer.status}): making a new one`);
+      if (answer.status !== 404) throw failed(`the ${type} project cannot be read`, answer);
+      say(`the ${type} project of dev.json is gone: making a new one`);
     }
-    const answer = await status("/api/v1/projects", {
-      method: "POST",
-      headers: { authorization: `Bearer ${keys.root_key}`, "content-type": "application/json" },
-      body: JSON.stringify({ name: type, type }),
-    });
-    let data;
-    try {
-      data = JSON.parse(answer.text).data;
-    } catch {
-      // Told below, with the whole answer.
-    }
-    const id = data?.project?.uid;
-    const key = data?.api_key?.key;
-    if (answer.status !== 201 || !id || !key) {
-      throw new Explained(`the ${type} project could not be made: ${answer.status} ${answer.text.slice(0, 1000)}`);
-    }
+    const made = await api(keys.root_key, "", "POST", { name: type, type });
+    const id = made.data?.project?.uid;
+    const key = made.data?.api_key?.key;
+    if (made.status !== 201 || !id || !key) throw failed(`the ${type} project could not be made`, made);
     keys.projects[type] = { id, key };
     saveKeys(keys);
   }
@@ -259,7 +281,11 @@ Ctrl-C stops it; nothing is lost.
 
 async function main() {
   if (!Number.isInteger(PORT) || PORT < 1 || PORT > 65535) throw new Explained(`PORT=${process.env.PORT} is no port.`);
-  mkdirSync(STATE, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(STATE, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Explained(`STATE=${show(STATE)} cannot be a folder: ${error.message}`);
+  }
   await takeState();
   await portIsFree();
   const keys = loadKeys();
@@ -276,6 +302,7 @@ async function main() {
   await ready(wrangler);
   await projects(keys);
   hello(keys);
+  tellOfMigrations();
   await cron();
 
   const end = await wrangler.ended;
@@ -285,7 +312,7 @@ async function main() {
 /** Ends what was started; the exit code says whether that was asked for. */
 async function stop() {
   await stopAll();
-  if (readJson(LOCK)?.pid === process.pid) rmSync(LOCK, { force: true });
+  if (existsSync(LOCK) && readJson(LOCK)?.pid === process.pid) rmSync(LOCK, { force: true });
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -140,9 +140,38 @@ test("make dev takes a signed webhook in, delivers it signed, and keeps it over 
     assert.equal(statSync(join(state, "dev.json")).mtimeMs, madeAt, "what is made from the keys stays good");
     assert.equal((await call("GET", `/events/${eventId}`)).data.raw, GITHUB.body);
     assert.equal(received.length, 1, "and it was not delivered again");
+
+    const outgoing = () => JSON.parse(readFileSync(join(state, "dev.json"), "utf8")).projects.outgoing;
+    const old = outgoing();
+    const ask = (of, method, path) => fetch(`http://127.0.0.1:${port}/api/v1/projects/${of.id}${path}`, { method, headers: { authorization: `Bearer ${of.key}` }, body: method === "GET" ? undefined : "{}" });
+    assert.equal((await ask(old, "PUT", "/security/keys/regenerate")).status, 200);
+    await gateway.stop("SIGINT");
+    gateway = await dev(state, port);
+    assert.equal(outgoing().id, old.id, "a project whose key was replaced is the same project");
+    assert.equal((await ask(outgoing(), "GET", "")).status, 200);
   } finally {
     await gateway.stop("SIGINT");
     receiver.close();
+    rmSync(state, { recursive: true, force: true });
+  }
+});
+
+test("what make dev cannot start with, it names, and does not keep", { timeout: 60_000 }, async () => {
+  const state = mkdtempSync(join(tmpdir(), "inlet-dev-"));
+  const file = join(state, "file");
+  writeFileSync(file, "");
+  try {
+    for (const [env, says] of [[{ STATE: file }, /cannot be a folder/], [{ STATE: state, ROOT_KEY: "a\nb" }, /ROOT_KEY holds a line break/]]) {
+      const port = String(await freePort());
+      const failed = await promisify(execFile)("node", ["scripts/dev.mjs"], { cwd: ROOT, env: { ...process.env, PORT: port, ...env } }).then(
+        () => assert.fail("it started"),
+        (error) => error,
+      );
+      assert.match(failed.stderr + failed.stdout, says);
+      assert.doesNotMatch(failed.stderr, /\n +at /, "no trace of ours");
+    }
+    assert.ok(!existsSync(join(state, "dev.json")));
+  } finally {
     rmSync(state, { recursive: true, force: true });
   }
 });

@@ -4,7 +4,7 @@ use inlet_gateway::json;
 use inlet_gateway::sql::{Param, Statement};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
-use worker::{D1Database, D1PreparedStatement, D1Result, Result};
+use worker::{D1Database, D1PreparedStatement, D1Result, Error, Result};
 
 pub(crate) struct Store(D1Database);
 
@@ -28,7 +28,7 @@ impl Store {
 
     /// Runs one statement and says how many rows it gives.
     pub(crate) async fn count(&self, statement: &Statement) -> Result<usize> {
-        count_of(Some(&self.prepare(statement)?.all().await?))
+        count_of(Some(&self.all(statement).await?))
     }
 
     /// Runs one statement and says whether it gives a row.
@@ -51,12 +51,16 @@ impl Store {
 
     /// The part of a query that is the same for all types of rows, so that it is compiled once.
     async fn query(&self, statement: &Statement) -> Result<String> {
-        text(&self.prepare(statement)?.all().await?)
+        text(&self.all(statement).await?)
+    }
+
+    async fn all(&self, statement: &Statement) -> Result<D1Result> {
+        self.prepare(statement)?.all().await.map_err(in_a_line)
     }
 
     /// Runs one statement for its effect.
     pub(crate) async fn run(&self, statement: &Statement) -> Result<()> {
-        self.prepare(statement)?.run().await?;
+        self.prepare(statement)?.run().await.map_err(in_a_line)?;
         Ok(())
     }
 
@@ -64,7 +68,7 @@ impl Store {
     pub(crate) async fn batch(&self, statements: &[Statement]) -> Result<Vec<D1Result>> {
         let prepared =
             statements.iter().map(|statement| self.prepare(statement)).collect::<Result<_>>()?;
-        self.0.batch(prepared).await
+        self.0.batch(prepared).await.map_err(in_a_line)
     }
 
     fn prepare(&self, statement: &Statement) -> Result<D1PreparedStatement> {
@@ -83,6 +87,17 @@ impl Store {
             })
             .collect();
         prepared.bind(&values)
+    }
+}
+
+/// What D1 says of a failure. As `worker` writes it, it is a tree of many lines, of which the log keeps the first.
+fn in_a_line(error: Error) -> Error {
+    match error {
+        Error::D1(error) => {
+            let error: &js_sys::Error = error.as_ref();
+            Error::RustError(error.message().into())
+        }
+        other => other,
     }
 }
 
