@@ -40,6 +40,11 @@ pub(crate) fn uid(now_ms: u64) -> String {
 
 const THROW_BYTES: usize = 1_024;
 
+/// A fresh `req_…`, by which the log finds what an answer was about.
+pub(crate) fn request_id() -> String {
+    format!("req_{}", uid(now_ms()).to_ascii_lowercase())
+}
+
 /// Characters that nobody can guess.
 pub(crate) fn word() -> String {
     inlet_gateway::ids::alphanumeric(22, &mut fill)

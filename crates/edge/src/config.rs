@@ -26,7 +26,7 @@ use worker::{Delay, Result};
 
 use crate::bindings::Bindings;
 use crate::known::{Isolate, Known};
-use crate::{chance, log};
+use crate::{chance, companions, log};
 
 /// How long an isolate believes what it read.
 const FRESH_MS: u64 = 10_000;
@@ -170,12 +170,12 @@ pub(crate) async fn withdraw(bindings: &Bindings, mask: &str) -> Result<()> {
 pub(crate) fn end_project(project_id: &str) {
     ENDED.put(project_id, Rc::new(()), chance::now_ms());
     SOURCES.clear();
-    crate::api::forget_consumers();
+    companions::forget();
 }
 
 /// Has every isolate hear of a change, in so many steps as `step` takes; what fails is tried again.
 async fn spread(mask: &str, mut step: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
-    crate::api::forget_consumers();
+    companions::forget();
     let mut failures = 0;
     let spread = loop {
         forget(mask);
@@ -193,7 +193,7 @@ async fn spread(mask: &str, mut step: impl AsyncFnMut() -> Result<bool>) -> Resu
         }
     };
     forget(mask);
-    crate::api::forget_consumers();
+    companions::forget();
     spread
 }
 

@@ -24,7 +24,7 @@ use worker::{
 use crate::bindings::Bindings;
 use crate::body;
 use crate::glue::Head;
-use crate::{bell, chance, config, keys, limits, log};
+use crate::{bell, chance, config, handshake, keys, limits, log};
 
 /// Takes a request in. The reply is sent only once what it says is true.
 pub(crate) async fn ingest(
@@ -39,7 +39,7 @@ pub(crate) async fn ingest(
         Ok(reply) => reply,
         Err(rejection) => {
             let (status, label) = rejection.status();
-            let request_id = (door == Door::Hookstream).then(crate::api::request_id);
+            let request_id = (door == Door::Hookstream).then(chance::request_id);
             let fields = json!({
                 "source_id": source_id, "status": status, "label": label, "request_id": request_id,
             });
@@ -108,7 +108,7 @@ async fn take_in(
         // Settled above.
         Admitted::Pending(_) => Err(Rejection::NotCheckable { cause: Refused::NeedsShell }),
         Admitted::Capture { secret, reply } => {
-            if crate::api::capture(bindings, &source.source, &secret).await? {
+            if handshake::capture(bindings, &source.source, &secret).await? {
                 log::info("secret_handed_over", json!({"source_id": source.source.uid}));
                 return Ok(reply);
             }
@@ -131,7 +131,7 @@ async fn take_in(
             }
         },
         Admitted::Handshake(reply) => {
-            crate::api::note_handshake(bindings, &source.source, now).await;
+            handshake::note(bindings, &source.source, now).await;
             log::info("handshake", json!({"source_id": source.source.uid}));
             Ok(reply)
         }

@@ -17,30 +17,16 @@ use inlet_gateway::rejection::Rejection;
 use inlet_gateway::routes::ConsumerCall;
 use inlet_gateway::settings::Way;
 
-use super::consumer_keys::{self, note_key, project_of};
+use super::consumer_keys::{note_key, project_of};
 use super::dynamic::Dynamics;
 use super::*;
 use crate::ingest::make_all_durable;
-use crate::known::{Isolate, Known};
-use crate::{backlog, dead_letters, transform};
+use crate::{backlog, companions, dead_letters, transform};
 
-/// How long an isolate believes what it read about a key or a source.
-pub(super) const FRESH_MS: u64 = 10_000;
 /// For how many seconds companions are asked to wait when events do.
 const BEHIND_RETRY_S: &str = "2";
 /// Reports older than this are forgotten.
 const REPORTS_KEPT_MS: u64 = 3_600_000;
-
-thread_local! {
-    /// By project and source.
-    static SOURCES: Known<Source> = Known::default();
-}
-
-/// Forgets what this isolate knows of keys and sources, because some of it has changed.
-pub(crate) fn forget() {
-    consumer_keys::forget();
-    SOURCES.clear();
-}
 
 /// Carries out a call of a companion.
 pub(crate) async fn serve(
@@ -184,9 +170,7 @@ impl Caller<'_> {
 
     /// The source that a batch is of, as this isolate knows it.
     async fn broker_source(&self, project: &Project, id: &str) -> Result<Rc<Source>, Refusal> {
-        let key = format!("{}/{id}", project.uid);
-        let read = async { self.bindings.db()?.doc(&sql::source(&project.uid, id)).await };
-        let source = SOURCES.get_or_read(&key, now_ms(), FRESH_MS, read).await?;
+        let source = companions::source(self.bindings, &project.uid, id).await?;
         let source = source.ok_or_else(|| ApiError::not_found("source not found"))?;
         if source.pub_sub.is_none() {
             return Err(ApiError::not_found("source not found: it reads no broker").into());

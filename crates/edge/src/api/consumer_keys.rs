@@ -6,23 +6,15 @@ use std::rc::Rc;
 
 use inlet_gateway::consumer::{ConsumerKeyInput, NewKey, StoredKey};
 
-use super::consumer::FRESH_MS;
 use super::*;
-use crate::known::{Isolate, Known};
+use crate::companions;
 
 const NOTED_MAX: usize = 2_000;
 /// How often an isolate notes that a key is in use.
 const NOTE_EVERY_MS: u64 = 60_000;
 
 thread_local! {
-    /// By the hash of the key.
-    static PROJECTS: Known<Project> = Known::default();
     static NOTED: RefCell<HashMap<String, u64>> = RefCell::new(HashMap::new());
-}
-
-/// Forgets what this isolate knows of keys.
-pub(super) fn forget() {
-    PROJECTS.clear();
 }
 
 /// Reads the key of a companion: its hash, and the project that it belongs to.
@@ -32,9 +24,7 @@ pub(super) async fn project_of(
 ) -> Result<(String, Rc<Project>), Refusal> {
     let key = bearer(authorization).ok_or_else(|| ApiError::new(401, "Authentication required"))?;
     let hash = bindings.vault()?.hash_api_key(key);
-    let read = async { bindings.db()?.doc(&sql::project_of_consumer_key(&hash)).await };
-    let project = PROJECTS.get_or_read(&hash, now_ms(), FRESH_MS, read).await?;
-    let project = project.ok_or_else(|| {
+    let project = companions::project(bindings, &hash).await?.ok_or_else(|| {
         let text = "authorization failed: this is no key of a companion, or it was deleted";
         ApiError::new(401, text)
     })?;
@@ -88,7 +78,7 @@ impl Caller<'_> {
         if !self.bindings.db()?.has(&statement).await? {
             return Err(ApiError::not_found("consumer key not found").into());
         }
-        consumer::forget();
+        companions::forget();
         Ok(Answer::ok(200, "Consumer key deleted successfully", Value::Null))
     }
 }

@@ -6,11 +6,6 @@ use inlet_gateway::source_count::SourceCount;
 
 use super::*;
 
-/// A fresh `req_…`, by which the log finds what an answer was about.
-pub(crate) fn request_id() -> String {
-    format!("req_{}", chance::uid(now_ms()).to_ascii_lowercase())
-}
-
 /// Carries out a call of Hookstream's API.
 pub(crate) async fn serve_hookstream(
     mut request: Request,
@@ -26,7 +21,7 @@ pub(crate) async fn serve_hookstream(
 
 fn refuse(refusal: Refusal) -> Reply {
     let (error, retry) = refusal.told();
-    let id = request_id();
+    let id = chance::request_id();
     log::info("refused", json!({"request_id": id, "status": error.status}));
     let mut reply = reply(&hookstream::refusal(&error, &id));
     reply.headers.extend(retry.map(|seconds| ("retry-after".into(), seconds.to_string())));

@@ -26,10 +26,9 @@ mod sources;
 mod subscriptions;
 mod transforms;
 
-pub(crate) use consumer::{forget as forget_consumers, serve as serve_consumer};
+pub(crate) use consumer::serve as serve_consumer;
 pub(crate) use docs::{document, page};
-pub(crate) use hookstream::{no_hookstream_call, request_id, serve_hookstream};
-pub(crate) use sources::{capture, note_handshake};
+pub(crate) use hookstream::{no_hookstream_call, serve_hookstream};
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -2,12 +2,10 @@
 
 use inlet_gateway::consumer::{Seen, status as consumer_status};
 use inlet_gateway::profile::slug_taken;
-use inlet_gateway::rejection::Rejection;
 use inlet_gateway::source_count::{SourceCount, count_into};
 use inlet_gateway::time::rfc3339;
 use inlet_gateway::transform::Functions;
 use inlet_gateway::trust::Mode;
-use inlet_verify::Secret;
 
 use super::*;
 use crate::owed;
@@ -184,60 +182,5 @@ impl Caller<'_> {
         source.arm(api::parse(&self.body)?, now_ms())?;
         self.replace_source(project, &source, before).await?;
         Ok(Answer::ok(200, "Source armed successfully", source.present(&self.origin)))
-    }
-}
-
-/// How often a secret that is handed over is stored anew, because others change the source at the same time.
-const CAPTURE_TRIES: u32 = 5;
-
-/// Keeps a secret that a provider handed over to an armed source. `false`: it was not to be kept. Where it cannot be kept right
-/// now, the provider is to hand it over again.
-pub(crate) async fn capture(
-    bindings: &Bindings,
-    source: &Source,
-    secret: &Secret,
-) -> Result<bool, Rejection> {
-    let kept: Result<bool, Refusal> = async {
-        let db = bindings.db()?;
-        for _ in 0..CAPTURE_TRIES {
-            let now: Option<Source> = db.doc(&sql::source(&source.project_id, &source.uid)).await?;
-            let Some(mut source) = now else { return Ok(false) };
-            let before = source.updated_at;
-            if !source.capture(secret, &*bindings.vault()?, now_ms(), &mut fill)? {
-                return Ok(false);
-            }
-            if db.has(&sql::update_source(&source, false, before)).await? {
-                // It is kept, so the provider is told so. Others believe the older copy for some minutes at most.
-                config::publish(bindings, &source.mask_id).await.unwrap_or_default();
-                return Ok(true);
-            }
-        }
-        Err(changed_meanwhile("source").into())
-    }
-    .await;
-    kept.map_err(|refusal| {
-        let status = refusal.reply().status;
-        log::error("secret_not_kept", json!({"source_id": source.uid, "status": status}));
-        Rejection::NotDurable
-    })
-}
-
-/// Notes that a provider's question was answered, where the API shows it. An error is logged; the answer goes out all
-/// the same.
-pub(crate) async fn note_handshake(bindings: &Bindings, source: &Source, now: u64) {
-    if !source.is_twitter() || source.crc_verified_at.is_some() {
-        return;
-    }
-    let noted: Result<(), Refusal> = async {
-        let note = sql::note_crc(&source.project_id, &source.uid, now);
-        if bindings.db()?.has(&note).await? {
-            config::publish(bindings, &source.mask_id).await?;
-        }
-        Ok(())
-    }
-    .await;
-    if let Err(refusal) = noted {
-        let status = refusal.reply().status;
-        log::error("handshake_not_noted", json!({"source_id": source.uid, "status": status}));
     }
 }
