@@ -21,11 +21,12 @@ pub use session::{
 };
 pub use show::{present, shown_slug};
 
-use crate::api::{Answer, ApiError, PageQuery, is_cursor, no_cursor, parse};
+use crate::api::{Answer, ApiError, parse};
 use crate::fields::{Fields, FromFields};
 use crate::header::is_header_name;
 use crate::ids::Fill;
 use crate::locate::PAYLOAD_HASH;
+use crate::page::{PageQuery, is_cursor, no_cursor};
 use crate::payload::query_value;
 use crate::rejection::Rejection;
 use crate::reply::Reply;

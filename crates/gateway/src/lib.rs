@@ -45,6 +45,7 @@ mod number;
 pub mod oauth;
 pub mod onboard;
 pub mod pace;
+pub mod page;
 pub mod parked;
 pub mod payload;
 pub mod pending;

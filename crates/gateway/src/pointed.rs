@@ -45,17 +45,11 @@ impl Pointed {
         content_type == Some(crate::endpoint::ContentType::Form.name())
     }
 
-    /// Lays them over a delivery or a subscription as it is shown.
-    pub fn lay_over(&self, shown: &mut Value) {
-        for (kind, id, field) in [
-            ("endpoint", "endpoint_id", "endpoint_metadata"),
-            ("source", "source_id", "source_metadata"),
-        ] {
-            let id = shown.get(id).and_then(Value::as_str).unwrap_or_default();
-            let found = self.find(kind, id);
-            if let Some(fields) = shown.as_object_mut() {
-                fields.insert(field.into(), found);
-            }
+    /// Lays over a delivery or a subscription, as it is shown, what is at both its ends.
+    pub fn lay_over(&self, shown: &mut Value, endpoint_id: &str, source_id: &str) {
+        if let Some(fields) = shown.as_object_mut() {
+            fields.insert("endpoint_metadata".into(), self.endpoint(endpoint_id));
+            fields.insert("source_metadata".into(), self.source(source_id));
         }
     }
 }
@@ -76,12 +70,11 @@ mod tests {
             row("endpoint", "e", json!({"uid": "e", "name": "E", "content_type": form})),
             row("source", "s", json!({"uid": "s", "name": "S"})),
         ]);
-        let mut shown = json!({"endpoint_id": "e", "source_id": "s"});
-        pointed.lay_over(&mut shown);
+        let mut shown = json!({});
+        pointed.lay_over(&mut shown, "e", "s");
         assert_eq!(shown["endpoint_metadata"]["name"], "E");
         assert_eq!(shown["source_metadata"]["name"], "S");
-        let mut shown = json!({"endpoint_id": "s", "source_id": ""});
-        pointed.lay_over(&mut shown);
+        pointed.lay_over(&mut shown, "s", "");
         assert_eq!(shown["endpoint_metadata"], json!({"uid": "s"}), "an id is of one kind");
         assert_eq!(shown["source_metadata"], json!({"uid": ""}));
         assert!(pointed.takes_forms("e") && !pointed.takes_forms("gone"));

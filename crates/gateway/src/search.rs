@@ -5,12 +5,13 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{ApiError, Direction, PageQuery, Pagination, asks_for_something};
+use crate::api::{ApiError, asks_for_something};
 use crate::dead_letter::{KINDS, Wanted};
 use crate::failures::STATUSES;
 use crate::ids;
 use crate::needle;
 use crate::number;
+use crate::page::{Direction, PageQuery};
 use crate::payload::query_value;
 use crate::repeated;
 use crate::time::parse_rfc3339;
@@ -246,49 +247,6 @@ impl Search {
     /// Whether the page is read from newer ids to older ones.
     pub fn goes_down(&self) -> bool {
         (self.page.direction == Direction::Next) != self.page.ascending
-    }
-
-    /// The page as the API shows it: `found` are the ids that were read, in the order they were read in, one more than the
-    /// page if there are so many; `ended_at` is where the rows ended that might be looked at, when they did. The number says
-    /// how many of `found` are on the page, the flag whether they have to be turned round.
-    pub fn pagination(
-        &self,
-        found: &[String],
-        ended_at: Option<&str>,
-        has_before: bool,
-    ) -> (Pagination, usize, bool) {
-        let per_page = self.page.per_page;
-        let shown = found.len().min(per_page);
-        let extra = found.get(per_page);
-        let has_more = extra.is_some() || ended_at.is_some();
-        let text = |id: Option<&String>| id.cloned().unwrap_or_default();
-        let last = found.get(shown.wrapping_sub(1));
-        let cursor = self.page.cursor.clone().unwrap_or_default();
-        let pagination = if self.page.direction == Direction::Next {
-            let next = extra.cloned().or_else(|| ended_at.map(ToOwned::to_owned));
-            let first = found.first().filter(|_| 0 < shown);
-            Pagination {
-                per_page,
-                has_next_page: has_more,
-                has_prev_page: has_before,
-                prev_page_cursor: first.cloned().unwrap_or(cursor),
-                next_page_cursor: next.unwrap_or_default(),
-            }
-        } else {
-            let prev = if extra.is_some() {
-                text(last)
-            } else {
-                ended_at.unwrap_or(&text(last)).to_owned()
-            };
-            Pagination {
-                per_page,
-                has_next_page: self.page.cursor.is_some(),
-                has_prev_page: has_more,
-                prev_page_cursor: prev,
-                next_page_cursor: cursor,
-            }
-        };
-        (pagination, shown, self.page.direction == Direction::Prev)
     }
 
     fn push(&mut self, sql: impl Into<String>, param: impl Into<String>) {

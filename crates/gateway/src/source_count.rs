@@ -13,17 +13,14 @@ pub struct SourceCount {
     pub last_event_at: u64,
 }
 
-/// Adds to each of these sources, as they are shown, its count. One without a row has brought nothing.
-pub fn count_into(sources: &mut [Value], counts: &[SourceCount]) {
-    for source in sources {
-        let uid = source.get("uid").and_then(Value::as_str);
-        let count = counts.iter().find(|count| Some(count.source_id.as_str()) == uid);
-        let events = count.map_or(0, |count| count.events);
-        let last = count.map(|count| rfc3339(count.last_event_at));
-        if let Some(fields) = source.as_object_mut() {
-            fields.insert("event_count".into(), json!(events));
-            fields.insert("last_event_at".into(), json!(last));
-        }
+/// Adds to a source, as it is shown, its count. One without a row has brought nothing.
+pub fn count_into(shown: &mut Value, source_id: &str, counts: &[SourceCount]) {
+    let count = counts.iter().find(|count| count.source_id == source_id);
+    let events = count.map_or(0, |count| count.events);
+    let last = count.map(|count| rfc3339(count.last_event_at));
+    if let Some(fields) = shown.as_object_mut() {
+        fields.insert("event_count".into(), json!(events));
+        fields.insert("last_event_at".into(), json!(last));
     }
 }
 
@@ -35,7 +32,9 @@ mod tests {
     fn each_source_gets_its_own_count() {
         let mut sources = [json!({"uid": "a"}), json!({"uid": "b"})];
         let counts = [SourceCount { source_id: "b".into(), events: 7, last_event_at: 1_000 }];
-        count_into(&mut sources, &counts);
+        for (source, uid) in sources.iter_mut().zip(["a", "b"]) {
+            count_into(source, uid, &counts);
+        }
         let last = "1970-01-01T00:00:01.000Z";
         assert_eq!(sources[0], json!({"uid": "a", "event_count": 0, "last_event_at": null}));
         assert_eq!(sources[1], json!({"uid": "b", "event_count": 7, "last_event_at": last}));

@@ -4,6 +4,7 @@ use inlet_gateway::batch::Verdict;
 use inlet_gateway::dead_letter::{
     BROKER, EVENT, NOBODY, NOBODYS_SHARD, Stored, Wanted, present_delivery,
 };
+use inlet_gateway::page::Page;
 use inlet_gateway::routes::LettersCall;
 use inlet_gateway::search::Search;
 use inlet_gateway::wire::{Body, Envelope};
@@ -18,16 +19,11 @@ const MISSING: &str = "dead letter not found";
 fn page_of_letters(search: &Search, mut found: Vec<(String, Value)>, end: Option<&str>) -> Answer {
     found.sort_by(|a, b| if search.goes_down() { b.0.cmp(&a.0) } else { a.0.cmp(&b.0) });
     found.truncate(search.page.limit());
-    let ids: Vec<String> = found.iter().map(|(id, _)| id.clone()).collect();
     // A cursor comes from another page.
     let has_before = search.page.cursor.is_some();
-    let (pagination, shown, is_turned) = search.pagination(&ids, end, has_before);
-    found.truncate(shown);
-    if is_turned {
-        found.reverse();
-    }
+    let (found, pagination) = search.page.page(found, |(id, _)| id, end, has_before);
     let content: Vec<Value> = found.into_iter().map(|(_, shown)| shown).collect();
-    let data = json!({"content": content, "pagination": pagination});
+    let data = json!(Page { content, pagination });
     Answer::ok(200, "Dead letters fetched successfully", data)
 }
 

@@ -7,6 +7,7 @@ use inlet_gateway::meta_event::Kind;
 use inlet_gateway::routes::is_ingest_url;
 use inlet_gateway::sql::Kept;
 
+use super::list::Found;
 use super::meta_events::tell_of;
 use super::*;
 use crate::meta_events::{Told, forward};
@@ -20,8 +21,7 @@ impl Caller<'_> {
         let told = tell_of(project, Kind::EndpointCreated, &endpoint);
         self.change(vec![sql::insert_endpoint(&endpoint)], told).await?;
         // Nothing is asked of one that is new: should the events not answer, its secret would never be shown.
-        let mut shown = endpoint.present_created(&secret);
-        self.lay_over(project, &mut shown, &[], &[]);
+        let shown = self.laid_over(project, endpoint.present_created(&secret), None, None);
         Ok(Answer::ok(201, "Endpoint created successfully", shown))
     }
 
@@ -46,17 +46,22 @@ impl Caller<'_> {
 
     pub(super) async fn list_endpoints(&self, project: &Project) -> Answered {
         let filters = [("owner_id", "ownerId")];
-        let mut content =
-            self.list(List::Endpoints, &project.uid, &filters, "q", Endpoint::present).await?;
-        if let Some(content) = content.get_mut("content") {
-            self.add_breakers(project, content).await?;
-        }
-        Ok(Answer::ok(200, "Endpoints fetched successfully", content))
+        let found: Found<Endpoint> =
+            self.list(List::Endpoints, &project.uid, &filters, "q").await?;
+        let shown = found.rows.iter().map(|one| (one.uid.as_str(), one.present())).collect();
+        let shown = self.with_breakers(project, shown).await?;
+        Ok(Answer::ok(200, "Endpoints fetched successfully", found.shown(shown)))
     }
 
     pub(super) async fn get_endpoint(&self, project: &Project, id: &str) -> Answered {
         let endpoint = self.endpoint(&project.uid, id).await?;
-        self.shown(200, "Endpoint fetched successfully", project, endpoint.present()).await
+        self.shown(
+            200,
+            "Endpoint fetched successfully",
+            project,
+            (&endpoint.uid, endpoint.present()),
+        )
+        .await
     }
 
     /// An answer with an endpoint and its circuit breaker.
@@ -65,12 +70,10 @@ impl Caller<'_> {
         status: u16,
         message: &str,
         project: &Project,
-        endpoint: Value,
+        (uid, endpoint): (&str, Value),
     ) -> Answered {
-        let mut content = json!([endpoint]);
-        self.add_breakers(project, &mut content).await?;
-        let shown = content.get_mut(0).map(Value::take).unwrap_or_default();
-        Ok(Answer::ok(status, message, shown))
+        let mut shown = self.with_breakers(project, vec![(uid, endpoint)]).await?;
+        Ok(Answer::ok(status, message, shown.pop().unwrap_or_default()))
     }
 
     /// The same after a change. It is made: should the events not answer, what they say is left out.
@@ -79,9 +82,9 @@ impl Caller<'_> {
         status: u16,
         message: &str,
         project: &Project,
-        endpoint: Value,
+        (uid, endpoint): (&str, Value),
     ) -> Answered {
-        match self.shown(status, message, project, endpoint.clone()).await {
+        match self.shown(status, message, project, (uid, endpoint.clone())).await {
             Ok(answer) => Ok(answer),
             Err(refusal) => {
                 let status_of = refusal.reply().status;
@@ -96,10 +99,13 @@ impl Caller<'_> {
         Ok(api::parse(&self.version.read_endpoint(&self.body, is_new)?)?)
     }
 
-    /// Lays over a list of endpoints what the events say of them.
-    async fn add_breakers(&self, project: &Project, content: &mut Value) -> Result<(), Refusal> {
-        let listed = content.as_array().map(Vec::as_slice).unwrap_or_default();
-        let ids: Vec<&str> = listed.iter().filter_map(|shown| shown["uid"].as_str()).collect();
+    /// Lays over endpoints, each as it is shown, what the events say of it.
+    async fn with_breakers(
+        &self,
+        project: &Project,
+        endpoints: Vec<(&str, Value)>,
+    ) -> Result<Vec<Value>, Refusal> {
+        let ids: Vec<&str> = endpoints.iter().map(|(uid, _)| *uid).collect();
         let breakers = hold::breakers(project, &ids, self.bindings).await?;
         let delivered: Vec<Delivered> = match ids.as_slice() {
             [] => Vec::new(),
@@ -108,28 +114,28 @@ impl Caller<'_> {
                 self.bindings.events(project.shard)?.rows(&statement).await?
             }
         };
-        for shown in content.as_array_mut().into_iter().flatten() {
-            self.lay_over(project, shown, &breakers, &delivered);
-        }
-        Ok(())
+        let laid_over = endpoints.into_iter().map(|(uid, shown)| {
+            let breaker = breakers.iter().find(|breaker| breaker.endpoint_id == uid);
+            let delivered = delivered.iter().find(|one| one.endpoint_id == uid);
+            self.laid_over(project, shown, breaker, delivered)
+        });
+        Ok(laid_over.collect())
     }
 
     /// Lays over an endpoint what is found of it, and shows it as the caller knows it.
-    fn lay_over(
+    fn laid_over(
         &self,
         project: &Project,
-        shown: &mut Value,
-        breakers: &[Breaker],
-        delivered: &[Delivered],
-    ) {
-        let breaker = breakers.iter().find(|breaker| shown["uid"] == *breaker.endpoint_id);
-        let own = delivered.iter().find(|one| shown["uid"] == *one.endpoint_id);
+        mut shown: Value,
+        breaker: Option<&Breaker>,
+        delivered: Option<&Delivered>,
+    ) -> Value {
         let fields = breaker::present(breaker, &project.config.circuit_breaker, now_ms());
-        if let (Value::Object(shown), Value::Object(fields)) = (&mut *shown, fields) {
+        if let (Value::Object(shown), Value::Object(fields)) = (&mut shown, fields) {
             shown.extend(fields);
-            shown.insert("events".into(), json!(own.map_or(0, |one| one.n)));
+            shown.insert("events".into(), json!(delivered.map_or(0, |one| one.n)));
         }
-        *shown = self.version.show_endpoint(shown.take());
+        self.version.show_endpoint(shown)
     }
 
     pub(super) async fn delete_endpoint(&self, project: &Project, id: &str) -> Answered {
@@ -185,7 +191,13 @@ impl Caller<'_> {
         let owed = (endpoint.rate_limit != limit)
             .then(|| sql::owe_limit(&project.uid, &endpoint.uid, endpoint.updated_at));
         self.store_endpoint(project, &endpoint, before, owed).await?;
-        self.shown_changed(202, "Endpoint updated successfully", project, endpoint.present()).await
+        self.shown_changed(
+            202,
+            "Endpoint updated successfully",
+            project,
+            (&endpoint.uid, endpoint.present()),
+        )
+        .await
     }
 
     pub(super) async fn pause_endpoint(&self, project: &Project, id: &str) -> Answered {
@@ -195,8 +207,13 @@ impl Caller<'_> {
         let owed = (endpoint.status == EndpointStatus::Active)
             .then(|| sql::owe_endpoint(&project.uid, &endpoint.uid, endpoint.updated_at));
         self.store_endpoint(project, &endpoint, before, owed).await?;
-        self.shown_changed(202, "endpoint status updated successfully", project, endpoint.present())
-            .await
+        self.shown_changed(
+            202,
+            "endpoint status updated successfully",
+            project,
+            (&endpoint.uid, endpoint.present()),
+        )
+        .await
     }
 
     pub(super) async fn activate_endpoint(&self, project: &Project, id: &str) -> Answered {
@@ -206,7 +223,7 @@ impl Caller<'_> {
         let owed = sql::owe_endpoint(&project.uid, &endpoint.uid, endpoint.updated_at);
         self.store_endpoint(project, &endpoint, before, Some(owed)).await?;
         let message = "endpoint status successfully activated";
-        self.shown_changed(202, message, project, endpoint.present()).await
+        self.shown_changed(202, message, project, (&endpoint.uid, endpoint.present())).await
     }
 
     pub(super) async fn expire_secret(&self, project: &Project, id: &str) -> Answered {
@@ -217,6 +234,12 @@ impl Caller<'_> {
             endpoint.expire_secret(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
         self.store_endpoint(project, &endpoint, before, None).await?;
         let shown = endpoint.present_exchanged(&secret);
-        self.shown_changed(200, "endpoint secret expired successfully", project, shown).await
+        self.shown_changed(
+            200,
+            "endpoint secret expired successfully",
+            project,
+            (&endpoint.uid, shown),
+        )
+        .await
     }
 }

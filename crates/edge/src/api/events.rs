@@ -2,25 +2,15 @@
 
 use std::collections::HashMap;
 
-use inlet_gateway::api::Pagination;
+use inlet_gateway::page::Pagination;
 use inlet_gateway::parked;
 use inlet_gateway::route::Owned;
 use inlet_gateway::search::{Kind, Search};
 use worker::D1Result;
 
+use super::list::Found;
 use super::pending::FoundEvent;
 use super::*;
-
-/// A page of rows.
-pub(super) struct Found<T> {
-    pub(super) rows: Vec<T>,
-    pub(super) pagination: Pagination,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Id {
-    pub(super) id: String,
-}
 
 /// An answer whose JSON is written already.
 pub(super) fn json_text(text: String) -> Reply {
@@ -159,62 +149,6 @@ impl Caller<'_> {
             search.of_owner(&endpoints);
         }
         Ok(())
-    }
-
-    /// Where the rows end that one page, or one step through many, may look at.
-    pub(super) async fn scan_end(
-        &self,
-        project: &Project,
-        search: &Search,
-        rows: Option<u64>,
-    ) -> Result<Option<String>, Refusal> {
-        let end = rows.and_then(|rows| sql::scan_end(search, &project.uid, rows));
-        let Some(end) = end else { return Ok(None) };
-        let end: Option<Id> = self.bindings.events(project.shard)?.row(&end).await?;
-        Ok(end.map(|end| end.id))
-    }
-
-    pub(super) async fn search<T: DeserializeOwned>(
-        &self,
-        project: &Project,
-        search: &Search,
-        id: impl Fn(&T) -> &str,
-    ) -> Result<Found<T>, Refusal> {
-        let statements = |end: Option<&str>| vec![sql::search(search, &project.uid, end, &[])];
-        let read = |results: &[D1Result]| results.first().map_or(Ok(Vec::new()), rows);
-        self.search_by(project, search, (statements, read), id).await
-    }
-
-    /// The same with what else has to be read for a page, up to where its rows end.
-    async fn search_by<T>(
-        &self,
-        project: &Project,
-        search: &Search,
-        (statements, read): (
-            impl Fn(Option<&str>) -> Vec<Statement>,
-            impl Fn(&[D1Result]) -> worker::Result<Vec<T>>,
-        ),
-        id: impl Fn(&T) -> &str,
-    ) -> Result<Found<T>, Refusal> {
-        let end = self.scan_end(project, search, search.scan_rows()).await?;
-        let events = self.bindings.events(project.shard)?;
-        let mut rows: Vec<T> = read(&events.batch(&statements(end.as_deref())).await?)?;
-        let ids: Vec<String> = rows.iter().map(|row| id(row).to_owned()).collect();
-        // Nothing stands before a first page.
-        let first = search.page.cursor.as_ref().and_then(|cursor| ids.first().or(Some(cursor)));
-        let has_before = match first {
-            Some(first) if search.page.direction == Direction::Next => {
-                let before = sql::has_before(search, &project.uid, first);
-                events.has(&before).await?
-            }
-            _ => false,
-        };
-        let (pagination, shown, is_turned) = search.pagination(&ids, end.as_deref(), has_before);
-        rows.truncate(shown);
-        if is_turned {
-            rows.reverse();
-        }
-        Ok(Found { rows, pagination })
     }
 
     /// The attempts of a delivery, oldest first.

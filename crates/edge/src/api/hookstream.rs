@@ -2,8 +2,8 @@
 
 use inlet_gateway::hookstream::{self, HookstreamSource, Input, SessionInput, SessionResponse};
 use inlet_gateway::routes::SourceCall;
-use inlet_gateway::source_count::SourceCount;
 
+use super::list::Found;
 use super::*;
 
 /// Carries out a call of Hookstream's API.
@@ -142,19 +142,13 @@ impl Caller<'_> {
 
     async fn list_hookstream(&self, project: &Project) -> Answered {
         let page = hookstream::page(&self.query)?;
-        let (rows, _) = sql::list(List::Sources, &project.uid, &[], None, &page);
-        let rows: Vec<ListRow> = self.bindings.db()?.rows(&rows).await?;
-        let mut sources: Vec<Source> = Vec::with_capacity(rows.len());
-        for row in rows {
-            sources.push(json::read(&row.doc)?);
-        }
-        let next = sources.get(page.per_page).map(|source| source.uid.clone());
-        sources.truncate(page.per_page);
-        let ids: Vec<&str> = sources.iter().map(|source| source.uid.as_str()).collect();
-        let counts = self.counts(project, &ids).await?;
+        let Found { rows: sources, pagination } =
+            self.list_page(List::Sources, &project.uid, &[], None, &page).await?;
+        let counts = self.counts(project, &sources).await?;
         let present = |source: &Source| hookstream::present(source, &self.origin, &counts);
         let shown: Vec<Value> = sources.iter().map(present).collect();
-        let has_more = next.is_some();
+        let has_more = pagination.has_next_page;
+        let next = has_more.then_some(pagination.next_page_cursor);
         let body = json!({"sources": shown, "cursor": next, "has_more": has_more});
         Ok(Answer { status: 200, body })
     }
@@ -207,7 +201,7 @@ impl Caller<'_> {
     }
 
     async fn show_source(&self, project: &Project, source: &Source, status: u16) -> Answered {
-        let counts: Vec<SourceCount> = self.counts(project, &[&source.uid]).await?;
+        let counts = self.counts(project, std::slice::from_ref(source)).await?;
         let shown = hookstream::present(source, &self.origin, &counts);
         Ok(Answer { status, body: json!({"source": shown}) })
     }

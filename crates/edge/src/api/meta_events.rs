@@ -49,7 +49,7 @@ impl Caller<'_> {
     pub(super) async fn list_meta_events(&self, project: &Project) -> Answered {
         let shadow = shadow(project);
         let search = Search::of_dates(search::Kind::Events, &self.query)?;
-        let found: events::Found<StoredEvent> =
+        let found: list::Found<StoredEvent> =
             self.search(&shadow, &search, |event: &StoredEvent| event.id.as_str()).await?;
         let deliveries = self.deliveries_of(&shadow, &found.rows).await?;
         let strategy = &project.config.strategy;

@@ -12,9 +12,11 @@ mod events;
 mod filters;
 mod hookstream;
 mod keys;
+mod list;
 mod meta_events;
 mod metrics;
 mod onboard;
+mod open;
 mod pending;
 mod portal;
 mod projects;
@@ -29,20 +31,20 @@ mod transforms;
 pub(crate) use consumer::serve as serve_consumer;
 pub(crate) use docs::{document, page};
 pub(crate) use hookstream::{no_hookstream_call, serve_hookstream};
+pub(crate) use open::{health, health_of_events, no_call, providers};
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use inlet_gateway::api::{self, Answer, ApiError, Direction, Page, PageQuery};
+use inlet_gateway::api::{self, Answer, ApiError};
 use inlet_gateway::deliver::{Attempt, Delivery};
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::json;
 use inlet_gateway::onboard::json_of as onboard_json;
-use inlet_gateway::payload::query_value;
+use inlet_gateway::page;
 use inlet_gateway::portal::{is_token, token_of_query};
 use inlet_gateway::project::{BODY_MAX_BYTES_LIMIT, Project};
-use inlet_gateway::providers;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::room::Unread;
 use inlet_gateway::routes::{Call, ProjectCall};
@@ -50,7 +52,7 @@ use inlet_gateway::scope::{Owner, Scope, Who, unauthorized};
 use inlet_gateway::source::Source;
 use inlet_gateway::sql::{self, List, Statement};
 use inlet_gateway::subscription::Subscription;
-use inlet_gateway::vault::{Vault, VaultError};
+use inlet_gateway::vault::Vault;
 use inlet_gateway::version::Version;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -62,8 +64,8 @@ use crate::body::{self, Share};
 use crate::chance::{fill, now_ms};
 use crate::glue::Body;
 use crate::known::{Isolate, Known};
-use crate::store::{Doc, count_of, rows};
-use crate::{backlog, chance, config, key_check, log, stored};
+use crate::store::{count_of, rows};
+use crate::{chance, config, log, stored};
 use refusal::{Refusal, changed_meanwhile, told};
 
 /// The largest request body of the API.
@@ -190,7 +192,7 @@ async fn carry_out(
     match (call, own) {
         (Call::CreateProject, _) => Ok(reply(&caller.create_project().await?)),
         (Call::ListProjects, None) => {
-            api::check_unpaged(&caller.query)?;
+            page::check_unpaged(&caller.query)?;
             Ok(reply(&caller.list_projects().await?))
         }
         (Call::ListProjects, Some(own)) => {
@@ -361,7 +363,7 @@ impl Caller<'_> {
     ) -> Result<Reply, Refusal> {
         use ProjectCall as C;
         self.admit(project, &call).await?;
-        api::check_whole_list(&call, &self.query)?;
+        page::check_whole_list(&call, &self.query)?;
         let answer = match call {
             C::Get => Answer::ok(200, "Project fetched successfully", project.present()),
             C::Update => self.update_project(project.clone()).await?,
@@ -442,96 +444,5 @@ impl Caller<'_> {
             C::DeleteDeadLetter(id) => self.delete_dead_letter(project, id).await?,
         };
         Ok(reply(&answer.leaving(self.untold.get())))
-    }
-
-    /// A page of a list. `filters` are pairs of column and query parameter.
-    async fn list<T: DeserializeOwned>(
-        &self,
-        list: List,
-        project: &str,
-        filters: &[(&'static str, &str)],
-        search: &str,
-        present: impl Fn(&T) -> Value,
-    ) -> Result<Value, Refusal> {
-        let query = PageQuery::read(&self.query)?;
-        let value = |name: &str| query_value(&self.query, name).filter(|text| !text.is_empty());
-        let mut filters: Vec<(&'static str, String)> =
-            filters.iter().filter_map(|(column, name)| Some((*column, value(name)?))).collect();
-        filters.extend(self.scope.list_filter(list));
-        let (page, newer) = sql::list(list, project, &filters, value(search).as_deref(), &query);
-        let db = self.bindings.db()?;
-        let mut rows: Vec<ListRow> = db.rows(&page).await?;
-        if query.direction == Direction::Prev {
-            rows.reverse();
-        }
-        let has_newer = match rows.first() {
-            Some(first) => db.has(&newer(&first.id)).await?,
-            None => false,
-        };
-        let mut items = Vec::with_capacity(rows.len());
-        for row in rows {
-            items.push((row.id, present(&json::read(&row.doc)?)));
-        }
-        Ok(json!(Page::new(&query, items, has_newer)))
-    }
-}
-
-#[derive(Deserialize)]
-struct ListRow {
-    id: String,
-    doc: String,
-}
-
-/// The catalogue of providers: the same for everybody, so it needs no key.
-pub(crate) fn providers(query: &str, name: Option<&str>) -> Reply {
-    match name {
-        None => {
-            let search = query_value(query, "q").unwrap_or_default();
-            reply(&Answer::ok(200, "Providers fetched successfully", providers::list(&search)))
-        }
-        Some(name) => match providers::get(name) {
-            Some(row) => reply(&Answer::ok(200, "Provider fetched successfully", row)),
-            None => reply(&ApiError::not_found("provider not found").answer()),
-        },
-    }
-}
-
-/// `GET /healthz`: whether this Worker could take an event in, as it is configured.
-pub(crate) async fn health(bindings: &Bindings) -> Reply {
-    let key = match bindings.vault() {
-        Ok(_) if key_check::fits(bindings).await == Some(false) => Some(VaultError::DoesNotOpen),
-        Ok(_) => None,
-        Err(error) => Some(error),
-    };
-    let version = concat!("Inlet ", env!("CARGO_PKG_VERSION"));
-    reply(&inlet_gateway::key_check::health(version, &bindings.faults, key.as_ref()))
-}
-
-/// `GET /healthz/events`: whether what is durable goes on.
-pub(crate) async fn health_of_events(bindings: &Bindings) -> Reply {
-    let now = now_ms();
-    let mut shards = Vec::new();
-    for shard in bindings.shards() {
-        let oldest = backlog::oldest(shard, now, bindings).await;
-        let oldest = oldest.inspect_err(|error| {
-            log::error("backlog_unreadable", json!({"shard": shard, "error": error.to_string()}));
-        });
-        shards.push((shard, oldest.ok()));
-    }
-    reply(&inlet_gateway::backlog::answer(&shards, now))
-}
-
-/// No such call.
-pub(crate) fn no_call(allow: Option<&'static str>) -> Reply {
-    match allow {
-        None => reply(&ApiError::not_found("Resource not found").answer()),
-        Some(allow) => {
-            let mut reply = reply(
-                &ApiError::new(405, format!("method not allowed: this path takes {allow}"))
-                    .answer(),
-            );
-            reply.headers.push(("allow".into(), allow.to_owned()));
-            reply
-        }
     }
 }

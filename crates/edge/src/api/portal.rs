@@ -1,11 +1,12 @@
 //! Portal links, and what the owner who holds one may do.
 
-use inlet_gateway::json;
 use inlet_gateway::portal::{NewToken, Opened, PortalLink};
 use inlet_gateway::route::Owned;
 use inlet_gateway::scope::{Owner, Scope, Theirs, unauthorized};
 use inlet_gateway::sql::Kept;
 
+use super::list::Found;
+use super::shown::each_once;
 use super::*;
 
 const MISSING: &str = "Resource not found";
@@ -111,27 +112,17 @@ impl Caller<'_> {
     }
 
     pub(super) async fn list_portal_links(&self, project: &Project) -> Answered {
-        let db = self.bindings.db()?;
         let filters = [("owner_id", "ownerId")];
-        let list = List::PortalLinks;
-        let mut page =
-            self.list(list, &project.uid, &filters, "q", |link: &PortalLink| json!(link)).await?;
-        let Some(content) = page.get_mut("content").and_then(Value::as_array_mut) else {
-            return Ok(Answer::ok(200, "Portal links fetched successfully", page));
-        };
-        let mut links: Vec<PortalLink> = Vec::with_capacity(content.len());
-        for stored in content.drain(..) {
-            links.push(json::read(&stored.to_string())?);
-        }
-        let mut owners: Vec<(&str, &str)> =
-            links.iter().map(|link| (project.uid.as_str(), link.owner_id.as_str())).collect();
-        owners.sort_unstable();
-        owners.dedup();
-        let owned: Vec<Owned> = db.rows(&sql::endpoints_of_owners(&owners)).await?;
-        for link in &links {
-            content.push(self.present_link(link, None, &owned)?);
-        }
-        Ok(Answer::ok(200, "Portal links fetched successfully", page))
+        let found: Found<PortalLink> =
+            self.list(List::PortalLinks, &project.uid, &filters, "q").await?;
+        let owners = each_once(found.rows.iter().map(|link| link.owner_id.as_str()));
+        let owners: Vec<(&str, &str)> =
+            owners.into_iter().map(|owner| (project.uid.as_str(), owner)).collect();
+        let statement = sql::endpoints_of_owners(&owners);
+        let owned: Vec<Owned> = self.bindings.db()?.rows(&statement).await?;
+        let shown = found.rows.iter().map(|link| self.present_link(link, None, &owned));
+        let shown = shown.collect::<Result<_, _>>()?;
+        Ok(Answer::ok(200, "Portal links fetched successfully", found.shown(shown)))
     }
 
     pub(super) async fn get_portal_link(&self, project: &Project, id: &str) -> Answered {

@@ -11,6 +11,8 @@ use inlet_gateway::wire::Envelope;
 
 use super::events::json_text;
 use super::shown::each_once;
+use inlet_gateway::page::Direction;
+
 use super::*;
 use crate::router::{Waiting, directory, read_bodies};
 use crate::{bell, functions};

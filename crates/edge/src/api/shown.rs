@@ -58,29 +58,21 @@ impl Caller<'_> {
         self.pointed(project, endpoints.iter().map(String::as_str), sources).await
     }
 
-    /// An answer with a subscription, or a page of them, and the names of both their ends.
+    /// Subscriptions as they are shown, with the names of both their ends.
     pub(super) async fn with_ends(
         &self,
         project: &Project,
-        status: u16,
-        message: &str,
-        mut shown: Value,
-    ) -> Answered {
-        let all: Vec<&mut Value> = match shown.get_mut("content") {
-            Some(Value::Array(content)) => content.iter_mut().collect(),
-            _ => vec![&mut shown],
-        };
-        let ids = |field: &str| -> Vec<String> {
-            let texts = all.iter().filter_map(|one| one.get(field)?.as_str());
-            texts.map(ToOwned::to_owned).collect()
-        };
-        let (endpoints, sources) = (ids("endpoint_id"), ids("source_id"));
-        let endpoints = endpoints.iter().map(String::as_str);
-        let pointed = self.pointed(project, endpoints, sources.iter().map(String::as_str)).await?;
-        for one in all {
-            pointed.lay_over(one);
-        }
-        Ok(Answer::ok(status, message, shown))
+        subscriptions: &[Subscription],
+    ) -> Result<Vec<Value>, Refusal> {
+        let endpoints = subscriptions.iter().map(|one| one.endpoint_id.as_str());
+        let sources = subscriptions.iter().map(|one| one.source_id.as_str());
+        let pointed = self.pointed(project, endpoints, sources).await?;
+        let shown = subscriptions.iter().map(|one| {
+            let mut shown = one.present();
+            pointed.lay_over(&mut shown, &one.endpoint_id, &one.source_id);
+            shown
+        });
+        Ok(shown.collect())
     }
 
     /// Deliveries as a list shows them, as JSON text: each with the strategy that decides when it is tried again, the names of
@@ -170,7 +162,7 @@ fn base(
     let retry = own.and_then(|own| own.retry.as_deref());
     let strategy: Option<Strategy> = retry.map(json::read).transpose()?.flatten();
     let mut shown = delivery.present(strategy.as_ref().unwrap_or(&project.config.strategy));
-    pointed.lay_over(&mut shown);
+    pointed.lay_over(&mut shown, &delivery.endpoint_id, &delivery.source_id);
     let withheld = match own.map(|own| (own.had_function, own.has_function)) {
         None if delivery.subscription_id.is_empty() => None,
         None => Some(SUBSCRIPTION_UNKNOWN),

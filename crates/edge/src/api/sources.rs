@@ -7,6 +7,7 @@ use inlet_gateway::time::rfc3339;
 use inlet_gateway::transform::Functions;
 use inlet_gateway::trust::Mode;
 
+use super::list::Found;
 use super::*;
 use crate::owed;
 
@@ -87,31 +88,25 @@ impl Caller<'_> {
 
     pub(super) async fn list_sources(&self, project: &Project) -> Answered {
         let filters = [("type", "type"), ("provider", "provider")];
-        let content = self.list::<Source>(List::Sources, &project.uid, &filters, "q", |source| {
-            source.present(&self.origin)
+        let found: Found<Source> = self.list(List::Sources, &project.uid, &filters, "q").await?;
+        let counts = self.counts(project, &found.rows).await?;
+        let shown = found.rows.iter().map(|source| {
+            let mut shown = source.present(&self.origin);
+            count_into(&mut shown, &source.uid, &counts);
+            shown
         });
-        let mut page = content.await?;
-        if let Some(sources) = page.get_mut("content").and_then(Value::as_array_mut) {
-            self.count_into(project, sources).await?;
-        }
-        Ok(Answer::ok(200, "Sources fetched successfully", page))
+        let shown = shown.collect();
+        Ok(Answer::ok(200, "Sources fetched successfully", found.shown(shown)))
     }
 
-    /// Adds to sources, as they are shown, what each has brought.
-    async fn count_into(&self, project: &Project, sources: &mut [Value]) -> Result<(), Refusal> {
-        let ids: Vec<&str> =
-            sources.iter().filter_map(|source| source.get("uid")?.as_str()).collect();
-        let counts = self.counts(project, &ids).await?;
-        count_into(sources, &counts);
-        Ok(())
-    }
-
+    /// What sources have brought.
     pub(super) async fn counts(
         &self,
         project: &Project,
-        ids: &[&str],
+        sources: &[Source],
     ) -> Result<Vec<SourceCount>, Refusal> {
-        let counts = sql::source_counts(&project.uid, ids);
+        let ids: Vec<&str> = sources.iter().map(|source| source.uid.as_str()).collect();
+        let counts = sql::source_counts(&project.uid, &ids);
         Ok(self.bindings.events(project.shard)?.rows(&counts).await?)
     }
 
@@ -137,7 +132,8 @@ impl Caller<'_> {
             let status = consumer_status(pub_sub.broker, &seen, now_ms());
             fields.insert("pub_sub_status".into(), status);
         }
-        self.count_into(project, std::slice::from_mut(&mut shown)).await?;
+        let counts = self.counts(project, std::slice::from_ref(&source)).await?;
+        count_into(&mut shown, &source.uid, &counts);
         Ok(Answer::ok(200, "Source fetched successfully", shown))
     }
 

@@ -3,6 +3,7 @@
 use inlet_gateway::event_type;
 use inlet_gateway::push::DYNAMIC_NAME;
 
+use super::list::Found;
 use super::*;
 use crate::owed;
 
@@ -31,22 +32,20 @@ impl Caller<'_> {
         let statements =
             self.with_event_types(&subscription, sql::insert_subscription(&subscription));
         self.bindings.db()?.batch(&statements).await?;
-        self.with_ends(project, 201, "Subscription created successfully", subscription.present())
-            .await
+        self.answer_with(project, 201, "Subscription created successfully", &subscription).await
     }
 
     pub(super) async fn list_subscriptions(&self, project: &Project) -> Answered {
         let filters = [("endpoint_id", "endpointId"), ("source_id", "sourceId")];
-        let list = List::Subscriptions;
-        let content =
-            self.list(list, &project.uid, &filters, "name", Subscription::present).await?;
-        self.with_ends(project, 200, "Subscriptions fetched successfully", content).await
+        let found: Found<Subscription> =
+            self.list(List::Subscriptions, &project.uid, &filters, "name").await?;
+        let shown = self.with_ends(project, &found.rows).await?;
+        Ok(Answer::ok(200, "Subscriptions fetched successfully", found.shown(shown)))
     }
 
     pub(super) async fn get_subscription(&self, project: &Project, id: &str) -> Answered {
         let subscription = self.subscription(&project.uid, id).await?;
-        self.with_ends(project, 200, "Subscription fetched successfully", subscription.present())
-            .await
+        self.answer_with(project, 200, "Subscription fetched successfully", &subscription).await
     }
 
     pub(super) async fn delete_subscription(&self, project: &Project, id: &str) -> Answered {
@@ -55,6 +54,18 @@ impl Caller<'_> {
         self.bindings.db()?.batch(&deletion).await?;
         owed::settle_of(&project.uid, self.bindings).await;
         Ok(Answer::ok(200, "Subscription deleted successfully", Value::Null))
+    }
+
+    /// An answer with a subscription.
+    async fn answer_with(
+        &self,
+        project: &Project,
+        status: u16,
+        message: &str,
+        subscription: &Subscription,
+    ) -> Answered {
+        let mut shown = self.with_ends(project, std::slice::from_ref(subscription)).await?;
+        Ok(Answer::ok(status, message, shown.pop().unwrap_or_default()))
     }
 
     /// Whether the endpoint of a subscription has no other, where a project lets it have one alone.
@@ -124,21 +135,15 @@ impl Caller<'_> {
         };
         let missing = "failed to find subscription";
         let (subscription, ()) = self.change_subscription(project, id, missing, update).await?;
-        self.with_ends(project, 202, "Subscription updated successfully", subscription.present())
-            .await
+        self.answer_with(project, 202, "Subscription updated successfully", &subscription).await
     }
 
     pub(super) async fn toggle_subscription(&self, project: &Project, id: &str) -> Answered {
         let toggle = async |subscription: &mut Subscription| Ok(subscription.toggle(now_ms())?);
         let missing = "failed to find subscription";
         let (subscription, ()) = self.change_subscription(project, id, missing, toggle).await?;
-        self.with_ends(
-            project,
-            202,
-            "Subscription status updated successfully",
-            subscription.present(),
-        )
-        .await
+        self.answer_with(project, 202, "Subscription status updated successfully", &subscription)
+            .await
     }
 
     /// Changes a subscription. Of two changes at the same time none is lost: whoever comes second makes the change again, on what the

@@ -3,7 +3,7 @@
 use inlet_verify::Secret;
 use serde_json::{Value, json};
 
-use crate::api::{ApiError, Page, PageQuery, parse};
+use crate::api::{ApiError, parse};
 use crate::api_key::NewApiKey;
 use crate::batch::Message;
 use crate::breaker::{self, Breaker, BreakerConfig};
@@ -15,6 +15,7 @@ use crate::event::StoredEvent;
 use crate::event_type::EventType;
 use crate::hookstream;
 use crate::meta_event;
+use crate::page::PageQuery;
 use crate::pointed::Pointed;
 use crate::portal::PortalLink;
 use crate::project::Project;
@@ -417,7 +418,7 @@ fn deliveries() -> Vec<Value> {
     let gone = (Delivery { source_id: String::new(), ..delivery() }, Pointed::default());
     let shown = |(delivery, pointed): &(Delivery, Pointed)| {
         let mut shown = delivery.present(&strategy);
-        pointed.lay_over(&mut shown);
+        pointed.lay_over(&mut shown, &delivery.endpoint_id, &delivery.source_id);
         let text = Sent::in_list(delivery, None, false).lay_over(shown);
         serde_json::from_str(&text).expect("a delivery is JSON")
     };
@@ -429,8 +430,8 @@ fn deliveries() -> Vec<Value> {
 pub(super) fn of(shape: &str) -> Vec<Value> {
     match shape {
         "Pagination" => {
-            let mut page = json!(Page::new(&PageQuery::parse(""), Vec::new(), false));
-            vec![page["pagination"].take()]
+            let (_, page) = PageQuery::parse("").page(Vec::<String>::new(), |id| id, None, false);
+            vec![json!(page)]
         }
         "HookstreamRefusal" => {
             let error = ApiError::bad_request("name: is required");
@@ -475,14 +476,13 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
             }
             let mut read = source(KAFKA_BODY).present(ORIGIN);
             read["pub_sub_status"] = consumer::status(crate::pub_sub::Broker::Kafka, &[], NOW);
-            let mut counted = [read.clone(), read];
             let source_id = SOURCE.to_owned();
-            count_into(
-                &mut counted[..1],
-                &[SourceCount { source_id, events: 12, last_event_at: NOW }],
-            );
-            count_into(&mut counted[1..], &[]);
-            all.extend(counted);
+            let count = SourceCount { source_id, events: 12, last_event_at: NOW };
+            for counts in [vec![count], Vec::new()] {
+                let mut counted = read.clone();
+                count_into(&mut counted, SOURCE, &counts);
+                all.push(counted);
+            }
             all
         }
         "HookstreamSession" => sessions(),
@@ -550,8 +550,9 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
                 "retry_config":{"type":"linear","duration":60,"retry_count":3},
                 "rate_limit_config":{"count":10,"duration":60},"alert_config":{"count":5,"threshold":"1h"}}"#;
             let shown = |body: &str| {
-                let mut shown = subscription(body).present();
-                pointed().lay_over(&mut shown);
+                let subscription = subscription(body);
+                let mut shown = subscription.present();
+                pointed().lay_over(&mut shown, &subscription.endpoint_id, &subscription.source_id);
                 shown
             };
             [SUBSCRIPTION_BODY, paced, open].map(shown).to_vec()

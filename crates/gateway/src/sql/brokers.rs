@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Param, Statement, statement};
-use crate::api::Direction;
 use crate::dead_letter::Wanted;
+use crate::page::Direction;
 use crate::search::Search;
 
 // --- Control ---

@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::owed::{owe_endpoint, owe_limits, owe_source};
 use super::{Param, Statement, doc, gone, insert_event_type, statement, subscriptions_by};
-use crate::api::{Direction, PageQuery};
 use crate::endpoint::Endpoint;
 use crate::event_type::EventType;
 use crate::needle;
+use crate::page::{Direction, PageQuery};
 use crate::profile::SLUG_ID_CHARS;
 use crate::project::Project;
 use crate::source::Source;

@@ -8,9 +8,9 @@ use super::{
     DELIVERY_COLUMNS, EVENT_COLUMNS, LISTED_MAX_BYTES, Param, Statement, body_bytes,
     delivery_event, doc, statement, subscriptions_by,
 };
-use crate::api::Direction;
 use crate::endpoint::Endpoint;
 use crate::event::CUT;
+use crate::page::Direction;
 use crate::push::DYNAMIC_NAME;
 use crate::search::{Kind, Search};
 use crate::subscription::Subscription;

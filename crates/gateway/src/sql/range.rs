@@ -2,7 +2,7 @@
 //! way. With two lower bounds it may start at the wrong one and read a whole project for a page.
 
 use super::Param;
-use crate::api::Direction;
+use crate::page::Direction;
 use crate::search::Search;
 
 /// The ids of one project from `low` to `high`; a bound is in the range where its flag says so.

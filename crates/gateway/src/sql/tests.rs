@@ -2,8 +2,8 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, params_from_iter};
 use serde_json::json;
 
-use crate::api::PageQuery;
 use crate::deliver::INTERRUPTED;
+use crate::page::PageQuery;
 use crate::search::Search;
 use crate::subscription::Subscription;
 

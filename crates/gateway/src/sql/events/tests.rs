@@ -109,9 +109,9 @@ fn all_pages(
         let rows = run(db, &search(&asked, "p", end.as_deref(), &[]));
         let found: Vec<String> =
             rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
-        let (pagination, shown, _) = asked.pagination(&found, end.as_deref(), false);
+        let (shown, pagination) = asked.page.page(found, |id| id, end.as_deref(), false);
         let number = |id: &String| ids.iter().position(|have| have == id).unwrap();
-        numbers.extend(found[..shown].iter().map(number));
+        numbers.extend(shown.iter().map(number));
         pages += 1;
         assert!(pages < 50, "the cursor does not move");
         if !pagination.has_next_page {
@@ -162,10 +162,10 @@ fn going_back_shows_what_was_shown_before() {
                 let rows = run(&db, &search(&asked, "p", end.as_deref(), &["id"]));
                 let found: Vec<String> =
                     rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
-                let (pagination, shown, turned) = asked.pagination(&found, end.as_deref(), true);
-                assert!(turned && pagination.has_next_page);
+                let (shown, pagination) = asked.page.page(found, |id| id, end.as_deref(), true);
+                assert!(pagination.has_next_page);
                 let number = |id: &String| ids.iter().position(|have| have == id).unwrap();
-                numbers.extend(found[..shown].iter().map(number));
+                numbers.extend(shown.iter().rev().map(number));
                 if !pagination.has_prev_page {
                     break;
                 }

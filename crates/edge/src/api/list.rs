@@ -1,0 +1,118 @@
+//! Pages of lists.
+
+use inlet_gateway::page::{Page, PageQuery, Pagination};
+use inlet_gateway::payload::query_value;
+use inlet_gateway::search::Search;
+use worker::D1Result;
+
+use super::*;
+
+/// A page of rows.
+pub(super) struct Found<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) pagination: Pagination,
+}
+
+impl<T> Found<T> {
+    /// The page with its rows as they are shown.
+    pub(super) fn shown(self, content: Vec<Value>) -> Value {
+        json!(Page { content, pagination: self.pagination })
+    }
+}
+
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    doc: String,
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: String,
+}
+
+impl Caller<'_> {
+    /// A page of a list. `filters` are pairs of column and query parameter.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        list: List,
+        project: &str,
+        filters: &[(&'static str, &str)],
+        search: &str,
+    ) -> Result<Found<T>, Refusal> {
+        let page = PageQuery::read(&self.query)?;
+        let value = |name: &str| query_value(&self.query, name).filter(|text| !text.is_empty());
+        let mut filters: Vec<(&'static str, String)> =
+            filters.iter().filter_map(|(column, name)| Some((*column, value(name)?))).collect();
+        filters.extend(self.scope.list_filter(list));
+        self.list_page(list, project, &filters, value(search).as_deref(), &page).await
+    }
+
+    /// The same with what is asked for read already.
+    pub(super) async fn list_page<T: DeserializeOwned>(
+        &self,
+        list: List,
+        project: &str,
+        filters: &[(&'static str, String)],
+        search: Option<&str>,
+        page: &PageQuery,
+    ) -> Result<Found<T>, Refusal> {
+        let (statement, before) = sql::list(list, project, filters, search, page);
+        let db = self.bindings.db()?;
+        let found: Vec<Row> = db.rows(&statement).await?;
+        let has_before = match page.asks_before(found.first().map(|row| row.id.as_str())) {
+            Some(first) => db.has(&before(first)).await?,
+            None => false,
+        };
+        let (found, pagination) = page.page(found, |row| &row.id, None, has_before);
+        let rows = found.iter().map(|row| json::read(&row.doc)).collect::<Result<_, _>>()?;
+        Ok(Found { rows, pagination })
+    }
+
+    /// A page of a list of events or deliveries.
+    pub(super) async fn search<T: DeserializeOwned>(
+        &self,
+        project: &Project,
+        search: &Search,
+        id: impl Fn(&T) -> &str,
+    ) -> Result<Found<T>, Refusal> {
+        let statements = |end: Option<&str>| vec![sql::search(search, &project.uid, end, &[])];
+        let read = |results: &[D1Result]| results.first().map_or(Ok(Vec::new()), rows);
+        self.search_by(project, search, (statements, read), id).await
+    }
+
+    /// The same with what else has to be read for a page, up to where its rows end.
+    pub(super) async fn search_by<T>(
+        &self,
+        project: &Project,
+        search: &Search,
+        (statements, read): (
+            impl Fn(Option<&str>) -> Vec<Statement>,
+            impl Fn(&[D1Result]) -> worker::Result<Vec<T>>,
+        ),
+        id: impl Fn(&T) -> &str,
+    ) -> Result<Found<T>, Refusal> {
+        let end = self.scan_end(project, search, search.scan_rows()).await?;
+        let events = self.bindings.events(project.shard)?;
+        let found: Vec<T> = read(&events.batch(&statements(end.as_deref())).await?)?;
+        let has_before = match search.page.asks_before(found.first().map(&id)) {
+            Some(first) => events.has(&sql::has_before(search, &project.uid, first)).await?,
+            None => false,
+        };
+        let (rows, pagination) = search.page.page(found, id, end.as_deref(), has_before);
+        Ok(Found { rows, pagination })
+    }
+
+    /// Where the rows end that one page, or one step through many, may look at.
+    pub(super) async fn scan_end(
+        &self,
+        project: &Project,
+        search: &Search,
+        rows: Option<u64>,
+    ) -> Result<Option<String>, Refusal> {
+        let end = rows.and_then(|rows| sql::scan_end(search, &project.uid, rows));
+        let Some(end) = end else { return Ok(None) };
+        let end: Option<Id> = self.bindings.events(project.shard)?.row(&end).await?;
+        Ok(end.map(|end| end.id))
+    }
+}
