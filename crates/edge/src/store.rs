@@ -46,7 +46,15 @@ impl Store {
 
     /// What the `doc` of each row says.
     pub(crate) async fn docs<T: DeserializeOwned>(&self, statement: &Statement) -> Result<Vec<T>> {
-        self.rows::<Doc>(statement).await?.iter().map(Doc::read).collect()
+        self.each_doc(statement).await?.into_iter().collect()
+    }
+
+    /// The same where one that cannot be read keeps the others from nothing.
+    pub(crate) async fn each_doc<T: DeserializeOwned>(
+        &self,
+        statement: &Statement,
+    ) -> Result<Vec<Result<T>>> {
+        Ok(self.rows::<Doc>(statement).await?.iter().map(Doc::read).collect())
     }
 
     /// The part of a query that is the same for all types of rows, so that it is compiled once.
@@ -126,12 +134,12 @@ fn array(result: &D1Result) -> Result<js_sys::Array> {
 
 /// A row of a table that keeps what it means in `doc`.
 #[derive(serde::Deserialize)]
-pub(crate) struct Doc {
-    pub(crate) doc: String,
+struct Doc {
+    doc: String,
 }
 
 impl Doc {
-    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T> {
         Ok(json::read(&self.doc)?)
     }
 }

@@ -15,7 +15,7 @@ use worker::{Context, Result};
 
 use crate::bindings::Bindings;
 use crate::router::{self, Waiting};
-use crate::store::{Doc, count_of};
+use crate::store::count_of;
 use crate::{bell, chance, config, gone, log, meta_events, owed, parked, sessions};
 
 /// How often an isolate sweeps on its own.
@@ -85,15 +85,12 @@ pub(crate) async fn expire(bindings: &Bindings) {
     let expired = async {
         let now = chance::now_ms();
         let db = bindings.db()?;
-        let docs: Vec<Doc> = db.rows(&sql::projects()).await?;
-        // One that cannot be read keeps the others from nothing.
-        let read = |doc: &Doc| {
-            let unreadable = |error: &worker::Error| {
-                log::error("project_unreadable", json!({"error": error.to_string()}));
-            };
-            doc.read::<Project>().inspect_err(unreadable).ok()
+        let unreadable = |error: &worker::Error| {
+            log::error("project_unreadable", json!({"error": error.to_string()}));
         };
-        let projects: Vec<Project> = docs.iter().filter_map(read).collect();
+        let projects = db.each_doc(&sql::projects()).await?.into_iter();
+        let projects: Vec<Project> =
+            projects.filter_map(|project| project.inspect_err(unreadable).ok()).collect();
         for shard in bindings.shards() {
             let expiring = expiring(&projects, shard, now);
             if let Err(error) = expire_shard(shard, &expiring, now, bindings).await {

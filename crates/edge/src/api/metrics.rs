@@ -13,9 +13,8 @@ impl Caller<'_> {
         let (shards, projects) = match project {
             Some(project) => (vec![project.shard], vec![project]),
             None => {
-                let docs: Vec<Doc> = self.bindings.db()?.rows(&sql::projects()).await?;
-                let all = docs.iter().map(|doc| Ok(Rc::new(doc.read()?)));
-                (self.bindings.shards(), all.collect::<worker::Result<_>>()?)
+                let all: Vec<Project> = self.bindings.db()?.docs(&sql::projects()).await?;
+                (self.bindings.shards(), all.into_iter().map(Rc::new).collect())
             }
         };
         let mut read = Vec::with_capacity(shards.len());
