@@ -41,7 +41,7 @@ pub(crate) async fn follow(
         return Ok(());
     }
     let data = || alert.data(delivery, said);
-    let Some(told) = meta_events::told(&to.project, Kind::SubscriptionAlert, data) else {
+    let Some(told) = meta_events::note(&to.project, Kind::SubscriptionAlert, data) else {
         return Ok(());
     };
     bindings.db()?.run(&told.note).await?;

@@ -7,12 +7,10 @@ use inlet_verify::Secret;
 use serde_json::json;
 use worker::{Error, Result};
 
+use crate::again::again;
 use crate::bindings::Bindings;
 use crate::chance::{fill, now_ms};
 use crate::{config, log};
-
-/// How often a secret that is handed over is stored anew, because others change the source at the same time.
-const CAPTURE_TRIES: u32 = 5;
 
 /// Keeps a secret that a provider handed over to an armed source. `false`: it was not to be kept. Where it cannot be kept right
 /// now, the provider is to hand it over again.
@@ -32,20 +30,21 @@ async fn kept(bindings: &Bindings, source: &Source, secret: &Secret) -> Result<b
     let no_vault = |error: inlet_gateway::vault::VaultError| Error::from(error.to_string());
     let vault = bindings.vault().map_err(no_vault)?;
     let db = bindings.db()?;
-    for _ in 0..CAPTURE_TRIES {
+    let kept = again(async || {
         let now: Option<Source> = db.doc(&sql::source(&source.project_id, &source.uid)).await?;
-        let Some(mut source) = now else { return Ok(false) };
+        let Some(mut source) = now else { return Ok::<_, Error>(Some(false)) };
         let before = source.updated_at;
         if !source.capture(secret, &vault, now_ms(), &mut fill).map_err(no_vault)? {
-            return Ok(false);
+            return Ok(Some(false));
         }
         if db.has(&sql::update_source(&source, false, before)).await? {
             // It is kept, so the provider is told so. Others believe the older copy for some minutes at most.
             config::publish(bindings, &source.mask_id).await.unwrap_or_default();
-            return Ok(true);
+            return Ok(Some(true));
         }
-    }
-    Err("others change the source at the same time".into())
+        Ok(None)
+    });
+    kept.await?.ok_or_else(|| "others change the source at the same time".into())
 }
 
 /// Notes that a provider's question was answered, where the API shows it. An error is logged; the answer goes out all

@@ -103,7 +103,7 @@ pub(crate) async fn take(bell: &Bell, to: Option<&Receiver>, bindings: &Bindings
         return lease(bell, None, false, now, bindings).await.map(|(taken, _)| taken);
     };
     if let Some(why) = to.endpoint.not_active() {
-        park(bell, to, &why.to_string(), bindings).await?;
+        hold_for_endpoint(bell, to, &why.to_string(), bindings).await?;
         return Ok(Taken::nothing());
     }
     let guarded = to.project.config.circuit_breaker.enabled;
@@ -158,7 +158,7 @@ async fn lease(
     let last = statements.len();
     let lease_until = now + LEASE_MS;
     statements.extend([
-        sql::held(ids.clone(), now),
+        sql::leased_by_others(ids.clone(), now),
         sql::breakers(project_id, &[bell.endpoint_id.as_str()]),
         sql::lease(ids.clone(), guarded, now, lease_until),
         sql::events_of(ids, lease_until),
@@ -211,8 +211,13 @@ pub(crate) async fn ring_later(
 
 /// Holds back the deliveries of an endpoint that is not active. Should it have become active meanwhile, its activation may
 /// have missed them.
-async fn park(bell: &Bell, to: &Receiver, why: &str, bindings: &Bindings) -> Result<()> {
-    let statement = sql::park(json!(bell.deliveries), why, chance::now_ms());
+async fn hold_for_endpoint(
+    bell: &Bell,
+    to: &Receiver,
+    why: &str,
+    bindings: &Bindings,
+) -> Result<()> {
+    let statement = sql::hold_for_endpoint(json!(bell.deliveries), why, chance::now_ms());
     bindings.events(bell.shard)?.run(&statement).await?;
     let (project, id) = (&to.project, to.endpoint.uid.as_str());
     let endpoint: Option<Endpoint> = bindings.db()?.doc(&sql::endpoint(&project.uid, id)).await?;
@@ -272,7 +277,7 @@ pub(crate) async fn follow_breaker(
 /// Takes an endpoint out of use, if it is in use, and tells its project.
 pub(crate) async fn disable(to: &Receiver, reason: &str, bindings: &Bindings) -> Result<()> {
     let (project, id) = (&to.project, to.endpoint.uid.as_str());
-    let told = meta_events::told(project, Kind::EndpointDisabled, || {
+    let told = meta_events::note(project, Kind::EndpointDisabled, || {
         let mut after = to.endpoint.clone();
         after.status = EndpointStatus::Inactive;
         reason.clone_into(&mut after.status_reason);

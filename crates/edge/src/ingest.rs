@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use inlet_gateway::admit::{Admitted, Arrival, Compiled, Door, needs_store};
@@ -10,6 +9,7 @@ use inlet_gateway::hookstream;
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::room::Unread;
+use inlet_gateway::seldom::Seldom;
 use inlet_gateway::settings::Way;
 use inlet_gateway::sql::{self, Journal};
 use inlet_gateway::wire::{Body, Envelope, Pack, Text, body_key};
@@ -197,21 +197,10 @@ fn explain(
     context: &Context,
 ) {
     thread_local! {
-        static EXPLAINED: RefCell<HashMap<String, (u64, u64)>> = RefCell::new(HashMap::new());
+        static EXPLAINED: RefCell<Seldom> = RefCell::new(Seldom::new(EXPLAIN_EVERY_MS, SOURCES_MAX));
     }
     let uid = &source.source.uid;
-    let passed_over = EXPLAINED.with_borrow_mut(|explained| {
-        if SOURCES_MAX <= explained.len() {
-            explained.clear();
-        }
-        let (at, passed_over) = explained.entry(uid.clone()).or_default();
-        if now < at.saturating_add(EXPLAIN_EVERY_MS) {
-            *passed_over += 1;
-            return None;
-        }
-        *at = now;
-        Some(std::mem::take(passed_over))
-    });
+    let passed_over = EXPLAINED.with_borrow_mut(|explained| explained.is_due(uid, now));
     let Some(passed_over) = passed_over else { return };
     let findings = source.diagnose(cause, arrival, now);
     // What they say is for the API: it may quote the request.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::thread::LocalKey;
 
-use inlet_gateway::held::Held;
+use inlet_gateway::cache::Cache;
 
 /// How long what was read is served when the stores do not answer.
 pub(crate) const STALE_MAX_MS: u64 = 600_000;
@@ -13,14 +13,14 @@ pub(crate) const STALE_MAX_MS: u64 = 600_000;
 /// Values by key, each with the time when it was read.
 #[derive(Debug)]
 pub(crate) struct Known<T> {
-    held: RefCell<Held<T>>,
+    cache: RefCell<Cache<T>>,
     /// About how many bytes one takes.
     weigh: fn(&T) -> usize,
 }
 
 impl<T> Known<T> {
     pub(crate) fn weighing(weigh: fn(&T) -> usize) -> Self {
-        Self { held: RefCell::default(), weigh }
+        Self { cache: RefCell::default(), weigh }
     }
 }
 
@@ -68,21 +68,21 @@ pub(crate) trait Isolate<T> {
 
 impl<T> Isolate<T> for LocalKey<Known<T>> {
     fn get(&'static self, key: &str, now: u64, age_max_ms: u64) -> Option<Rc<T>> {
-        self.with(|known| known.held.borrow().get(key, now, age_max_ms))
+        self.with(|known| known.cache.borrow().get(key, now, age_max_ms))
     }
 
     fn put(&'static self, key: &str, value: Rc<T>, now: u64) {
         self.with(|known| {
             let bytes = (known.weigh)(&value);
-            known.held.borrow_mut().put(key, value, bytes, now);
+            known.cache.borrow_mut().put(key, value, bytes, now);
         });
     }
 
     fn remove(&'static self, key: &str) {
-        self.with(|known| known.held.borrow_mut().remove(key));
+        self.with(|known| known.cache.borrow_mut().remove(key));
     }
 
     fn clear(&'static self) {
-        self.with(|known| known.held.borrow_mut().clear());
+        self.with(|known| known.cache.borrow_mut().clear());
     }
 }

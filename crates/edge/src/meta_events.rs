@@ -27,8 +27,8 @@ impl Told {
     }
 }
 
-/// `None` when the project does not want to know.
-pub(crate) fn told(project: &Project, kind: Kind, data: impl FnOnce() -> Value) -> Option<Told> {
+/// What is noted for a project; `None` when it does not want to know.
+pub(crate) fn note(project: &Project, kind: Kind, data: impl FnOnce() -> Value) -> Option<Told> {
     let now = chance::now_ms();
     let envelope = meta_event::envelope(project, kind, data, now, || chance::uid(now))?;
     let (meta, body) = envelope.to_row();

@@ -1,4 +1,4 @@
-//! Values that an isolate holds, by key: so many of them, and so many bytes.
+//! Values that an isolate knows, by key: so many of them, and so many bytes.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -16,18 +16,18 @@ struct Entry<T> {
 
 /// Values, each with the time when it was read and about how many bytes it takes.
 #[derive(Debug)]
-pub struct Held<T> {
+pub struct Cache<T> {
     entries: HashMap<String, Entry<T>>,
     bytes: usize,
 }
 
-impl<T> Default for Held<T> {
+impl<T> Default for Cache<T> {
     fn default() -> Self {
         Self { entries: HashMap::new(), bytes: 0 }
     }
 }
 
-impl<T> Held<T> {
+impl<T> Cache<T> {
     /// What was read less than `age_max_ms` ago.
     pub fn get(&self, key: &str, now_ms: u64, age_max_ms: u64) -> Option<Rc<T>> {
         let Entry { value, at, .. } = self.entries.get(key)?;
@@ -60,13 +60,13 @@ impl<T> Held<T> {
 mod tests {
     use super::*;
 
-    fn has(held: &Held<u8>, key: &str) -> bool {
+    fn has(held: &Cache<u8>, key: &str) -> bool {
         held.get(key, 0, 1).is_some()
     }
 
     #[test]
     fn what_is_held_is_bounded_by_number_and_by_bytes() {
-        let mut held = Held::default();
+        let mut held = Cache::default();
         for n in 0..ENTRIES_MAX {
             held.put(&n.to_string(), Rc::new(0), 1, 0);
         }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_was_read_too_long_ago_is_not_given() {
-        let mut held = Held::default();
+        let mut held = Cache::default();
         held.put("a", Rc::new(7), 0, 100);
         assert_eq!(held.get("a", 109, 10).as_deref(), Some(&7));
         assert_eq!(held.get("a", 110, 10), None);

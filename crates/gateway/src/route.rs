@@ -10,7 +10,7 @@ mod directory;
 mod rows;
 
 pub use bells::{BELL_DELIVERIES, Bell, Held, bells, bells_when_due};
-use directory::Receiver;
+use directory::Planned;
 pub use directory::{DIRECTORY_EVENTS, Directory, Needs, Owned, SubscriptionRow};
 use rows::Rows;
 
@@ -161,21 +161,21 @@ struct FanOut {
 }
 
 impl FanOut {
-    fn add(&mut self, meta: &Meta, receiver: &Receiver<'_>, now_ms: u64, replay: Option<&str>) {
+    fn add(&mut self, meta: &Meta, planned: &Planned<'_>, now_ms: u64, replay: Option<&str>) {
         if self.parts.last().is_none_or(|(_, part)| FAN_OUT_PART <= part.len()) {
             self.parts.push(Default::default());
         }
         let Some((rows, part)) = self.parts.last_mut() else { return };
-        let id = receiver.delivery_uid(&meta.event_id, replay);
+        let id = planned.delivery_uid(&meta.event_id, replay);
         rows.push(&[
             (&meta.project_id).into(),
             (&id).into(),
             (&meta.event_id).into(),
-            receiver.subscription_id.into(),
-            receiver.endpoint_id.into(),
+            planned.subscription_id.into(),
+            planned.endpoint_id.into(),
             (&meta.source_id).into(),
             (&meta.event_type).into(),
-            receiver.mode.name().into(),
+            planned.mode.name().into(),
             now_ms.into(),
             replay.into(),
         ]);

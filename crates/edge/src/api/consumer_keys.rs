@@ -1,10 +1,10 @@
 //! Keys of companions: made, listed, deleted, and whom they let in.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use inlet_gateway::consumer::{ConsumerKeyInput, NewKey, StoredKey};
+use inlet_gateway::seldom::Seldom;
 
 use super::*;
 use crate::companions;
@@ -14,7 +14,7 @@ const NOTED_MAX: usize = 2_000;
 const NOTE_EVERY_MS: u64 = 60_000;
 
 thread_local! {
-    static NOTED: RefCell<HashMap<String, u64>> = RefCell::new(HashMap::new());
+    static NOTED: RefCell<Seldom> = RefCell::new(Seldom::new(NOTE_EVERY_MS, NOTED_MAX));
 }
 
 /// Reads the key of a companion: its hash, and the project that it belongs to.
@@ -33,18 +33,7 @@ pub(super) async fn project_of(
 
 pub(super) fn note_key(hash: String, bindings: &Bindings, context: &Context) {
     let now = now_ms();
-    let is_due = NOTED.with_borrow_mut(|noted| {
-        if NOTED_MAX <= noted.len() {
-            noted.clear();
-        }
-        let at = noted.entry(hash.clone()).or_default();
-        let is_due = NOTE_EVERY_MS <= now.saturating_sub(*at);
-        if is_due {
-            *at = now;
-        }
-        is_due
-    });
-    if is_due {
+    if NOTED.with_borrow_mut(|noted| noted.is_due(&hash, now)).is_some() {
         let bindings = bindings.clone();
         context.wait_until(async move {
             let noted = async { bindings.db()?.run(&sql::note_consumer_key(&hash, now)).await };

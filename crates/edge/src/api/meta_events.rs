@@ -7,7 +7,7 @@ use inlet_gateway::meta_event::{self, Kind, shadow};
 use inlet_gateway::search::{self, Search};
 
 use super::*;
-use crate::meta_events::{Told, forward, told};
+use crate::meta_events::{Told, forward, note};
 
 const MISSING: &str = "meta event not found";
 /// What may be sent again: all that is over.
@@ -15,7 +15,7 @@ const OVER: &[&str] = &["Success", "Failure", "Discarded"];
 
 /// What a project is told of one of its endpoints.
 pub(super) fn tell_of(project: &Project, kind: Kind, endpoint: &Endpoint) -> Option<Told> {
-    told(project, kind, || endpoint.present())
+    note(project, kind, || endpoint.present())
 }
 
 impl Caller<'_> {

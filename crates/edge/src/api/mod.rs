@@ -66,7 +66,7 @@ use crate::glue::Body;
 use crate::known::{Isolate, Known};
 use crate::store::{count_of, rows};
 use crate::{chance, config, log, stored};
-use refusal::{Refusal, changed_meanwhile, told};
+use refusal::{Refusal, changed_meanwhile, or_untold};
 
 /// The largest request body of the API.
 const BODY_MAX_BYTES: u64 = 1024 * 1024;
@@ -95,7 +95,7 @@ fn reply(answer: &Answer) -> Reply {
     }
 }
 
-/// A call with what belongs to it.
+/// Who calls, with what, and what it takes to carry that out.
 struct Caller<'a> {
     bindings: &'a Bindings,
     context: &'a Context,

@@ -2,10 +2,9 @@
 
 use inlet_gateway::meta_event::Kind;
 use inlet_gateway::onboard::{Means, OnboardInput, ROWS_TOGETHER};
-
-use super::meta_events::tell_of;
 use inlet_gateway::payload::query_value;
 
+use super::meta_events::tell_of;
 use super::*;
 use crate::meta_events::{Told, forward};
 

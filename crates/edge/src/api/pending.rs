@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use inlet_gateway::parked;
+use inlet_gateway::payload::query_value;
 use inlet_gateway::pending::{AGAIN_S, PAUSES_MS, is_copy, is_possible, is_recent, not_routed};
 use worker::Delay;
-
-use inlet_gateway::payload::query_value;
 
 use super::*;
 

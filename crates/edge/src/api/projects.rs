@@ -7,7 +7,7 @@ use inlet_gateway::project::ProjectInput;
 use inlet_gateway::sql::Kept;
 
 use super::*;
-use crate::meta_events::{Told, forward, told as tell};
+use crate::meta_events::{self, Told, forward};
 use crate::sweep;
 
 fn taken() -> ApiError {
@@ -63,7 +63,7 @@ impl Caller<'_> {
         if project.name != before.name && db.has(&sql::project_named(&project.name)).await? {
             return Err(taken().into());
         }
-        let told_of = tell(&project, Kind::ProjectUpdated, || project.present());
+        let told_of = meta_events::note(&project, Kind::ProjectUpdated, || project.present());
         let mut statements = vec![sql::update_project(&project, before.updated_at)];
         let kept = Kept::Project(&project.uid);
         let note = |told: &Told| sql::if_changed(told.note.clone(), kept, project.updated_at);
@@ -93,7 +93,7 @@ impl Caller<'_> {
             self.bindings.db()?.rows(&sql::masks(&project.uid, config::TOLD_AT_ONCE)).await?;
         let masks: Vec<String> = masks.into_iter().map(|row| row.mask_id).collect();
         // First, so that a call that fails can be repeated; and again, should a reader have put a copy back.
-        told(config::withdraw_all(&masks, self.bindings).await)?;
+        or_untold(config::withdraw_all(&masks, self.bindings).await)?;
         let delete = sql::delete_project(&project.uid, project.shard, now_ms());
         self.bindings.db()?.batch(&delete).await?;
         config::end_project(&project.uid);
@@ -112,6 +112,6 @@ impl Caller<'_> {
         let of = Some(&*project.uid);
         let done = config::tell_noted(of, config::STEPS_OF_CALL, self.bindings).await;
         self.untold.set(config::untold(&project.uid, self.bindings).await?);
-        told(done)
+        or_untold(done)
     }
 }

@@ -93,6 +93,6 @@ pub(super) fn changed_meanwhile(what: &str) -> ApiError {
 }
 
 /// A change that is stored, but that others may not learn of at once, is not reported as made.
-pub(super) fn told(published: worker::Result<()>) -> Result<(), Refusal> {
+pub(super) fn or_untold(published: worker::Result<()>) -> Result<(), Refusal> {
     published.map_err(|_| Refusal::Untold)
 }

@@ -1,6 +1,7 @@
 //! Delivering again: one event or delivery, or thousands.
 
 use inlet_gateway::failures::{OfStatus, totals};
+use inlet_gateway::page::Direction;
 use inlet_gateway::parked::Lack;
 use inlet_gateway::resend::{Again, Gone, OneWay, ResendInput, Standing, Standings};
 use inlet_gateway::route::{Bell, Needs, bells, replay};
@@ -11,9 +12,8 @@ use inlet_gateway::wire::Envelope;
 
 use super::events::json_text;
 use super::shown::each_once;
-use inlet_gateway::page::Direction;
-
 use super::*;
+use crate::again::again;
 use crate::router::{Waiting, directory, read_bodies};
 use crate::{bell, functions};
 
@@ -27,8 +27,6 @@ const AGAIN_SCAN_ROWS: u64 = 20 * SCAN_ROWS;
 const ENDPOINTS_TOGETHER: usize = 5_000;
 /// What may be retried.
 const OVER: &[&str] = &["Failure", "Discarded"];
-/// How often a resend is looked at again because others came first.
-const RESENDS_MAX: usize = 3;
 /// What is read of what may be.
 const AGAIN: &[&str] = &["id", "endpoint_id", "subscription_id"];
 /// Why a delivery that was found is not retried.
@@ -241,27 +239,21 @@ impl Caller<'_> {
     }
 
     pub(super) async fn resend_delivery(&self, project: &Project, id: &str) -> Answered {
-        let mut delivery = self.delivery(project, id).await?;
-        let mut resent = 0;
-        for _ in 0..RESENDS_MAX {
+        let resent = again(async || {
+            let delivery = self.delivery(project, id).await?;
             if let Some(why) = not_over(&delivery) {
                 return Err(why.into());
             }
             let (endpoint, subscription) = (&delivery.endpoint_id, &delivery.subscription_id);
             let standings = self.standings(project, &[endpoint], &[subscription]).await?;
             if let Some(why) = standings.closed(endpoint, subscription) {
-                return Err(ApiError::bad_request(why).into());
+                return Err(Refusal::from(ApiError::bad_request(why)));
             }
-            resent = self.reschedule(project, &[delivery.id], OVER).await?;
-            delivery = self.delivery(project, id).await?;
-            if 0 < resent {
-                break;
-            }
-            // Another call was first: this one gets what comes after that.
-        }
-        if resent == 0 {
-            return Err(ApiError::bad_request(TAKEN_UP).into());
-        }
+            let resent = self.reschedule(project, &[delivery.id], OVER).await?;
+            Ok((0 < resent).then_some(()))
+        });
+        resent.await?.ok_or_else(|| ApiError::bad_request(TAKEN_UP))?;
+        let delivery = self.delivery(project, id).await?;
         let shown: Value = serde_json::from_str(&self.shown_delivery(project, &delivery).await?)?;
         Ok(Answer::ok(200, "App event processed for retry successfully", shown))
     }

@@ -72,7 +72,7 @@ impl Caller<'_> {
             }
             return Err(self.why_not(source).await);
         }
-        told(config::publish(self.bindings, &source.mask_id).await)
+        or_untold(config::publish(self.bindings, &source.mask_id).await)
     }
 
     /// Which of the things that are unique another source has.

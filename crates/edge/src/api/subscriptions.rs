@@ -5,10 +5,8 @@ use inlet_gateway::push::DYNAMIC_NAME;
 
 use super::list::Found;
 use super::*;
+use crate::again::again;
 use crate::owed;
-
-/// How often a change is made again because another came first.
-const CHANGES_MAX: usize = 10;
 
 impl Caller<'_> {
     pub(super) async fn subscription(
@@ -156,7 +154,7 @@ impl Caller<'_> {
         change: impl AsyncFn(&mut Subscription) -> Result<T, Refusal>,
     ) -> Result<(Subscription, T), Refusal> {
         let db = self.bindings.db()?;
-        for _ in 0..CHANGES_MAX {
+        let changed = again(async || {
             let mut subscription: Subscription =
                 self.doc(&sql::subscription(&project.uid, id), missing).await?;
             let before = subscription.updated_at;
@@ -168,13 +166,12 @@ impl Caller<'_> {
             let is_owed = owed.is_some();
             statements.extend(owed);
             let results = db.batch(&statements).await?;
-            if 0 < count_of(results.first())? {
-                if is_owed {
-                    owed::settle_of(&project.uid, self.bindings).await;
-                }
-                return Ok((subscription, made));
+            let is_first = 0 < count_of(results.first())?;
+            if is_first && is_owed {
+                owed::settle_of(&project.uid, self.bindings).await;
             }
-        }
-        Err(changed_meanwhile("subscription").into())
+            Ok::<_, Refusal>(is_first.then_some((subscription, made)))
+        });
+        changed.await?.ok_or_else(|| changed_meanwhile("subscription").into())
     }
 }

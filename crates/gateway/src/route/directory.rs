@@ -141,7 +141,7 @@ impl Directory {
     pub(super) fn receivers<'a>(
         &'a self,
         envelope: &'a Envelope,
-    ) -> Result<Vec<Receiver<'a>>, &'a str> {
+    ) -> Result<Vec<Planned<'a>>, &'a str> {
         let Envelope { meta, body } = envelope;
         if let Some(fault) = &meta.fault {
             return Err(fault);
@@ -152,15 +152,15 @@ impl Directory {
             Body::Stored { .. } => self.bodies.get(&meta.event_id).map(Vec::as_slice),
         };
         let facts = Facts::of(meta, bytes);
-        let takes = |one: &&Receiver<'_>| {
+        let takes = |one: &&Planned<'_>| {
             one.conditions.is_none_or(|conditions| conditions.match_event(&facts))
         };
-        let receivers: Vec<Receiver<'a>> = candidates.iter().filter(takes).copied().collect();
+        let receivers: Vec<Planned<'a>> = candidates.iter().filter(takes).copied().collect();
         match (candidates.as_slice(), bytes) {
             _ if !receivers.is_empty() => Ok(receivers),
             ([], _) if self.is_gone(meta) => Err(GONE),
             ([], _) => Err("no subscription matched this event"),
-            (all, None) if all.iter().any(Receiver::reads_body) => Err(
+            (all, None) if all.iter().any(Planned::reads_body) => Err(
                 "no subscription matched this event: some subscribe to its type, but its body is too large for their filters",
             ),
             _ => Err(
@@ -170,8 +170,8 @@ impl Directory {
     }
 
     /// To whom an event may go, going by its target and its type.
-    fn candidates<'a>(&'a self, meta: &'a Meta) -> Vec<Receiver<'a>> {
-        let wanted = |one: &'a Subscription| Receiver::of(one, &meta.event_type);
+    fn candidates<'a>(&'a self, meta: &'a Meta) -> Vec<Planned<'a>> {
+        let wanted = |one: &'a Subscription| Planned::of(one, &meta.event_type);
         match &meta.target {
             None => {
                 self.found(self.by_source.get(&meta.source_id), meta).filter_map(wanted).collect()
@@ -208,16 +208,16 @@ impl Directory {
     }
 
     /// The subscriptions of an endpoint that want the event. One that has none gets everything that is sent to it.
-    fn at_endpoint<'a>(&'a self, endpoint_id: &'a str, meta: &'a Meta) -> Vec<Receiver<'a>> {
+    fn at_endpoint<'a>(&'a self, endpoint_id: &'a str, meta: &'a Meta) -> Vec<Planned<'a>> {
         let mut own = self.found(self.by_endpoint.get(endpoint_id), meta).peekable();
         if own.peek().is_none() {
             if self.is_gone(meta) {
                 return Vec::new();
             }
             let mode = DeliveryMode::AtLeastOnce;
-            return vec![Receiver { subscription_id: "", endpoint_id, mode, conditions: None }];
+            return vec![Planned { subscription_id: "", endpoint_id, mode, conditions: None }];
         }
-        own.filter_map(|one| Receiver::of(one, &meta.event_type)).collect()
+        own.filter_map(|one| Planned::of(one, &meta.event_type)).collect()
     }
 
     /// Whether the one endpoint that an event is for was looked for, and is not there.
@@ -228,13 +228,13 @@ impl Directory {
 
     /// As [`Self::at_endpoint`]; where none of its subscriptions names the type, the first that is active takes the event all
     /// the same, because its sender named the endpoint by its URL.
-    fn at_url<'a>(&'a self, endpoint_id: &'a str, meta: &'a Meta) -> Vec<Receiver<'a>> {
+    fn at_url<'a>(&'a self, endpoint_id: &'a str, meta: &'a Meta) -> Vec<Planned<'a>> {
         let own = || self.found(self.by_endpoint.get(endpoint_id), meta);
         if own().any(|one| one.names(&meta.event_type)) {
             return self.at_endpoint(endpoint_id, meta);
         }
         match own().find(|one| !one.is_inactive) {
-            Some(one) => vec![Receiver::with(one, &one.filter)],
+            Some(one) => vec![Planned::with(one, &one.filter)],
             None => self.at_endpoint(endpoint_id, meta),
         }
     }
@@ -244,7 +244,7 @@ impl Directory {
         let wanted = |(index, envelope): (usize, &'a Envelope)| {
             let Body::Stored { key, .. } = &envelope.body else { return None };
             let candidates = self.candidates(&envelope.meta);
-            candidates.iter().any(Receiver::reads_body).then_some((index, key.as_str()))
+            candidates.iter().any(Planned::reads_body).then_some((index, key.as_str()))
         };
         envelopes.iter().enumerate().filter_map(wanted).collect()
     }
@@ -252,7 +252,7 @@ impl Directory {
 
 /// One delivery to be made.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Receiver<'a> {
+pub(super) struct Planned<'a> {
     /// Empty when an event goes to an endpoint without any.
     pub(super) subscription_id: &'a str,
     pub(super) endpoint_id: &'a str,
@@ -261,7 +261,7 @@ pub(super) struct Receiver<'a> {
     conditions: Option<&'a Conditions>,
 }
 
-impl<'a> Receiver<'a> {
+impl<'a> Planned<'a> {
     /// `None` when the subscription does not want events of this type.
     fn of(subscription: &'a Subscription, event_type: &str) -> Option<Self> {
         Some(Self::with(subscription, subscription.conditions(event_type)?))

@@ -28,7 +28,7 @@ pub fn lease(deliveries: Value, guarded: bool, now_ms: u64, lease_until: u64) ->
 }
 
 /// Those of `deliveries` (pairs of project and delivery) that another dispatcher holds, and that nobody else watches.
-pub fn held(deliveries: Value, now_ms: u64) -> Statement {
+pub fn leased_by_others(deliveries: Value, now_ms: u64) -> Statement {
     statement(
         "SELECT d.project_id AS project_id, d.id AS id, d.endpoint_id AS endpoint_id FROM json_each(?1) AS j \
          JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 \

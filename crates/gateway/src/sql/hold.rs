@@ -116,7 +116,7 @@ pub fn pass_gates(
 
 /// Holds back the deliveries of an endpoint that is not active: its activation releases them. What was in the hands of a
 /// dispatcher that died is not forgotten.
-pub fn park(ids: Value, why: &str, now_ms: u64) -> Statement {
+pub fn hold_for_endpoint(ids: Value, why: &str, now_ms: u64) -> Statement {
     let (among, due, left) = (among("deliveries"), is_due("deliveries"), is_left("deliveries"));
     // It was to be called at most once, and nobody knows whether it was.
     let lost = "status = 'Processing' AND delivery_mode = 'at_most_once'";

@@ -226,11 +226,11 @@ fn a_delivery_is_leased_by_one_dispatcher_at_a_time() {
     delivered(&db);
     assert_eq!(count(&db, "deliveries"), 1);
     assert_eq!(run(&db, &scheduled(ids())).len(), 1);
-    assert_eq!(run(&db, &held(ids(), 1000)).len(), 0);
+    assert_eq!(run(&db, &leased_by_others(ids(), 1000)).len(), 0);
     assert_eq!(run(&db, &lease(ids(), true, 1000, 2000)).len(), 1);
     assert_eq!(run(&db, &lease(ids(), true, 1500, 2500)).len(), 0);
-    assert_eq!(run(&db, &held(ids(), 1500)).len(), 1);
-    assert_eq!(run(&db, &held(ids(), 2001)).len(), 0);
+    assert_eq!(run(&db, &leased_by_others(ids(), 1500)).len(), 1);
+    assert_eq!(run(&db, &leased_by_others(ids(), 2001)).len(), 0);
     assert_eq!(run(&db, &scheduled(ids())).len(), 0);
     let taken_over = run(&db, &lease(ids(), true, 2001, 3000));
     assert_eq!(taken_over[0]["description"], INTERRUPTED);

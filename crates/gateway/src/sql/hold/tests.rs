@@ -145,7 +145,7 @@ fn what_an_endpoint_holds_back_goes_when_it_is_released() {
     let db = database();
     waiting(&db, 3);
     run(&db, &lease(ids(2..3), true, 500, 600));
-    run(&db, &park(ids(0..3), "paused", 1_000));
+    run(&db, &hold_for_endpoint(ids(0..3), "paused", 1_000));
     let held = run(&db, &statement("SELECT status, description FROM deliveries ORDER BY id", []));
     assert_eq!(held[0], json!({"status": "Scheduled", "description": "paused"}));
     assert_eq!(held[2], json!({"status": "Retry", "description": "paused"}));
@@ -162,7 +162,7 @@ fn a_call_that_may_have_been_made_is_not_parked_to_be_made_again() {
     waiting(&db, 1);
     run(&db, &statement("UPDATE deliveries SET delivery_mode = 'at_most_once'", []));
     run(&db, &lease(ids(0..1), true, 500, 600));
-    run(&db, &park(ids(0..1), "paused", 1_000));
+    run(&db, &hold_for_endpoint(ids(0..1), "paused", 1_000));
     let held = run(&db, &statement("SELECT status, hold, description FROM deliveries", []));
     assert_eq!((&held[0]["status"], &held[0]["hold"]), (&json!("Failure"), &Value::Null));
     assert!(held[0]["description"].as_str().unwrap().contains("was interrupted"));
