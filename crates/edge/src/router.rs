@@ -371,6 +371,11 @@ async fn store(
     let queue_watches = !bindings.settings.local_queue;
     let outbox = (!queue_watches).then(|| chance::uid(now));
     let routing = route(envelopes, directory, now, outbox.as_deref());
+    if let Some((event, subscription)) = routing.stopped.first() {
+        let count = routing.stopped.len();
+        let fields = json!({"event_id": event, "subscription_id": subscription, "count": count});
+        log::error("filters_stopped", fields);
+    }
     let events = bindings.events(shard).map_err(waits(count))?;
     for part in &routing.parts {
         let results = events.batch(&part.statements).await.map_err(|error| Unstored::Failed {

@@ -1,6 +1,6 @@
 //! What a subscription asks of an event: a filter for its headers, its body, its query and its path. All of them have to match.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,17 @@ use crate::api::ApiError;
 use crate::fields::{Fields, FromFields};
 use crate::filter::{FILTER_MAX_BYTES, Filter, Part};
 use crate::payload;
+use crate::steps::{Steps, TooMany};
 use crate::wire::Meta;
+
+/// Steps that the filters of one subscription may take for one event: a body of 2 MiB can be asked one thing of each item of
+/// its lists, whatever they are.
+const STEPS_MAX: u64 = 1_000_000;
+/// What those of all its subscriptions may take together.
+const STEPS_OF_EVENT_MAX: u64 = 2_000_000;
+/// What each subscription may take all the same, so that one of them in whose filters an event gets lost takes none of its
+/// events from those that ask a few things.
+const STEPS_MIN: u64 = 500;
 
 /// The filters of an event as they were written, which is how they are stored and shown.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -120,20 +130,27 @@ impl Conditions {
         !self.body.is_empty()
     }
 
-    /// Whether the event says what is asked of it. The body comes last, because it has to be parsed.
-    pub fn match_event(&self, facts: &Facts<'_>) -> bool {
+    /// Whether the event says what is asked of it. The body comes last, because it has to be parsed. The error means that it
+    /// takes too many steps to tell.
+    pub fn match_event(&self, facts: &Facts<'_>) -> Result<bool, TooMany> {
         if self.is_empty() {
-            return true;
+            return Ok(true);
         }
         // What is stored was compiled before; should this version refuse it all the same, it lets nothing through.
         let compiled = self.compiled.get_or_init(|| self.compile("").ok());
-        let Some(filters) = compiled else { return false };
+        let Some(filters) = compiled else { return Ok(false) };
         let (body, other): (Vec<_>, Vec<_>) =
             filters.iter().partition(|(part, _)| *part == Part::Body);
-        other
-            .into_iter()
-            .chain(body)
-            .all(|(part, filter)| facts.part(*part).is_some_and(|payload| filter.matches(payload)))
+        let most = facts.steps.get().clamp(STEPS_MIN, STEPS_MAX);
+        let steps = Steps::of(most);
+        let matches = other.into_iter().chain(body).try_fold(true, |matches, (part, filter)| {
+            match facts.part(*part).filter(|_| matches) {
+                Some(payload) => filter.matches(payload, &steps),
+                None => Ok(false),
+            }
+        });
+        facts.steps.set(facts.steps.get().saturating_sub(most - steps.left()));
+        matches
     }
 
     /// The filters as the API shows them.
@@ -154,6 +171,8 @@ pub struct Facts<'a> {
     query: OnceCell<Value>,
     path: OnceCell<Value>,
     body: OnceCell<Option<Value>>,
+    /// What all who ask may still take of them.
+    steps: Cell<u64>,
 }
 
 impl<'a> Facts<'a> {
@@ -165,6 +184,7 @@ impl<'a> Facts<'a> {
             query: OnceCell::new(),
             path: OnceCell::new(),
             body: OnceCell::new(),
+            steps: Cell::new(STEPS_OF_EVENT_MAX),
         }
     }
 
@@ -200,6 +220,7 @@ impl Facts<'static> {
                 other => other.unwrap_or_default(),
             }),
             body: OnceCell::from(part("body")),
+            steps: Cell::new(STEPS_OF_EVENT_MAX),
         }
     }
 }
@@ -313,7 +334,7 @@ mod tests {
         let conditions = conditions(filter).unwrap();
         let stored: Conditions = serde_json::from_str(&json!(conditions).to_string()).unwrap();
         assert_eq!(stored, conditions);
-        assert_eq!(stored.match_event(&Facts::of(meta, body)), expect, "{shown}");
+        assert_eq!(stored.match_event(&Facts::of(meta, body)), Ok(expect), "{shown}");
     }
 
     #[test]
@@ -383,7 +404,7 @@ mod tests {
             (json!({"path": {"path": "/ingest/mask"}}), true),
             (json!({"body": {"a": {"$exist": false}}}), false),
         ] {
-            assert_eq!(conditions(filter).unwrap().match_event(&facts), expect);
+            assert_eq!(conditions(filter).unwrap().match_event(&facts), Ok(expect));
         }
     }
 

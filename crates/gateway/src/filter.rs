@@ -9,11 +9,11 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
 
-use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Number, Value};
 
 use crate::api::ApiError;
 use crate::number;
+use crate::steps::{Pattern, Steps, TooMany, of_number};
 
 /// Objects and lists within one another.
 const DEPTH_MAX: usize = 10;
@@ -95,7 +95,7 @@ enum Test {
     In(Vec<Value>),
     NotIn(Vec<Value>),
     Exist(bool),
-    Regex(Regex),
+    Regex(Pattern),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -118,8 +118,9 @@ impl Filter {
         self.rules.is_empty()
     }
 
-    pub fn matches(&self, payload: &Value) -> bool {
-        all(&self.rules, payload, &Cell::new(REGEX_TEXTS_MAX_BYTES))
+    /// Whether the payload passes, if that can be told in so many steps.
+    pub(crate) fn matches(&self, payload: &Value, steps: &Steps) -> Result<bool, TooMany> {
+        Run { steps, texts: Cell::new(REGEX_TEXTS_MAX_BYTES) }.all(&self.rules, payload)
     }
 }
 
@@ -249,7 +250,7 @@ impl Compiler {
         Ok(Test::Order { operator, than: than.clone(), reads_text: self.part != Part::Body })
     }
 
-    fn regex(&mut self, value: &Value, at: &str) -> Result<Regex, ApiError> {
+    fn regex(&mut self, value: &Value, at: &str) -> Result<Pattern, ApiError> {
         let Value::String(pattern) = value else {
             return Err(refuse(at, "a regular expression is expected, as text"));
         };
@@ -260,8 +261,7 @@ impl Compiler {
         if REGEX_MAX_CHARS < pattern.chars().count() {
             return Err(refuse(at, format!("at most {REGEX_MAX_CHARS} characters")));
         }
-        let built = RegexBuilder::new(pattern).size_limit(REGEX_MAX_BYTES).build();
-        built.map_err(|error| {
+        Pattern::new(pattern, REGEX_MAX_BYTES).map_err(|error| {
             let mut text = format!("not a regular expression that can be run: {error}");
             if text.contains("Unicode") {
                 text.push_str(
@@ -342,64 +342,154 @@ fn refuse(at: &str, text: impl AsRef<str>) -> ApiError {
     ApiError::bad_request(format!("{at}:{}", text.as_ref()))
 }
 
-/// `room` is what regular expressions may still look at.
-fn all(rules: &[Rule], payload: &Value, room: &Cell<usize>) -> bool {
-    rules.iter().all(|rule| match rule {
-        Rule::Any(alternatives) => alternatives.iter().any(|rules| all(rules, payload, room)),
-        Rule::Value { path, tests } => {
-            let mut is_there = false;
-            let passes = any_at(payload, path, &mut |value| {
-                is_there = true;
-                tests.iter().all(|test| test.passes(value, room))
-            });
-            passes || (!is_there && tests.iter().all(|test| matches!(test, Test::Exist(false))))
-        }
-    })
+/// One payload, asked by one filter.
+struct Run<'s> {
+    steps: &'s Steps,
+    /// What regular expressions may still look at.
+    texts: Cell<usize>,
 }
 
-/// Whether `test` passes for a value at `path`. Every value of the payload is looked at once at most.
-fn any_at(value: &Value, path: &[Step], test: &mut dyn FnMut(&Value) -> bool) -> bool {
-    let Some((step, rest)) = path.split_first() else { return test(value) };
-    match (step, value) {
-        (Step::Each, Value::Array(items)) => items.iter().any(|item| any_at(item, rest, test)),
-        (Step::Key { index: Some(index), .. }, Value::Array(items)) => {
-            items.get(*index).is_some_and(|item| any_at(item, rest, test))
+impl Run<'_> {
+    fn all(&self, rules: &[Rule], payload: &Value) -> Result<bool, TooMany> {
+        for rule in rules {
+            let passes = match rule {
+                Rule::Any(alternatives) => is_any(alternatives, |rules| self.all(rules, payload))?,
+                Rule::Value { path, tests } => {
+                    let mut is_there = false;
+                    self.any_at(payload, path, &mut |value| {
+                        is_there = true;
+                        self.all_tests(tests, value)
+                    })? || (!is_there
+                        && tests.iter().all(|test| matches!(test, Test::Exist(false))))
+                }
+            };
+            if !passes {
+                return Ok(false);
+            }
         }
-        (Step::Key { names, .. }, Value::Object(object)) => {
-            names.iter().enumerate().any(|(more, name)| {
-                let found = object.get(name).zip(rest.get(more..));
-                found.is_some_and(|(value, rest)| any_at(value, rest, test))
-            })
+        Ok(true)
+    }
+
+    /// Whether `test` passes for a value at `path`. Every value of the payload is looked at once at most.
+    fn any_at(
+        &self,
+        value: &Value,
+        path: &[Step],
+        test: &mut dyn FnMut(&Value) -> Result<bool, TooMany>,
+    ) -> Result<bool, TooMany> {
+        let Some((step, rest)) = path.split_first() else { return test(value) };
+        match (step, value) {
+            (Step::Each, Value::Array(items)) => is_any(items, |item| {
+                self.steps.take(1)?;
+                self.any_at(item, rest, test)
+            }),
+            (Step::Key { index: Some(index), .. }, Value::Array(items)) => {
+                self.steps.take(1)?;
+                items.get(*index).map_or(Ok(false), |item| self.any_at(item, rest, test))
+            }
+            (Step::Key { names, .. }, Value::Object(object)) => {
+                is_any(names.iter().enumerate(), |(more, name)| {
+                    self.steps.take(1)?;
+                    let found = object.get(name).zip(rest.get(more..));
+                    found.map_or(Ok(false), |(value, rest)| self.any_at(value, rest, test))
+                })
+            }
+            _ => Ok(false),
         }
-        _ => false,
+    }
+
+    fn all_tests(&self, tests: &[Test], value: &Value) -> Result<bool, TooMany> {
+        for test in tests {
+            if !self.passes(test, value)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn passes(&self, asked: &Test, value: &Value) -> Result<bool, TooMany> {
+        let same = |value, wanted| self.is_same(value, wanted);
+        match asked {
+            Test::Plain(wanted) => {
+                Ok(same(value, wanted)? || is_any(items(value), |item| same(item, wanted))?)
+            }
+            Test::Equal(wanted) => same(value, wanted),
+            Test::NotEqual(wanted) => Ok(!same(value, wanted)?),
+            Test::In(wanted) => self.is_in(value, wanted),
+            Test::NotIn(wanted) => Ok(!self.is_in(value, wanted)?),
+            Test::Exist(wanted) => {
+                self.steps.take(1)?;
+                Ok(*wanted)
+            }
+            Test::Order { operator, than, reads_text } => one_of(value, |value| {
+                self.steps.take(of_value(value))?;
+                Ok(operator.holds(compare(value, than, *reads_text)))
+            }),
+            Test::Regex(regex) => one_of(value, |value| {
+                self.steps.take(1)?;
+                let text = value.as_str().filter(|text| text.len() <= REGEX_TEXT_MAX_BYTES);
+                let Some(text) = text else { return Ok(false) };
+                let Some(left) = self.texts.get().checked_sub(text.len()) else {
+                    return Ok(false);
+                };
+                self.texts.set(left);
+                self.steps.take(regex.steps(text.len()))?;
+                Ok(regex.is_match(text))
+            }),
+        }
+    }
+
+    /// Whether the value, or one of its items, is one of these.
+    fn is_in(&self, value: &Value, wanted: &[Value]) -> Result<bool, TooMany> {
+        let is_one = |value| is_any(wanted, |wanted| self.is_same(value, wanted));
+        Ok(is_one(value)? || is_any(items(value), is_one)?)
+    }
+
+    /// Equality of JSON, where `5` and `5.0` are one number.
+    fn is_same(&self, a: &Value, b: &Value) -> Result<bool, TooMany> {
+        match (a, b) {
+            (Value::Number(a), Value::Number(b)) => {
+                self.steps.take(of_number(a))?;
+                Ok(number::compare(a, b).is_eq())
+            }
+            (Value::Array(a), Value::Array(b)) => {
+                self.steps.take(1)?;
+                Ok(a.len() == b.len()
+                    && !is_any(a.iter().zip(b), |(a, b)| Ok(!self.is_same(a, b)?))?)
+            }
+            (Value::Object(a), Value::Object(b)) => {
+                self.steps.take(1)?;
+                let differs = |(key, a): (&String, &Value)| match b.get(key) {
+                    Some(b) => Ok(!self.is_same(a, b)?),
+                    None => Ok(true),
+                };
+                Ok(a.len() == b.len() && !is_any(a, differs)?)
+            }
+            (a, b) => {
+                self.steps.take(1)?;
+                Ok(a == b)
+            }
+        }
     }
 }
 
-impl Test {
-    fn passes(&self, value: &Value, room: &Cell<usize>) -> bool {
-        match self {
-            Self::Plain(wanted) => {
-                is_same(value, wanted) || items(value).iter().any(|item| is_same(item, wanted))
-            }
-            Self::Equal(wanted) => is_same(value, wanted),
-            Self::NotEqual(wanted) => !is_same(value, wanted),
-            Self::In(wanted) => is_in(value, wanted),
-            Self::NotIn(wanted) => !is_in(value, wanted),
-            Self::Exist(wanted) => *wanted,
-            Self::Order { operator, than, reads_text } => {
-                one_of(value, |value| operator.holds(compare(value, than, *reads_text)))
-            }
-            Self::Regex(regex) => one_of(value, |value| {
-                let text = value.as_str().filter(|text| text.len() <= REGEX_TEXT_MAX_BYTES);
-                text.is_some_and(|text| match room.get().checked_sub(text.len()) {
-                    Some(left) => {
-                        room.set(left);
-                        regex.is_match(text)
-                    }
-                    None => false,
-                })
-            }),
+/// Whether one of them is as asked.
+fn is_any<T>(
+    of: impl IntoIterator<Item = T>,
+    mut asked: impl FnMut(T) -> Result<bool, TooMany>,
+) -> Result<bool, TooMany> {
+    for one in of {
+        if asked(one)? {
+            return Ok(true);
         }
+    }
+    Ok(false)
+}
+
+fn of_value(value: &Value) -> u64 {
+    match value {
+        Value::Number(number) => of_number(number),
+        _ => 1,
     }
 }
 
@@ -419,30 +509,13 @@ fn items(value: &Value) -> &[Value] {
 }
 
 /// Whether the value passes, or one of its items when it is a list.
-fn one_of(value: &Value, passes: impl Fn(&Value) -> bool) -> bool {
+fn one_of(
+    value: &Value,
+    mut passes: impl FnMut(&Value) -> Result<bool, TooMany>,
+) -> Result<bool, TooMany> {
     match value {
-        Value::Array(items) => items.iter().any(passes),
+        Value::Array(items) => is_any(items, passes),
         value => passes(value),
-    }
-}
-
-/// Whether the value, or one of its items, is one of these.
-fn is_in(value: &Value, wanted: &[Value]) -> bool {
-    wanted.iter().any(|wanted| is_same(value, wanted))
-        || items(value).iter().any(|item| wanted.iter().any(|wanted| is_same(item, wanted)))
-}
-
-/// Equality of JSON, where `5` and `5.0` are one number.
-fn is_same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => number::compare(a, b).is_eq(),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| is_same(a, b)))
-        }
-        (a, b) => a == b,
     }
 }
 

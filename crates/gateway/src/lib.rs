@@ -79,6 +79,7 @@ pub mod shape;
 pub mod source;
 pub mod source_count;
 pub mod sql;
+pub mod steps;
 pub mod storing;
 pub mod subscription;
 pub mod tally;

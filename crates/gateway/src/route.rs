@@ -10,8 +10,8 @@ mod directory;
 mod rows;
 
 pub use bells::{BELL_DELIVERIES, Bell, Held, bells, bells_when_due};
-use directory::Planned;
 pub use directory::{DIRECTORY_EVENTS, Directory, Needs, Owned, SubscriptionRow};
+use directory::{Found, Planned};
 use rows::Rows;
 
 use crate::sql::{self, Statement};
@@ -33,6 +33,8 @@ pub const FILTERED_BODIES_MAX_BYTES: u64 = 8 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct Routing {
     pub parts: Vec<Part>,
+    /// Pairs of event and subscription: the filter takes too many steps, so the event does not go there.
+    pub stopped: Vec<(String, String)>,
 }
 
 /// One transaction. Its last statement gives back which of its deliveries wait, if there are any.
@@ -56,13 +58,12 @@ pub fn route(
     let mut events = Rows::default();
     let mut large = Vec::new();
     let mut fan_out = FanOut::default();
+    let mut stopped = Vec::new();
 
     for envelope in envelopes {
         let Envelope { meta, body } = envelope;
-        let (receivers, status, reason) = match directory.receivers(envelope) {
-            Ok(receivers) => (receivers, "Success", ""),
-            Err(reason) => (Vec::new(), "Failure", reason),
-        };
+        let found = directory.receivers(envelope);
+        stopped.extend(found.stopped.iter().map(|id| (meta.event_id.clone(), (*id).to_owned())));
         let key = meta.claim.as_ref().map(|claim| claim.key.as_str());
         if let Some(claim) = &meta.claim {
             claims.push(&[
@@ -100,8 +101,8 @@ pub fn route(
             key.into(),
             text.is_base64.into(),
             body_key.into(),
-            status.into(),
-            reason.into(),
+            found.status().into(),
+            (&*found.reason).into(),
             (!is_bound).then_some(&*text.text).into(),
             verification.as_ref().into(),
             target.as_ref().into(),
@@ -115,7 +116,7 @@ pub fn route(
         } else {
             events.push(&row);
         }
-        for receiver in receivers {
+        for receiver in found.receivers {
             fan_out.add(meta, &receiver, now_ms, None);
         }
     }
@@ -130,7 +131,7 @@ pub fn route(
     statements.extend(large);
     statements.extend(duplicates.clone().statements(sql::give_back_requests));
     statements.extend(duplicates.statements(sql::insert_duplicates));
-    fan_out.after(statements, outbox_id, now_ms)
+    Routing { stopped, ..fan_out.after(statements, outbox_id, now_ms) }
 }
 
 /// A body as it is written into a row.
@@ -198,7 +199,7 @@ impl FanOut {
         if !statements.is_empty() {
             parts.push(Part { statements, deliveries: Vec::new() });
         }
-        Routing { parts }
+        Routing { parts, stopped: Vec::new() }
     }
 }
 
@@ -216,11 +217,10 @@ pub fn replay(
     let mut tally = Tally::default();
     for envelope in envelopes {
         let meta = &envelope.meta;
-        let receivers = directory.receivers(envelope).unwrap_or_else(|why| {
-            tally.fail(why, 1);
-            Vec::new()
-        });
-        if !receivers.is_empty() {
+        let Found { receivers, reason, .. } = directory.receivers(envelope);
+        if receivers.is_empty() {
+            tally.fail(&reason, 1);
+        } else {
             tally.succeeded += 1;
             if meta.arrived.is_some() || meta.was_made {
                 let Written { text, body_key, is_bound } = Written::of(&envelope.body);

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use regex_lite::Regex;
 use serde_json::{Number, Value};
 
 mod check;
@@ -16,6 +15,7 @@ mod read;
 use format::Format;
 
 use crate::number::{Step, is_integer};
+use crate::steps::Pattern;
 
 /// Bytes of a schema, as it is written.
 pub const SCHEMA_MAX_BYTES: usize = 65_536;
@@ -51,7 +51,7 @@ enum Check {
     Below(Number),
     MultipleOf(Step),
     Length(Range),
-    Pattern(Regex),
+    Pattern(Pattern),
     Format(Format),
     Items {
         first: Vec<Id>,
@@ -65,7 +65,7 @@ enum Check {
     },
     Properties {
         named: BTreeMap<String, Id>,
-        matching: Vec<(Regex, Id)>,
+        matching: Vec<(Pattern, Id)>,
         rest: Option<Id>,
     },
     PropertyCount(Range),

@@ -3,6 +3,7 @@
 use inlet_gateway::conditions::{Facts, TestEvent, TestFilter};
 use inlet_gateway::payload::path_value;
 use inlet_gateway::routes::FilterCall;
+use inlet_gateway::steps::TooMany;
 use inlet_gateway::type_filter::{Batch, FilterInput, TypeFilter};
 
 use super::*;
@@ -13,7 +14,7 @@ impl Caller<'_> {
     /// Tries a filter that is stored nowhere on an event that never was.
     pub(super) fn test_filter(&self) -> Answered {
         let TestFilter { request, conditions } = api::parse(&self.body)?;
-        let matches = conditions.match_event(&Facts::given(&request));
+        let matches = conditions.match_event(&Facts::given(&request)).map_err(TooMany::refusal)?;
         Ok(Answer::ok(200, "Filter validated successfully", json!(matches)))
     }
 
@@ -78,7 +79,8 @@ impl Caller<'_> {
             FilterCall::Test(event_type) => {
                 let subscription = self.filtered(project, id).await?;
                 let TestEvent(event) = api::parse(&self.body)?;
-                let is_match = subscription.takes(&path_value(event_type), &Facts::given(&event));
+                let takes = subscription.takes(&path_value(event_type), &Facts::given(&event));
+                let is_match = takes.map_err(TooMany::refusal)?;
                 Ok(Answer::ok(200, "Filter test completed", json!({"is_match": is_match})))
             }
         }

@@ -8,10 +8,15 @@ fn compile(part: Part, filter: &Value) -> Result<Filter, String> {
     Filter::compile(part, filter, "body").map_err(|error| error.message)
 }
 
+/// Whether it matches, with as many steps as it wants.
+fn matches(filter: &Filter, payload: &Value) -> bool {
+    filter.matches(payload, &Steps::of(u64::MAX)).unwrap()
+}
+
 #[track_caller]
 fn check(payload: Value, filter: Value, expect: bool) {
     let compiled = compile(Part::Body, &filter).unwrap();
-    assert_eq!(compiled.matches(&payload), expect, "{filter} on {payload}");
+    assert_eq!(matches(&compiled, &payload), expect, "{filter} on {payload}");
 }
 
 #[track_caller]
@@ -55,8 +60,8 @@ fn numbers_are_compared_at_any_size() {
         check(parse(payload), parse(filter), expect);
     }
     let header = compile(Part::Headers, &parse(r#"{"x":{"$gt":18446744073709551616}}"#)).unwrap();
-    assert!(header.matches(&json!({"x": "18446744073709551617"})));
-    assert!(!header.matches(&json!({"x": "18446744073709551616"})));
+    assert!(matches(&header, &json!({"x": "18446744073709551617"})));
+    assert!(!matches(&header, &json!({"x": "18446744073709551616"})));
 }
 
 #[test]
@@ -311,26 +316,26 @@ fn a_filter_is_bounded() {
 fn a_hostile_expression_takes_its_time_and_no_more() {
     let hostile = compile(Part::Body, &json!({"a": {"$regex": "^(a+)+$"}})).unwrap();
     let text = format!("{}!", "a".repeat(REGEX_TEXT_MAX_BYTES - 1));
-    assert!(!hostile.matches(&json!({"a": text})));
+    assert!(!matches(&hostile, &json!({"a": text})));
     // Past the limit nothing is looked at.
     let any = compile(Part::Body, &json!({"a": {"$regex": "a"}})).unwrap();
-    assert!(any.matches(&json!({"a": text})));
-    assert!(!any.matches(&json!({"a": format!("{text}a")})));
+    assert!(matches(&any, &json!({"a": text})));
+    assert!(!matches(&any, &json!({"a": format!("{text}a")})));
     let list = |texts: usize| {
         let mut list = vec![json!("b".repeat(REGEX_TEXT_MAX_BYTES)); texts];
         list.push(json!("a"));
         json!({"a": list})
     };
-    assert!(any.matches(&list(3)) && !any.matches(&list(4)));
+    assert!(matches(&any, &list(3)) && !matches(&any, &list(4)));
 }
 
 #[test]
 fn headers_have_no_case_and_texts_are_read_as_numbers() {
     let headers = compile(Part::Headers, &json!({"X-Event-Type": "push", "X-Count": 5})).unwrap();
-    assert!(headers.matches(&json!({"x-event-type": "push", "x-count": "5"})));
+    assert!(matches(&headers, &json!({"x-event-type": "push", "x-count": "5"})));
     let query = compile(Part::Query, &json!({"page": {"$gt": 9}, "last": true})).unwrap();
-    assert!(query.matches(&json!({"page": "10", "last": "true"})));
-    assert!(!query.matches(&json!({"page": "ten", "last": "true"})));
+    assert!(matches(&query, &json!({"page": "10", "last": "true"})));
+    assert!(!matches(&query, &json!({"page": "ten", "last": "true"})));
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -363,9 +368,35 @@ proptest! {
         if let Value::Object(filter) = filter {
             for part in Part::ALL {
                 if let Ok(compiled) = Filter::compile(part, &filter, "") {
-                    compiled.matches(&payload);
+                    matches(&compiled, &payload);
                 }
             }
         }
+    }
+}
+
+#[test]
+fn whatever_can_be_long_takes_steps() {
+    let list = |item: Value, count: usize| json!({"a": vec![item; count]});
+    let texts = |count: usize| (0..count).map(|n| format!("{n}")).collect::<Vec<_>>();
+    let digits: Number = "7".repeat(100_000).parse().unwrap();
+    let text = "a".repeat(2_000);
+    for (filter, payload) in [
+        (json!({"a.$.x": 5}), list(json!({"x": 1}), 2_000)),
+        (json!({"a": 5}), list(json!(1), 2_000)),
+        (json!({"a": {"$gt": 5}}), list(json!(1), 2_000)),
+        (json!({"a": {"$in": texts(100)}}), list(json!("x"), 20)),
+        (json!({"a": {"$nin": texts(100)}}), list(json!("x"), 20)),
+        (json!({"a": {"$eq": texts(2_000)}}), json!({"a": texts(2_000)})),
+        (json!({"a": {"$gt": 5}}), json!({"a": digits})),
+        (json!({"a": {"$eq": 5.5}}), json!({"a": digits})),
+        (json!({"a": {"$regex": "b"}}), json!({"a": text})),
+        (json!({"a": {"$regex": "(a|b|c|d){10}b"}}), json!({"a": "a".repeat(100)})),
+        (json!({"a.$.b.c.d.e.f.g.h": 1}), list(json!({"b": {}}), 300)),
+        (json!({"$or": [{"a.$.x": 5}, {"a.$.y": 5}]}), list(json!({}), 600)),
+    ] {
+        let filter = compile(Part::Body, &filter).unwrap();
+        assert_eq!(filter.matches(&payload, &Steps::of(1_000)), Err(TooMany), "{filter:?}");
+        assert!(filter.matches(&payload, &Steps::of(100_000)).is_ok(), "{filter:?}");
     }
 }

@@ -1,11 +1,13 @@
 //! What has to be known to route events, and to whom they go by it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::conditions::{Conditions, Facts};
 use crate::ids::delivery_uid;
 use crate::json;
 use crate::sql;
+use crate::steps::TooMany;
 use crate::subscription::{DeliveryMode, Subscription};
 use crate::wire::{Body, Envelope, Meta, Target};
 
@@ -56,6 +58,8 @@ pub struct Directory {
     pub there: Option<HashSet<String>>,
 }
 
+/// Subscriptions that a reason names.
+const STOPPED_NAMED: usize = 3;
 const GONE: &str = "the endpoint that this event was for no longer exists";
 
 impl Directory {
@@ -137,14 +141,11 @@ impl Directory {
         count
     }
 
-    /// To whom an event goes; when to nobody, why.
-    pub(super) fn receivers<'a>(
-        &'a self,
-        envelope: &'a Envelope,
-    ) -> Result<Vec<Planned<'a>>, &'a str> {
+    /// To whom an event goes.
+    pub(super) fn receivers<'a>(&'a self, envelope: &'a Envelope) -> Found<'a> {
         let Envelope { meta, body } = envelope;
         if let Some(fault) = &meta.fault {
-            return Err(fault);
+            return Found::nobody(fault);
         }
         let candidates = self.candidates(meta);
         let bytes = match body {
@@ -152,21 +153,27 @@ impl Directory {
             Body::Stored { .. } => self.bodies.get(&meta.event_id).map(Vec::as_slice),
         };
         let facts = Facts::of(meta, bytes);
-        let takes = |one: &&Planned<'_>| {
-            one.conditions.is_none_or(|conditions| conditions.match_event(&facts))
-        };
-        let receivers: Vec<Planned<'a>> = candidates.iter().filter(takes).copied().collect();
-        match (candidates.as_slice(), bytes) {
-            _ if !receivers.is_empty() => Ok(receivers),
-            ([], _) if self.is_gone(meta) => Err(GONE),
-            ([], _) => Err("no subscription matched this event"),
-            (all, None) if all.iter().any(Planned::reads_body) => Err(
-                "no subscription matched this event: some subscribe to its type, but its body is too large for their filters",
-            ),
-            _ => Err(
-                "no subscription matched this event: some subscribe to its type, but their filters do not match",
-            ),
+        let (mut receivers, mut stopped) = (Vec::new(), Vec::new());
+        for one in &candidates {
+            match one.conditions.map_or(Ok(true), |conditions| conditions.match_event(&facts)) {
+                Ok(true) => receivers.push(*one),
+                Ok(false) => {}
+                Err(TooMany) => stopped.push(one.subscription_id),
+            }
         }
+        let reason: Cow<'_, str> = match (candidates.as_slice(), bytes) {
+            _ if !stopped.is_empty() => too_many(&stopped).into(),
+            _ if !receivers.is_empty() => "".into(),
+            ([], _) if self.is_gone(meta) => GONE.into(),
+            ([], _) => "no subscription matched this event".into(),
+            (all, None) if all.iter().any(Planned::reads_body) => {
+                "no subscription matched this event: some subscribe to its type, but its body is too large for their filters".into()
+            }
+            _ => {
+                "no subscription matched this event: some subscribe to its type, but their filters do not match".into()
+            }
+        };
+        Found { receivers, reason, stopped }
     }
 
     /// To whom an event may go, going by its target and its type.
@@ -248,6 +255,39 @@ impl Directory {
         };
         envelopes.iter().enumerate().filter_map(wanted).collect()
     }
+}
+
+/// To whom an event goes.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    pub(super) receivers: Vec<Planned<'a>>,
+    /// Why to nobody, or not to all who may want it; else empty.
+    pub(super) reason: Cow<'a, str>,
+    /// The subscriptions whose filters it takes too many steps to ask.
+    pub(super) stopped: Vec<&'a str>,
+}
+
+impl<'a> Found<'a> {
+    fn nobody(reason: &'a str) -> Self {
+        Self { receivers: Vec::new(), reason: reason.into(), stopped: Vec::new() }
+    }
+
+    pub(super) fn status(&self) -> &'static str {
+        if self.receivers.is_empty() { "Failure" } else { "Success" }
+    }
+}
+
+fn too_many(stopped: &[&str]) -> String {
+    let named = stopped.get(..STOPPED_NAMED).unwrap_or(stopped);
+    let more = match stopped.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "not sent to all who may want it: the filters of these subscriptions take too many steps on it: {}{more}; \
+         have them ask for less of long lists, then replay the event",
+        named.join(", ")
+    )
 }
 
 /// One delivery to be made.

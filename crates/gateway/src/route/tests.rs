@@ -145,7 +145,7 @@ fn a_dynamic_event_reaches_the_endpoint_of_its_url_whatever_it_is_subscribed_to(
         let mut sent = envelope(Body::Inline(b"{}".to_vec()));
         sent.meta.target = Some(Target::Url(endpoint.into()));
         sent.meta.event_type = event_type.into();
-        let receivers = directory.receivers(&sent).unwrap_or_default();
+        let receivers = directory.receivers(&sent).receivers;
         let got: Vec<_> = receivers.iter().map(|one| one.subscription_id).collect();
         assert_eq!(got, expect, "{endpoint} {event_type}");
         assert!(receivers.iter().all(|one| one.endpoint_id == endpoint));
@@ -166,7 +166,7 @@ fn a_replay_makes_no_delivery_for_an_endpoint_that_is_gone() {
     assert_eq!(deliveries(&replay(&sent, &directory, 7, "r").0), 2);
     directory.there = Some(["other".to_owned()].into());
     assert_eq!(deliveries(&replay(&sent, &directory, 7, "r").0), 0);
-    let why = directory.receivers(&sent[0]).unwrap_err();
+    let why = directory.receivers(&sent[0]).reason;
     assert_eq!(why, "the endpoint that this event was for no longer exists");
 }
 
@@ -198,6 +198,60 @@ fn filters_decide_among_those_who_want_the_type() {
     assert!(reason.ends_with("their filters do not match"), "{reason}");
 }
 
+/// A list of so many items, each an object of one number.
+fn long_list(items: usize) -> Vec<u8> {
+    format!("{{\"a\":[{}]}}", vec!["{\"x\":1}"; items].join(",")).into_bytes()
+}
+
+/// A filter that asks each item of a list for so many numbers, none of which is there.
+fn greedy(uid: &str, numbers: usize) -> Subscription {
+    let any: Vec<Value> = (0..numbers).map(|n| json!({"a.$.x": {"$eq": 100 + n}})).collect();
+    filtered(uid, json!({"body": {"$or": any}}))
+}
+
+#[test]
+fn what_takes_too_many_steps_is_not_sent_and_the_event_says_so() {
+    let sent = envelope(Body::Inline(long_list(15_000)));
+    let reason = |subscriptions: &[Subscription]| {
+        let db = database();
+        let routing = route(std::slice::from_ref(&sent), &known(subscriptions), 7, None);
+        let got = apply(&db, &routing).len();
+        let event = &run(&db, &sql::event("project", &sent.meta.event_id))[0];
+        let shown = format!("{got} {} {}", event["status"], event["failure_reason"]);
+        (shown.replace('"', ""), routing.stopped.len())
+    };
+    let (shown, stopped) = reason(&[greedy("greedy", 200)]);
+    assert!(shown.starts_with("0 Failure not sent to all who may want it: "), "{shown}");
+    assert!(shown.contains("too many steps on it: greedy; have them"), "{shown}");
+    assert_eq!(stopped, 1);
+    // Neither those before nor those after it lose their events by it, and nor does it stop the others.
+    let modest =
+        |uid| filtered(uid, json!({"body": {"a.0.x": 1}, "headers": {"x-github-event": "push"}}));
+    let mut all: Vec<Subscription> = (0..300).map(|n| greedy(&format!("g{n:03}"), 180)).collect();
+    all.insert(0, modest("first"));
+    all.push(modest("last"));
+    let began = std::time::Instant::now();
+    let (shown, stopped) = reason(&all);
+    assert!(shown.starts_with("2 Success not sent to all"), "{shown}");
+    assert!(shown.contains("too many steps on it: g000, g001, g002 and 297 more; have"), "{shown}");
+    assert_eq!(stopped, 300);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    let (shown, stopped) = reason(&[greedy("few", 10)]);
+    assert!(shown.ends_with("their filters do not match") && stopped == 0, "{shown}");
+}
+
+#[test]
+fn one_thing_can_be_asked_of_every_item_of_the_largest_body() {
+    let sent = envelope(Body::Inline(long_list(260_000)));
+    let wanted = [
+        filtered("one", json!({"body": {"a.$.x": {"$gt": 1}}})),
+        filtered("other", json!({"body": {"a.$.x": {"$lt": 2}}})),
+    ];
+    let found = known(&wanted);
+    let found = found.receivers(&sent);
+    assert_eq!((found.receivers.len(), found.stopped.len()), (1, 0));
+}
+
 #[test]
 fn a_body_elsewhere_is_read_only_where_a_filter_asks() {
     let stored = Body::Stored { key: "k".into(), len: 200_000 };
@@ -206,10 +260,10 @@ fn a_body_elsewhere_is_read_only_where_a_filter_asks() {
     assert!(directory.bodies_to_read(&sent).is_empty());
     let mut directory = known(&[filtered("some", json!({"body": {"n": 1}}))]);
     assert_eq!(directory.bodies_to_read(&sent), [(1, "k")]);
-    let reason = directory.receivers(&sent[1]).unwrap_err();
+    let reason = directory.receivers(&sent[1]).reason;
     assert!(reason.ends_with("too large for their filters"), "{reason}");
     directory.bodies.insert(sent[1].meta.event_id.clone(), b"{\"n\":1}".to_vec());
-    assert_eq!(directory.receivers(&sent[1]).unwrap().len(), 1);
+    assert_eq!(directory.receivers(&sent[1]).receivers.len(), 1);
 }
 
 #[test]
@@ -386,7 +440,8 @@ fn an_event_for_very_many_is_routed_in_parts_that_can_each_be_repeated() {
         let row = run(&db, &Statement { sql: sql.into(), params: vec![] }).remove(0);
         [&row["d"], &row["e"], &row["watched"]].map(|n| n.as_u64().unwrap())
     };
-    let begun = Routing { parts: routing.parts.into_iter().take(3).collect() };
+    let begun =
+        Routing { parts: routing.parts.into_iter().take(3).collect(), ..Routing::default() };
     assert_eq!(apply(&db, &begun).len(), 3 * FAN_OUT_PART);
     assert_eq!(count(), [15_000, 1, 15_000]);
     let again = route(&sent, &directory, 8, Some("outbox-2"));
@@ -451,7 +506,7 @@ fn a_subscription_that_cannot_be_read_stands_in_the_way_of_its_own_events_only()
     let directory = Directory::of_rows(rows, vec![owned]);
     let mut sent = envelope(Body::Inline(b"{}".to_vec()));
     assert_eq!(directory.unroutable(&sent.meta), None);
-    assert_eq!(directory.receivers(&sent).unwrap().len(), 1, "and it comes once");
+    assert_eq!(directory.receivers(&sent).receivers.len(), 1, "and it comes once");
     let endpoint = |id: &str| Some(Target::Endpoint(id.into()));
     for (target, is_damaged) in [
         (endpoint("broken"), true),

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use regex_lite::Regex;
 use serde_json::{Map, Number, Value};
 
 use super::{Check, Fault, Id, Schema, escaped};
 use crate::number;
+use crate::steps::{Pattern, Steps, TooMany, of_number};
 
 /// Steps of one check, and how deep it goes.
-const STEPS_MAX: u32 = 200_000;
+const STEPS_MAX: u64 = 200_000;
+/// Steps of its patterns and of its long numbers and lists, whose looks are at bytes.
+const LOOKS_MAX: u64 = 2_000_000;
 const DEPTH_MAX: u32 = 160;
 /// The longest text that a pattern is tried on.
 const PATTERN_TEXT_MAX_BYTES: usize = 65_536;
@@ -18,21 +20,20 @@ const FAULTS_MAX: usize = 10;
 
 /// What is wrong with a payload: nothing, or the first few faults.
 pub(super) fn faults(schema: &Schema, payload: &Value) -> Vec<Fault> {
-    let mut run = Run { schema, steps: 0, faults: Vec::new(), path: Vec::new() };
+    let (steps, looks) = (Steps::of(STEPS_MAX), Steps::of(LOOKS_MAX));
+    let mut run = Run { schema, steps, looks, faults: Vec::new(), path: Vec::new() };
     match run.check(0, payload, 0) {
         Ok(_) => run.faults,
-        Err(TooMuch) => {
+        Err(TooMany) => {
             vec![Fault { at: run.pointer(), what: "takes too many steps to check".into() }]
         }
     }
 }
 
-/// The steps are used up.
-struct TooMuch;
-
 struct Run<'s> {
     schema: &'s Schema,
-    steps: u32,
+    steps: Steps,
+    looks: Steps,
     faults: Vec<Fault>,
     path: Vec<String>,
 }
@@ -56,9 +57,9 @@ impl Run<'_> {
     }
 
     /// Whether a value passes a node. What is wrong is noted.
-    fn check(&mut self, id: Id, value: &Value, depth: u32) -> Result<bool, TooMuch> {
+    fn check(&mut self, id: Id, value: &Value, depth: u32) -> Result<bool, TooMany> {
         if DEPTH_MAX < depth {
-            return Err(TooMuch);
+            return Err(TooMany);
         }
         let schema = self.schema;
         let mut passes = true;
@@ -69,20 +70,28 @@ impl Run<'_> {
         Ok(passes)
     }
 
-    fn step(&mut self, steps: usize) -> Result<(), TooMuch> {
-        self.steps = self.steps.saturating_add(u32::try_from(steps).unwrap_or(u32::MAX));
-        if STEPS_MAX < self.steps { Err(TooMuch) } else { Ok(()) }
+    fn step(&self, steps: usize) -> Result<(), TooMany> {
+        self.steps.take(steps as u64)
+    }
+
+    fn number(&self, number: &Number) -> Result<(), TooMany> {
+        self.looks.take(of_number(number))
+    }
+
+    fn is_match(&self, pattern: &Pattern, text: &str) -> Result<bool, TooMany> {
+        self.looks.take(pattern.steps(text.len()))?;
+        Ok(pattern.is_match(text))
     }
 
     /// Whether a value passes, without a word about why not.
-    fn tries(&mut self, id: Id, value: &Value, depth: u32) -> Result<bool, TooMuch> {
+    fn tries(&mut self, id: Id, value: &Value, depth: u32) -> Result<bool, TooMany> {
         let noted = self.faults.len();
         let passes = self.check(id, value, depth)?;
         self.faults.truncate(noted);
         Ok(passes)
     }
 
-    fn at(&mut self, name: &str, id: Id, value: &Value, depth: u32) -> Result<bool, TooMuch> {
+    fn at(&mut self, name: &str, id: Id, value: &Value, depth: u32) -> Result<bool, TooMany> {
         self.path.push(name.to_owned());
         let passes = self.check(id, value, depth)?;
         self.path.pop();
@@ -90,7 +99,10 @@ impl Run<'_> {
     }
 
     #[expect(clippy::too_many_lines, reason = "an arm for each kind of check")]
-    fn one(&mut self, check: &Check, value: &Value, depth: u32) -> Result<bool, TooMuch> {
+    fn one(&mut self, check: &Check, value: &Value, depth: u32) -> Result<bool, TooMany> {
+        if let Value::Number(number) = value {
+            self.number(number)?;
+        }
         Ok(match (check, value) {
             (Check::Never, _) => self.fault("must not be there"),
             (Check::Type(types), _) => {
@@ -129,11 +141,11 @@ impl Run<'_> {
                 }
             }
             (Check::Pattern(regex), Value::String(text)) => {
-                self.step(text.len() / 64)?;
                 if PATTERN_TEXT_MAX_BYTES < text.len() {
                     self.fault("is too long to be matched with a pattern")
                 } else {
-                    regex.is_match(text) || self.fault(format!("must match {}", regex.as_str()))
+                    self.is_match(regex, text)?
+                        || self.fault(format!("must match {}", regex.as_str()))
                 }
             }
             (Check::Format(format), value) => {
@@ -157,6 +169,8 @@ impl Run<'_> {
             (Check::UniqueItems, Value::Array(items)) => {
                 self.step(items.len())?;
                 let mut texts: Vec<String> = items.iter().map(canonical).collect();
+                let bytes: u64 = texts.iter().map(|text| text.len() as u64).sum();
+                self.looks.take(bytes / 8)?;
                 texts.sort_unstable();
                 texts.dedup();
                 texts.len() == items.len() || self.fault("must not hold the same item twice")
@@ -235,7 +249,7 @@ impl Run<'_> {
         })
     }
 
-    fn required(&mut self, names: &[String], fields: &Map<String, Value>) -> Result<bool, TooMuch> {
+    fn required(&mut self, names: &[String], fields: &Map<String, Value>) -> Result<bool, TooMany> {
         self.step(names.len())?;
         let mut passes = true;
         for name in names.iter().filter(|name| !fields.contains_key(*name)) {
@@ -249,11 +263,11 @@ impl Run<'_> {
     fn properties(
         &mut self,
         named: &BTreeMap<String, Id>,
-        matching: &[(Regex, Id)],
+        matching: &[(Pattern, Id)],
         rest: Option<Id>,
         fields: &Map<String, Value>,
         depth: u32,
-    ) -> Result<bool, TooMuch> {
+    ) -> Result<bool, TooMany> {
         let mut passes = true;
         for (name, value) in fields {
             let mut is_known = false;
@@ -262,8 +276,8 @@ impl Run<'_> {
                 passes &= self.at(name, *id, value, depth)?;
             }
             for (regex, id) in matching {
-                self.step(1 + name.len() / 64)?;
-                if name.len() <= PATTERN_TEXT_MAX_BYTES && regex.is_match(name) {
+                self.step(1)?;
+                if name.len() <= PATTERN_TEXT_MAX_BYTES && self.is_match(regex, name)? {
                     is_known = true;
                     passes &= self.at(name, *id, value, depth)?;
                 }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Number, Value};
 
 use super::format::Format;
 use super::{Check, Fault, Id, Node, Range, Type, escaped};
 use crate::number::Step;
+use crate::steps::Pattern;
 
 /// Parts of a schema, and how deep they are nested.
 const NODES_MAX: usize = 2_000;
@@ -409,10 +409,10 @@ fn texts(at: &str, value: &Value) -> Result<Vec<String>, Fault> {
     }
 }
 
-fn pattern(at: &str, value: &Value) -> Result<Regex, Fault> {
+fn pattern(at: &str, value: &Value) -> Result<Pattern, Fault> {
     let written = text(at, value)?;
-    match RegexBuilder::new(written).size_limit(PATTERN_MAX_BYTES).build() {
-        Ok(regex) => Ok(regex),
+    match Pattern::new(written, PATTERN_MAX_BYTES) {
+        Ok(pattern) => Ok(pattern),
         Err(error) => fault(at, format!("this pattern cannot be used: {error}")),
     }
 }

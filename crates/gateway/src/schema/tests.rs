@@ -342,3 +342,29 @@ fn numbers_are_not_rounded() {
         assert_eq!(faults(read(schema), read(payload)), [expect], "{payload}");
     }
 }
+
+#[test]
+fn what_patterns_and_long_values_take_is_counted() {
+    let keys = |count: usize| {
+        let pairs = (0..count).map(|n| (format!("a-key-of-some-length-{n}"), json!(1)));
+        Value::Object(pairs.collect())
+    };
+    let patterns = json!({"patternProperties": {"(a|b|c|d|e|f){30}z": {}, "(a?){60}z": {}}});
+    let number: Value = serde_json::from_str(&"7".repeat(500_000)).unwrap();
+    let least: Vec<Value> = (0..100).map(|n| json!({"minimum": n})).collect();
+    for (schema, payload) in [
+        (patterns.clone(), keys(20_000)),
+        (json!({"pattern": "(a|b|c|d|e|f){30}z"}), json!("a".repeat(60_000))),
+        (json!({"allOf": least.clone()}), number),
+    ] {
+        let found = faults(schema, payload);
+        assert!(
+            found.iter().any(|one| one.ends_with("takes too many steps to check")),
+            "{found:?}"
+        );
+    }
+    assert!(faults(patterns, keys(100)).is_empty());
+    assert!(faults(json!({"pattern": "^a+$"}), json!("a".repeat(60_000))).is_empty());
+    assert!(faults(json!({"patternProperties": {"^a-": {}}}), keys(20_000)).is_empty());
+    assert!(faults(json!({"allOf": least}), json!(1e3)).is_empty());
+}
