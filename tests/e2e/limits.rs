@@ -122,6 +122,22 @@ fn who_is_not_believed_uses_up_no_request() {
 }
 
 #[test]
+fn who_is_not_believed_takes_none_of_the_events_of_the_project() {
+    let project = gateway().project_with(json!({"ratelimit": {"count": 2, "duration": 3600}}));
+    let keyed = |name: &str| {
+        project.source(json!({"name": name, "type": "http", "verifier": {"type": "api_key",
+            "api_key": {"header_name": "X-Key", "header_value": "right"}}}))
+    };
+    let (one, other) = (keyed("one"), keyed("other"));
+    let send = |source: &Value, key: &str| {
+        project.ingest_call(source).header("X-Key", key).body("{}").send().status
+    };
+    assert_eq!([(); 5].map(|()| send(&one, "wrong")), [401; 5]);
+    assert_eq!([(); 3].map(|()| send(&other, "right")), [200, 200, 429]);
+    assert_eq!(send(&one, "wrong"), 429);
+}
+
+#[test]
 fn a_source_refuses_what_does_not_fit_its_schema_or_notes_it() {
     let project = gateway().project();
     let schema =

@@ -66,6 +66,7 @@ mod senders;
 mod sent;
 mod set_aside;
 mod signatures;
+mod silent_stores;
 mod source_changes;
 mod source_functions;
 mod source_lists;

@@ -50,12 +50,26 @@ export const text = (name) => globalThis.inletTexts?.[name] ?? "";
 export const yaml = (text) => globalThis.inletYaml?.(text) ?? "!no reader of YAML is built in";
 
 const BYTES = { contentType: "bytes" };
+/** How long a durable write may take before the other way is tried. Should it come to its end after all, two copies of an event are one. */
+const WRITE_WITHIN = 5000;
+
+/** A promise that is kept within the time, or broken. The clock is stopped in here, so that it costs no call out of WebAssembly. */
+const inTime = (promise) =>
+  new Promise((resolve, reject) => {
+    const late = () => reject(new Error(`no answer within ${WRITE_WITHIN} ms`));
+    const clock = setTimeout(late, WRITE_WITHIN);
+    const end = (settle) => (value) => {
+      clearTimeout(clock);
+      settle(value);
+    };
+    promise.then(end(resolve), end(reject));
+  });
 
 export const send = (env, queue, fields, body) => {
   const message = new Uint8Array(fields.length + body.length);
   message.set(fields);
   message.set(body, fields.length);
-  return env[queue].send(message, BYTES);
+  return inTime(env[queue].send(message, BYTES));
 };
 
 /** `body` is one that `body.js` has read. Where it has room before it, the fields go there, and nothing is copied. */
@@ -64,11 +78,11 @@ export const sendRead = (env, queue, fields, body) => {
   if (start < 0) return send(env, queue, fields, body);
   const message = new Uint8Array(body.buffer, start, fields.length + body.length);
   message.set(fields);
-  return env[queue].send(message, BYTES);
+  return inTime(env[queue].send(message, BYTES));
 };
 
 export const insert = (env, database, sql, meta, body, length, isBase64) =>
-  globalThis.inletAppend(env, database, sql, meta, body, length, isBase64);
+  inTime(globalThis.inletAppend(env, database, sql, meta, body, length, isBase64));
 
 /** Keys of this isolate, by hash and bytes. They are no handles of a request. */
 const keys = new Map();

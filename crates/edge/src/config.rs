@@ -5,8 +5,9 @@
 
 mod untold;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use worker::{Delay, Result};
 
 use crate::bindings::Bindings;
 use crate::known::{Isolate, Known};
+use crate::patience::in_time;
 use crate::{chance, companions, log};
 
 /// How long an isolate believes what it read.
@@ -105,9 +107,34 @@ async fn compiled(
     })
 }
 
+/// How long a store may take for a source before the other is asked, or what is known is served.
+const ANSWER_WITHIN_MS: u64 = 2_000;
+/// How long nobody asks KV once it has not answered.
+const KV_RESTS_MS: u64 = 10_000;
+
+thread_local! {
+    static KV_RESTS_UNTIL: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Asks KV, for two seconds at most.
+async fn of_kv<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    let began = chance::now_ms();
+    if began < KV_RESTS_UNTIL.get() {
+        return Err(worker::Error::RustError("KV has not answered just now".into()));
+    }
+    let told = in_time("KV", ANSWER_WITHIN_MS, answer).await;
+    let now = chance::now_ms();
+    if told.is_err() && ANSWER_WITHIN_MS <= now.saturating_sub(began) {
+        KV_RESTS_UNTIL.set(now + KV_RESTS_MS);
+    }
+    told
+}
+
 async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
     let kv = bindings.config()?;
-    match kv.get(&key(mask)).cache_ttl(KV_CACHE_S).text().await {
+    let key = key(mask);
+    let found = async { Ok(kv.get(&key).cache_ttl(KV_CACHE_S).text().await?) };
+    match of_kv(found).await {
         Ok(Some(text)) => {
             if let Ok(snapshot) = json::read(&text) {
                 return Ok(Some(snapshot));
@@ -116,11 +143,11 @@ async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
         Ok(None) => {}
         Err(error) => log::error("kv_unreadable", json!({"error": error.to_string()})),
     }
-    let Some(snapshot) = stored(bindings, mask).await? else { return Ok(None) };
+    let stored = in_time("the database", ANSWER_WITHIN_MS, stored(bindings, mask)).await?;
+    let Some(snapshot) = stored else { return Ok(None) };
     let text = serde_json::to_string(&snapshot)?;
-    if let Ok(put) = kv.put(&key(mask), text)
-        && let Err(error) = put.expiration_ttl(PUT_BACK_EXPIRES_S).execute().await
-    {
+    let put = async { Ok(kv.put(&key, text)?.expiration_ttl(PUT_BACK_EXPIRES_S).execute().await?) };
+    if let Err(error) = of_kv(put).await {
         log::error("kv_unwritable", json!({"error": error.to_string()}));
     }
     Ok(Some(snapshot))

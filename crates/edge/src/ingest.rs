@@ -24,7 +24,9 @@ use worker::{
 use crate::bindings::Bindings;
 use crate::body;
 use crate::glue::Head;
-use crate::{bell, chance, config, handshake, keys, limits, log};
+use crate::limits::Taken;
+use crate::patience::in_time;
+use crate::{bell, chance, config, handshake, keys, log};
 
 /// Takes a request in. The reply is sent only once what it says is true.
 pub(crate) async fn ingest(
@@ -74,8 +76,7 @@ async fn take_in(
     source.before_body(door, method, length)?;
     // Cloudflare sets it; elsewhere whoever is in front of the gateway has to, or the sender does as it likes.
     source.gate(|| headers.get("cf-connecting-ip").map(str::to_owned), began)?;
-    limits::take_one_of_each(&source.limits(), began)
-        .map_err(|seconds| Rejection::Limited { seconds })?;
+    let taken = Taken::of(&source, began).map_err(|seconds| Rejection::Limited { seconds })?;
 
     let read = body::read(request, &source.source.uid, length, source.body_max_bytes()).await;
     let (body, _share) = read.map_err(|unread| match unread {
@@ -147,6 +148,7 @@ async fn take_in(
                     return Err(rejection);
                 }
             };
+            taken.keep();
             log::debug(
                 "accepted",
                 || json!({"event_id": event_id, "source_id": source.source.uid, "by": route.name()}),
@@ -220,6 +222,9 @@ fn explain(
 /// Milliseconds between two diagnoses for one source in one isolate.
 const EXPLAIN_EVERY_MS: u64 = 5_000;
 const SOURCES_MAX: usize = 1_000;
+
+/// How long the object store may take for a body before its sender is asked to come again.
+const PUT_WITHIN_MS: u64 = 8_000;
 
 /// Makes an event durable by the configured way, or else by the other. When this returns `Ok`, the event survives the
 /// death of every process; a large body is in R2 before anything points at it. `read`: its body as the runtime has it.
@@ -375,8 +380,8 @@ async fn append_row(
 }
 
 async fn put_body(bindings: &Bindings, key: &str, body: Vec<u8>) -> worker::Result<()> {
-    bindings.bodies()?.put(key, body).execute().await?;
-    Ok(())
+    let put = async { bindings.bodies()?.put(key, body).execute().await };
+    in_time("the object store", PUT_WITHIN_MS, put).await.map(|_| ())
 }
 
 async fn send(

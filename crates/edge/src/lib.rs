@@ -29,6 +29,7 @@ mod making;
 mod meta_events;
 mod owed;
 mod parked;
+mod patience;
 mod router;
 mod sessions;
 mod store;

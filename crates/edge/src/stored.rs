@@ -13,6 +13,7 @@ use worker::{Delay, Object, ObjectBody, ResponseBody, Result};
 use crate::bindings::Bindings;
 use crate::chance;
 use crate::chunks::Chunks;
+use crate::patience::{ANSWER_WITHIN_MS, PACE, told};
 
 /// What an isolate holds of bodies that go out: those that are sent, in our memory and in the runtime's, and those that the
 /// API shows. [`crate::body`] says what of those that come in.
@@ -120,7 +121,8 @@ pub(crate) async fn find(
     asker: &Asker,
     bindings: &Bindings,
 ) -> Result<Found> {
-    let Some(object) = bindings.bodies()?.get(key).execute().await? else {
+    let found = async { bindings.bodies()?.get(key).execute().await };
+    let Some(object) = told(ANSWER_WITHIN_MS, found).await? else {
         return Ok(Found::Gone);
     };
     let size = object.size();
@@ -133,7 +135,10 @@ pub(crate) async fn find(
         return Ok(Found::NoRoom);
     };
     match object.body() {
-        Some(body) => Ok(Found::Bytes(body.bytes().await?, loan)),
+        Some(body) => {
+            let bytes = told(ANSWER_WITHIN_MS + size / PACE, body.bytes()).await?;
+            Ok(Found::Bytes(bytes, loan))
+        }
         None => Ok(Found::Gone),
     }
 }

@@ -169,6 +169,11 @@ impl Compiled {
         ]
     }
 
+    /// Whose count is one of events: a request that comes to none gives back what it took. The source's own is one of requests.
+    pub fn event_limit(&self) -> Option<(&str, RateLimit)> {
+        Some((&self.source.project_id, self.project_limit?))
+    }
+
     /// Whether a request from this address may come in at `now_ms`. The address is only asked for when there is a list of them.
     pub fn gate(
         &self,

@@ -12,7 +12,9 @@ use serde_json::{Map, Value, json};
 
 use crate::api::ApiError;
 use crate::fields::line_fault;
-use crate::header::{is_credential, is_header_value, is_of_the_body};
+use crate::header::{
+    OF_THE_BROKER, is_credential, is_header_value, is_of_the_body, is_of_the_broker,
+};
 use crate::json;
 use crate::project::Project;
 use crate::pub_sub::{Broker, Mapping};
@@ -260,12 +262,10 @@ impl Message<'_> {
     /// The headers that the event keeps: what the source names, or else all but credentials. Those that say where the
     /// message comes from are ours, and cannot be forged by whoever wrote it.
     fn kept_headers(&self, source: &Source) -> Vec<(String, String)> {
-        const OURS: [&str; 3] =
-            ["x-broker-message-id", "x-broker-message-key", "x-broker-published-at"];
         let is_kept = |name: &str| {
             let is = |other: &&str| name.eq_ignore_ascii_case(other);
             match &source.forward_headers {
-                _ if OURS.iter().any(is) => false,
+                _ if is_of_the_broker(name) => false,
                 Some(names) => names.iter().any(|other| is(&other.as_str())),
                 None => !is_credential(name),
             }
@@ -273,7 +273,7 @@ impl Message<'_> {
         let mut headers: Vec<(String, String)> =
             self.headers.iter().filter(|(name, _)| is_kept(name)).cloned().collect();
         let own = [self.id.clone(), self.key.clone(), self.at.map(rfc3339)];
-        for (name, value) in OURS.into_iter().zip(own) {
+        for (name, value) in OF_THE_BROKER.into_iter().zip(own) {
             if let Some(value) = value {
                 headers.push((name.to_owned(), value));
             }

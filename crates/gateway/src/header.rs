@@ -55,6 +55,7 @@ const KEYS: &[&str] = &[
     "access",
     "api",
     "auth",
+    "functions",
     "license",
     "private",
     "secret",
@@ -131,6 +132,15 @@ pub(crate) fn is_of_the_body(name: &str) -> bool {
     OF_THE_BODY.iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
+/// Headers that say where a message of a broker comes from.
+pub(crate) const OF_THE_BROKER: [&str; 3] =
+    ["x-broker-message-id", "x-broker-message-key", "x-broker-published-at"];
+
+/// Whether a header is one of [`OF_THE_BROKER`]: nobody who writes a message or a request can forge them. Names may have any case.
+pub(crate) fn is_of_the_broker(name: &str) -> bool {
+    OF_THE_BROKER.iter().any(|one| name.eq_ignore_ascii_case(one))
+}
+
 /// Whether deliveries use a header for something else, or HTTP itself does.
 pub(crate) fn is_taken_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -199,6 +209,7 @@ mod tests {
             "X-Session-Id",
             "X-Goog-IAP-JWT-Assertion",
             "Ocp-Apim-Subscription-Key",
+            "x-functions-key",
             "x-key",
             "x-sig",
             "x-user-pwd",

@@ -33,6 +33,13 @@ impl Limiter {
         Ok(())
     }
 
+    /// Gives back one that was taken and came to nothing.
+    pub fn give_back(&mut self, who: &str, limit: RateLimit) {
+        if let Some(until) = self.spread_until.get_mut(who) {
+            *until = until.saturating_sub(cost(limit));
+        }
+    }
+
     /// Takes up to `n` at once and says how many, or in how many seconds the next can be had.
     pub fn take(&mut self, who: &str, limit: RateLimit, n: u64, now_ms: u64) -> Result<u64, u64> {
         let now = now_ms.saturating_mul(1_000);
@@ -114,6 +121,22 @@ mod tests {
         // The longer of the two waits is told.
         assert_eq!(limiter.take("source", LIMIT, 5, 9_000), Ok(2));
         assert_eq!(limiter.take_one_of_each(&both, 9_000), Err(9));
+    }
+
+    #[test]
+    fn what_came_to_nothing_is_given_back() {
+        let mut limiter = Limiter::default();
+        for _ in 0..10 {
+            assert_eq!(limiter.take("a", LIMIT, 1, 0), Ok(1));
+            limiter.give_back("a", LIMIT);
+        }
+        assert_eq!(limiter.take("a", LIMIT, 9, 0), Ok(3));
+        assert_eq!(limiter.take("a", LIMIT, 1, 0), Err(2));
+        // What was free by then is no more than free.
+        limiter.give_back("a", LIMIT);
+        assert_eq!(limiter.take("a", LIMIT, 9, 60_000), Ok(3));
+        limiter.give_back("unknown", LIMIT);
+        assert_eq!(limiter.take("unknown", LIMIT, 9, 0), Ok(3));
     }
 
     #[test]

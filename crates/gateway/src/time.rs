@@ -18,8 +18,9 @@ pub fn rfc3339(ms: u64) -> String {
 /// ([RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)). `None` when it is neither.
 pub fn retry_after_ms(value: &str, now_ms: u64) -> Option<u64> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(seconds.saturating_mul(1000));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number has are the longest pause there is.
+        return Some(value.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1000));
     }
     Some(http_date_ms(value)?.saturating_sub(now_ms))
 }
@@ -160,6 +161,7 @@ mod tests {
         assert_eq!(retry_after_ms("120", now), Some(120_000));
         assert_eq!(retry_after_ms("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(10_000));
         assert_eq!(retry_after_ms("Wed, 21 Oct 2015 07:27:00 GMT", now), Some(0));
+        assert_eq!(retry_after_ms("99999999999999999999", now), Some(u64::MAX));
         assert_eq!(retry_after_ms("soon", now), None);
         for bad in [
             "-1",

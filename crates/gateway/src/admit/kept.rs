@@ -4,7 +4,7 @@ use inlet_verify::Headers;
 
 use super::Compiled;
 use crate::fields::line_fault;
-use crate::header::{is_credential, is_credential_parameter, sendable};
+use crate::header::{is_credential, is_credential_parameter, is_of_the_broker, sendable};
 use crate::rejection::Rejection;
 
 /// Headers that belong to one connection or one hop, or that the runtime adds: never kept.
@@ -49,7 +49,8 @@ impl Compiled {
         let hop = headers.get("connection").unwrap_or_default().to_ascii_lowercase();
         let is_of_hop = |name: &str| hop.split(',').any(|of_hop| of_hop.trim() == name);
         let keep = |name: &str| {
-            if HOP_HEADERS.contains(&name) || name == "content-type" || is_of_hop(name) {
+            let is_ours = name == "content-type" || is_of_the_broker(name);
+            if HOP_HEADERS.contains(&name) || is_ours || is_of_hop(name) {
                 return false;
             }
             match &self.source.forward_headers {
