@@ -35,6 +35,7 @@ pub(crate) struct Settled {
 /// Performs the steps of a verification until there is a verdict. `fresh`: no key from the cache.
 pub(crate) async fn settle(
     mut pending: Box<Pending>,
+    source: &str,
     body: &Body,
     fresh: bool,
     bindings: &Bindings,
@@ -42,16 +43,22 @@ pub(crate) async fn settle(
     let mut is_stale = false;
     loop {
         let answer = match pending.step() {
-            Step::NeedKey { url, body } => match key(url, body.as_deref(), fresh, bindings).await {
-                Ok((bytes, stale)) => {
-                    is_stale |= stale;
-                    Answer::Key(bytes)
+            Step::NeedKey { url, body } => {
+                match key(source, (url, body.as_deref()), fresh, bindings).await {
+                    Got::Key { bytes, is_stale: stale } => {
+                        is_stale |= stale;
+                        Answer::Key(bytes)
+                    }
+                    Got::NotAsked => {
+                        log::error("key_not_asked_for", json!({"source_id": source}));
+                        Answer::NotAsked
+                    }
+                    Got::Failed(error) => {
+                        log::error("key_unavailable", json!({"error": error}));
+                        Answer::Unavailable
+                    }
                 }
-                Err(error) => {
-                    log::error("key_unavailable", json!({"error": error.to_string()}));
-                    Answer::Unavailable
-                }
-            },
+            }
             Step::NeedMac(mac) => Answer::Mac(body.hmac(mac).await),
             // A key that the platform does not take proves nothing.
             Step::NeedSignatureCheck(check) => {
@@ -65,27 +72,35 @@ pub(crate) async fn settle(
     }
 }
 
+/// What came of looking for a key.
+enum Got {
+    Key { bytes: Vec<u8>, is_stale: bool },
+    NotAsked,
+    Failed(String),
+}
+
 async fn key(
-    url: &str,
-    body: Option<&str>,
+    source: &str,
+    (url, body): (&str, Option<&str>),
     fresh: bool,
     bindings: &Bindings,
-) -> Result<(Vec<u8>, bool)> {
-    let asked = KEYS.with_borrow_mut(|keys| keys.look(url, body, fresh, chance::now_ms()));
+) -> Got {
+    let asked =
+        KEYS.with_borrow_mut(|keys| keys.look(source, (url, body), fresh, chance::now_ms()));
     match asked {
-        Look::Have { bytes, is_stale } => return Ok((bytes, is_stale)),
-        Look::Wait => {
-            return Err(worker::Error::RustError(
-                "its host has failed lately, or was asked too often".into(),
-            ));
-        }
+        Look::Have { bytes, is_stale } => return Got::Key { bytes, is_stale },
+        Look::Wait => return Got::Failed("its host has failed lately".into()),
+        Look::TooMany => return Got::NotAsked,
         Look::Ask => {}
     }
     let fetched = get(url, body, bindings).await;
     let (now, dice) = (chance::now_ms(), u64::from(chance::jitter()));
     let outcome = fetched.as_deref().ok();
     KEYS.with_borrow_mut(|keys| keys.fetched(url, body, outcome, now, dice));
-    fetched.map(|bytes| (bytes, false))
+    match fetched {
+        Ok(bytes) => Got::Key { bytes, is_stale: false },
+        Err(error) => Got::Failed(error.to_string()),
+    }
 }
 
 /// Fetches a small document.

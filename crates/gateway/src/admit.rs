@@ -5,6 +5,8 @@
 //! and the dedup key is only computed here: it is claimed by the router, once the event is durable.
 
 mod kept;
+mod refused;
+mod signed_url;
 mod snapshot;
 
 use std::cell::LazyCell;
@@ -12,10 +14,10 @@ use std::rc::Rc;
 
 use inlet_verify::{
     Acknowledgement, Handshake, Headers, Outcome, Pending, Place, Policy, Provider, Refused,
-    Request, Secret, UnixTime, Verified, Verifier, acknowledge, catalogue, confirmation, diagnose,
-    extract, handshake,
+    Request, Secret, UnixTime, Verified, Verifier, acknowledge, catalogue, confirmation, extract,
+    handshake,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 pub(crate) use kept::HOP_HEADERS;
@@ -249,7 +251,7 @@ impl Compiled {
         event_id: String,
         now_ms: u64,
     ) -> Result<Admitted, Rejection> {
-        let url = self.signed_url(arrival.url);
+        let url = signed_url::of(&self.source.verifier.trust.public_url, arrival.url);
         let request = Request {
             method: arrival.method,
             url: &url,
@@ -436,65 +438,8 @@ impl Compiled {
         }
     }
 
-    /// What explains that a request was refused, for the operator: never for the sender.
-    pub fn diagnose(&self, cause: &Rejection, arrival: &Arrival<'_>, now_ms: u64) -> Vec<String> {
-        let url = self.signed_url(arrival.url);
-        let (method, headers, body) = (arrival.method, arrival.headers, arrival.body);
-        let request = Request { method, url: &url, headers, body };
-        let now = UnixTime(now_ms / 1000);
-        if let Rejection::Schema(faults) = cause {
-            return faults.clone();
-        }
-        let policy = Policy::tolerating(self.policy.tolerance_seconds);
-        if let Outcome::Done(Ok(verified)) = self.verifier.start(&request, now, &policy) {
-            let name = verified.secret_index.and_then(|index| self.secrets.get(index));
-            let named = name.map(|(name, _)| {
-                format!("matches with the previous secret ({name}), whose time is over")
-            });
-            return named.into_iter().collect();
-        }
-        let findings = diagnose(&self.verifier, &request, now, &policy, &[]);
-        findings.iter().map(ToString::to_string).collect()
-    }
-
-    /// A refused request as it is kept: neither its body nor any value of a header.
-    pub fn rejected(
-        &self,
-        cause: &Rejection,
-        arrival: &Arrival<'_>,
-        findings: &[String],
-        passed_over: u64,
-        now_ms: u64,
-    ) -> Value {
-        let (status, label) = cause.status();
-        let mut names: Vec<&str> = arrival.headers.iter().map(|(name, _)| name).take(64).collect();
-        names.sort_unstable();
-        json!({
-            "at": rfc3339(now_ms), "status": status, "label": label, "reason": cause.detail(), "findings": findings,
-            "method": arrival.method, "body_bytes": arrival.body.len(), "header_names": names,
-            "refused_since_the_last": passed_over,
-        })
-    }
-
     pub fn shard(&self) -> u32 {
         self.shard
-    }
-
-    /// The URL that the provider was given: with the source's own in place of ours, where it has one.
-    fn signed_url<'u>(&self, url: &'u str) -> std::borrow::Cow<'u, str> {
-        let public = self.source.verifier.trust.public_url.trim_end_matches('/');
-        if public.is_empty() {
-            return url.into();
-        }
-        let has_path = public.splitn(4, '/').nth(3).is_some();
-        let own = url.splitn(4, '/').nth(3).unwrap_or_default();
-        let (path, query) = own.split_once('?').unwrap_or((own, ""));
-        let mark = if own.contains('?') { "?" } else { "" };
-        if has_path {
-            format!("{}{mark}{query}", self.source.verifier.trust.public_url).into()
-        } else {
-            format!("{public}/{path}{mark}{query}").into()
-        }
     }
 
     fn failure_status(&self) -> u16 {

@@ -1,7 +1,8 @@
 //! Which fetched keys are believed, and how often their hosts may be asked.
 //!
 //! Who asks is a stranger: a request makes us fetch before its signature is known to be wrong. So what it can cause is
-//! bounded for each document and for each host, and a host that fails is left alone for a while.
+//! bounded for each document, source and host, and a host that fails is left alone for a while. Each source has a share of
+//! its own: who floods one stops that one at most, and only for keys that nobody has had lately.
 
 use std::collections::HashMap;
 
@@ -18,7 +19,14 @@ const HANGS_MS: u64 = 1000;
 const GONE_MS: u64 = 10_000;
 /// A request may name a key that does not exist, and each name is a document of its own.
 const HOST_ASKED_MAX: u32 = 60;
-const HOST_WINDOW_MS: u64 = 60_000;
+/// What one source may ask for in a window that is not known here. A source with ten addresses of keys asks for them all.
+const SOURCE_ASKED_MAX: u32 = 12;
+/// The first few of a source are asked for though others have used up the host's, and so is what was known; up to
+/// [`HOST_ASKED_LAST`].
+const SOURCE_ASKED_FIRST: u32 = 3;
+const HOST_ASKED_LAST: u32 = 240;
+const WINDOW_MS: u64 = 60_000;
+const SOURCES_MAX: usize = 1_000;
 const DOCUMENTS_MAX: usize = 200;
 const HOSTS_MAX: usize = 200;
 
@@ -29,8 +37,10 @@ pub enum Look {
     Have { bytes: Vec<u8>, is_stale: bool },
     /// Fetch it, then say how it went: [`KeyCache::fetched`].
     Ask,
-    /// Not now. The sender is to come again.
+    /// Not now: it has failed lately, or somebody waits for it already. The sender is to come again.
     Wait,
+    /// Not now: too much was asked for that is not known.
+    TooMany,
 }
 
 #[derive(Debug, Default)]
@@ -54,24 +64,42 @@ struct Window {
 pub struct KeyCache {
     entries: HashMap<String, Entry>,
     hosts: HashMap<String, Window>,
+    sources: HashMap<String, Window>,
 }
 
 impl KeyCache {
-    /// Looks for the document of a URL, and the body that is posted there, if any. `fresh`: no key in what is there has
-    /// fitted.
-    pub fn look(&mut self, url: &str, body: Option<&str>, fresh: bool, now: u64) -> Look {
+    /// Looks for the document of a URL, and the body that is posted there, if any, for a request to `source`. `fresh`: no
+    /// key in what is there has fitted.
+    pub fn look(
+        &mut self,
+        source: &str,
+        (url, body): (&str, Option<&str>),
+        fresh: bool,
+        now: u64,
+    ) -> Look {
         let known = self.entries.get_mut(&name(url, body));
         let may_ask = known.as_ref().is_none_or(|entry| entry.may_be_asked_for(now));
+        let mut was_known = false;
         if let Some((bytes, read_at)) = known.as_ref().and_then(|entry| entry.document.as_ref()) {
             let age = now.saturating_sub(*read_at);
             let is_stale = REFETCH_MS < age && may_ask;
             if age < FRESH_MS && !(fresh && is_stale) {
                 return Look::Have { bytes: bytes.clone(), is_stale };
             }
+            was_known = true;
         }
-        if !may_ask || !host_has_room(&mut self.hosts, host(url), now) {
+        if !may_ask {
             return Look::Wait;
         }
+        let of_source = window(&mut self.sources, SOURCES_MAX, source, now);
+        let of_host = window(&mut self.hosts, HOSTS_MAX, host(url), now);
+        let comes_first = was_known || of_source.asked < SOURCE_ASKED_FIRST;
+        let host_max = if comes_first { HOST_ASKED_LAST } else { HOST_ASKED_MAX };
+        if host_max <= of_host.asked || (!was_known && SOURCE_ASKED_MAX <= of_source.asked) {
+            return Look::TooMany;
+        }
+        of_host.asked += 1;
+        of_source.asked += u32::from(!was_known);
         if let Some(entry) = known {
             let since = entry.asked_at.filter(|since| now.saturating_sub(*since) < GONE_MS);
             entry.asked_at = since.or(Some(now));
@@ -137,18 +165,22 @@ fn host(url: &str) -> &str {
     url.split('/').nth(2).unwrap_or(url)
 }
 
-fn host_has_room(hosts: &mut HashMap<String, Window>, host: &str, now: u64) -> bool {
-    let is_over = |window: &Window| HOST_WINDOW_MS <= now.saturating_sub(window.began);
-    if HOSTS_MAX <= hosts.len() {
-        hosts.retain(|_, window| !is_over(window));
+/// The running window of `name`.
+fn window<'w>(
+    windows: &'w mut HashMap<String, Window>,
+    most: usize,
+    name: &str,
+    now: u64,
+) -> &'w mut Window {
+    let is_over = |window: &Window| WINDOW_MS <= now.saturating_sub(window.began);
+    if most <= windows.len() && !windows.contains_key(name) {
+        windows.retain(|_, window| !is_over(window));
     }
-    let window = hosts.entry(host.to_owned()).or_insert(Window { began: now, asked: 0 });
+    let window = windows.entry(name.to_owned()).or_insert(Window { began: now, asked: 0 });
     if is_over(window) {
         *window = Window { began: now, asked: 0 };
     }
-    let has_room = window.asked < HOST_ASKED_MAX;
-    window.asked += u32::from(has_room);
-    has_room
+    window
 }
 
 #[cfg(test)]
@@ -161,12 +193,12 @@ mod tests {
     #[test]
     fn a_document_is_fetched_once_an_hour() {
         let mut cache = KeyCache::default();
-        assert_eq!(cache.look(URL, None, false, START), Look::Ask);
+        assert_eq!(cache.look("s", (URL, None), false, START), Look::Ask);
         cache.fetched(URL, None, Some(b"keys"), START, 0);
         let mut asked = 0;
         for minute in 1..=120 {
             let now = START + minute * 60_000;
-            if cache.look(URL, None, false, now) == Look::Ask {
+            if cache.look("s", (URL, None), false, now) == Look::Ask {
                 asked += 1;
                 cache.fetched(URL, None, Some(b"keys"), now, 0);
             }
@@ -182,8 +214,8 @@ mod tests {
         for second in 0..600 {
             let now = START + second * 1000;
             // As a request with an unknown key id does: what is there first, then anew if that may help.
-            if let Look::Have { is_stale: true, .. } = cache.look(URL, None, false, now) {
-                assert_eq!(cache.look(URL, None, true, now), Look::Ask);
+            if let Look::Have { is_stale: true, .. } = cache.look("s", (URL, None), false, now) {
+                assert_eq!(cache.look("s", (URL, None), true, now), Look::Ask);
                 cache.fetched(URL, None, Some(b"keys"), now, 0);
                 asked += 1;
             }
@@ -198,7 +230,7 @@ mod tests {
             let mut asked = Vec::new();
             for tenth in 0..3000 {
                 let now = START + tenth * 100;
-                match cache.look(URL, None, false, now) {
+                match cache.look("s", (URL, None), false, now) {
                     Look::Ask => {
                         asked.push(tenth / 10);
                         cache.fetched(URL, None, None, now, dice);
@@ -210,7 +242,10 @@ mod tests {
             assert!((8..=17).contains(&asked.len()), "{asked:?}");
             assert_eq!(asked[0], 0);
             cache.fetched(URL, None, Some(b"keys"), START + 400_000, 0);
-            assert!(matches!(cache.look(URL, None, false, START + 400_001), Look::Have { .. }));
+            assert!(matches!(
+                cache.look("s", (URL, None), false, START + 400_001),
+                Look::Have { .. }
+            ));
         }
     }
 
@@ -219,41 +254,75 @@ mod tests {
         let mut cache = KeyCache::default();
         cache.fetched(URL, None, Some(b"keys"), START, 0);
         let now = START + 2 * REFETCH_MS;
-        assert_eq!(cache.look(URL, None, true, now), Look::Ask);
+        assert_eq!(cache.look("s", (URL, None), true, now), Look::Ask);
         cache.fetched(URL, None, None, now, 0);
         let have = Look::Have { bytes: b"keys".to_vec(), is_stale: false };
-        assert_eq!(cache.look(URL, None, true, now + 1), have);
+        assert_eq!(cache.look("s", (URL, None), true, now + 1), have);
     }
 
     #[test]
     fn nobody_queues_behind_a_host_that_hangs() {
         let mut cache = KeyCache::default();
-        assert_eq!(cache.look(URL, None, false, START), Look::Ask);
-        assert_eq!(cache.look(URL, None, false, START + 10), Look::Ask, "a burst does not wait");
-        assert_eq!(cache.look(URL, None, false, START + HANGS_MS), Look::Wait);
+        assert_eq!(cache.look("s", (URL, None), false, START), Look::Ask);
+        assert_eq!(
+            cache.look("s", (URL, None), false, START + 10),
+            Look::Ask,
+            "a burst does not wait"
+        );
+        assert_eq!(cache.look("s", (URL, None), false, START + HANGS_MS), Look::Wait);
         // Nobody ever said how that fetch went.
-        assert_eq!(cache.look(URL, None, false, START + GONE_MS), Look::Ask);
-        assert_eq!(cache.look(URL, None, false, START + GONE_MS + HANGS_MS), Look::Wait);
+        assert_eq!(cache.look("s", (URL, None), false, START + GONE_MS), Look::Ask);
+        assert_eq!(cache.look("s", (URL, None), false, START + GONE_MS + HANGS_MS), Look::Wait);
         cache.fetched(URL, None, Some(b"keys"), START + 20_000, 0);
-        assert!(matches!(cache.look(URL, None, false, START + 20_000), Look::Have { .. }));
+        assert!(matches!(cache.look("s", (URL, None), false, START + 20_000), Look::Have { .. }));
+    }
+
+    /// Names a thousand keys that are not known, ten a second; how many of them are asked for.
+    fn flood(cache: &mut KeyCache, source: &str) -> u32 {
+        let mut asked = 0;
+        for number in 0..1000 {
+            let body = format!(r#"{{"key_id":"{source}{number}"}}"#);
+            let now = START + number * 10;
+            match cache.look(source, (URL, Some(&body)), false, now) {
+                Look::Ask => asked += 1,
+                other => assert_eq!(other, Look::TooMany),
+            }
+            cache.fetched(URL, Some(&body), None, now, number);
+        }
+        asked
     }
 
     #[test]
     fn invented_key_ids_do_not_flood_their_host() {
         let mut cache = KeyCache::default();
-        let mut asked = 0;
-        for number in 0..1000 {
-            let body = format!(r#"{{"key_id":"{number}"}}"#);
-            let now = START + number * 10;
-            if cache.look(URL, Some(&body), false, now) == Look::Ask {
-                asked += 1;
-                cache.fetched(URL, Some(&body), None, now, number);
-            }
-        }
-        assert_eq!(asked, HOST_ASKED_MAX);
-        assert_eq!(cache.look("https://other.example.com/", None, false, START), Look::Ask);
-        let later = START + HOST_WINDOW_MS;
-        assert_eq!(cache.look(URL, Some("another"), false, later), Look::Ask);
+        assert_eq!(flood(&mut cache, "one"), SOURCE_ASKED_MAX);
+        let all: u32 = (0..100).map(|number| flood(&mut cache, &number.to_string())).sum();
+        assert!((HOST_ASKED_MAX..=HOST_ASKED_LAST).contains(&(SOURCE_ASKED_MAX + all)), "{all}");
+        let other = "https://other.example.com/";
+        assert_eq!(cache.look("new", (other, None), false, START), Look::Ask);
+        let later = START + WINDOW_MS;
+        assert_eq!(cache.look("one", (URL, Some("another")), false, later), Look::Ask);
         assert!(cache.entries.len() <= DOCUMENTS_MAX && cache.hosts.len() <= HOSTS_MAX);
+    }
+
+    #[test]
+    fn who_floods_one_source_does_not_stop_another() {
+        let mut cache = KeyCache::default();
+        for number in 0..20 {
+            flood(&mut cache, &number.to_string());
+        }
+        let now = START + 10_000;
+        for number in 0..u64::from(SOURCE_ASKED_FIRST) {
+            let body = number.to_string();
+            assert_eq!(cache.look("theirs", (URL, Some(&body)), false, now), Look::Ask);
+        }
+    }
+
+    #[test]
+    fn a_flood_does_not_stop_a_source_from_having_a_known_key_again() {
+        let mut cache = KeyCache::default();
+        cache.fetched(URL, None, Some(b"keys"), START - FRESH_MS, 0);
+        flood(&mut cache, "one");
+        assert_eq!(cache.look("one", (URL, None), false, START + 10_000), Look::Ask);
     }
 }

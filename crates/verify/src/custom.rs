@@ -136,7 +136,7 @@ pub(crate) fn plivo(request: &Request<'_>) -> Option<Vec<u8>> {
     let query: Vec<_> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     let query = query.join("&");
     let form = if request.method == "GET" { Vec::new() } else { uri::sorted(request.body) };
-    let form: String = form.into_iter().map(|(name, value)| name + &value).collect();
+    let form: String = form.into_iter().flat_map(|(name, value)| [name, value]).collect();
     let signed = match (query.is_empty(), form.is_empty()) {
         (true, true) => base,
         (true, false) => format!("{base}?{form}"),

@@ -4,11 +4,20 @@
 //! written again on the way, an old secret, the wrong provider. For operators only: it says what
 //! would have been believed.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use crate::{
     Encoding, Outcome, Policy, Refused, Request, Secret, UnixTime, Verifier, catalogue, json, keys,
 };
+
+/// The longest body that is tried in other ways: who sends a long one need not be who the source is for.
+pub const DIAGNOSED_MAX_BYTES: usize = 64 * 1024;
+/// Bytes that all tries together may read. A form costs tens of nanoseconds a byte.
+const WORK_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// What a try costs at least.
+const TRY_BYTES: usize = 256;
+/// The most names of headers in a finding.
+const NAMES_MAX: usize = 16;
 
 /// Something that explains a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +43,11 @@ pub enum Finding {
     },
     /// The signature fits another way of writing the same body.
     Body(BodyForm),
-    /// The signature fits another URL.
-    Url(String),
+    /// The signature fits another URL, which is given without its query: that may hold a credential.
+    Url {
+        url: String,
+        query: Query,
+    },
     /// What was expected is absent, and these headers are there instead.
     Instead {
         absent: String,
@@ -47,6 +59,29 @@ pub enum Finding {
     OtherEncoding(Encoding),
     /// The body arrived compressed; some providers sign it so, some do not.
     Compressed(String),
+    /// More could be tried, and was not: the body is too long, or there are too many tries.
+    Ended,
+}
+
+/// What goes behind a URL of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Query {
+    /// Nothing, as in the request.
+    None,
+    /// What stands there in the request.
+    Kept,
+    /// Nothing, unlike in the request.
+    Dropped,
+}
+
+/// What else may be meant.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Others<'o> {
+    /// Secrets that were valid once.
+    pub previous: &'o [Secret],
+    /// Other URLs that the provider may have been given, each with the query of the request.
+    pub urls: &'o [String],
 }
 
 /// How a secret has to be read.
@@ -79,52 +114,94 @@ pub enum BodyForm {
     LineFeeds,
 }
 
-/// What explains that `verifier` refuses `request`, the likeliest first. `previous` are secrets
-/// that were valid once. Empty where nothing was found, or nothing is wrong.
+/// What explains that `verifier` has `refused` the request, the likeliest first. Empty where nothing was found.
+///
+/// Who sends is a stranger, so the work is bounded, in bytes: [`Finding::Ended`] says that the bound was reached.
 pub fn diagnose(
     verifier: &Verifier,
     request: &Request<'_>,
     now: UnixTime,
-    policy: &Policy,
-    previous: &[Secret],
+    refused: &Refused,
+    others: Others<'_>,
 ) -> Vec<Finding> {
-    let Outcome::Done(Err(refused)) = verifier.start(request, now, policy) else {
-        return Vec::new();
-    };
     let mut findings = Vec::new();
     match refused {
-        Refused::TooOld { age, tolerance } => findings.push(Finding::Late { age, tolerance }),
-        Refused::TooNew { ahead, tolerance } => findings.push(Finding::Early { ahead, tolerance }),
-        Refused::Missing { what } => findings.extend(instead(what, verifier, request)),
+        Refused::TooOld { age, tolerance } => {
+            findings.push(Finding::Late { age: *age, tolerance: *tolerance });
+        }
+        Refused::TooNew { ahead, tolerance } => {
+            findings.push(Finding::Early { ahead: *ahead, tolerance: *tolerance });
+        }
+        Refused::Missing { what } => findings.extend(instead(what.clone(), verifier, request)),
         Refused::Malformed { .. } => findings.extend(encodings(verifier, request)),
         _ => {}
     }
-    let probe = Probe { verifier, request, now };
-    findings.extend(probe.secrets(previous));
-    findings.extend(probe.bodies());
-    findings.extend(probe.urls());
-    if findings.iter().all(|finding| matches!(finding, Finding::Instead { .. })) {
-        findings.extend(probe.providers());
+    let header_bytes = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let is_long = DIAGNOSED_MAX_BYTES < request.body.len();
+    let left = Cell::new(if is_long { 0 } else { WORK_MAX_BYTES });
+    let probe = Probe { verifier, request, now, header_bytes, left, ended: Cell::new(is_long) };
+    if !is_long {
+        probe.all(&mut findings, others);
     }
     let encoding = request.headers.get("content-encoding").filter(|text| *text != "identity");
-    findings.extend(encoding.map(|text| Finding::Compressed(text.to_owned())));
+    findings.extend(encoding.map(|text| Finding::Compressed(coding(text))));
+    findings.extend(probe.ended.get().then_some(Finding::Ended));
     findings
+}
+
+/// The name of a content coding, where it is one: anything may stand in a header.
+fn coding(text: &str) -> String {
+    let is_name = text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_name { text.to_owned() } else { "in several ways, or one that is not known".to_owned() }
 }
 
 struct Probe<'r> {
     verifier: &'r Verifier,
     request: &'r Request<'r>,
     now: UnixTime,
+    header_bytes: usize,
+    /// Bytes that may yet be read.
+    left: Cell<usize>,
+    ended: Cell<bool>,
 }
 
 impl Probe<'_> {
-    /// Whether `verifier` would believe `request`, whatever its age.
+    fn all(&self, findings: &mut Vec<Finding>, others: Others<'_>) {
+        let is_right = self.passes(self.verifier, self.request);
+        findings.extend(self.secrets(others.previous, is_right));
+        if !is_right {
+            findings.extend(self.bodies());
+            findings.extend(self.urls(others.urls));
+        }
+        if findings.iter().all(|finding| matches!(finding, Finding::Instead { .. })) {
+            findings.extend(self.providers());
+        }
+    }
+
+    /// Whether `verifier` would believe `request`, whatever its age. Where too much has been tried already, no.
     fn passes(&self, verifier: &Verifier, request: &Request<'_>) -> bool {
+        let price = self.price(verifier, request);
+        let Some(left) = self.left.get().checked_sub(price) else {
+            self.ended.set(true);
+            return false;
+        };
+        self.left.set(left);
         let outcome = verifier.start(request, self.now, &Policy::tolerating(Some(0)));
         matches!(outcome, Outcome::Done(Ok(_)))
     }
 
-    fn secrets(&self, previous: &[Secret]) -> Vec<Finding> {
+    /// About as many bytes as a try reads: all of them for each secret, unless the header that comes first is absent.
+    fn price(&self, verifier: &Verifier, request: &Request<'_>) -> usize {
+        let names = verifier.credential_headers();
+        let is_absent = |name: &String| request.headers.get(name).is_none();
+        if !names.is_empty() && names.iter().all(is_absent) {
+            return TRY_BYTES;
+        }
+        let bytes = TRY_BYTES + request.body.len() + request.url.len() + self.header_bytes;
+        bytes.saturating_mul(secrets(verifier).len() + 1)
+    }
+
+    fn secrets(&self, previous: &[Secret], is_right: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let with = |secret: Secret| with_secrets(self.verifier, vec![secret]);
         for (index, secret) in previous.iter().enumerate() {
@@ -132,6 +209,10 @@ impl Probe<'_> {
             if verifier.is_some_and(|verifier| self.passes(&verifier, self.request)) {
                 findings.push(Finding::PreviousSecret { index });
             }
+        }
+        // A secret that passes as it stands would be found in every form that keeps it.
+        if is_right {
+            return findings;
         }
         for (index, secret) in secrets(self.verifier).iter().enumerate() {
             for (form, bytes) in readings(secret) {
@@ -141,14 +222,10 @@ impl Probe<'_> {
                 }
             }
         }
-        // A secret that passes as it stands would be found in every form that keeps it.
-        if self.passes(self.verifier, self.request) {
-            findings.retain(|finding| matches!(finding, Finding::PreviousSecret { .. }));
-        }
         findings
     }
 
-    fn bodies(&self) -> Vec<Finding> {
+    fn bodies(&self) -> Option<Finding> {
         let body = self.request.body;
         let text = String::from_utf8_lossy(body);
         let forms = [
@@ -159,38 +236,38 @@ impl Probe<'_> {
             (BodyForm::WithLineEnd, [body, b"\r\n"].concat()),
             (BodyForm::LineFeeds, text.replace("\r\n", "\n").into_bytes()),
         ];
-        if self.passes(self.verifier, self.request) {
-            return Vec::new();
-        }
         let other = forms.into_iter().filter(|(_, form)| form.as_slice() != body);
         let fits =
             |form: &[u8]| self.passes(self.verifier, &Request { body: form, ..*self.request });
         let first = other.into_iter().find(|(_, form)| fits(form));
-        first.map(|(form, _)| Finding::Body(form)).into_iter().collect()
+        first.map(|(form, _)| Finding::Body(form))
     }
 
-    fn urls(&self) -> Vec<Finding> {
-        if self.passes(self.verifier, self.request) {
-            return Vec::new();
-        }
+    fn urls(&self, given: &[String]) -> Option<Finding> {
         let url = self.request.url;
-        let swapped = match url.split_once("://") {
-            Some(("https", rest)) => format!("http://{rest}"),
-            Some((_, rest)) => format!("https://{rest}"),
-            None => return Vec::new(),
+        let (base, query) =
+            url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+        let swapped = match base.split_once("://")? {
+            ("https", rest) => format!("http://{rest}"),
+            (_, rest) => format!("https://{rest}"),
         };
-        let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        let toggled = match (base.strip_suffix('/'), query) {
-            (Some(short), "") => short.to_owned(),
-            (Some(short), query) => format!("{short}?{query}"),
-            (None, "") => format!("{base}/"),
-            (None, query) => format!("{base}/?{query}"),
+        let toggled = match base.strip_suffix('/') {
+            Some(short) => short.to_owned(),
+            None => format!("{base}/"),
         };
-        let others = [swapped, toggled, base.to_owned()];
-        let fits = |other: &String| {
-            other != url && self.passes(self.verifier, &Request { url: other, ..*self.request })
+        let kept = if query.is_some() { Query::Kept } else { Query::None };
+        let base_of = |given: &String| given.split('?').next().unwrap_or_default().to_owned();
+        let others = [swapped, toggled].into_iter().chain(given.iter().map(base_of));
+        let others = others.map(|base| (base, kept)).chain([(base.to_owned(), Query::Dropped)]);
+        let fits = |(base, kept): &(String, Query)| {
+            let other = match query {
+                Some(query) if *kept == Query::Kept => format!("{base}?{query}"),
+                _ => base.clone(),
+            };
+            other != url && self.passes(self.verifier, &Request { url: &other, ..*self.request })
         };
-        others.into_iter().find(fits).map(Finding::Url).into_iter().collect()
+        let first = others.into_iter().find(fits);
+        first.map(|(url, query)| Finding::Url { url, query })
     }
 
     /// Rows of the catalogue that would believe the request with the same secrets.
@@ -219,7 +296,7 @@ fn instead(absent: String, verifier: &Verifier, request: &Request<'_>) -> Option
         let telling = WORDS.iter().any(|word| name.contains(word)) || name == "authorization";
         let new =
             !expected.iter().any(|have| have == name) && !present.iter().any(|have| have == name);
-        if telling && new {
+        if telling && new && present.len() < NAMES_MAX {
             present.push(name.to_owned());
         }
     }
@@ -300,7 +377,14 @@ impl fmt::Display for Finding {
                 BodyForm::WithLineEnd => "the body matches with a line break at its end",
                 BodyForm::LineFeeds => "the body matches with plain line feeds",
             }),
-            Self::Url(url) => write!(f, "the URL matches if it is {url}"),
+            Self::Url { url, query } => {
+                write!(f, "the URL matches if it is {url}")?;
+                f.write_str(match query {
+                    Query::None => "",
+                    Query::Kept => ", with the query that was sent",
+                    Query::Dropped => ", without a query",
+                })
+            }
             Self::Instead { absent, present } => {
                 write!(f, "{absent} is absent, but `{}` is present", present.join("`, `"))
             }
@@ -311,6 +395,9 @@ impl fmt::Display for Finding {
             Self::Compressed(encoding) => {
                 write!(f, "the body is compressed ({encoding}) and was checked as it arrived")
             }
+            Self::Ended => f.write_str(
+                "the diagnosis ended here: the body is long, or there is too much to try, so other mistakes are possible",
+            ),
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
+/// Signatures of one request that are tried: each reads the whole message. Senders write two while they change their key.
+pub(crate) const MOST: usize = 8;
+
 /// Strict: low-order keys, with which some signatures match any message, and signatures that
 /// are not in canonical form are refused.
 pub(crate) fn verify(key: &[u8; 32], parts: &[&[u8]], signature: &[u8]) -> bool {

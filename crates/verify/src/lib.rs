@@ -36,7 +36,7 @@ mod x509;
 mod xml;
 
 pub use describe::Description;
-pub use diagnose::{BodyForm, Finding, SecretForm, diagnose};
+pub use diagnose::{BodyForm, DIAGNOSED_MAX_BYTES, Finding, Others, Query, SecretForm, diagnose};
 pub use encoding::Encoding;
 pub use handshake::{Acknowledgement, Handshake, Question, acknowledge, confirmation, handshake};
 pub use hash::{Hash, digest, hmac};

@@ -88,11 +88,7 @@ pub(crate) fn render<'r>(
         Part::Method => Ok(Cow::Borrowed(request.method.as_bytes())),
         Part::Url(form) => owned(uri::form(request.url, *form)),
         Part::Form if !is_form(request) => Ok(Cow::Borrowed(&[])),
-        Part::Form => {
-            let mut pairs = uri::sorted(request.body);
-            pairs.dedup();
-            owned(pairs.into_iter().map(|(name, value)| name + &value).collect())
-        }
+        Part::Form => Ok(Cow::Borrowed(reading.form.get_or_init(|| form(request.body)))),
         Part::Secret => {
             secret.map(|secret| Cow::Borrowed(secret.expose())).ok_or(Refused::NoSecret)
         }
@@ -100,13 +96,28 @@ pub(crate) fn render<'r>(
             let (public, _) = keys::pair(secret.ok_or(Refused::NoSecret)?.expose());
             Ok(Cow::Borrowed(public))
         }
-        Part::Custom(make) => make(request).map(Cow::Owned).ok_or_else(|| absent("a signed part")),
+        Part::Custom(make) => {
+            let piece = reading.made.get_or_init(|| make(request)).as_deref();
+            piece.map(Cow::Borrowed).ok_or_else(|| absent("a signed part"))
+        }
         Part::CustomFields(make) => {
             let secret = secret.ok_or(Refused::NoSecret)?;
             let piece = make(request, &reading.claims.fields, secret);
             piece.map(Cow::Owned).ok_or_else(|| absent("a signed part"))
         }
     }
+}
+
+/// The fields of a form, sorted, each with its value, and each once.
+fn form(body: &[u8]) -> Vec<u8> {
+    let mut pairs = uri::sorted(body);
+    pairs.dedup();
+    let mut text = Vec::with_capacity(body.len());
+    for (name, value) in pairs {
+        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(value.as_bytes());
+    }
+    text
 }
 
 /// A JSON string literal, as JavaScript's `JSON.stringify` writes it.

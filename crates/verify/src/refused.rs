@@ -41,9 +41,13 @@ pub enum Refused {
     NoKey,
     #[error("the address of the signing key is not one of this provider's")]
     Host,
-    /// The only cause that the sender can cure by sending again.
+    /// With [`Refused::NotAsked`] the only cause that the sender can cure by sending again.
     #[error("the signing key could not be fetched, or the platform could not check with it")]
     Unavailable,
+    #[error(
+        "the signing key was not asked for: requests of the last minute named too many keys that are not known here"
+    )]
+    NotAsked,
     #[error("this scheme needs a key or a check that only the shell can perform")]
     NeedsShell,
 }
@@ -66,13 +70,14 @@ impl Refused {
             Self::NoKey => "no_key",
             Self::Host => "host",
             Self::Unavailable => "unavailable",
+            Self::NotAsked => "not_asked",
             Self::NeedsShell => "needs_shell",
         }
     }
 
     /// Whether the same request may be believed later: answer with 503, not with 401.
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable)
+        matches!(self, Self::Unavailable | Self::NotAsked)
     }
 }
 

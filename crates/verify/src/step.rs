@@ -119,6 +119,8 @@ pub enum Answer {
     Mac(Vec<u8>),
     /// The network or the platform failed. The sender should try again.
     Unavailable,
+    /// To [`Step::NeedKey`]: it was not asked for, as requests that prove nothing yet have named too many documents.
+    NotAsked,
 }
 
 #[derive(Debug)]
@@ -211,7 +213,8 @@ impl Job {
         for (of_key, key) in found {
             for (of_message, message) in &self.messages {
                 let secret = of_key.or(*of_message);
-                for signature in &self.signatures {
+                let most = if self.algorithm.is_none() { ed25519::MOST } else { usize::MAX };
+                for signature in self.signatures.iter().take(most) {
                     match (&key, self.algorithm) {
                         (PublicKey::Ed25519(key), None) => {
                             let right = ed25519::verify(key, &[message], signature);
@@ -314,6 +317,7 @@ impl Pending {
         match (self.rest, answer) {
             (Rest::Keys(search), Answer::Key(document)) => search.take(&document),
             (Rest::Keys(search), Answer::Unavailable) => search.fail(Refused::Unavailable),
+            (Rest::Keys(search), Answer::NotAsked) => search.fail(Refused::NotAsked),
             (Rest::Checks { secret, .. }, Answer::Checked(true)) => {
                 Outcome::Done(Ok(Verified { secret_index: secret }))
             }

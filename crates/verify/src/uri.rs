@@ -1,10 +1,12 @@
 //! URLs, query strings and forms.
 
+use std::borrow::Cow;
+
 use crate::scheme::UrlForm;
 
 /// The pairs of `application/x-www-form-urlencoded` text, decoded, in order. A query string
 /// is written the same way. Bytes that are no UTF-8 once decoded become U+FFFD.
-pub(crate) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+pub(crate) fn pairs(encoded: &[u8]) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     raw_pairs(encoded).map(|(name, value)| (decode(name), decode(value))).collect()
 }
 
@@ -15,7 +17,7 @@ pub(crate) fn values(encoded: &[u8], name: &str) -> impl Iterator<Item = String>
         // Escapes only make a name longer.
         name.len() <= have.len() && (*have == name.as_bytes() || decode(have) == name)
     });
-    named.map(|(_, value)| decode(value))
+    named.map(|(_, value)| decode(value).into_owned())
 }
 
 fn raw_pairs(encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -27,7 +29,7 @@ fn raw_pairs(encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// As [`pairs`], sorted.
-pub(crate) fn sorted(encoded: &[u8]) -> Vec<(String, String)> {
+pub(crate) fn sorted(encoded: &[u8]) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let mut pairs = pairs(encoded);
     pairs.sort_unstable();
     pairs
@@ -127,9 +129,13 @@ fn unescaped(url: &str) -> String {
     plain
 }
 
-fn decode(encoded: &[u8]) -> String {
+fn decode(encoded: &[u8]) -> Cow<'_, str> {
+    let Some(at) = encoded.iter().position(|byte| matches!(byte, b'%' | b'+')) else {
+        return String::from_utf8_lossy(encoded);
+    };
+    let (plain, mut rest) = encoded.split_at_checked(at).unwrap_or((&[], encoded));
     let mut bytes = Vec::with_capacity(encoded.len());
-    let mut rest = encoded;
+    bytes.extend_from_slice(plain);
     while let Some((first, tail)) = rest.split_first() {
         let escaped =
             tail.get(..2).filter(|_| *first == b'%').and_then(|two| hex::decode(two).ok());
@@ -141,7 +147,7 @@ fn decode(encoded: &[u8]) -> String {
             tail
         };
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -153,7 +159,8 @@ mod tests {
         let have = pairs(b"b=1+2&a=%2B%zz&b=&c&&=x&%ff=%");
         let want =
             [("b", "1 2"), ("a", "+%zz"), ("b", ""), ("c", ""), ("", "x"), ("\u{fffd}", "%")];
-        let want: Vec<_> = want.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let want: Vec<_> =
+            want.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))).into();
         assert_eq!(have, want);
         let named = |name: &str| values(b"b=1+2&a=%2B&%62=&%ff=x&+c=y", name).collect::<Vec<_>>();
         for (name, want) in [

@@ -10,8 +10,8 @@
 mod support;
 
 use inlet_verify::{
-    BodyForm, Encoding, Finding, Hash, Policy, Request, Secret, SecretForm, UnixTime, Verifier,
-    diagnose, hmac,
+    BodyForm, Encoding, Finding, Hash, Others, Query, Request, Secret, SecretForm, UnixTime,
+    Verifier, diagnose, hmac,
 };
 use support::{NOW, headers, mac, mac64, secret, verifier};
 
@@ -21,10 +21,18 @@ struct Case<'a> {
     url: &'a str,
     body: &'a str,
     previous: Vec<Secret>,
+    urls: Vec<String>,
 }
 
 fn case(verifier: Verifier) -> Case<'static> {
-    Case { verifier, lines: Vec::new(), url: support::URL, body: "{}", previous: Vec::new() }
+    Case {
+        verifier,
+        lines: Vec::new(),
+        url: support::URL,
+        body: "{}",
+        previous: Vec::new(),
+        urls: Vec::new(),
+    }
 }
 
 impl<'a> Case<'a> {
@@ -44,7 +52,13 @@ impl<'a> Case<'a> {
         let headers = headers(&lines);
         let body = self.body.as_bytes();
         let request = Request { method: "POST", url: self.url, headers: &headers, body };
-        diagnose(&self.verifier, &request, UnixTime(NOW), &Policy::default(), &self.previous)
+        match self.verifier.verify(&request, UnixTime(NOW)) {
+            Ok(_) => Vec::new(),
+            Err(refused) => {
+                let others = Others { previous: &self.previous, urls: &self.urls };
+                diagnose(&self.verifier, &request, UnixTime(NOW), &refused, others)
+            }
+        }
     }
 }
 
@@ -131,7 +145,13 @@ fn bodies_written_again() {
 fn other_urls_and_providers_and_encodings() {
     let signature = mac64(Hash::Sha256, b"k", "http://hooks.example.com/in{}");
     let sent = case(verifier("square", &["k"])).header("x-square-hmacsha256-signature", signature);
-    assert_eq!(sent.findings(), [Finding::Url("http://hooks.example.com/in".to_owned())]);
+    let url = |url: &str, query| Finding::Url { url: url.to_owned(), query };
+    assert_eq!(sent.findings(), [url("http://hooks.example.com/in", Query::None)]);
+    let signature = mac64(Hash::Sha256, b"k", "https://example.org/{}");
+    let mut sent =
+        case(verifier("square", &["k"])).header("x-square-hmacsha256-signature", signature);
+    sent.urls = vec!["https://example.org/".to_owned()];
+    assert_eq!(sent.findings(), [url("https://example.org/", Query::None)]);
     let sent = case(verifier("github", &["k"])).header("x-razorpay-signature", mac("k", "{}"));
     assert!(sent.findings().contains(&Finding::OtherProvider("razorpay")));
     let by_hand = Verifier::Hmac {
@@ -159,4 +179,62 @@ fn no_finding_shows_a_secret_or_a_signature() {
         let said = format!("{finding} {finding:?}");
         assert!(!said.contains(key) && !said.contains(&mac(key, "{}")), "{said}");
     }
+}
+
+#[test]
+fn no_finding_shows_the_value_of_a_parameter() {
+    for (signed, expect) in [
+        (
+            "https://hooks.example.com/in/?api_key=TOP",
+            "https://hooks.example.com/in/, with the query that was sent",
+        ),
+        (
+            "http://hooks.example.com/in?api_key=TOP",
+            "http://hooks.example.com/in, with the query that was sent",
+        ),
+        ("https://hooks.example.com/in", "https://hooks.example.com/in, without a query"),
+    ] {
+        let signature = mac64(Hash::Sha256, b"k", &format!("{signed}{{}}"));
+        let mut sent =
+            case(verifier("square", &["k"])).header("x-square-hmacsha256-signature", signature);
+        sent.url = "https://hooks.example.com/in?api_key=TOP";
+        let said: Vec<_> = sent.findings().iter().map(|finding| format!("{finding}")).collect();
+        assert_eq!(said, [format!("the URL matches if it is {expect}")]);
+        assert!(!format!("{:?}", sent.findings()).contains("TOP"));
+    }
+}
+
+/// Who sends is a stranger: a body that is long costs nothing, and a short one only so much.
+#[test]
+fn the_work_is_bounded() {
+    let form = |key: &str, fields: usize| {
+        let body: String =
+            (0..fields).flat_map(|n| ["a".to_owned(), n.to_string(), "=1&".to_owned()]).collect();
+        let keys: Vec<String> = (0..10).map(|n| format!("{key}{n}")).collect();
+        (body, keys)
+    };
+    for (fields, tries_any) in [(700_000, false), (8_000, true)] {
+        let (body, keys) = form("k", fields);
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let mut sent = case(verifier("twilio", &keys))
+            .header("content-type", "application/x-www-form-urlencoded".to_owned())
+            .header("x-twilio-signature", Encoding::Base64.encode(&[0; 20]))
+            .body(&body);
+        sent.previous = vec![secret("old")];
+        let began = std::time::Instant::now();
+        let findings = sent.findings();
+        // With one rendering of the form for each try it took many times as long.
+        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+        assert_eq!(findings, [Finding::Ended], "{fields}");
+        let signed: String = format!("{}{}", support::URL, sorted(&body));
+        sent.lines[1].1 = mac64(Hash::Sha1, b"old", &signed);
+        let found = sent.findings().contains(&Finding::PreviousSecret { index: 0 });
+        assert_eq!(found, tries_any, "{fields}");
+    }
+}
+
+fn sorted(form: &str) -> String {
+    let mut pairs: Vec<_> = form.split('&').filter_map(|pair| pair.split_once('=')).collect();
+    pairs.sort_unstable();
+    pairs.into_iter().flat_map(|(name, value)| [name, value]).collect()
 }

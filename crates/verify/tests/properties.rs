@@ -10,8 +10,8 @@
 mod support;
 
 use inlet_verify::{
-    Encoding, Handshake, Hash, Headers, Place, Policy, Request, Scheme, SchemeSpec, Secret,
-    UnixTime, Verifier, catalogue, diagnose, extract, handshake, hmac,
+    Encoding, Handshake, Hash, Headers, Others, Place, Policy, Refused, Request, Scheme,
+    SchemeSpec, Secret, UnixTime, Verifier, catalogue, diagnose, extract, handshake, hmac,
 };
 use proptest::{collection::vec, prelude::*};
 use support::{NOW, mac, secret};
@@ -105,8 +105,9 @@ proptest! {
             drop(extract(place, &request));
         }
         let verifier = Verifier::Provider { provider: row, secrets: secrets.clone() };
-        drop(verifier.verify(&request, UnixTime(now)));
-        drop(diagnose(&verifier, &request, UnixTime(now), &Policy::default(), &secrets));
+        let refused = verifier.verify(&request, UnixTime(now)).err().unwrap_or(Refused::NoSecret);
+        let others = Others { previous: &secrets, urls: std::slice::from_ref(&url) };
+        drop(diagnose(&verifier, &request, UnixTime(now), &refused, others));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 #![no_main]
 
 use inlet_verify::{
-    Answer, Headers, Integrity, Outcome, Policy, Request, Secret, Step, UnixTime, Verifier, catalogue, diagnose,
+    Answer, Headers, Integrity, Others, Outcome, Policy, Refused, Request, Secret, Step, UnixTime, Verifier, catalogue, diagnose,
     handshake, hmac,
 };
 use libfuzzer_sys::fuzz_target;
@@ -65,6 +65,7 @@ fuzz_target!(|input: &[u8]| {
     }
     // It tries every row, so only for a few inputs.
     if *answer == 255 {
-        drop(diagnose(&verifier, &request, NOW, &Policy::default(), &[]));
+        let refused = verifier.verify(&request, NOW).err().unwrap_or(Refused::NoSecret);
+        drop(diagnose(&verifier, &request, NOW, &refused, Others::default()));
     }
 });
