@@ -247,6 +247,7 @@ impl Source {
         self.apply_pub_sub(input.pub_sub, vault, &mut *fill)?;
         if let Some(verifier) = input.verifier {
             self.verifier = self.stored_verifier(verifier, vault, now_ms, &mut *fill)?;
+            self.check_tolerance(signs)?;
         }
         self.check_secrets(signs, vault)?;
         if let Some(response) = input.custom_response {

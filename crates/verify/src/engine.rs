@@ -11,7 +11,7 @@ use crate::{
     hash::{self, Ready, Sum, digest_of, hmac_of},
     keys,
     keys::Kind,
-    message::{Piece, concat, is_form, messages, render},
+    message::{Piece, alternatives, concat, is_form, messages, render},
     place, public,
     scheme::{Algorithm, BodyHash, Part, Signed, Stamp, StampAt, Syntax},
     step::Macs,
@@ -364,7 +364,7 @@ fn streamed<'c>(
 ) -> Result<bool, Refused> {
     let (mut right, mut whole) = (false, false);
     let mut missing = None;
-    for alternative in scheme.messages {
+    for alternative in alternatives(scheme, request.body) {
         let mac = ready.hmac(|hash| {
             alternative.iter().try_for_each(|part| {
                 render(part, reading, Some(secret), request).map(|piece| hash.update(&piece))

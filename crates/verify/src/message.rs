@@ -34,7 +34,7 @@ pub(crate) fn messages<'r>(
 ) -> Result<SmallVec<[Message<'r>; 1]>, Refused> {
     let mut found = SmallVec::new();
     let mut missing = None;
-    for alternative in scheme.messages {
+    for alternative in alternatives(scheme, request.body) {
         let pieces: Result<Message<'r>, _> =
             alternative.iter().map(|part| render(part, reading, secret, request)).collect();
         match pieces {
@@ -46,6 +46,24 @@ pub(crate) fn messages<'r>(
         Some(refused) if found.is_empty() => Err(refused),
         _ => Ok(found),
     }
+}
+
+/// The messages that may have been signed. Where a time is signed with the body or left out, a body that begins or ends
+/// with a digit could be an older request's with its time moved into it: then the time has to be there.
+pub(crate) fn alternatives<'r>(
+    scheme: &Signed<'r>,
+    body: &[u8],
+) -> impl Iterator<Item = &'r [Part<'r>]> {
+    let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+    let (leads, ends) = (digit(body.first()), digit(body.last()));
+    let timed = |parts: &&[Part<'_>]| match parts {
+        [Part::Stamp, .., Part::Body] => leads,
+        [Part::Body, .., Part::Stamp] => ends,
+        _ => false,
+    };
+    let is_ambiguous = (leads || ends) && scheme.messages.iter().any(timed);
+    let messages = scheme.messages.iter().copied();
+    messages.filter(move |parts| !(is_ambiguous && matches!(parts, [Part::Body])))
 }
 
 pub(crate) fn render<'r>(

@@ -112,6 +112,11 @@ impl Provider {
         self.questions.iter().any(hands_over)
     }
 
+    /// Whether a request says when it was made, and that is checked.
+    pub fn checks_time(&self) -> bool {
+        checks_time(&self.check)
+    }
+
     /// Whether a secret is a public key, or the URL of one.
     pub fn takes_public_key(&self) -> bool {
         self.check.takes_public_key()
@@ -277,5 +282,21 @@ impl Provider {
     pub(crate) const fn also_by_get(mut self) -> Self {
         self.by_get = true;
         self
+    }
+}
+
+/// Whether a check looks at the age of a request, so that a tolerance has an effect.
+fn checks_time(check: &Check<'_>) -> bool {
+    match check {
+        Check::Signed(signed) => signed.stamp.is_some(),
+        // The ends that a token names itself are not for us to move.
+        Check::Jwt(jwt) => 0 < jwt.max_age,
+        Check::Either(one, other) => checks_time(one) || checks_time(other),
+        Check::Case { cases, .. } => cases.iter().any(|(_, check)| checks_time(check)),
+        Check::Token { .. }
+        | Check::NamedHeader
+        | Check::Basic
+        | Check::AdyenItems
+        | Check::Unsigned => false,
     }
 }

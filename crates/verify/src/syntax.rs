@@ -89,6 +89,16 @@ impl<'r> Claims<'r> {
                     written |= !line.is_empty();
                     several |= 1 < take(line, syntax, place, self);
                 }
+                if let Syntax::One { prefix } = syntax
+                    && prefix.contains(',')
+                {
+                    several = false;
+                    // The same text twice is one candidate.
+                    if 1 < self.candidates.len() {
+                        let (what, times) = (place.to_string(), self.candidates.len());
+                        return Err(Refused::Ambiguous { what, times });
+                    }
+                }
                 if single && several {
                     alone(place, &place::lines(place, request))?;
                 }
@@ -151,6 +161,13 @@ fn take<'r>(
         Syntax::One { prefix } => {
             // Runtimes join repeated header lines with commas; no encoding uses them.
             let separators = if matches!(place, Place::Header(_)) { "," } else { "" };
+            if !separators.is_empty() && prefix.contains(',') {
+                for text in joined(line, prefix) {
+                    count += 1;
+                    claims.push("", text);
+                }
+                return count;
+            }
             for piece in split(line, separators) {
                 count += 1;
                 if let Some(text) = after(piece, prefix) {
@@ -276,6 +293,13 @@ fn find_either(text: &[u8], one: u8, two: u8) -> Option<usize> {
     }
     let at = rest.iter().position(|byte| *byte == one || *byte == two)?;
     Some(words.len() * 8 + at)
+}
+
+/// What follows a `prefix` with a comma in it, in each of the lines that a runtime has joined.
+fn joined<'a>(line: &'a str, prefix: &str) -> Vec<&'a str> {
+    let next = format!(", {prefix}");
+    let first = after(line, prefix).into_iter();
+    first.flat_map(|rest| rest.split(next.as_str())).map(str::trim_ascii).collect()
 }
 
 /// What follows `prefix`, which may be in any case.

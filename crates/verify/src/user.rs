@@ -105,6 +105,8 @@ pub enum SchemeError {
     TimestampNotSigned,
     #[error("`template` holds `{{timestamp}}`, but `timestamp` does not say where it stands")]
     NoTimestamp,
+    #[error("the scheme reads no `timestamp`, so a tolerance would have no effect")]
+    NoTime,
     #[error("a plain digest proves nothing without `{{secret}}` in the template; or use HMAC")]
     DigestWithoutSecret,
     #[error("`{{secret}}` in the template is for plain digests; here the secret is the key")]
@@ -259,10 +261,30 @@ impl Scheme {
         if let Some(name) = paired.filter(|_| self.pairs.is_empty()) {
             return Err(SchemeError::NoPairs { what: format!("pair:{name}") });
         }
-        let Some((at, _, tolerance)) = &self.stamp else {
-            return if holds(&Piece::Stamp) { Err(SchemeError::NoTimestamp) } else { Ok(()) };
-        };
-        let signed = holds(&Piece::Stamp)
+        match &self.stamp {
+            None if holds(&Piece::Stamp) => Err(SchemeError::NoTimestamp),
+            Some((.., tolerance)) if 0 < *tolerance && !self.signs_time() => {
+                Err(SchemeError::TimestampNotSigned)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Why the age of a request cannot be checked, where it cannot.
+    pub fn check_tolerance(&self) -> Result<(), SchemeError> {
+        match &self.stamp {
+            None => Err(SchemeError::NoTime),
+            Some(_) if self.signs_time() => Ok(()),
+            Some(_) => Err(SchemeError::TimestampNotSigned),
+        }
+    }
+
+    /// Whether there is a time that is signed.
+    fn signs_time(&self) -> bool {
+        let holds = |piece: &Piece| self.template.contains(piece);
+        let body = holds(&Piece::Body) || holds(&Piece::BodyDigest);
+        let Some((at, ..)) = &self.stamp else { return false };
+        holds(&Piece::Stamp)
             || match at {
                 At::Pair(name) => holds(&Piece::Pair(name.clone())),
                 At::Place(Owned::Body(_)) if body => true,
@@ -271,11 +293,7 @@ impl Scheme {
                     holds(&Piece::Url(UrlForm::Full)) || holds(&Piece::Url(UrlForm::Path))
                 }
                 At::Place(place) => holds(&Piece::At(place.clone())),
-            };
-        if 0 < *tolerance && !signed {
-            return Err(SchemeError::TimestampNotSigned);
-        }
-        Ok(())
+            }
     }
 
     /// Why `secret` cannot be a key of this scheme: the form that is expected.

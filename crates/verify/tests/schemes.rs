@@ -247,3 +247,18 @@ fn a_token_is_compared_as_it_stands() {
         assert!(error.to_string().contains(&format!("`{field}` would have no effect")), "{error}");
     }
 }
+
+#[test]
+fn a_prefix_may_hold_a_comma() {
+    let spec = SchemeSpec { prefix: "v1,".to_owned(), ..spec("header:x-sig") };
+    let right = format!("v1,{}", mac("k", "b"));
+    let wrong = format!("v1,{}", mac("other", "b"));
+    assert_eq!(check(&spec, "k", &[("x-sig", &right)], b"b"), "ok");
+    assert_eq!(check(&spec, "k", &[("x-sig", &wrong)], b"b"), "signature");
+    // As a runtime joins two lines, and as they are.
+    let both = |second: &str| format!("{right}, {second}");
+    assert_eq!(check(&spec, "k", &[("x-sig", &both(&right))], b"b"), "ok");
+    assert_eq!(check(&spec, "k", &[("x-sig", &both(&wrong))], b"b"), "ambiguous");
+    assert_eq!(check(&spec, "k", &[("x-sig", &right), ("x-sig", &right)], b"b"), "ok");
+    assert_eq!(check(&spec, "k", &[("x-sig", &right), ("x-sig", &wrong)], b"b"), "ambiguous");
+}

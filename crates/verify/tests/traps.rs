@@ -10,10 +10,10 @@
 mod support;
 
 use inlet_verify::{
-    Encoding, Hash, Headers, Integrity, Place, Request, Secret, catalogue, digest, extract,
-    extract_each, hmac,
+    Encoding, Hash, Headers, Integrity, Place, Request, Secret, UnixTime, catalogue, digest,
+    extract, extract_each, hmac,
 };
-use support::{NOW, mac, mac64, to};
+use support::{NOW, headers, mac, mac64, to, verifier};
 
 #[test]
 fn vercel_signs_with_sha1() {
@@ -377,4 +377,48 @@ fn tokens_do_not_choose_their_algorithm() {
 
 const fn support_pem() -> &'static str {
     "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"
+}
+
+/// Where a time may be left out, an old request could be sent with its time as a part of the body.
+#[test]
+fn a_time_cannot_be_moved_into_the_body() {
+    let old = "1500000000";
+    for (provider, header, moved) in [
+        ("hookstream_forwarded", "x-hookstream-signature", format!("{old}.{{}}")),
+        ("grafana", "x-grafana-alerting-signature", format!("{old}:{{}}")),
+        ("oura", "x-oura-signature", format!("{old}{{}}")),
+        ("ghost", "x-ghost-signature", format!("{{}}{old}")),
+    ] {
+        let sent = |body: &str| {
+            let signature = match provider {
+                "hookstream_forwarded" => format!("sha256={}", mac("hush", body)),
+                "ghost" => format!("sha256={}, t={NOW}000", mac("hush", body)),
+                _ => mac("hush", body),
+            };
+            let headers = headers(&[(header, &signature)]);
+            let url = "https://example.com/";
+            let request = Request { method: "POST", url, headers: &headers, body: body.as_bytes() };
+            verifier(provider, &["hush"]).verify(&request, UnixTime(NOW))
+        };
+        assert!(sent("{}").is_ok(), "{provider}");
+        assert!(sent(&moved).is_err(), "{provider}");
+    }
+}
+
+/// Only a time and a token are signed, so whoever saw one request could send in its name for ever.
+#[test]
+fn mailgun_forgets_a_token_after_a_day() {
+    let sent = |age: u64| {
+        let time = NOW - age;
+        let body = format!(
+            r#"{{"signature":{{"timestamp":"{time}","token":"t","signature":"{}"}}}}"#,
+            mac("hush", &format!("{time}t"))
+        );
+        let headers = headers(&[]);
+        let url = "https://example.com/";
+        let request = Request { method: "POST", url, headers: &headers, body: body.as_bytes() };
+        verifier("mailgun", &["hush"]).verify(&request, UnixTime(NOW)).map(|_| ())
+    };
+    assert_eq!(sent(86_400), Ok(()));
+    assert_eq!(sent(86_401).unwrap_err().label(), "too_old");
 }

@@ -96,6 +96,39 @@ fn xero_reads_no_body_in_any_answer() {
 }
 
 #[test]
+fn a_tolerance_is_refused_where_no_signed_time_is_checked() {
+    let vault = Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
+    let made = |provider: &str, verifier: &str| {
+        let body = format!(
+            r#"{{"name":"a","type":"http","provider":"{provider}","verifier":{verifier}}}"#
+        );
+        Source::create(parse(body.as_bytes()).unwrap(), "p", &vault, 0, &mut |b| b.fill(5))
+            .map(|_| ())
+            .map_err(|error| error.message)
+    };
+    let hmac =
+        |seconds: u64| format!(r#"{{"hmac":{{"secret":"shh"}},"tolerance_seconds":{seconds}}}"#);
+    for provider in ["github", "gitlab", "shopify", "netlify"] {
+        let error = made(provider, &hmac(60)).unwrap_err();
+        assert!(error.contains("signs no time"), "{error}");
+        made(provider, &hmac(0)).unwrap();
+    }
+    for provider in ["stripe", "slack", "mailgun"] {
+        made(provider, &hmac(60)).unwrap();
+    }
+    let by_hand = r#"{"hmac":{"header":"x","hash":"SHA256","encoding":"hex","secret":"s"},"tolerance_seconds":60}"#;
+    assert!(made("", by_hand).unwrap_err().contains("reads no time"));
+    let scheme = |template: &str| {
+        format!(
+            r#"{{"type":"scheme","secrets":[{{"value":"abc"}}],"tolerance_seconds":300,"scheme":
+            {{"signature":"header:x","template":"{template}","timestamp":"header:t","tolerance_seconds":0}}}}"#
+        )
+    };
+    assert!(made("", &scheme("{body}")).unwrap_err().contains("checked but not signed"));
+    made("", &scheme("{timestamp}.{body}")).unwrap();
+}
+
+#[test]
 fn a_tolerance_without_a_time_is_refused() {
     let source = |scheme: &str| {
         let body = format!(

@@ -202,6 +202,31 @@ impl Source {
         Ok(secrets)
     }
 
+    /// A tolerance is for a time that the sender signs.
+    pub(super) fn check_tolerance(&self, provider: Option<&Provider>) -> Result<(), ApiError> {
+        let trust = &self.verifier.trust;
+        if trust.tolerance_seconds.is_none_or(|seconds| seconds == 0) {
+            return Ok(());
+        }
+        let why = match (provider, trust.scheme()) {
+            (Some(row), _) if row.checks_time() => return Ok(()),
+            (Some(row), _) => {
+                format!(
+                    "has no effect, because {} signs no time whose age is checked; leave it out, or 0",
+                    row.name
+                )
+            }
+            (None, Some(scheme)) => match scheme.check_tolerance() {
+                Ok(()) => return Ok(()),
+                Err(error) => error.to_string(),
+            },
+            (None, None) => {
+                "has no effect, because this verifier reads no time; leave it out, or 0".to_owned()
+            }
+        };
+        Err(ApiError::bad_request(format!("verifier.tolerance_seconds:{why}")))
+    }
+
     /// A key of the wrong form is found now, and not by the provider's first event.
     pub(super) fn check_secrets(
         &self,

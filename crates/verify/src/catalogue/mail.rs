@@ -19,17 +19,20 @@ pub(super) static ROWS: &[Provider] = &[
         .signed(
             Signed::hmac256(&[First(&[Body("signature.signature"), Form("signature")])])
                 .over(&[
-                    &[
-                        Part::At(Body("signature.timestamp")),
-                        Part::At(Body("signature.token")),
-                    ],
-                    &[Part::At(Form("timestamp")), Part::At(Form("token"))],
-                ]),
+                    &[Part::Stamp, Part::At(Body("signature.token"))],
+                    &[Part::Stamp, Part::At(Form("token"))],
+                ])
+                // A try is the same for eight hours.
+                .stamp(
+                    StampAt::Place(First(&[Body("signature.timestamp"), Form("timestamp")])),
+                    Unit::Seconds,
+                    86_400,
+                ),
         )
         .partial()
         .id(First(&[Body("event-data.id"), Form("token")]))
         .kind(First(&[Body("event-data.event"), Form("event")]))
-        .note("The event is not signed, only a time and a token; retries carry the same two."),
+        .note("The event is not signed, only a time and a token; retries carry the same two. What is older than a day is refused."),
     Provider::high("postmark", "https://postmarkapp.com/developer/webhooks/webhooks-overview")
         .check(Check::Basic)
         .id(First(&[
@@ -125,5 +128,5 @@ pub(super) static ROWS: &[Provider] = &[
         .asks(&[Question::Echo("challenge")])
         .id(Body("id"))
         .kind(Body("type"))
-        .note("Where the body is compressed, the compressed bytes are signed."),
+        .note("Where the body is compressed, the compressed bytes are signed, and neither the id nor the type can be read: ask Nylas for plain bodies."),
 ];
