@@ -414,6 +414,7 @@ impl Compiled {
                 secret => Ok(secret.map(|(name, _)| name.clone())),
             }
         });
+        let verdict = verdict.map_err(|refused| self.without_ended(refused, now_ms));
         match verdict {
             Ok(None) if !observed => Ok(None),
             Ok(secret) => {

@@ -213,6 +213,30 @@ impl FromFields for SchemeInput {
 }
 
 impl SchemeInput {
+    /// Refuses what has no effect, and what no sender could make. Not asked of what is stored.
+    fn check_usable(&self) -> Result<(), ApiError> {
+        let spec = &self.0;
+        let template = spec.template.replace("{{", "");
+        let holds = |part: &str| template.contains(part);
+        let is_in = |kind: &str| spec.signature.trim_start().starts_with(kind);
+        let why = if !spec.prefix.is_empty() && !spec.pairs.is_empty() {
+            "prefix:has no effect beside `pairs`, which name what stands before a signature"
+        } else if (is_in("query:") && (holds("{url}") || holds("{url.path}")))
+            || (is_in("form:") && holds("{form}"))
+        {
+            "template:the signature stands in what is signed, so no sender could make it"
+        } else if !spec.timestamp.is_empty() && spec.timestamp == spec.signature {
+            "timestamp:stands where the signature stands"
+        } else if spec.timestamp.is_empty()
+            && spec.timestamp_unit != SchemeSpec::default().timestamp_unit
+        {
+            "timestamp_unit:has no effect, because `timestamp` does not say where the time stands"
+        } else {
+            return Ok(());
+        };
+        Err(ApiError::bad_request(format!("verifier.scheme.{why}")))
+    }
+
     fn stored(self) -> Value {
         let spec = self.0;
         json!({
@@ -265,6 +289,7 @@ impl Trust {
             self.failure = failure_response(failure)?;
         }
         if let Some(scheme) = input.scheme {
+            scheme.check_usable()?;
             self.scheme = Some(scheme.stored());
         }
         Ok(())

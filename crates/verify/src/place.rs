@@ -197,6 +197,11 @@ pub(crate) fn every<'p>(path: &'p str, request: &Request<'_>) -> Result<Vec<Stri
     texts.collect()
 }
 
+/// All of several places of which one would do.
+pub(crate) fn named(places: &[Place<'_>]) -> String {
+    places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+}
+
 /// Texts at one place: nearly always one, which needs no heap.
 pub(crate) type Lines<'r> = SmallVec<[Cow<'r, str>; 2]>;
 
@@ -248,7 +253,12 @@ pub(crate) fn one<'r>(place: &Place<'_>, request: &Request<'r>) -> Result<Cow<'r
         }
     };
     match found {
-        None => Err(Refused::Missing { what: place.to_string() }),
+        None => Err(Refused::Missing {
+            what: match place {
+                Place::First(places) => named(places),
+                place => place.to_string(),
+            },
+        }),
         Some(line) if line.is_empty() => Err(Refused::Empty { what: place.to_string() }),
         Some(line) => Ok(line),
     }

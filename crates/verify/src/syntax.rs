@@ -77,7 +77,7 @@ impl<'r> Claims<'r> {
         syntax: Syntax<'_>,
         request: &Request<'r>,
     ) -> Result<(), Refused> {
-        let first = || places.first().map_or_else(String::new, ToString::to_string);
+        let first = || place::named(places);
         let (mut present, mut written) = (false, false);
         let single = matches!(syntax, Syntax::One { .. } | Syntax::NamedHash(_));
         for place in places {

@@ -422,3 +422,13 @@ fn mailgun_forgets_a_token_after_a_day() {
     assert_eq!(sent(86_400), Ok(()));
     assert_eq!(sent(86_401).unwrap_err().label(), "too_old");
 }
+
+#[test]
+fn a_header_that_is_missing_has_all_of_its_names() {
+    let headers = headers(&[]);
+    let request = Request { method: "POST", url: "https://e.com/", headers: &headers, body: b"{}" };
+    let refused =
+        verifier("svix", &["whsec_aHVzaA=="]).verify(&request, UnixTime(NOW)).unwrap_err();
+    let expect = "header `webhook-signature` or header `svix-signature` is missing";
+    assert_eq!(refused.to_string(), expect);
+}

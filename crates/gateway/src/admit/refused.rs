@@ -43,6 +43,18 @@ impl Compiled {
         findings.iter().map(ToString::to_string).collect()
     }
 
+    /// The refusal as it is for the secrets that are valid: those that are over are tried, for [`Self::diagnose`].
+    pub(super) fn without_ended(&self, refused: Refused, now_ms: u64) -> Refused {
+        let is_over = |(_, end): &&(String, Option<u64>)| end.is_some_and(|end| end <= now_ms);
+        match refused {
+            Refused::Signature { signatures, secrets } if secrets == self.secrets.len() => {
+                let over = self.secrets.iter().filter(is_over).count();
+                Refused::Signature { signatures, secrets: secrets - over }
+            }
+            refused => refused,
+        }
+    }
+
     /// A refused request as it is kept: neither its body nor any value of a header.
     pub fn rejected(
         &self,

@@ -129,6 +129,50 @@ fn a_tolerance_is_refused_where_no_signed_time_is_checked() {
 }
 
 #[test]
+fn a_scheme_that_no_sender_could_satisfy_is_refused() {
+    let vault = Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
+    let made = |scheme: &str| {
+        let body = format!(
+            r#"{{"name":"a","type":"http","verifier":{{"type":"scheme","secrets":[{{"value":"abc"}}],"scheme":{scheme}}}}}"#
+        );
+        Source::create(parse(body.as_bytes()).unwrap(), "p", &vault, 0, &mut |b| b.fill(5))
+            .map_err(|error| error.message)
+    };
+    for (scheme, words) in [
+        (r#"{"signature":"header:x","pairs":["v1"],"prefix":"sha256="}"#, "beside `pairs`"),
+        (r#"{"signature":"query:sig","template":"{url}{body}"}"#, "no sender could make it"),
+        (r#"{"signature":"form:sig","template":"{form}","integrity":"partial"}"#, "no sender"),
+        (
+            r#"{"signature":"header:x","timestamp":"header:x","template":"{timestamp}{body}"}"#,
+            "stands where",
+        ),
+        (r#"{"signature":"header:x","timestamp_unit":"fortnights"}"#, "has no effect"),
+    ] {
+        let error = made(scheme).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+    // One that is stored and not understood believes nobody.
+    let mut source = made(r#"{"signature":"header:x"}"#).unwrap();
+    source.verifier.trust.scheme = Some(json!({"signature": "nowhere"}));
+    assert!(source.open_verifier(&vault).is_err());
+}
+
+#[test]
+fn a_rejection_counts_the_secrets_that_are_valid() {
+    let source = compiled(
+        r#"{"name":"a","type":"http","provider":"github","verifier":{"secrets":[{"value":"abc"},{"value":"abd","expires_at":"2001-01-01T00:00:00Z"}]}}"#,
+    );
+    let headers: Headers =
+        [("x-hub-signature-256".to_owned(), format!("sha256={}", "0".repeat(64)))]
+            .into_iter()
+            .collect();
+    let (door, method, url, body) = (Door::Ingest, "POST", "http://h/ingest/a", &b"{}"[..]);
+    let arrival = Arrival { door, method, url, headers: &headers, body };
+    let cause = source.admit(&arrival, "id".into(), 1_700_000_000_000).unwrap_err();
+    assert_eq!(cause.detail(), "the signature matches none of 1 secrets (1 signatures tried)");
+}
+
+#[test]
 fn a_tolerance_without_a_time_is_refused() {
     let source = |scheme: &str| {
         let body = format!(

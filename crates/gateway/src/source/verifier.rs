@@ -296,6 +296,10 @@ impl Source {
         if let Some(scheme) = self.verifier.trust.scheme() {
             return Ok(Verifier::Scheme { scheme, secrets: bare(self.open_secrets(vault)?) });
         }
+        // What is not understood is no reason to believe everybody.
+        if self.verifier.trust.scheme.is_some() && self.verifier.kind == "scheme" {
+            return Err(VaultError::DoesNotOpen);
+        }
         let verifier = &self.verifier;
         match (verifier.kind.as_str(), &verifier.hmac, &verifier.basic_auth, &verifier.api_key) {
             ("hmac", Some(hmac), ..) => Ok(Verifier::Hmac {
