@@ -60,6 +60,7 @@ mod portal;
 mod projects;
 mod push_batches;
 mod python;
+mod refusals;
 mod resends;
 mod room;
 mod senders;

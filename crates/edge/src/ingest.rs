@@ -73,17 +73,26 @@ async fn take_in(
     let method = head.method();
     let headers = head.headers();
     let length = body::length_of(headers.get("content-length"));
-    source.before_body(door, method, length)?;
+    let unread = |cause: Rejection| {
+        let arrival = Arrival { door, method, url: head.url(), headers: &headers, body: &[] };
+        explain(&source, &cause, (&arrival, length), chance::now_ms(), bindings, context);
+        cause
+    };
+    source.before_body(door, method, length).map_err(unread)?;
     // Cloudflare sets it; elsewhere whoever is in front of the gateway has to, or the sender does as it likes.
-    source.gate(|| headers.get("cf-connecting-ip").map(str::to_owned), began)?;
-    let taken = Taken::of(&source, began).map_err(|seconds| Rejection::Limited { seconds })?;
+    let client = || headers.get("cf-connecting-ip").map(str::to_owned);
+    source.gate(client, began).map_err(unread)?;
+    let taken =
+        Taken::of(&source, began).map_err(|seconds| unread(Rejection::Limited { seconds }))?;
 
     let read = body::read(request, &source.source.uid, length, source.body_max_bytes()).await;
-    let (body, _share) = read.map_err(|unread| match unread {
-        Unread::TooLarge => source.too_large(),
-        Unread::Busy => Rejection::Busy,
-        Unread::Late => Rejection::Late,
-        Unread::Broken => Rejection::Unreadable,
+    let (body, _share) = read.map_err(|why| {
+        unread(match why {
+            Unread::TooLarge => source.too_large(),
+            Unread::Busy => Rejection::Busy,
+            Unread::Late => Rejection::Late,
+            Unread::Broken => Rejection::Unreadable,
+        })
     })?;
     let url = public_url(head.url(), bindings);
     let now = chance::now_ms();
@@ -100,12 +109,12 @@ async fn take_in(
         }
         admitted = source.believe(&arrival, settled.verdict, chance::uid(now), now);
     }
-    if let Err(cause) = &admitted
-        && cause.is_kept()
-    {
-        explain(&source, cause, &arrival, now, bindings, context);
-    }
-    match admitted? {
+    let refused = |cause: Rejection| {
+        let bytes = Some(body.bytes.len() as u64);
+        explain(&source, &cause, (&arrival, bytes), now, bindings, context);
+        cause
+    };
+    match admitted.map_err(refused)? {
         // Settled above.
         Admitted::Pending(_) => Err(Rejection::NotCheckable { cause: Refused::NeedsShell }),
         Admitted::Capture { secret, reply } => {
@@ -114,9 +123,7 @@ async fn take_in(
                 return Ok(reply);
             }
             let reason = "the source is not armed to take a secret, or has one";
-            let cause = Rejection::Handshake { status: 403, reason };
-            explain(&source, &cause, &arrival, now, bindings, context);
-            Err(cause)
+            Err(refused(Rejection::Handshake { status: 403, reason }))
         }
         Admitted::Confirm { url, reply } => match keys::get(&url, None, bindings).await {
             Ok(_) => {
@@ -137,7 +144,7 @@ async fn take_in(
             Ok(reply)
         }
         Admitted::Event { meta, reply } => {
-            count_request(&source, bindings).await?;
+            count_request(&source, bindings).await.map_err(refused)?;
             let read = body.array;
             let envelope = Envelope { meta: *meta, body: Body::Inline(body.bytes) };
             let (event_id, shard) = (envelope.meta.event_id.clone(), envelope.meta.shard);
@@ -188,16 +195,19 @@ async fn uncount_request(source: &Compiled, bindings: &Bindings) {
     }
 }
 
-/// Keeps a refused request, with what explains it, for the API. It tries many readings of the request, so it
+/// Keeps a refused request, with what explains it, for the API. It tries many readings of the request, and is a write, so it
 /// is done for one request of a source in a while; those that are passed over are counted.
 fn explain(
     source: &Rc<Compiled>,
     cause: &Rejection,
-    arrival: &Arrival<'_>,
+    (arrival, body_bytes): (&Arrival<'_>, Option<u64>),
     now: u64,
     bindings: &Bindings,
     context: &Context,
 ) {
+    if !cause.is_kept() {
+        return;
+    }
     thread_local! {
         static EXPLAINED: RefCell<Seldom> = RefCell::new(Seldom::new(EXPLAIN_EVERY_MS, SOURCES_MAX));
     }
@@ -207,7 +217,7 @@ fn explain(
     let findings = source.diagnose(cause, arrival, now);
     // What they say is for the API: it may quote the request.
     log::info("diagnosis", json!({"source_id": uid, "findings": findings.len()}));
-    let doc = source.rejected(cause, arrival, &findings, passed_over, now);
+    let doc = source.rejected(cause, (arrival, body_bytes), &findings, passed_over, now);
     let (project, shard) = (source.source.project_id.clone(), source.shard());
     let (uid, bindings) = (uid.clone(), bindings.clone());
     context.wait_until(async move {

@@ -27,7 +27,9 @@ pub(crate) struct AlertInput {
 }
 
 impl FromFields for AlertInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    const IS_CLOSED: bool = true;
+
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { count: fields.number("count")?, threshold: fields.text("threshold")? })
     }
 }

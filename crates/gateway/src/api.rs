@@ -87,7 +87,7 @@ pub fn names_of_call(
 
 /// Reads the first JSON value of a request body, as Convoy does; bytes after it are ignored.
 pub fn parse<T: FromFields>(body: &[u8]) -> Result<T, ApiError> {
-    T::from_fields(Fields::of(String::new(), first_json(body)?)?)
+    Fields::of(String::new(), first_json(body)?)?.into_type()
 }
 
 /// The first JSON value of a body, in which no object has a key twice.
@@ -204,7 +204,7 @@ mod tests {
     struct Sample;
 
     impl FromFields for Sample {
-        fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
             fields.text("name")?;
             fields.number("count")?;
             fields.flag("on")?;
@@ -219,7 +219,7 @@ mod tests {
     struct Inner;
 
     impl FromFields for Inner {
-        fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
             fields.text("secret").map(|_| Self)
         }
     }

@@ -115,7 +115,7 @@ pub struct KeyInput {
 }
 
 impl FromFields for KeyInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { name: fields.text("name")?, expires_at: fields.text("expires_at")? })
     }
 }
@@ -127,7 +127,9 @@ pub struct RegenerateInput {
 }
 
 impl FromFields for RegenerateInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    const IS_CLOSED: bool = true;
+
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { expiration: fields.number("expiration")? })
     }
 }

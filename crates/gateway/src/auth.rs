@@ -43,7 +43,7 @@ pub struct AuthenticationInput {
 }
 
 impl FromFields for AuthenticationInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let kind = fields.text("type")?;
         if kind.as_deref().unwrap_or_default().is_empty() {
             // Clients of languages without absence write out what they leave open.
@@ -67,7 +67,7 @@ struct HeaderKey {
 }
 
 impl FromFields for HeaderKey {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             name: fields.text("header_name")?.unwrap_or_default(),
             value: fields.text("header_value")?.unwrap_or_default(),
@@ -82,7 +82,7 @@ struct UserPassword {
 }
 
 impl FromFields for UserPassword {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             name: fields.text("username")?.unwrap_or_default(),
             password: fields.text("password")?.unwrap_or_default(),

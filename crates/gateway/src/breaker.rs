@@ -67,7 +67,7 @@ const NUMBERS: [(&str, u64, u64); 7] = [
 ];
 
 impl FromFields for BreakerInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut numbers = [None; NUMBERS.len()];
         for (number, (name, ..)) in numbers.iter_mut().zip(NUMBERS) {
             *number = fields.number(name)?;

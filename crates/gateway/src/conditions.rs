@@ -245,7 +245,7 @@ pub struct TestFilter {
 }
 
 impl FromFields for TestFilter {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let request = fields.map("request")?.unwrap_or_default();
         let conditions = Conditions::read(fields.map("schema")?.unwrap_or_default(), "schema")?;
         Ok(Self { request, conditions })
@@ -257,7 +257,7 @@ impl FromFields for TestFilter {
 pub struct TestEvent(pub Map<String, Value>);
 
 impl FromFields for TestEvent {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut event = fields.map("request")?.unwrap_or_default();
         if let Some(payload) = fields.raw("payload")
             && event.get("body").is_none_or(Value::is_null)

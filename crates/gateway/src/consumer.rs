@@ -26,7 +26,7 @@ pub struct ConsumerKeyInput {
 }
 
 impl FromFields for ConsumerKeyInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let name = fields.text("name")?.unwrap_or_default().trim().to_owned();
         if name.is_empty() {
             return Err(ApiError::bad_request("name:please provide a name for the key"));
@@ -205,7 +205,7 @@ impl Report {
 }
 
 impl FromFields for Report {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let companion = fields.text("companion")?.unwrap_or_default();
         let version = fields.text("version")?.unwrap_or_default();
         let sources: Vec<SourceReport> = fields.objects("sources")?.unwrap_or_default();
@@ -222,7 +222,7 @@ impl FromFields for Report {
 }
 
 impl FromFields for SourceReport {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let state = fields.text("state")?.unwrap_or_default();
         let version = fields.text("version")?.unwrap_or_default();
         let mut number = |name| Ok::<_, ApiError>(fields.number(name)?.unwrap_or_default());
@@ -251,7 +251,7 @@ impl FromFields for SourceReport {
 }
 
 impl FromFields for Fault {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let message = fields.text("message")?.unwrap_or_default();
         let message = message.chars().take(1_000).collect();
         Ok(Self { message, at: fields.number("at")?.unwrap_or_default() })

@@ -66,14 +66,14 @@ pub(crate) struct CustomResponseInput {
 }
 
 impl FromFields for CustomResponseInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let input = Self {
             body: fields.text("body")?,
             content_type: fields.text("content_type")?,
             status: fields.number("status")?,
             headers: fields.map("headers")?,
         };
-        for (name, value) in fields.rest() {
+        for (name, value) in fields.checked_rest()? {
             refuse_unsupported(&format!("custom_response.{name}"), Some(&value))?;
         }
         Ok(input)

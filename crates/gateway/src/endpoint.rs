@@ -118,7 +118,7 @@ struct Manner {
 }
 
 impl FromFields for EndpointInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             name: fields.either_text("name", "title")?,
             url: fields.either_text("url", "target_url")?,
@@ -381,6 +381,16 @@ impl Endpoint {
             return Err(ApiError::bad_request(text));
         }
         let secret = secret_of(input.secret, &mut *fill)?;
+        // Every one of them signs, and a header has to hold all signatures. None ends before its time unless somebody says so.
+        let valid = self.secrets.iter().filter(|secret| secret.is_valid(now_ms));
+        if hours != 0 && SECRETS_MAX <= valid.clone().count() {
+            let end = valid.filter_map(|secret| secret.expires_at).min().unwrap_or(now_ms);
+            return Err(ApiError::bad_request(format!(
+                "secret:{SECRETS_MAX} secrets of the endpoint sign, which is the most; the first of them ends at {}: wait until \
+                 then, or send \"expiration\": 0, with which all that are there end at once",
+                rfc3339(end)
+            )));
+        }
         let place = secret_place(&self.project_id, &self.uid);
         let value = vault
             .seal(&secret, &place, &mut *fill)
@@ -390,7 +400,7 @@ impl Endpoint {
         for old in &mut self.secrets {
             old.expires_at = Some(old.expires_at.map_or(end, |sooner| sooner.min(end)));
         }
-        // Every one of them signs, and a header has to hold all signatures.
+        // Those that have just ended are shown as long as there is room.
         while SECRETS_MAX <= self.secrets.len() {
             self.secrets.remove(0);
         }
@@ -420,7 +430,9 @@ pub struct ExpireInput {
 }
 
 impl FromFields for ExpireInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    const IS_CLOSED: bool = true;
+
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { secret: fields.text("secret")?, expiration: fields.number("expiration")? })
     }
 }

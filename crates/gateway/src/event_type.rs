@@ -47,7 +47,7 @@ pub struct EventTypeInput {
 }
 
 impl FromFields for EventTypeInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             name: fields.text("name")?,
             category: fields.text("category")?,

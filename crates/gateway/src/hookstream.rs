@@ -22,7 +22,7 @@ pub use session::{
 pub use show::{present, shown_slug};
 
 use crate::api::{Answer, ApiError, parse};
-use crate::fields::{Fields, FromFields};
+use crate::fields::Fields;
 use crate::header::is_header_name;
 use crate::ids::Fill;
 use crate::locate::PAYLOAD_HASH;
@@ -250,7 +250,7 @@ fn apply(
 }
 
 fn parsed(body: Value) -> Result<SourceInput, ApiError> {
-    SourceInput::from_fields(Fields::of(String::new(), body)?).map_err(in_their_words)
+    Fields::of(String::new(), body)?.into_type().map_err(in_their_words)
 }
 
 /// A refusal of the model, with the fields as they are called here.

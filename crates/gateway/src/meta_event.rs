@@ -91,7 +91,7 @@ pub struct MetaEventsInput {
 }
 
 impl FromFields for MetaEventsInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             is_enabled: fields.flag("is_enabled")?,
             kind: fields.text("type")?,

@@ -75,7 +75,7 @@ pub struct Oauth2Input {
 }
 
 impl FromFields for Oauth2Input {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let mapping = fields.object("field_mapping")?.unwrap_or_default();
         let mut text =
             |name| Ok::<_, ApiError>(fields.text(name)?.unwrap_or_default().trim().to_owned());
@@ -102,7 +102,7 @@ impl FromFields for Oauth2Input {
 pub struct Oauth2Test(pub Option<Oauth2Input>);
 
 impl FromFields for Oauth2Test {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self(fields.object("oauth2")?))
     }
 }
@@ -115,7 +115,7 @@ struct MappingInput {
 }
 
 impl FromFields for MappingInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             access_token: fields.text("access_token")?,
             token_type: fields.text("token_type")?,

@@ -37,13 +37,13 @@ pub struct OnboardItem {
 }
 
 impl FromFields for OnboardInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { items: fields.objects("items")? })
     }
 }
 
 impl FromFields for OnboardItem {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut text =
             |name| Ok::<_, ApiError>(fields.text(name)?.unwrap_or_default().trim().to_owned());
         Ok(Self {
@@ -152,7 +152,7 @@ impl OnboardItem {
         let body = json!({"name": self.name, "url": self.url, "authentication": authentication});
         let read = |body| Fields::of(String::new(), body);
         let Means { project, allow_private, vault, now_ms } = means;
-        let made = read(body).and_then(EndpointInput::from_fields).and_then(|input| {
+        let made = read(body).and_then(Fields::into_type::<EndpointInput>).and_then(|input| {
             let made =
                 Endpoint::create(input, &project.uid, allow_private, vault, now_ms, &mut *fill)?;
             project.check_endpoint_url(&made.0.url)?;
@@ -162,7 +162,7 @@ impl OnboardItem {
         let types = if self.event_type.is_empty() { "*" } else { &self.event_type };
         let body = json!({"name": endpoint.name, "endpoint_id": endpoint.uid, "filter_config": {"event_types": [types]}});
         let subscription = read(body)
-            .and_then(SubscriptionInput::from_fields)
+            .and_then(Fields::into_type::<SubscriptionInput>)
             .and_then(|input| Subscription::create(input, &project.uid, false, now_ms, fill))
             .map_err(|error| ("event_type".to_owned(), error.message))?;
         Ok(Onboarded { endpoint, secret, subscription })

@@ -43,7 +43,9 @@ pub struct RetryInput {
 }
 
 impl FromFields for RetryInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    const IS_CLOSED: bool = true;
+
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             kind: fields.text("type")?,
             duration: fields.raw("duration").filter(|text| text.as_str() != Some("")),
@@ -129,7 +131,9 @@ pub struct RateLimitInput {
 }
 
 impl FromFields for RateLimitInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    const IS_CLOSED: bool = true;
+
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { count: fields.number("count")?, duration: fields.raw("duration") })
     }
 }

@@ -75,7 +75,7 @@ pub struct PortalLinkInput {
 }
 
 impl FromFields for PortalLinkInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             name: fields.text("name")?,
             owner_id: fields.text("owner_id")?,

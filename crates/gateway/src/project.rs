@@ -93,7 +93,9 @@ struct SslInput {
 }
 
 impl FromFields for SslInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    const IS_CLOSED: bool = true;
+
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { enforce_secure_endpoints: fields.flag("enforce_secure_endpoints")? })
     }
 }
@@ -127,7 +129,7 @@ struct RetentionInput {
 }
 
 impl FromFields for RetentionInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { days: fields.number("days")?, policy: fields.text("policy")? })
     }
 }
@@ -221,7 +223,7 @@ pub struct ProjectInput {
 }
 
 impl FromFields for ProjectInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             name: fields.text("name")?,
             kind: fields.text("type")?,
@@ -256,7 +258,7 @@ struct ConfigInput {
 }
 
 impl FromFields for ConfigInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             max_payload_read_size: fields.number("max_payload_read_size")?,
             strategy: fields.object("strategy")?,
@@ -271,7 +273,7 @@ impl FromFields for ConfigInput {
             unique_source_names: fields.flag("unique_source_names")?,
             disable_endpoint: fields.flag("disable_endpoint")?,
             circuit_breaker: fields.object("circuit_breaker")?,
-            other: fields.rest(),
+            other: fields.checked_rest()?,
         })
     }
 }
@@ -284,7 +286,9 @@ struct StrategyInput {
 }
 
 impl FromFields for StrategyInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    const IS_CLOSED: bool = true;
+
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             kind: fields.text("type")?,
             duration: fields.number("duration")?,
@@ -300,7 +304,7 @@ struct SignatureInput {
 }
 
 impl FromFields for SignatureInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let (header, versions) = (fields.text("header")?, fields.objects("versions")?);
         // Convoy's clients for Go and Python know one version only: its hash, in hex.
         let one = fields.text("hash")?.filter(|hash| !hash.is_empty());
@@ -319,7 +323,7 @@ struct SignatureVersionInput {
 }
 
 impl FromFields for SignatureVersionInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { hash: fields.text("hash")?, encoding: fields.text("encoding")? })
     }
 }

@@ -12,7 +12,7 @@ pub struct ProviderConfigInput {
 }
 
 impl FromFields for ProviderConfigInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { sns: fields.object("sns")? })
     }
 }
@@ -23,7 +23,7 @@ struct SnsInput {
 }
 
 impl FromFields for SnsInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { topic_arn: fields.text("topic_arn")? })
     }
 }

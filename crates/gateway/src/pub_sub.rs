@@ -208,8 +208,8 @@ fn either(fields: &mut Fields, name: &str, other: &str) -> Result<Option<String>
 }
 
 /// What nobody has read would be stored without an effect.
-fn nothing_else(fields: Fields, path: &str) -> Result<(), ApiError> {
-    for (name, value) in fields.rest() {
+fn nothing_else(mut fields: Fields, path: &str) -> Result<(), ApiError> {
+    for (name, value) in fields.checked_rest()? {
         refuse_unsupported(&format!("{path}.{name}"), Some(&value))?;
     }
     Ok(())

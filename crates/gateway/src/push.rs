@@ -149,10 +149,10 @@ pub(crate) struct PushInput {
 }
 
 impl FromFields for PushInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut text =
             |name| Ok::<_, ApiError>(fields.text(name)?.unwrap_or_default().trim().to_owned());
-        let input = Self {
+        Ok(Self {
             endpoint_id: text("endpoint_id")?,
             owner_id: text("owner_id")?,
             app_id: text("app_id")?,
@@ -166,9 +166,7 @@ impl FromFields for PushInput {
                 Some(_) => return Err(wrong_headers()),
             },
             idempotency_key: fields.text("idempotency_key")?.filter(|key| !key.is_empty()),
-        };
-        fields.check_spelling()?;
-        Ok(input)
+        })
     }
 }
 
@@ -195,7 +193,7 @@ impl Push {
                 .map_err(|error| ApiError::bad_request(format!("{name}:{error}")))?;
             rest.insert(name, value);
         }
-        let rest = PushInput::from_fields(Fields::of(String::new(), Value::Object(rest))?)?;
+        let rest: PushInput = Fields::of(String::new(), Value::Object(rest))?.into_type()?;
 
         let mut faults = Faults::default();
         let data = data.map(|data| data.get().as_bytes().to_vec());

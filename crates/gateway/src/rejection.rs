@@ -66,16 +66,10 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Whether a record of it is kept for the operator, who may have to change the source.
+    /// Whether a record of it is kept for the source's owner: of all but what no source is known for, and what the gateway
+    /// cannot do right now, for a record is as much as that.
     pub fn is_kept(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused { .. }
-                | Self::NotCheckable { .. }
-                | Self::EventType(_)
-                | Self::Schema(_)
-                | Self::Handshake { .. }
-        )
+        !matches!(self, Self::UnknownSource | Self::NotDurable | Self::NoConfig | Self::NoKey)
     }
 
     /// The one table from causes to statuses: `(status, label for logs and metrics)`.
@@ -228,6 +222,16 @@ mod tests {
         labels.dedup();
         assert_eq!(labels.len(), all().len());
         assert!(all().iter().all(|rejection| !rejection.to_string().is_empty()));
+    }
+
+    #[test]
+    fn every_cause_that_a_source_is_known_for_is_kept_but_those_of_a_store_that_is_down() {
+        for rejection in all() {
+            let (_, label) = rejection.status();
+            let is_nobodys =
+                ["unknown_source", "not_durable", "no_config", "no_key"].contains(&label);
+            assert_eq!(rejection.is_kept(), !is_nobodys, "{label}");
+        }
     }
 
     #[test]

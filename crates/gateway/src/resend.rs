@@ -19,7 +19,7 @@ pub struct ResendInput {
 }
 
 impl FromFields for ResendInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let ids = fields.texts("ids")?.unwrap_or_default();
         if ids.is_empty() || IDS_MAX < ids.len() {
             return Err(ApiError::bad_request(format!(

@@ -93,7 +93,7 @@ pub struct SubscriptionInput {
 }
 
 impl FromFields for SubscriptionInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut text =
             |name: &str| fields.text(name).map(|text| text.unwrap_or_default().trim().to_owned());
         Ok(Self {
@@ -118,10 +118,9 @@ struct FilterConfigInput {
 }
 
 impl FromFields for FilterConfigInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let event_types = fields.texts("event_types")?;
         let filter = fields.map("filter")?;
-        fields.check_spelling()?;
         let read = |filter| Conditions::read(filter, "filter_config.filter");
         Ok(Self { event_types, filter: filter.map(read).transpose()? })
     }

@@ -234,7 +234,7 @@ pub struct Trial {
 }
 
 impl FromFields for Trial {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             code: fields.text("function")?.unwrap_or_default(),
             payload: fields.raw("payload").unwrap_or_else(|| json!({})).to_string(),

@@ -109,7 +109,7 @@ pub struct SecretInput {
 }
 
 impl FromFields for SecretInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             uid: fields.text("uid")?,
             value: fields.text("value")?,
@@ -142,7 +142,7 @@ pub struct FailureInput {
 }
 
 impl FromFields for FailureInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             status: fields.number("status")?,
             body: fields.text("body")?,
@@ -156,7 +156,7 @@ impl FromFields for FailureInput {
 pub struct SchemeInput(SchemeSpec);
 
 impl FromFields for SchemeInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let header = fields.text("header")?;
         let header = header.as_deref().unwrap_or("X-Convoy-Signature");
         let mut spec = match fields.text("preset")?.as_deref() {
@@ -252,7 +252,7 @@ impl Trust {
     /// The scheme that is stored, checked when it was saved.
     pub fn scheme(&self) -> Option<Scheme> {
         let fields = Fields::of(String::new(), self.scheme.clone()?).ok()?;
-        Scheme::parse(&SchemeInput::from_fields(fields).ok()?.0).ok()
+        Scheme::parse(&fields.into_type::<SchemeInput>().ok()?.0).ok()
     }
 
     /// Applies all but the secrets, which need the vault.

@@ -67,7 +67,7 @@ enum EnabledAt {
 }
 
 impl FromFields for FilterInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let enabled_at = if fields.is_null("enabled_at") {
             EnabledAt::Never
         } else {
@@ -103,7 +103,7 @@ impl FilterInput {
             let text = format!("body must hold from 1 to {TYPES_MAX} filters");
             return Err(ApiError::bad_request(text));
         }
-        let read = |(index, item)| Self::from_fields(Fields::of(format!("[{index}]"), item)?);
+        let read = |(index, item)| Fields::of(format!("[{index}]"), item)?.into_type();
         items.into_iter().enumerate().map(read).collect()
     }
 }

@@ -55,11 +55,12 @@ impl Compiled {
         }
     }
 
-    /// A refused request as it is kept: neither its body nor any value of a header.
+    /// A refused request as it is kept: neither its body nor any value of a header. `body_bytes` is how long its body is, or
+    /// says that it is, if that is known.
     pub fn rejected(
         &self,
         cause: &Rejection,
-        arrival: &Arrival<'_>,
+        (arrival, body_bytes): (&Arrival<'_>, Option<u64>),
         findings: &[String],
         passed_over: u64,
         now_ms: u64,
@@ -69,7 +70,7 @@ impl Compiled {
         names.sort_unstable();
         json!({
             "at": rfc3339(now_ms), "status": status, "label": label, "reason": cause.detail(), "findings": findings,
-            "method": arrival.method, "body_bytes": arrival.body.len(), "header_names": names,
+            "method": arrival.method, "body_bytes": body_bytes, "header_names": names,
             "refused_since_the_last": passed_over,
         })
     }

@@ -39,7 +39,7 @@ impl Recorder {
         if let Ok(mut fields) = Fields::of(String::new(), Value::Object(Map::new())) {
             fields.recorder = Some((name, self.clone()));
             // Nothing is there, so some readers end in an error; all of them have read everything by then.
-            T::from_fields(fields).ok();
+            T::from_fields(&mut fields).ok();
         }
     }
 

@@ -532,11 +532,18 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
         "HandedOver" => {
             vec![made(handed_over().handed_over(&vault(), NOW))]
         }
-        "Rejection" => vec![json!({
-            "at": crate::time::rfc3339(NOW), "status": 401, "label": "signature_wrong",
-            "reason": "the signature is wrong", "findings": ["the secret is right, read as base64"],
-            "method": "POST", "body_bytes": 27, "header_names": ["content-type"], "refused_since_the_last": 0,
-        })],
+        "Rejection" => vec![
+            json!({
+                "at": crate::time::rfc3339(NOW), "status": 401, "label": "signature_wrong",
+                "reason": "the signature is wrong", "findings": ["the secret is right, read as base64"],
+                "method": "POST", "body_bytes": 27, "header_names": ["content-type"], "refused_since_the_last": 0,
+            }),
+            json!({
+                "at": crate::time::rfc3339(NOW), "status": 413, "label": "too_large",
+                "reason": "request body too large: the limit is 5242880 bytes", "findings": [], "method": "POST",
+                "body_bytes": null, "header_names": ["transfer-encoding"], "refused_since_the_last": 2,
+            }),
+        ],
         "Provider" => {
             // Every row is a sample, GitHub's the first.
             let mut all = vec![crate::providers::get("github").expect("a row of the catalogue")];

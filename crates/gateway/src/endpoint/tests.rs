@@ -47,13 +47,37 @@ fn an_exchanged_secret_goes_on_signing_until_its_end() {
     let shown = endpoint.present_exchanged(&second);
     assert_eq!(shown["secrets"][1]["value"], second);
     assert!(!shown.to_string().contains(&first));
-    for _ in 0..9 {
-        let input = parse(br#"{"expiration":5}"#).unwrap();
-        endpoint.expire_secret(input, &vault(), 20, &mut |b| b.fill(7)).unwrap();
-    }
-    assert_eq!(endpoint.secrets.len(), SECRETS_MAX);
     let input = parse(br#"{"expiration":9999999}"#).unwrap();
     assert!(endpoint.expire_secret(input, &vault(), 20, &mut |b| b.fill(7)).is_err());
+}
+
+#[test]
+fn no_secret_ends_before_its_time_unless_somebody_says_so() {
+    const DAY: u64 = 24 * 3_600_000;
+    let (mut endpoint, _) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+    let exchange = |endpoint: &mut Endpoint, now: u64, hours: u64| {
+        let input = parse(format!(r#"{{"expiration":{hours}}}"#).as_bytes()).unwrap();
+        endpoint.expire_secret(input, &vault(), now, &mut |b| b.fill(7)).map_err(|e| e.message)
+    };
+    let signing = |endpoint: &Endpoint, now| endpoint.open_secrets(&vault(), now).unwrap().len();
+    for now in 1..5 {
+        exchange(&mut endpoint, now, 24).unwrap();
+    }
+    let before = endpoint.present();
+    for hours in [24, 1] {
+        let error = exchange(&mut endpoint, 5, hours).unwrap_err();
+        assert!(error.contains("the first of them ends at 1970-01-02T00:00:00.001Z"), "{error}");
+        assert!(error.contains(r#""expiration": 0"#), "{error}");
+    }
+    assert_eq!(endpoint.present(), before);
+    assert_eq!((signing(&endpoint, DAY), signing(&endpoint, DAY + 1)), (5, 4));
+
+    let mut later = endpoint.clone();
+    exchange(&mut later, DAY + 1, 24).unwrap();
+    assert_eq!(signing(&later, DAY + 1), 5);
+
+    exchange(&mut endpoint, 6, 0).unwrap();
+    assert_eq!((endpoint.secrets.len(), signing(&endpoint, 6)), (5, 1));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub struct ImportInput {
 }
 
 impl FromFields for ImportInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { spec: fields.raw("spec") })
     }
 }

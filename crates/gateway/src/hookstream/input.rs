@@ -40,7 +40,7 @@ pub struct HookstreamSource {
 }
 
 impl FromFields for HookstreamSource {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let read = Self {
             org_id: fields.text("org_id")?,
             env_id: fields.text("env_id")?,
@@ -49,23 +49,23 @@ impl FromFields for HookstreamSource {
             description: fields.text("description")?,
             template: fields.text("template")?,
             kind: fields.text("type")?,
-            source_config: object(&mut fields, "source_config")?,
-            verification_enabled: flag(&mut fields, "verification_enabled")?,
+            source_config: object(fields, "source_config")?,
+            verification_enabled: flag(fields, "verification_enabled")?,
             verification_type: fields.text("verification_type")?,
             verification_secret: fields.text("verification_secret")?,
             verification_header: fields.text("verification_header")?,
-            verification_config: object(&mut fields, "verification_config")?,
-            dedup_enabled: flag(&mut fields, "dedup_enabled")?,
+            verification_config: object(fields, "verification_config")?,
+            dedup_enabled: flag(fields, "dedup_enabled")?,
             dedup_strategy: fields.text("dedup_strategy")?,
             dedup_field: fields.text("dedup_field")?,
             dedup_window_seconds: fields.number("dedup_window_seconds")?,
-            ip_allowlist: list(&mut fields, "ip_allowlist")?,
-            ip_denylist: list(&mut fields, "ip_denylist")?,
+            ip_allowlist: list(fields, "ip_allowlist")?,
+            ip_denylist: list(fields, "ip_denylist")?,
             status: fields.text("status")?,
             expires_at: fields.text("expires_at")?,
             request_limit: fields.number("request_limit")?,
-            schema_validation_enabled: flag(&mut fields, "schema_validation_enabled")?,
-            json_schema: object(&mut fields, "json_schema")?.map(Value::Object),
+            schema_validation_enabled: flag(fields, "schema_validation_enabled")?,
+            json_schema: object(fields, "json_schema")?.map(Value::Object),
             schema_action: fields.text("schema_action")?,
         };
         let rest = fields.rest();

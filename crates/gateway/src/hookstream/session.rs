@@ -35,7 +35,7 @@ pub struct SessionInput {
 }
 
 impl FromFields for SessionInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let read = Self {
             org_id: fields.text("org_id")?,
             env_id: fields.text("env_id")?,
@@ -58,7 +58,7 @@ pub struct SessionResponse {
 }
 
 impl FromFields for SessionResponse {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let read = Self {
             status: fields.number("status")?,
             content_type: fields.text("content_type")?,
@@ -69,7 +69,7 @@ impl FromFields for SessionResponse {
     }
 }
 
-fn nothing_else(fields: Fields, of: &str) -> Result<(), ApiError> {
+fn nothing_else(fields: &mut Fields, of: &str) -> Result<(), ApiError> {
     match fields.rest().keys().next() {
         Some(unknown) => {
             Err(bad(format!("{unknown}: is not a field of {of}, and would have no effect")))

@@ -15,7 +15,9 @@ pub struct ArmInput {
 }
 
 impl FromFields for ArmInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+    const IS_CLOSED: bool = true;
+
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { seconds: fields.number("seconds")? })
     }
 }

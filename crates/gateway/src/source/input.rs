@@ -29,8 +29,8 @@ pub struct SourceInput {
 }
 
 impl FromFields for SourceInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        let input = Self {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
             name: fields.text("name")?,
             kind: fields.text("type")?,
             provider: fields.text("provider")?,
@@ -44,13 +44,11 @@ impl FromFields for SourceInput {
             event_type_location: fields.text("event_type_location")?,
             body_function: fields.text("body_function")?,
             header_function: fields.text("header_function")?,
-            admission: AdmissionInput::take(&mut fields)?,
+            admission: AdmissionInput::take(fields)?,
             pub_sub: fields.raw("pub_sub"),
-            profile: ProfileInput::take(&mut fields)?,
+            profile: ProfileInput::take(fields)?,
             provider_config: fields.object("provider_config")?,
-        };
-        fields.check_spelling()?;
-        Ok(input)
+        })
     }
 }
 
@@ -75,16 +73,14 @@ impl VerifierInput {
 }
 
 impl FromFields for VerifierInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        let input = Self {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
             kind: fields.text("type")?,
             hmac: fields.object("hmac")?,
             basic_auth: fields.object("basic_auth")?,
             api_key: fields.object("api_key")?,
-            trust: TrustInput::take(&mut fields)?,
-        };
-        fields.check_spelling()?;
-        Ok(input)
+            trust: TrustInput::take(fields)?,
+        })
     }
 }
 
@@ -97,15 +93,13 @@ pub(super) struct HmacInput {
 }
 
 impl FromFields for HmacInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        let input = Self {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
             header: fields.text("header")?,
             hash: fields.text("hash")?,
             encoding: fields.text("encoding")?,
             secret: fields.text("secret")?,
-        };
-        fields.check_spelling()?;
-        Ok(input)
+        })
     }
 }
 
@@ -116,10 +110,8 @@ pub(super) struct BasicAuthInput {
 }
 
 impl FromFields for BasicAuthInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        let input = Self { username: fields.text("username")?, password: fields.text("password")? };
-        fields.check_spelling()?;
-        Ok(input)
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self { username: fields.text("username")?, password: fields.text("password")? })
     }
 }
 
@@ -130,13 +122,11 @@ pub(super) struct ApiKeyInput {
 }
 
 impl FromFields for ApiKeyInput {
-    fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
-        let input = Self {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
             header_name: fields.text("header_name")?,
             header_value: fields.text("header_value")?,
-        };
-        fields.check_spelling()?;
-        Ok(input)
+        })
     }
 }
 

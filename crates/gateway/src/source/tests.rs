@@ -126,7 +126,8 @@ fn fields_without_an_effect_are_refused() {
         |fields: &str| format!(r#"{{"name":"a","type":"http","custom_response":{{{fields}}}}}"#);
     for (fields, expect) in [
         (r#""headers":{"Set-Cookie":"b"}"#, "custom_response.headers.Set-Cookie:belongs"),
-        (r#""header":{"X-A":"b"}"#, "custom_response.header is not supported yet"),
+        (r#""header":{"X-A":"b"}"#, "custom_response.header:unknown field: did you mean headers?"),
+        (r#""trailer":{"X-A":"b"}"#, "custom_response.trailer is not supported yet"),
         (r#""status":500"#, "custom_response.status:from 200"),
         (r#""status":205"#, "custom_response.status:from 200"),
     ] {

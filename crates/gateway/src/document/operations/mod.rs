@@ -263,7 +263,7 @@ fn sources() -> Vec<Operation> {
             .about("For a provider that wants to be told the secret that it handed over (Notion): for an hour after it came, and then 404.")
             .shows(200, "Secret fetched successfully", One("HandedOver")),
         in_project("GET", "/sources/{sourceID}/rejections", "listRejections", "List refused requests")
-            .about("At most one in five seconds is kept, with what explains it.")
+            .about("Whatever the status was. At most one in five seconds is kept, with what explains it; `refused_since_the_last` counts those between. `body_bytes` is null where the body was not read and did not say its length.")
             .fails(400, NO_PAGES).shows(200, "Rejected requests fetched successfully", List("Rejection")),
     ]
 }
@@ -357,7 +357,8 @@ fn endpoints() -> Vec<Operation> {
             "Exchange the secret",
         )
         .about(
-            "Adds a secret, shown this once; those before it go on signing for `expiration` hours.",
+            "Adds a secret, shown this once; those before it go on signing for `expiration` hours. Five sign at most: \
+             a sixth is refused while all of them have time left, unless `expiration` is 0, which ends those that are there.",
         )
         .reads::<ExpireInput>(r#"{"expiration":24}"#)
         .fails(409, CHANGED)
