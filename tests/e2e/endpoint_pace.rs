@@ -144,7 +144,10 @@ fn a_limit_that_makes_no_sense_is_refused() {
     let endpoint = Endpoint::ok();
     for (fields, expect) in [
         (json!({"rate_limit": 5}), "rate_limit_duration:from 1 to"),
-        (json!({"rate_limit": -1, "rate_limit_duration": 1}), "field \"rate_limit\""),
+        (
+            json!({"rate_limit": -1, "rate_limit_duration": 1}),
+            "rate_limit:a whole number from 0 to",
+        ),
         (json!({"rate_limit": "5", "rate_limit_duration": 1}), "field \"rate_limit\""),
         (json!({"rate_limit": 5, "rate_limit_duration": 100_000}), "rate_limit_duration"),
         (json!({"rate_limit": 10_000_000, "rate_limit_duration": 1}), "rate_limit:at most"),

@@ -56,6 +56,7 @@ mod onboard;
 mod operation;
 mod owed;
 mod payloads;
+mod plain_answers;
 mod portal;
 mod projects;
 mod push_batches;

@@ -34,6 +34,7 @@ async function load() {
 // needed after the user's code has run is kept from it: it may change every global.
 const PRELUDE = `(() => {
   const { parse, stringify } = JSON;
+  const kindOf = Function.prototype.call.bind(Object.prototype.toString);
   const lines = [];
   const text = (value) => {
     if (typeof value === "string") return value;
@@ -49,7 +50,7 @@ const PRELUDE = `(() => {
   return (what, input) => {
     if (what === "line") return input < lines.length ? lines[input] : undefined;
     if (typeof transform !== "function") return "missing";
-    if (what === "look") return "no_call";
+    if (what === "look") return kindOf(transform).startsWith("[object Async") ? "promise" : "no_call";
     const result = transform(parse(input));
     if (result !== null && typeof result === "object" && typeof result.then === "function") return "promise";
     const json = stringify(result);

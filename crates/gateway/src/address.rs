@@ -36,6 +36,9 @@ pub fn check(raw: &str, allow_private: bool) -> Result<Url, BadUrl> {
     }
     let url = Url::parse(raw.trim()).map_err(|error| {
         BadUrl::Unreadable(match error {
+            ParseError::IdnaError if raw.is_ascii() => {
+                "its host name holds a character that no host name has, like a space".into()
+            }
             // The tables that would do it here are larger than the rest of this crate.
             ParseError::IdnaError => {
                 "write an international host name in its ASCII form (`xn--…`)".into()
@@ -233,6 +236,10 @@ mod tests {
         assert!(check("ftp://example.com").starts_with("invalid endpoint scheme: ftp"));
         assert!(check("https://u:p@example.com").contains("authentication"));
         assert!(check("https://a\nb.com").contains("control character"));
+        for url in ["http://x y/", "http://a<b.com/"] {
+            assert!(check(url).contains("its host name holds a character that no host name has"));
+        }
+        assert!(check("https://bücher.example/").contains("xn--"));
         assert!(check("https://example.com:0/").contains("port 0"));
     }
 

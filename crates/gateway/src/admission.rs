@@ -16,7 +16,7 @@ use crate::time::{parse_rfc3339, rfc3339};
 
 /// Blocks of one list.
 const BLOCKS_MAX: usize = 200;
-const REQUESTS_MAX: u64 = 1_000_000_000;
+pub(crate) const REQUESTS_MAX: u64 = 1_000_000_000;
 
 /// The limits of a source, as they are stored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl AdmissionInput {
             ip_denylist: fields.texts("ip_denylist")?,
             rate_limit: fields.object("rate_limit")?,
             expires_at: fields.text("expires_at")?,
-            max_requests: fields.number("max_requests")?,
+            max_requests: fields.number("max_requests", 0..=REQUESTS_MAX)?,
             json_schema: fields.raw("json_schema"),
             json_schema_action: fields.text("json_schema_action")?,
         })
@@ -292,7 +292,7 @@ mod tests {
             (json!({"json_schema_action": "drop"}), "json_schema_action:reject, warn or off"),
             (
                 json!({"max_requests": -1}),
-                "body contains incorrect JSON type for field \"max_requests\"",
+                "max_requests:a whole number from 0 to 1000000000, in digits alone",
             ),
         ] {
             assert_eq!(admission(&body).unwrap_err(), expect, "{body}");

@@ -30,7 +30,10 @@ impl FromFields for AlertInput {
     const IS_CLOSED: bool = true;
 
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self { count: fields.number("count")?, threshold: fields.text("threshold")? })
+        Ok(Self {
+            count: fields.number("count", 0..=COUNT_MAX)?,
+            threshold: fields.text("threshold")?,
+        })
     }
 }
 

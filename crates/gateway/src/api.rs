@@ -206,7 +206,7 @@ mod tests {
     impl FromFields for Sample {
         fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
             fields.text("name")?;
-            fields.number("count")?;
+            fields.number("count", 0..=9)?;
             fields.flag("on")?;
             fields.texts("list")?;
             fields.object::<Inner>("inner")?;
@@ -242,8 +242,7 @@ mod tests {
             "body contains incorrect JSON type for field \"inner.secret\"",
         );
         for (body, field) in [
-            (r#"{"count": -1}"#, "count"),
-            (r#"{"count": 1.5}"#, "count"),
+            (r#"{"count": "1"}"#, "count"),
             (r#"{"on": "yes"}"#, "on"),
             (r#"{"list": [1]}"#, "list"),
             (r#"{"inner": "text"}"#, "inner"),
@@ -251,6 +250,10 @@ mod tests {
             (r#"{"inners": [{}, {"secret": 1}]}"#, "inners[1].secret"),
         ] {
             check(body, &format!("body contains incorrect JSON type for field \"{field}\""));
+        }
+        for count in ["-1", "1.5", "1e3", "99999999999999999999"] {
+            let expect = "count:a whole number from 0 to 9, in digits alone";
+            check(&format!(r#"{{"count": {count}}}"#), expect);
         }
         check("[1]", "body contains incorrect JSON type: an object is expected");
         check("\"text\"", "body contains incorrect JSON type: an object is expected");

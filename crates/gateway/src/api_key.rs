@@ -130,7 +130,7 @@ impl FromFields for RegenerateInput {
     const IS_CLOSED: bool = true;
 
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self { expiration: fields.number("expiration")? })
+        Ok(Self { expiration: fields.number("expiration", 0..=OVERLAP_MAX_H)? })
     }
 }
 

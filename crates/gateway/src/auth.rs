@@ -157,7 +157,12 @@ pub fn change(
         same.ok_or_else(|| fault("the secret is masked, and there is none to keep: send it whole"))?
             .secret
     } else if secret.is_empty() {
-        return Err(fault("a secret is required: header_value, password or client_secret"));
+        let field = match kind {
+            Kind::ApiKey => "api_key.header_value",
+            Kind::BasicAuth => "basic_auth.password",
+            Kind::Oauth2 => "oauth2.client_secret",
+        };
+        return Err(fault(&format!("{field}:is required")));
     } else {
         let sealed = vault.seal(&secret, &place(ids.0, ids.1), fill);
         let mut sealed = sealed.map_err(|error| ApiError::new(500, error.to_string()))?;
@@ -337,7 +342,14 @@ mod tests {
                 "masked",
             ),
             (r#"{"type":"basic_auth","basic_auth":{"username":"a:b","password":"x"}}"#, "colon"),
-            (r#"{"type":"basic_auth","basic_auth":{"username":"a"}}"#, "a secret is required"),
+            (
+                r#"{"type":"basic_auth","basic_auth":{"username":"a"}}"#,
+                "authentication.basic_auth.password:is required",
+            ),
+            (
+                r#"{"type":"api_key","api_key":{"header_name":"X-A"}}"#,
+                "authentication.api_key.header_value:is required",
+            ),
             (r#"{"type":"magic"}"#, "type:one of"),
             (r#"{"api_key":{"header_name":"x","header_value":"y"}}"#, "type:one of"),
             (r#"{"type":"oauth2"}"#, "oauth2:is required"),

@@ -69,8 +69,8 @@ const NUMBERS: [(&str, u64, u64); 7] = [
 impl FromFields for BreakerInput {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut numbers = [None; NUMBERS.len()];
-        for (number, (name, ..)) in numbers.iter_mut().zip(NUMBERS) {
-            *number = fields.number(name)?;
+        for (number, (name, least, most)) in numbers.iter_mut().zip(NUMBERS) {
+            *number = fields.number(name, least..=most)?;
         }
         Ok(Self { enabled: fields.flag("enabled")?, numbers })
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::api::{ApiError, NAME_MAX_CHARS, check_length};
-use crate::fields::{Fields, FromFields};
+use crate::fields::{ANY, Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::json;
 use crate::project::Project;
@@ -225,12 +225,13 @@ impl FromFields for SourceReport {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let state = fields.text("state")?.unwrap_or_default();
         let version = fields.text("version")?.unwrap_or_default();
-        let mut number = |name| Ok::<_, ApiError>(fields.number(name)?.unwrap_or_default());
+        let mut number =
+            |name| Ok::<_, ApiError>(fields.number(name, 0..=ANY)?.unwrap_or_default());
         let (received, accepted) = (number("received")?, number("accepted")?);
         let (duplicates, dead_letters) = (number("duplicates")?, number("dead_letters")?);
         let source_id = fields.text("source_id")?.unwrap_or_default();
-        let (lag, error) = (fields.number("lag")?, fields.object("error")?);
-        let last_message_at = fields.number("last_message_at")?;
+        let (lag, error) = (fields.number("lag", 0..=ANY)?, fields.object("error")?);
+        let last_message_at = fields.number("last_message_at", 0..=ANY)?;
         let state = State::from_name(&state).ok_or_else(|| {
             ApiError::bad_request("state:one of connecting, connected, failing and stopped")
         })?;
@@ -254,7 +255,7 @@ impl FromFields for Fault {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let message = fields.text("message")?.unwrap_or_default();
         let message = message.chars().take(1_000).collect();
-        Ok(Self { message, at: fields.number("at")?.unwrap_or_default() })
+        Ok(Self { message, at: fields.number("at", 0..=ANY)?.unwrap_or_default() })
     }
 }
 

@@ -70,7 +70,7 @@ impl FromFields for CustomResponseInput {
         let input = Self {
             body: fields.text("body")?,
             content_type: fields.text("content_type")?,
-            status: fields.number("status")?,
+            status: fields.number("status", 200..=299)?,
             headers: fields.map("headers")?,
         };
         for (name, value) in fields.checked_rest()? {

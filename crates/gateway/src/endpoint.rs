@@ -126,11 +126,11 @@ impl FromFields for EndpointInput {
             owner_id: fields.text("owner_id")?,
             secret: fields.text("secret")?,
             advanced_signatures: fields.flag("advanced_signatures")?,
-            http_timeout: fields.number("http_timeout")?,
+            http_timeout: fields.number("http_timeout", 0..=TIMEOUT_MAX_S)?,
             is_disabled: fields.flag("is_disabled")?,
             manner: Manner {
-                rate_limit: fields.number("rate_limit")?,
-                rate_limit_duration: fields.number("rate_limit_duration")?,
+                rate_limit: fields.number("rate_limit", 0..=CALLS_MAX)?,
+                rate_limit_duration: fields.number("rate_limit_duration", 0..=DAY_S)?,
                 content_type: fields.text("content_type")?,
                 authentication: fields.object("authentication")?,
             },
@@ -433,7 +433,10 @@ impl FromFields for ExpireInput {
     const IS_CLOSED: bool = true;
 
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self { secret: fields.text("secret")?, expiration: fields.number("expiration")? })
+        Ok(Self {
+            secret: fields.text("secret")?,
+            expiration: fields.number("expiration", 0..=OVERLAP_MAX_HOURS)?,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use url::form_urlencoded::parse;
 
 use crate::api::ApiError;
 use crate::ids;
-use crate::search::Search;
+use crate::search::{Search, date};
 use crate::sql::{Statement, counts_by_endpoint};
 
 /// Endpoints that one call asks about.
@@ -33,16 +33,14 @@ pub struct Count {
 impl FailureRates {
     pub fn read(query: &str, now_ms: u64) -> Result<Self, ApiError> {
         let mut endpoints: Vec<String> = Vec::new();
-        let mut has_start = false;
         for (name, value) in parse(query.as_bytes()) {
-            has_start |= name == "startDate" && !value.is_empty();
             let is_new = !value.is_empty() && !endpoints.iter().any(|have| *have == value);
             if name == "endpointId" && is_new && endpoints.len() < ENDPOINTS_MAX {
                 endpoints.push(value.into_owned());
             }
         }
         let search = Search::deliveries(query)?;
-        let low = if has_start {
+        let low = if date(query, "startDate")?.is_some() {
             search.low
         } else {
             search.low.max(ids::lowest(now_ms.saturating_sub(DEFAULT_MS)))

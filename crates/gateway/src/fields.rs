@@ -3,6 +3,8 @@
 //! Derived readers would do the same, but each of them brings its own copy of a JSON reader: together they were a tenth
 //! of the Worker.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Map, Value};
 
 use crate::api::{ApiError, asks_for_something};
@@ -41,6 +43,9 @@ pub fn check_line(field: &str, text: &str) -> Result<(), ApiError> {
         Some(fault) => Err(ApiError::bad_request(format!("{field}:{fault}"))),
     }
 }
+
+/// The largest number of a field that may have any.
+pub(crate) const ANY: u64 = i64::MAX as u64;
 
 /// A type that the body of a call is read into.
 pub trait FromFields: Sized {
@@ -117,8 +122,25 @@ impl Fields {
         Ok(self.text(name)?.or(self.text(older)?))
     }
 
-    pub fn number(&mut self, name: &str) -> Result<Option<u64>, ApiError> {
-        self.read(name, Kind::Number, |value| value.as_u64())
+    /// A whole number. `within` is what is said of one that is negative, too large or has a fraction; who reads it looks whether
+    /// others fit.
+    pub fn number(
+        &mut self,
+        name: &str,
+        within: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, ApiError> {
+        self.note(name, Kind::Number);
+        let Some(value) = self.take(name) else { return Ok(None) };
+        value.as_u64().map(Some).ok_or_else(|| match value {
+            Value::Number(_) => {
+                let (least, most) = (within.start(), within.end());
+                let path = self.path_of(name);
+                ApiError::bad_request(format!(
+                    "{path}:a whole number from {least} to {most}, in digits alone"
+                ))
+            }
+            _ => wrong_type(&self.path_of(name)),
+        })
     }
 
     pub fn flag(&mut self, name: &str) -> Result<Option<bool>, ApiError> {

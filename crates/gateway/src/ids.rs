@@ -21,22 +21,29 @@ pub(crate) fn key(prefix: &str, fill: Fill<'_>) -> String {
     format!("{prefix}{known_by}.{}", alphanumeric(64, fill))
 }
 
-/// `count` new uids of the same moment, in the order of what they are for.
+/// The first of a uid's 80 bits after its time. Deliveries have them from their event, so that they sort as their events do.
+const PLACE_BITS: u32 = 24;
+const REST_BITS: u32 = 80 - PLACE_BITS;
+
+/// `count` new uids of the same moment, in the order of what they are for; so are the uids of their deliveries.
 pub fn uids(now_ms: u64, count: usize, fill: Fill<'_>) -> impl Iterator<Item = String> + use<> {
     let mut random = [0; 16];
     fill(&mut random);
-    // 80 bits are random; the highest is left free, so that counting up from there never runs over.
+    // The highest bit is left free, so that counting up from there never runs over.
     let first = u128::from_be_bytes(random) & (u128::MAX >> 49);
-    (0..count as u128).map(move |index| Ulid::from_parts(now_ms, first + index).to_string())
+    (0..count as u128)
+        .map(move |index| Ulid::from_parts(now_ms, first + (index << REST_BITS)).to_string())
 }
 
 /// The uid of the delivery of `event` for `subscription`.
 ///
 /// It is derived, so that a fan-out that is repeated after a crash writes the same rows again, and
-/// it begins with the event's time, so that the deliveries of one event stand side by side.
+/// it begins with the event's time and place, so that deliveries stand in the order of their events.
 pub fn delivery_uid(event: &str, subscription: &str) -> String {
-    let ms = Ulid::from_string(event).map_or(0, |ulid| ulid.timestamp_ms());
-    derived(ms, [event, subscription])
+    let (ms, random) =
+        Ulid::from_string(event).map_or((0, 0), |ulid| (ulid.timestamp_ms(), ulid.random()));
+    let rest = random_of([event, subscription]) & (u128::MAX >> (128 - REST_BITS));
+    Ulid::from_parts(ms, (random >> REST_BITS << REST_BITS) | rest).to_string()
 }
 
 /// The uid of the dead letter that an event becomes: the same, however often it is given up.
@@ -47,7 +54,7 @@ pub fn dead_letter_uid(event: &str) -> String {
 /// A uid for what was found at a place at `now_ms`. But for its time, which nobody can tell from the place, it is derived: what
 /// is found there again has the same [`place_in`].
 pub fn placed(now_ms: u64, place: &str) -> String {
-    derived(now_ms, ["", place])
+    Ulid::from_parts(now_ms, random_of(["", place])).to_string()
 }
 
 /// What of a uid does not come from its time.
@@ -55,14 +62,14 @@ pub fn place_in(uid: &str) -> &str {
     uid.get(10..).unwrap_or_default()
 }
 
-fn derived(ms: u64, [first, second]: [&str; 2]) -> String {
+fn random_of([first, second]: [&str; 2]) -> u128 {
     let digest: [u8; 32] =
         Sha256::new().chain_update(first).chain_update([0]).chain_update(second).finalize().into();
     let mut random = [0; 16];
     for (to, from) in random.iter_mut().zip(digest) {
         *to = from;
     }
-    Ulid::from_parts(ms, u128::from_be_bytes(random)).to_string()
+    u128::from_be_bytes(random)
 }
 
 /// The lowest and the highest uid that carry the same time as `uid`; `None` when it is no uid.
@@ -121,6 +128,17 @@ mod tests {
         assert_eq!(id.get(..10), event.get(..10));
         let (low, high) = same_moment(event).unwrap();
         assert!(low <= id && id <= high);
+    }
+
+    #[test]
+    fn uids_of_one_call_and_their_deliveries_stand_in_its_order() {
+        for byte in [0, 0x5a, 0xff] {
+            let events: Vec<String> = uids(1_000, 5_000, &mut |b| b.fill(byte)).collect();
+            assert!(events.iter().all(|uid| time_of(uid) == Some(1_000)));
+            assert!(events.is_sorted_by(|a, b| a < b), "{byte}");
+            let own: Vec<String> = events.iter().map(|event| delivery_uid(event, "sub")).collect();
+            assert!(own.is_sorted_by(|a, b| a < b), "{byte}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::admit::{HEADERS_MAX_BYTES, HOP_HEADERS};
+use crate::api::ApiError;
 use crate::header::{is_header_name, is_header_value};
 use crate::json;
 use crate::payload;
@@ -52,7 +53,7 @@ pub fn made(
     let mut meta = envelope.meta.clone();
     if let Some(output) = headers {
         let new = headers_of(output).map_err(|error| error.message)?;
-        meta.headers = checked(new, &envelope.meta)?;
+        meta.headers = checked(new, &headers_as_one(&envelope.meta))?;
         arrived.insert("headers".into(), json!(envelope.meta.headers));
     }
     let body = match (body, &envelope.body) {
@@ -76,6 +77,13 @@ pub fn made(
     Ok(Envelope { meta, body })
 }
 
+/// Refuses what a header function returned for the headers `given` to it (a JSON object), if an event would fail for it.
+pub fn check_headers(output: &str, given: &str) -> Result<(), ApiError> {
+    let given: Map<String, Value> = serde_json::from_str(given).unwrap_or_default();
+    let given = given.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    checked(headers_of(output)?, &given).map(drop).map_err(ApiError::bad_request)
+}
+
 /// The event that its functions failed on: it goes to nobody, and says why.
 #[must_use]
 pub fn failed(envelope: &Envelope, which: &str, why: &str) -> Envelope {
@@ -84,8 +92,10 @@ pub fn failed(envelope: &Envelope, which: &str, why: &str) -> Envelope {
     envelope
 }
 
-fn checked(headers: Vec<(String, String)>, meta: &Meta) -> Result<Vec<(String, String)>, String> {
-    let arrived = headers_as_one(meta);
+fn checked(
+    headers: Vec<(String, String)>,
+    arrived: &Map<String, Value>,
+) -> Result<Vec<(String, String)>, String> {
     let mut bytes = 0;
     let mut read = Vec::with_capacity(headers.len());
     for (name, value) in headers {

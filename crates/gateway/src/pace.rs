@@ -8,7 +8,7 @@ use crate::fields::{Fields, FromFields};
 use crate::retry::{Strategy, StrategyKind};
 
 const DAY_S: u64 = 86_400;
-const RETRIES_MAX: u64 = 100;
+pub(crate) const RETRIES_MAX: u64 = 100;
 const CALLS_MAX: u64 = 1_000_000;
 
 /// At most `count` calls in `duration_s` seconds.
@@ -49,8 +49,8 @@ impl FromFields for RetryInput {
         Ok(Self {
             kind: fields.text("type")?,
             duration: fields.raw("duration").filter(|text| text.as_str() != Some("")),
-            interval_seconds: fields.number("interval_seconds")?,
-            retry_count: fields.number("retry_count")?,
+            interval_seconds: fields.number("interval_seconds", 1..=DAY_S)?,
+            retry_count: fields.number("retry_count", 0..=RETRIES_MAX)?,
         })
     }
 }
@@ -134,7 +134,7 @@ impl FromFields for RateLimitInput {
     const IS_CLOSED: bool = true;
 
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self { count: fields.number("count")?, duration: fields.raw("duration") })
+        Ok(Self { count: fields.number("count", 0..=CALLS_MAX)?, duration: fields.raw("duration") })
     }
 }
 

@@ -130,7 +130,10 @@ struct RetentionInput {
 
 impl FromFields for RetentionInput {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self { days: fields.number("days")?, policy: fields.text("policy")? })
+        Ok(Self {
+            days: fields.number("days", 0..=RETENTION_MAX_DAYS)?,
+            policy: fields.text("policy")?,
+        })
     }
 }
 
@@ -260,7 +263,8 @@ struct ConfigInput {
 impl FromFields for ConfigInput {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
-            max_payload_read_size: fields.number("max_payload_read_size")?,
+            max_payload_read_size: fields
+                .number("max_payload_read_size", 0..=BODY_MAX_BYTES_LIMIT)?,
             strategy: fields.object("strategy")?,
             signature: fields.object("signature")?,
             retention_policy: fields.object("retention_policy")?,
@@ -291,8 +295,8 @@ impl FromFields for StrategyInput {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             kind: fields.text("type")?,
-            duration: fields.number("duration")?,
-            retry_count: fields.number("retry_count")?,
+            duration: fields.number("duration", 1..=86_400)?,
+            retry_count: fields.number("retry_count", 0..=crate::pace::RETRIES_MAX)?,
         })
     }
 }

@@ -30,6 +30,26 @@ impl FromFields for ResendInput {
     }
 }
 
+impl ResendInput {
+    /// Why not all of these can be sent again by force, when `known` are those of them that there are.
+    pub fn refusal(&self, known: &[Known]) -> ApiError {
+        let is_known = |id: &str| known.iter().any(|known| known.id == id);
+        ApiError::bad_request(match self.ids.iter().find(|id| !is_known(id)) {
+            Some(unknown) => {
+                let start: String = unknown.chars().take(40).collect();
+                format!("ids:there is no delivery {start:?}")
+            }
+            None => "only successful events can be force resent".to_owned(),
+        })
+    }
+}
+
+/// A delivery that there is.
+#[derive(Debug, Deserialize)]
+pub struct Known {
+    pub id: String,
+}
+
 /// A delivery, where it goes, and why.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Again {
@@ -149,6 +169,20 @@ mod tests {
             assert_eq!(standings.gone(id, "deleted"), Some(FUNCTION_GONE));
             assert_eq!(standings.closed(id, "deleted").as_deref(), Some(FUNCTION_GONE));
             assert_eq!(standings.gone(id, "unknown"), Some(SUBSCRIPTION_UNKNOWN));
+        }
+    }
+
+    #[test]
+    fn a_delivery_that_there_is_not_is_named() {
+        let input = ResendInput { ids: vec!["a".into(), "b".into()] };
+        let known = |ids: &[&str]| -> Vec<Known> {
+            ids.iter().map(|id| Known { id: (*id).into() }).collect()
+        };
+        for (ids, expect) in [
+            (vec!["a"], "ids:there is no delivery \"b\""),
+            (vec!["a", "b"], "only successful events can be force resent"),
+        ] {
+            assert_eq!(input.refusal(&known(&ids)).message, expect);
         }
     }
 

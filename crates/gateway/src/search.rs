@@ -361,7 +361,8 @@ fn value(query: &str, name: &str) -> Option<String> {
     query_value(query, name).filter(|text| !text.is_empty())
 }
 
-fn values(query: &str, name: &str) -> Result<Vec<String>, ApiError> {
+/// All values of a parameter that may be repeated.
+pub fn values(query: &str, name: &str) -> Result<Vec<String>, ApiError> {
     #[cfg(not(target_arch = "wasm32"))]
     crate::document::note_parameter(name);
     let pairs = url::form_urlencoded::parse(query.as_bytes());
@@ -384,15 +385,23 @@ fn event_types(query: &str) -> Result<Vec<String>, ApiError> {
     Ok(found)
 }
 
-fn date(query: &str, name: &str) -> Result<Option<u64>, ApiError> {
+/// A time of the query; `None` when it asks for none.
+pub(crate) fn date(query: &str, name: &str) -> Result<Option<u64>, ApiError> {
     let Some(text) = value(query, name) else { return Ok(None) };
     let message = match name {
         "startDate" => "please specify a startDate in the format 2006-01-02T15:04:05",
         _ => "please specify a correct endDate in the format 2006-01-02T15:04:05 or none at all",
     };
-    // A `+` of an offset arrives as a space.
-    let parsed = parse_rfc3339(&text);
-    parsed.map(Some).ok_or_else(|| ApiError::bad_request(message))
+    if let Some(time) = parse_rfc3339(&text) {
+        return Ok(Some(time));
+    }
+    // Nothing is older than 1970, and the zero time is how clients in Go write that there is none.
+    let later = text.get(4..).and_then(|rest| parse_rfc3339(&format!("1970{rest}")));
+    let is_early = later.is_some() && text.get(..4).is_some_and(|year| year < "1970");
+    if is_early && (name == "startDate" || text.starts_with("0001-01-01T00:00:00")) {
+        return Ok(None);
+    }
+    Err(ApiError::bad_request(message))
 }
 
 /// What a person looks for: in the payload and the event type, or all of a key or an id. `{e}` stands for the event, `t` for

@@ -34,7 +34,7 @@ use input::{
 /// How long a dedup key stays claimed unless the source says otherwise: three days, as long as the
 /// most patient providers go on redelivering.
 pub const DEDUP_WINDOW_DEFAULT_S: u64 = 259_200;
-const DEDUP_WINDOW_MAX_S: u64 = 31 * 86_400;
+pub(crate) const DEDUP_WINDOW_MAX_S: u64 = 31 * 86_400;
 
 /// A configured sender, as it is stored. Secrets are sealed.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -219,6 +219,8 @@ pub enum Kind {
     Body,
     /// Its result is an object of headers.
     Header,
+    /// The same, of a source that takes requests: each of them has to be one that an event can have.
+    RequestHeader,
     /// Of a subscription, or of a source that takes requests: its result is a body, whatever it is.
     Payload,
 }
@@ -257,17 +259,19 @@ impl Trial {
             _ if !of_source => Ok(Kind::Payload),
             "body" if takes_requests => Ok(Kind::Payload),
             "body" => Ok(Kind::Body),
+            "header" if takes_requests => Ok(Kind::RequestHeader),
             "header" => Ok(Kind::Header),
             _ => Err(ApiError::bad_request("type:one of body and header")),
         }
     }
 }
 
-/// What a trial shows.
-pub fn present(kind: Kind, ran: &Ran) -> Result<Value, ApiError> {
+/// What a trial with this payload shows.
+pub fn present(kind: Kind, payload: &str, ran: &Ran) -> Result<Value, ApiError> {
     match kind {
         Kind::Body => check_event(&ran.output)?,
         Kind::Header => drop(headers_of(&ran.output)?),
+        Kind::RequestHeader => crate::made::check_headers(&ran.output, payload)?,
         Kind::Payload => {}
     }
     let payload: Value = serde_json::from_str(&ran.output).map_err(|error| {
@@ -360,7 +364,10 @@ mod tests {
     #[test]
     fn a_trial_is_checked_by_what_the_function_is_for() {
         let ran = |output: &str| Ran { output: output.into(), log: Vec::new() };
-        let of = |kind, output| present(kind, &ran(output)).map_err(|error| error.message);
+        let of = |kind, output| {
+            present(kind, r#"{"Content-Encoding":"gzip"}"#, &ran(output))
+                .map_err(|error| error.message)
+        };
         let event = r#"{"event_type":"a","data":{"n":1}}"#;
         assert_eq!(of(Kind::Body, event).unwrap()["payload"]["data"]["n"], 1);
         for (kind, output, expect) in [
@@ -370,11 +377,22 @@ mod tests {
             (Kind::Body, "[]", "not an object"),
             (Kind::Header, r#"{"a":1}"#, "all text"),
             (Kind::Header, "1", "all text"),
+            (Kind::RequestHeader, "1", "all text"),
+            (
+                Kind::RequestHeader,
+                r#"{"content-type":"x"}"#,
+                "content-type says how a body is sent",
+            ),
+            (Kind::RequestHeader, r#"{"content-encoding":"br"}"#, "content-encoding says how"),
+            (Kind::RequestHeader, r#"{"a b":"x"}"#, "\"a b\" is not a header that can be sent"),
         ] {
             let message = of(kind, output).unwrap_err();
             assert!(message.contains(expect), "{output}: {message}");
         }
-        assert!(of(Kind::Header, r#"{"a":"b"}"#).is_ok());
+        for good in [r#"{"a":"b"}"#, r#"{"content-encoding":"gzip"}"#] {
+            assert!(of(Kind::Header, good).is_ok());
+            assert!(of(Kind::RequestHeader, good).is_ok());
+        }
         assert!(of(Kind::Payload, "[1,2]").is_ok());
         let trial = |body: &str| crate::api::parse::<Trial>(body.as_bytes()).unwrap();
         assert!(trial(r#"{"function":" "}"#).kind(true).is_err());
@@ -382,6 +400,8 @@ mod tests {
         assert_eq!(trial(r#"{"function":"f"}"#).kind(true), Ok(Kind::Body));
         let http = r#"{"function":"f","source_type":"http"}"#;
         assert_eq!(trial(http).kind(true), Ok(Kind::Payload));
+        let http = r#"{"function":"f","source_type":"http","type":"header"}"#;
+        assert_eq!(trial(http).kind(true), Ok(Kind::RequestHeader));
         assert!(trial(r#"{"function":"f","source_type":"x"}"#).kind(true).is_err());
         assert_eq!(trial(r#"{"function":"f","type":"x"}"#).kind(false), Ok(Kind::Payload));
     }

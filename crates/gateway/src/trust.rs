@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, check_length};
 use crate::custom_response::{check_content_type, given};
-use crate::fields::{Fields, FromFields};
+use crate::fields::{ANY, Fields, FromFields};
 use crate::time::{parse_rfc3339, rfc3339};
 use crate::vault::Sealed;
 
@@ -91,7 +91,7 @@ impl TrustInput {
     pub fn take(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             mode: fields.text("mode")?,
-            tolerance_seconds: fields.number("tolerance_seconds")?,
+            tolerance_seconds: fields.number("tolerance_seconds", 0..=ANY)?,
             public_url: fields.text("public_url")?,
             failure: fields.object("failure_response")?,
             secrets: fields.objects("secrets")?,
@@ -144,7 +144,7 @@ pub struct FailureInput {
 impl FromFields for FailureInput {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
-            status: fields.number("status")?,
+            status: fields.number("status", 400..=499)?,
             body: fields.text("body")?,
             content_type: fields.text("content_type")?,
         })
@@ -192,7 +192,7 @@ impl FromFields for SchemeInput {
         if let Some(pairs) = fields.texts("pairs")? {
             spec.pairs = pairs;
         }
-        let tolerance: Option<u64> = fields.number("tolerance_seconds")?;
+        let tolerance: Option<u64> = fields.number("tolerance_seconds", 0..=ANY)?;
         spec.tolerance_seconds = tolerance.unwrap_or(spec.tolerance_seconds);
         if spec.timestamp.is_empty() {
             if tolerance.is_some_and(|seconds| 0 < seconds) {

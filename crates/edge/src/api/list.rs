@@ -2,7 +2,7 @@
 
 use inlet_gateway::page::{Page, PageQuery, Pagination};
 use inlet_gateway::payload::query_value;
-use inlet_gateway::search::Search;
+use inlet_gateway::search::{Search, values};
 use worker::D1Result;
 
 use super::*;
@@ -42,10 +42,14 @@ impl Caller<'_> {
     ) -> Result<Found<T>, Refusal> {
         let page = PageQuery::read(&self.query)?;
         let value = |name: &str| query_value(&self.query, name).filter(|text| !text.is_empty());
-        let mut filters: Vec<(&'static str, String)> =
-            filters.iter().filter_map(|(column, name)| Some((*column, value(name)?))).collect();
-        filters.extend(self.scope.list_filter(list));
-        self.list_page(list, project, &filters, value(search).as_deref(), &page).await
+        let mut asked: Vec<(&'static str, Vec<String>)> = Vec::with_capacity(filters.len() + 1);
+        for (column, name) in filters {
+            asked.push((*column, values(&self.query, name)?));
+        }
+        asked.retain(|(_, values)| !values.is_empty());
+        let own = self.scope.list_filter(list);
+        asked.extend(own.map(|(column, value)| (column, vec![value])));
+        self.list_page(list, project, &asked, value(search).as_deref(), &page).await
     }
 
     /// The same with what is asked for read already.
@@ -53,7 +57,7 @@ impl Caller<'_> {
         &self,
         list: List,
         project: &str,
-        filters: &[(&'static str, String)],
+        filters: &[(&'static str, Vec<String>)],
         search: Option<&str>,
         page: &PageQuery,
     ) -> Result<Found<T>, Refusal> {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use inlet_gateway::event_type::Schemas;
+use inlet_gateway::ids;
 use inlet_gateway::push::{self, Kind, Origin, Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::wire::{Envelope, Target};
@@ -84,8 +85,11 @@ impl Caller<'_> {
         let items: Vec<Result<Push, ApiError>> = (0..).zip(items).map(checked).collect();
         let dynamics = self.dynamics(project, items.iter().flatten()).await;
         let mut dynamics = dynamics.map_err(|refusal| refusal.told().0);
-        for item in items {
-            match self.batch_item(project, item, &mut known, &mut dynamics, now).await {
+        // In the order of the batch, which so is that of its events and of their deliveries.
+        let uids = ids::uids(now, items.len(), &mut fill);
+        for (item, uid) in items.into_iter().zip(uids) {
+            let at = (uid, now);
+            match self.batch_item(project, item, &mut known, &mut dynamics, at).await {
                 Ok(envelope) => {
                     results.push(Ok(envelope.meta.event_id.clone()));
                     envelopes.push(envelope);
@@ -184,7 +188,7 @@ impl Caller<'_> {
         item: Result<Push, ApiError>,
         known: &mut KnownTargets,
         dynamics: &mut Result<Dynamics, ApiError>,
-        now: u64,
+        (uid, now): (String, u64),
     ) -> Result<Envelope, ApiError> {
         let mut push = item?;
         if let To::Known(Target::Endpoint(_)) = &push.to {
@@ -215,7 +219,7 @@ impl Caller<'_> {
             let resolved = dynamics.resolve(&mut push, project, self.bindings);
             resolved.map_err(|refusal| refusal.told().0)?;
         }
-        push.envelope(project, Origin::default(), chance::uid(now), now)
+        push.envelope(project, Origin::default(), uid, now)
     }
 
     /// Sees that the endpoint of an event is there; that of a dynamic event is made when it is not.

@@ -306,14 +306,16 @@ impl Caller<'_> {
     }
 
     pub(super) async fn force_resend(&self, project: &Project) -> Answered {
-        let ResendInput { mut ids } = api::parse(&self.body)?;
+        let mut input: ResendInput = api::parse(&self.body)?;
+        let ids = &mut input.ids;
         ids.sort();
         ids.dedup();
         let statement = sql::deliveries_by_id(&project.uid, json!(ids), "Success");
         let successful: Vec<Again> = self.bindings.events(project.shard)?.rows(&statement).await?;
         if successful.len() < ids.len() {
-            let text = "only successful events can be force resent";
-            return Err(ApiError::bad_request(text).into());
+            let known = sql::known_deliveries(&project.uid, json!(ids));
+            let known = self.bindings.events(project.shard)?.rows(&known).await?;
+            return Err(input.refusal(&known).into());
         }
         // What has arrived stays so, unless it is sent again right now.
         let standings = self.standings_of(project, &successful).await?;

@@ -2,6 +2,7 @@
 
 use inlet_gateway::consumer::{Seen, status as consumer_status};
 use inlet_gateway::profile::slug_taken;
+use inlet_gateway::source::ArmInput;
 use inlet_gateway::source_count::{SourceCount, count_into};
 use inlet_gateway::time::rfc3339;
 use inlet_gateway::transform::Functions;
@@ -175,7 +176,9 @@ impl Caller<'_> {
     pub(super) async fn arm_source(&self, project: &Project, id: &str) -> Answered {
         let mut source = self.source(&project.uid, id).await?;
         let before = source.updated_at;
-        source.arm(api::parse(&self.body)?, now_ms())?;
+        let is_empty = self.body.trim_ascii().is_empty();
+        let input = if is_empty { ArmInput::default() } else { api::parse(&self.body)? };
+        source.arm(input, now_ms())?;
         self.replace_source(project, &source, before).await?;
         Ok(Answer::ok(200, "Source armed successfully", source.present(&self.origin)))
     }

@@ -12,7 +12,7 @@ impl Caller<'_> {
         let kind = trial.kind(of_source)?;
         let ran = transform::trial(&trial.code, &trial.payload).await?;
         let ran = ran.map_err(|fault| fault.refusal("function"))?;
-        let shown = present(kind, &ran)?;
+        let shown = present(kind, &trial.payload, &ran)?;
         Ok(Answer::ok(200, "Transformer function run successfully", shown))
     }
 

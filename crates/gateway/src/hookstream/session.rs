@@ -42,7 +42,7 @@ impl FromFields for SessionInput {
             name: fields.text("name")?,
             slug: fields.text("slug")?,
             expires_at: fields.text("expires_at")?,
-            request_limit: fields.number("request_limit")?,
+            request_limit: fields.number("request_limit", 0..=REQUESTS)?,
         };
         nothing_else(fields, "a session")?;
         Ok(read)
@@ -60,7 +60,7 @@ pub struct SessionResponse {
 impl FromFields for SessionResponse {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let read = Self {
-            status: fields.number("status")?,
+            status: fields.number("status", 200..=299)?,
             content_type: fields.text("content_type")?,
             body: fields.text("body")?,
         };

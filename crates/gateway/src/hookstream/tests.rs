@@ -286,7 +286,7 @@ fn what_cannot_be_is_refused_with_the_field_and_the_way_out() {
         ),
         (json!({"dedup_field": "a"}), "dedup_field: say with dedup_strategy"),
         (json!({"dedup_window_seconds": 2_678_401}), "dedup_window_seconds:from 1 to"),
-        (json!({"dedup_window_seconds": -1}), "field \"dedup_window_seconds\""),
+        (json!({"dedup_window_seconds": -1}), "dedup_window_seconds:a whole number from 1 to"),
         (json!({"ip_allowlist": ["192.0.2.1/24"]}), "ip_allowlist:192.0.2.1/24 begins at"),
         (json!({"ip_allowlist": "192.0.2.1"}), "ip_allowlist: a list of texts"),
         (json!({"ip_denylist": [5]}), "ip_denylist: a list of texts"),

@@ -44,7 +44,7 @@ impl Draft {
     pub(super) fn read(value: Value, source_id: &str) -> Result<Self, ApiError> {
         let mut fields = Fields::of("pub_sub".into(), value)?;
         let name = fields.text("type")?.unwrap_or_default();
-        let workers = fields.number("workers")?.unwrap_or_default();
+        let workers = fields.number("workers", 1..=WORKERS_MAX)?.unwrap_or_default();
         let broker = Broker::ALL.into_iter().find(|broker| broker.name() == name);
         let mut faults = Faults::default();
         match (name.as_str(), broker) {
@@ -312,7 +312,7 @@ impl Draft {
                 put(&mut self.config, name, value.into());
             }
         }
-        let prefetch = fields.number("prefetch")?.unwrap_or(PREFETCH_DEFAULT);
+        let prefetch = fields.number("prefetch", 1..=PREFETCH_MAX)?.unwrap_or(PREFETCH_DEFAULT);
         if !(1..=PREFETCH_MAX).contains(&prefetch) {
             self.faults.add("prefetch", format!("from 1 to {PREFETCH_MAX}"));
         }

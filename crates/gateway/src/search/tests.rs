@@ -1,6 +1,26 @@
 use super::*;
 
 #[test]
+fn the_zero_time_asks_for_no_time() {
+    let low = |query: &str| Search::events(query).map(|search| (search.low, search.high));
+    let all = low("").unwrap();
+    for query in [
+        "startDate=0001-01-01T00:00:00",
+        "startDate=0001-01-01T00:00:00Z&endDate=0001-01-01T00:00:00Z",
+        "startDate=1969-12-31T23:59:59",
+    ] {
+        assert_eq!(low(query).unwrap(), all, "{query}");
+    }
+    for query in ["endDate=1969-01-01T00:00:00", "startDate=0001-13-01T00:00:00", "startDate=1"] {
+        assert!(low(query).is_err(), "{query}");
+    }
+    let week = crate::failures::FailureRates::read("startDate=0001-01-01T00:00:00", 1 << 40);
+    let default = crate::failures::FailureRates::read("", 1 << 40);
+    let of = |rates: &crate::failures::FailureRates| rates.statement("p").params;
+    assert_eq!(of(&week.unwrap()), of(&default.unwrap()));
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_in_convoys_words() {
     for (query, expect) in [
         ("startDate=soon", "please specify a startDate in the format 2006-01-02T15:04:05"),

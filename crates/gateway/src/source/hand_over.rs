@@ -9,7 +9,7 @@ const ARMED_MAX_S: u64 = 3_600;
 pub(super) const SHOWN_MS: u64 = 3_600_000;
 
 /// The body of `POST /sources/{sourceID}/arm`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ArmInput {
     seconds: Option<u64>,
 }
@@ -18,7 +18,7 @@ impl FromFields for ArmInput {
     const IS_CLOSED: bool = true;
 
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self { seconds: fields.number("seconds")? })
+        Ok(Self { seconds: fields.number("seconds", 0..=ARMED_MAX_S)? })
     }
 }
 

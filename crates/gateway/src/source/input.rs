@@ -40,7 +40,7 @@ impl FromFields for SourceInput {
             forward_headers: fields.texts("forward_headers")?,
             forward_query: fields.texts("forward_query")?,
             idempotency_keys: fields.texts("idempotency_keys")?,
-            dedup_window_seconds: fields.number("dedup_window_seconds")?,
+            dedup_window_seconds: fields.number("dedup_window_seconds", 1..=DEDUP_WINDOW_MAX_S)?,
             event_type_location: fields.text("event_type_location")?,
             body_function: fields.text("body_function")?,
             header_function: fields.text("header_function")?,

@@ -280,7 +280,7 @@ pub enum List {
 pub fn list(
     list: List,
     project_id: &str,
-    filters: &[(&'static str, String)],
+    filters: &[(&'static str, Vec<String>)],
     search: Option<&str>,
     page: &PageQuery,
 ) -> (Statement, impl Fn(&str) -> Statement + use<>) {
@@ -292,9 +292,14 @@ pub fn list(
     };
     let mut params: Vec<Param> = vec![project_id.into()];
     let mut condition = String::from("project_id = ?1");
-    for (column, value) in filters {
-        params.push(value.as_str().into());
-        condition.push_str(&format!(" AND {column} = ?{}", params.len()));
+    for (column, values) in filters {
+        let (is, value) = match values.as_slice() {
+            [value] => ("= ?", value.as_str().into()),
+            several => ("IN (SELECT value FROM json_each(?", json!(several).into()),
+        };
+        params.push(value);
+        let end = if values.len() == 1 { "" } else { "))" };
+        condition.push_str(&format!(" AND {column} {is}{}{end}", params.len()));
     }
     if let Some(search) = search {
         params.push(needle::folded(search).into());

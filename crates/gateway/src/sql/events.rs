@@ -301,6 +301,14 @@ pub fn deliveries_by_id(project_id: &str, ids: Value, status: &str) -> Statement
     )
 }
 
+/// Which of these ids are those of deliveries.
+pub fn known_deliveries(project_id: &str, ids: Value) -> Statement {
+    statement(
+        "SELECT id FROM deliveries WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2))",
+        [project_id.into(), ids.into()],
+    )
+}
+
 // --- Retention ---
 
 /// Events that one step of the retention removes, and deliveries.

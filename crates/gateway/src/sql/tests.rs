@@ -464,7 +464,7 @@ fn lists_are_scoped_filtered_and_paged() {
         let sql = "INSERT INTO sources (project_id, id, mask_id, name, type, provider, doc) VALUES (?1, ?2, ?2, ?3, 'http', '', '{}')";
         run(&db, &statement(sql, [project.into(), id.into(), name.into()]));
     }
-    let ids = |filters: &[(&'static str, String)],
+    let ids = |filters: &[(&'static str, Vec<String>)],
                search: Option<&str>,
                query: &str|
      -> (Vec<String>, bool) {
@@ -481,7 +481,10 @@ fn lists_are_scoped_filtered_and_paged() {
     assert_eq!(ids(&[], Some("ALPHA"), ""), (owned(&["3", "1"]), false));
     assert_eq!(ids(&[], None, "next_page_cursor=2"), (owned(&["2", "1"]), true));
     assert_eq!(ids(&[], None, "direction=prev&prev_page_cursor=1"), (owned(&["3", "2"]), false));
-    assert_eq!(ids(&[("provider", "github".into())], None, ""), (owned(&[]), false));
+    assert_eq!(ids(&[("provider", vec!["github".into()])], None, ""), (owned(&[]), false));
+    let masks = |masks: &[&str]| [("mask_id", owned(masks))];
+    assert_eq!(ids(&masks(&["1"]), None, ""), (owned(&["1"]), false));
+    assert_eq!(ids(&masks(&["1", "3", "4"]), None, ""), (owned(&["3", "1"]), false));
 }
 
 #[test]
@@ -498,6 +501,7 @@ fn the_rest_of_the_statements_are_sound() {
         verdicts("p", "s"),
         endpoints_of(&[("p", "e")]),
         delivery("p", "d"),
+        known_deliveries("p", json!(["d"])),
     ] {
         run(&db, &statement);
     }

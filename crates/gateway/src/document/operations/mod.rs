@@ -371,8 +371,8 @@ fn subscriptions() -> Vec<Operation> {
     vec![
         in_project("GET", "/subscriptions", "listSubscriptions", "List subscriptions")
             .query(&[
-                parameter("endpointId", "Those of this endpoint."),
-                parameter("sourceId", "Those of this source."),
+                several("endpointId", "Those of these endpoints."),
+                several("sourceId", "Those of these sources."),
                 parameter("name", "Part of the name."),
             ])
             .query(&paging())
