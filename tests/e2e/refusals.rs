@@ -27,7 +27,8 @@ fn every_status_that_a_sender_gets_is_explained() {
     let not_from_here = "this address may not send to this source: 198.51.100.1";
     let over = json!({"expires_at": "2020-01-01T00:00:00Z"});
     let typed = json!({"event_type_location": "request.body.type"});
-    let cases: [(Value, &str, fn(Call) -> Call, (u16, &str, &str), Value); 8] = [
+    type Case<'a> = (Value, &'a str, fn(Call) -> Call, (u16, &'a str, &'a str), Value);
+    let cases: [Case<'_>; 8] = [
         (
             json!({"is_disabled": true}),
             "POST",
