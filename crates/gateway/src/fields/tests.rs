@@ -68,6 +68,7 @@ fn slips_are_told_from_other_fields() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_misspelt_field_is_refused_wherever_it_stands() {
     use crate::alert::AlertInput;
     use crate::api::parse;
