@@ -41,6 +41,23 @@ fn a_dynamic_event_reaches_the_endpoint_of_its_url_whatever_it_is_subscribed_to(
     });
 }
 
+#[test]
+fn a_url_is_the_same_endpoint_however_it_is_spelled() {
+    let project = crate::gateway().outgoing(json!({}));
+    let url = Endpoint::ok().url("/dy");
+    let push = |url: &str| json!({"url": url, "event_type": "t", "data": 1});
+    let spelled = [url.clone(), url.replace("http://", "HTTP://"), url.replace("/dy", "/x/../dy")];
+    for one in &spelled {
+        project.post("/events/dynamic", &push(one)).expect(201);
+    }
+    let items: Vec<Value> = spelled.iter().map(|one| push(&format!("{one}?b"))).collect();
+    project.post("/events/batch", &json!(items)).expect(201);
+    let mut urls: Vec<Value> =
+        project.list("/endpoints").iter().map(|shown| shown["url"].clone()).collect();
+    urls.sort_by_key(Value::to_string);
+    assert_eq!(urls, [json!(url), json!(format!("{url}?b"))]);
+}
+
 /// A sender that names an endpoint by its id asks its subscriptions, as ever; and so does a replay what the event was for.
 #[test]
 fn filters_hold_for_dynamic_events_and_a_replay_finds_the_endpoint_again() {

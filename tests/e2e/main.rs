@@ -25,6 +25,7 @@ mod convoy_lists;
 mod convoy_requests;
 mod convoy_shapes;
 mod convoy_sources;
+mod crowds;
 mod dead_letters;
 mod dedup;
 mod delivery;

@@ -1,17 +1,19 @@
 //! What a dispatcher may call now, and what waits: deliveries are leased, held back, and let go again.
 
+use std::collections::HashSet;
+
 use inlet_gateway::breaker::{Breaker, Consequence};
-use inlet_gateway::deliver::{Delivery, EARLY_MS, LEASE_MS};
+use inlet_gateway::deliver::{Delivery, EARLY_MS, LEASE_MS, Status};
 use inlet_gateway::endpoint::{Endpoint, Status as EndpointStatus};
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::json;
 use inlet_gateway::meta_event::{Kind, project_of_shadow};
 use inlet_gateway::project::Project;
 use inlet_gateway::receiver::Receiver;
-use inlet_gateway::route::{Bell, Held, bells, bells_when_due};
+use inlet_gateway::route::{Bell, Held, bells, bells_when_due, crowds};
 use inlet_gateway::sql::{self, Release, Statement};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use worker::{D1Result, Result};
 
 use crate::bindings::Bindings;
@@ -217,14 +219,122 @@ async fn hold_for_endpoint(
     why: &str,
     bindings: &Bindings,
 ) -> Result<()> {
-    let statement = sql::hold_for_endpoint(json!(bell.deliveries), why, chance::now_ms());
-    bindings.events(bell.shard)?.run(&statement).await?;
-    let (project, id) = (&to.project, to.endpoint.uid.as_str());
-    let endpoint: Option<Endpoint> = bindings.db()?.doc(&sql::endpoint(&project.uid, id)).await?;
+    let of = (to.project.uid.as_str(), bell.shard);
+    hold_all_for_endpoint(of, &bell.endpoint_id, json!(bell.deliveries), why, bindings).await
+}
+
+/// The same for many of them: pairs of project and delivery.
+async fn hold_all_for_endpoint(
+    (project_id, shard): Whose<'_>,
+    endpoint_id: &str,
+    deliveries: Value,
+    why: &str,
+    bindings: &Bindings,
+) -> Result<()> {
+    let statement = sql::hold_for_endpoint(deliveries, why, chance::now_ms());
+    bindings.events(shard)?.run(&statement).await?;
+    let endpoint: Option<Endpoint> =
+        bindings.db()?.doc(&sql::endpoint(project_id, endpoint_id)).await?;
     if endpoint.is_none_or(|endpoint| endpoint.status == EndpointStatus::Active) {
-        release((&project.uid, project.shard), id, Release::OfEndpoint, bindings).await?;
+        release((project_id, shard), endpoint_id, Release::OfEndpoint, bindings).await?;
     }
     Ok(())
+}
+
+/// Rings for deliveries `(project, delivery, endpoint)` that wait. An endpoint with many of them is looked at first: where nobody would
+/// be called they are held back, or end, all in one statement, and no bell of theirs is in the way of others.
+pub(crate) async fn wake(
+    shard: u32,
+    waiting: Vec<(String, String, String)>,
+    bindings: &Bindings,
+) -> Result<()> {
+    let (crowds, mut rung) = crowds(bells(shard, waiting));
+    if !crowds.is_empty() {
+        let known = statuses(&crowds, bindings).await;
+        for crowd in crowds {
+            let left = match &known {
+                Ok(known) => uncalled(shard, &crowd, known, bindings).await,
+                Err(error) => Err(worker::Error::RustError(error.to_string())),
+            };
+            // Whoever answers the bells finds out, too.
+            rung.extend(left.unwrap_or_else(|error| {
+                log::error("not_held", json!({"shard": shard, "error": error.to_string()}));
+                crowd
+            }));
+        }
+    }
+    bell::ring_dispatcher(&rung, 0, bindings).await
+}
+
+/// An endpoint that is there.
+#[derive(Deserialize)]
+struct Known {
+    endpoint_id: String,
+    status: EndpointStatus,
+}
+
+async fn statuses(crowds: &[Vec<Bell>], bindings: &Bindings) -> Result<Vec<Known>> {
+    let of = |crowd: &'_ Vec<Bell>| -> Option<(String, String)> {
+        let bell = crowd.first()?;
+        Some((bell.deliveries.first()?.0.clone(), bell.endpoint_id.clone()))
+    };
+    let pairs: Vec<(String, String)> = crowds.iter().filter_map(of).collect();
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    bindings.db()?.rows(&sql::statuses_of(&pairs)).await
+}
+
+/// Settles the deliveries of these bells of one endpoint if nobody is called for them, and gives back the bells that are to be
+/// rung all the same.
+async fn uncalled(
+    shard: u32,
+    crowd: &[Bell],
+    known: &[Known],
+    bindings: &Bindings,
+) -> Result<Vec<Bell>> {
+    let Some(first) = crowd.first() else { return Ok(Vec::new()) };
+    let Some((project_id, _)) = first.deliveries.first() else { return Ok(Vec::new()) };
+    let pairs: Vec<&(String, String)> = crowd.iter().flat_map(|bell| &bell.deliveries).collect();
+    let endpoint_id = &first.endpoint_id;
+    let Some(known) = known.iter().find(|known| known.endpoint_id == *endpoint_id) else {
+        #[derive(Deserialize)]
+        struct Ended {
+            id: String,
+        }
+        let end = sql::end(json!(pairs), chance::now_ms());
+        let ended: Vec<Ended> = bindings.events(shard)?.rows(&end).await?;
+        let ended: HashSet<String> = ended.into_iter().map(|one| one.id).collect();
+        log_ended(endpoint_id, ended.len());
+        // What a dispatcher that died has left is looked at one by one.
+        let left = pairs.into_iter().filter(|(_, id)| !ended.contains(id));
+        let left = left.map(|(project, id)| (project.clone(), id.clone(), endpoint_id.clone()));
+        return Ok(bells(shard, left.collect()));
+    };
+    let Some(why) = known.status.not_active() else { return Ok(crowd.to_vec()) };
+    let of = (project_id.as_str(), shard);
+    hold_all_for_endpoint(of, endpoint_id, json!(pairs), &why.to_string(), bindings).await?;
+    Ok(Vec::new())
+}
+
+fn log_ended(endpoint_id: &str, count: usize) {
+    if 0 < count {
+        let status = Status::Discarded.name();
+        let fields = json!({"endpoint_id": endpoint_id, "deliveries": count, "status": status});
+        log::info("dead_letters", fields);
+    }
+}
+
+/// Ends what was held back for an endpoint that is gone, in steps that hold up nobody. The error says that there is more.
+async fn end((project_id, shard): Whose<'_>, endpoint_id: &str, bindings: &Bindings) -> Result<()> {
+    let events = bindings.events(shard)?;
+    for _ in 0..RELEASES_MAX {
+        let end = sql::end_held(project_id, endpoint_id, chance::now_ms());
+        let count = events.count(&end).await?;
+        log_ended(endpoint_id, count);
+        if count < sql::RELEASE_ROWS {
+            return Ok(());
+        }
+    }
+    Err(worker::Error::RustError("more of its deliveries are left".into()))
 }
 
 /// Lets go what waits for an endpoint, oldest first, and rings for it.
@@ -319,7 +429,7 @@ pub(crate) async fn ask_again(
     release(whose, endpoint_id, Release::All, bindings).await
 }
 
-/// Forgets a breaker and the places under rate limits, and lets go what waits for them or for the endpoint.
+/// Forgets a breaker and the places under rate limits, and lets go what waits for them or for the endpoint; if that is gone, it ends.
 pub(crate) async fn start_afresh(
     whose: Whose<'_>,
     endpoint_id: &str,
@@ -328,5 +438,9 @@ pub(crate) async fn start_afresh(
     let statements =
         [sql::reset_breaker(whose.0, endpoint_id), sql::forget_gates(whose.0, endpoint_id, &[])];
     bindings.events(whose.1)?.batch(&statements).await?;
-    release(whose, endpoint_id, Release::All, bindings).await
+    if bindings.db()?.has(&sql::endpoint(whose.0, endpoint_id)).await? {
+        release(whose, endpoint_id, Release::All, bindings).await
+    } else {
+        end(whose, endpoint_id, bindings).await
+    }
 }

@@ -6,7 +6,7 @@ use inlet_gateway::parked::{Lack, Then, then};
 use inlet_gateway::project::Project;
 use inlet_gateway::route::{
     Bell, DIRECTORY_EVENTS, Directory, FAN_OUT_PART, FILTERED_BODIES_MAX_BYTES,
-    FILTERED_BODY_MAX_BYTES, Needs, Owned, SubscriptionRow, bells, route,
+    FILTERED_BODY_MAX_BYTES, Needs, Owned, SubscriptionRow, route,
 };
 use inlet_gateway::sql::{self, Journal, Statement};
 use inlet_gateway::storing::{Fault, Marks, Step, Storing};
@@ -21,7 +21,7 @@ use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Res
 use crate::bindings::Bindings;
 use crate::store::{Store, rows};
 use crate::stored::{self, Asker, Found, Loan, no_room, unavailable};
-use crate::{bell, chance, dead_letters, functions, log, parked};
+use crate::{bell, chance, dead_letters, functions, hold, log, parked};
 
 /// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
 const DRAINS_MAX: usize = 5;
@@ -384,7 +384,7 @@ async fn store(
         })?;
         let waiting = results.last().map(rows::<Waiting>).transpose().map_err(waits(count))?;
         let waiting = waiting.unwrap_or_default().into_iter().map(Waiting::into_parts).collect();
-        let rung = bell::ring_dispatcher(&bells(shard, waiting), 0, bindings).await;
+        let rung = hold::wake(shard, waiting, bindings).await;
         if queue_watches && rung.is_err() {
             // The sweep rings for them. What is stored is not routed again because of a bell.
             let watched = sql::watch(&json!(part.deliveries).to_string(), now);

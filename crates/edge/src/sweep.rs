@@ -7,7 +7,6 @@ use inlet_gateway::ids;
 use inlet_gateway::meta_event::shadow_id;
 use inlet_gateway::project::Project;
 use inlet_gateway::retention::{Expiring, Old, expiring, is_forgotten};
-use inlet_gateway::route::bells;
 use inlet_gateway::sql::{self, Journal, Statement};
 use serde::Deserialize;
 use serde_json::json;
@@ -16,7 +15,7 @@ use worker::{Context, Result};
 use crate::bindings::Bindings;
 use crate::router::{self, Waiting};
 use crate::store::count_of;
-use crate::{bell, chance, config, gone, log, meta_events, owed, parked, sessions};
+use crate::{chance, config, gone, hold, log, meta_events, owed, parked, sessions};
 
 /// How often an isolate sweeps on its own.
 const EVERY_MS: u64 = 30_000;
@@ -258,8 +257,8 @@ async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
             break;
         }
         log::info("swept", json!({"shard": shard, "deliveries": waiting.len()}));
-        let bells = bells(shard, waiting.into_iter().map(Waiting::into_parts).collect());
-        bell::ring_dispatcher(&bells, 0, bindings).await?;
+        let waiting = waiting.into_iter().map(Waiting::into_parts).collect();
+        hold::wake(shard, waiting, bindings).await?;
     }
 
     // What was done above may have taken its time.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::address;
 use crate::api::{ApiError, TEXT_MAX_CHARS, check_length};
 use crate::fields::{Fields, FromFields};
-use crate::header::{is_header_name, is_taken_header};
+use crate::header::{is_convoys, is_header_name, is_taken_header};
 use crate::ids::Fill;
 use crate::oauth::{Oauth2, Oauth2Input};
 use crate::vault::{MASK, Sealed, Vault, VaultError, is_hint};
@@ -124,6 +124,11 @@ pub fn change(
             if !is_header_name(&given.name) || is_taken_header(&given.name) {
                 return Err(fault("api_key.header_name:not a header that can be set"));
             }
+            if is_convoys(&given.name) {
+                return Err(fault(
+                    "api_key.header_name:deliveries set this header themselves; choose another",
+                ));
+            }
             if given.value.chars().any(|c| !matches!(c, ' '..='~')) {
                 return Err(fault("api_key.header_value:only printable ASCII characters"));
             }
@@ -216,6 +221,11 @@ pub enum Credential {
 }
 
 impl Authentication {
+    /// The header that somebody chose for it.
+    pub(crate) fn own_header(&self) -> Option<&str> {
+        (self.kind == Kind::ApiKey).then_some(self.name.as_str())
+    }
+
     pub fn open(
         &self,
         project_id: &str,
@@ -332,6 +342,14 @@ mod tests {
             (
                 r#"{"type":"api_key","api_key":{"header_name":"webhook-id","header_value":"x"}}"#,
                 "header_name",
+            ),
+            (
+                r#"{"type":"api_key","api_key":{"header_name":"X-Convoy-Signature","header_value":"x"}}"#,
+                "deliveries set this header themselves",
+            ),
+            (
+                r#"{"type":"api_key","api_key":{"header_name":"x-convoy-idempotency-key","header_value":"x"}}"#,
+                "deliveries set this header themselves",
             ),
             (
                 r#"{"type":"api_key","api_key":{"header_name":"x","header_value":"a\r\nb: c"}}"#,

@@ -21,6 +21,9 @@ pub struct Oldest {
     pub parked_at: Option<u64>,
     /// When the sweep was due to look after a delivery.
     pub look_at: Option<u64>,
+    /// Since when the oldest delivery that could be made waits to be taken up, as far as it was asked.
+    #[serde(default)]
+    pub due_at: Option<u64>,
 }
 
 /// For how long what has waited since `at` has done so.
@@ -66,7 +69,9 @@ pub fn answer(shards: &[(u32, Option<Oldest>)], now_ms: u64) -> Answer {
                 "events_wait_ms": oldest.map(|oldest| oldest.event_waits_ms(now_ms)),
                 // One source's function that rests is enough for it, so it says nothing about the shard.
                 "set_aside_wait_ms": oldest.map(|oldest| waits_ms(oldest.parked_at, now_ms)),
-                "deliveries_wait_ms": oldest.map(|oldest| oldest.delivery_waits_ms(now_ms)),
+                "deliveries_wait_ms": oldest.map(|oldest| {
+                    oldest.delivery_waits_ms(now_ms).max(waits_ms(oldest.due_at, now_ms))
+                }),
             })
         })
         .collect();
@@ -92,7 +97,12 @@ mod tests {
         let cases = [
             (Some(Oldest::default()), 200, "ok", None),
             (
-                Some(Oldest { event_at: at(30_000), look_at: at(300_000), parked_at: at(120_000) }),
+                Some(Oldest {
+                    event_at: at(30_000),
+                    look_at: at(300_000),
+                    parked_at: at(120_000),
+                    due_at: at(900_000),
+                }),
                 200,
                 "ok",
                 None,

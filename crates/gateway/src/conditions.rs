@@ -246,9 +246,34 @@ pub struct TestFilter {
 
 impl FromFields for TestFilter {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
-        let request = fields.map("request")?.unwrap_or_default();
-        let conditions = Conditions::read(fields.map("schema")?.unwrap_or_default(), "schema")?;
+        let (request, schema) = (fields.map("request")?, fields.map("schema")?);
+        fields.check_spelling()?;
+        let missing = |name: &str, what: &str| {
+            let text = format!(
+                "{name}:please provide {what}: an object with headers, body, query or path"
+            );
+            ApiError::bad_request(text)
+        };
+        let schema = schema.ok_or_else(|| missing("schema", "the filter to be tried"))?;
+        let conditions = Conditions::read(schema, "schema")?;
+        let request = request.ok_or_else(|| missing("request", "the event to try it on"))?;
+        check_parts(&request)?;
         Ok(Self { request, conditions })
+    }
+}
+
+/// Refuses what is no part of an event: misspelt, it would be tried as if it were not there.
+fn check_parts(event: &Map<String, Value>) -> Result<(), ApiError> {
+    let is_known = |name: &str| {
+        name == "header"
+            || Part::ALL.iter().any(|part| part.name() == name)
+            || IGNORED.contains(&name)
+    };
+    match event.keys().find(|name| !is_known(name)) {
+        None => Ok(()),
+        Some(name) => Err(ApiError::bad_request(format!(
+            "request.{name}:not a part of an event: one of headers, body, query and path"
+        ))),
     }
 }
 
@@ -258,8 +283,16 @@ pub struct TestEvent(pub Map<String, Value>);
 
 impl FromFields for TestEvent {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
-        let mut event = fields.map("request")?.unwrap_or_default();
-        if let Some(payload) = fields.raw("payload")
+        let (request, payload) = (fields.map("request")?, fields.raw("payload"));
+        fields.check_spelling()?;
+        if request.is_none() && payload.is_none() {
+            return Err(ApiError::bad_request(
+                "payload:please provide the event to try the filters on: its body as payload, or an object request with headers, body, query or path",
+            ));
+        }
+        let mut event = request.unwrap_or_default();
+        check_parts(&event)?;
+        if let Some(payload) = payload
             && event.get("body").is_none_or(Value::is_null)
         {
             event.insert("body".into(), payload);
@@ -406,6 +439,28 @@ mod tests {
         ] {
             assert_eq!(conditions(filter).unwrap().match_event(&facts), Ok(expect));
         }
+    }
+
+    #[test]
+    fn a_try_without_an_event_or_a_filter_is_refused() {
+        use crate::api::parse;
+        let filter = |body: &str| parse::<TestFilter>(body.as_bytes()).map_err(|e| e.message);
+        let event = |body: &str| parse::<TestEvent>(body.as_bytes()).map_err(|e| e.message);
+        for (body, expect) in [
+            ("{}", "schema:please provide the filter to be tried"),
+            (r#"{"schema":{}}"#, "request:please provide the event to try it on"),
+            (r#"{"reqest":{},"schema":{}}"#, "reqest:unknown field: did you mean request?"),
+            (r#"{"request":{"boddy":{}},"schema":{}}"#, "request.boddy:not a part of an event"),
+        ] {
+            let error = filter(body).unwrap_err();
+            assert!(error.starts_with(expect), "{error}");
+        }
+        assert!(filter(r#"{"request":{"header":{},"raw_body":{}},"schema":{"body":{}}}"#).is_ok());
+        for body in ["{}", r#"{"body":{}}"#] {
+            let error = event(body).unwrap_err();
+            assert!(error.starts_with("payload:please provide the event to try"), "{error}");
+        }
+        assert!(event(r#"{"payload":[]}"#).is_ok() && event(r#"{"request":{}}"#).is_ok());
     }
 
     #[test]

@@ -93,9 +93,21 @@ impl CustomResponseInput {
 }
 
 impl CustomResponse {
+    /// Leaves out a status that only a session may have.
+    pub(crate) fn end_session(&mut self) {
+        if 300 <= self.status {
+            self.status = 0;
+        }
+    }
+
     /// What is left out stays. A body and a content type that are both empty are what Convoy's clients send where there is
-    /// no response of one's own; an empty body by itself is one.
-    pub(crate) fn change(&mut self, input: CustomResponseInput) -> Result<(), ApiError> {
+    /// no response of one's own; an empty body by itself is one. `is_session`: also a status that makes the sender try again, which
+    /// is what may be tried out there.
+    pub(crate) fn change(
+        &mut self,
+        input: CustomResponseInput,
+        is_session: bool,
+    ) -> Result<(), ApiError> {
         if let Some(body) = input.body {
             if RESPONSE_MAX_BYTES < body.len() {
                 return Err(ApiError::bad_request("source custom response too large"));
@@ -116,6 +128,14 @@ impl CustomResponse {
             None => {}
             Some(status @ (0 | 200..=204 | 206..=299)) => {
                 self.status = u16::try_from(status).unwrap_or_default();
+            }
+            Some(status @ (300..=303 | 305..=599)) if is_session => {
+                self.status = u16::try_from(status).unwrap_or_default();
+            }
+            Some(_) if is_session => {
+                return Err(ApiError::bad_request(
+                    "custom_response.status:from 200 to 599 without 205 and 304",
+                ));
             }
             Some(_) => {
                 let text = "custom_response.status:from 200 to 299 without 205: anything else would make the sender try again";
@@ -389,7 +409,7 @@ mod tests {
     fn changed(body: &str) -> Result<CustomResponse, String> {
         let mut response = CustomResponse::default();
         let input = parse(body.as_bytes()).map_err(|error| error.message)?;
-        response.change(input).map(|()| response).map_err(|error| error.message)
+        response.change(input, false).map(|()| response).map_err(|error| error.message)
     }
 
     fn answer(

@@ -53,6 +53,17 @@ pub enum Status {
     Paused,
 }
 
+impl Status {
+    /// Why nothing is delivered to an endpoint of this status now, if so.
+    pub fn not_active(self) -> Option<Undeliverable> {
+        match self {
+            Self::Active => None,
+            Self::Paused => Some(Undeliverable::EndpointNotActive("paused")),
+            Self::Inactive => Some(Undeliverable::EndpointNotActive("inactive")),
+        }
+    }
+}
+
 /// How an endpoint wants its events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContentType {
@@ -228,11 +239,7 @@ impl Endpoint {
 
     /// Why nothing is delivered to it now, if so.
     pub fn not_active(&self) -> Option<Undeliverable> {
-        match self.status {
-            Status::Active => None,
-            Status::Paused => Some(Undeliverable::EndpointNotActive("paused")),
-            Status::Inactive => Some(Undeliverable::EndpointNotActive("inactive")),
-        }
+        self.status.not_active()
     }
 
     /// The endpoint as the API shows it, its secrets masked.
@@ -288,6 +295,16 @@ impl Endpoint {
             return Err(ApiError::bad_request(
                 "is_disabled: an endpoint is taken out of use by PUT …/endpoints/{id}/pause",
             ));
+        }
+        let status = json!(self.status);
+        if let Some(other) = input
+            .other
+            .get("status")
+            .filter(|other| !other.is_null() && **other != "" && **other != status)
+        {
+            return Err(ApiError::bad_request(format!(
+                "status:is not changed to {other} by this call: PUT …/endpoints/{{id}}/pause pauses an endpoint and goes on with it, POST …/activate makes an inactive one active"
+            )));
         }
         let credential = self.authentication.as_ref().map(|stored| stored.secret.clone());
         self.change_manner(input.manner, allow_private, vault, fill)?;

@@ -109,12 +109,17 @@ impl Fields {
     }
 
     pub fn text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
-        let text = self.read(name, Kind::Text, |value| match value {
-            Value::String(text) => Some(text),
-            _ => None,
-        })?;
+        let text = self.any_text(name)?;
         self.check_name(name, text.as_slice())?;
         Ok(text)
+    }
+
+    /// The same, whatever it holds: for who says what is wrong with it in a way of its own.
+    pub fn any_text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
+        self.read(name, Kind::Text, |value| match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        })
     }
 
     /// The text under the first of two names that is there.

@@ -141,6 +141,26 @@ pub(crate) fn is_of_the_broker(name: &str) -> bool {
     OF_THE_BROKER.iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
+/// Whether a header says as whom somebody is called: what an endpoint's authentication sets.
+pub(crate) fn is_identity(name: &str) -> bool {
+    ["authorization", "proxy-authorization", "cookie"]
+        .iter()
+        .any(|one| name.eq_ignore_ascii_case(one))
+}
+
+/// Whether deliveries set a header by this name of Convoy's, unless their project has chosen another.
+pub(crate) fn is_convoys(name: &str) -> bool {
+    [
+        "x-convoy-signature",
+        "x-convoy-idempotency-key",
+        "x-convoy-source-id",
+        "x-convoy-event-id",
+        "x-convoy-eventdelivery-id",
+    ]
+    .iter()
+    .any(|one| name.eq_ignore_ascii_case(one))
+}
+
 /// Whether deliveries use a header for something else, or HTTP itself does.
 pub(crate) fn is_taken_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();

@@ -45,7 +45,7 @@ impl FromFields for OnboardInput {
 impl FromFields for OnboardItem {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut text =
-            |name| Ok::<_, ApiError>(fields.text(name)?.unwrap_or_default().trim().to_owned());
+            |name| Ok::<_, ApiError>(fields.any_text(name)?.unwrap_or_default().trim().to_owned());
         Ok(Self {
             name: text("name")?,
             url: text("url")?,
@@ -111,13 +111,15 @@ impl OnboardInput {
         }
         let mut plan = Onboarding { total: items.len(), made: Vec::new(), faults: Vec::new() };
         for (row, item) in (1..).zip(items) {
-            let made = item.make(means, &mut *fill).and_then(|made| {
-                check(&made.endpoint).map_err(fault_of)?;
-                Ok(made)
-            });
-            match made {
+            match item.make(means, &mut *fill, &check) {
                 Ok(made) => plan.made.push(made),
-                Err((field, message)) => plan.faults.push(RowFault { row, field, message }),
+                Err(faults) => {
+                    plan.faults.extend(faults.into_iter().map(|(field, message)| RowFault {
+                        row,
+                        field,
+                        message,
+                    }));
+                }
             }
         }
         Ok(plan)
@@ -136,36 +138,73 @@ fn fault_of(error: ApiError) -> (String, String) {
 }
 
 impl OnboardItem {
-    fn make(self, means: Means<'_>, fill: Fill<'_>) -> Result<Onboarded, (String, String)> {
-        let wrong = |field: &str, message: &str| Err((field.to_owned(), message.to_owned()));
+    /// What is asked for, or all that is against it.
+    fn make(
+        self,
+        means: Means<'_>,
+        fill: Fill<'_>,
+        check: impl Fn(&Endpoint) -> Result<(), ApiError>,
+    ) -> Result<Onboarded, Vec<(String, String)>> {
+        let mut faults: Vec<(String, String)> = Vec::new();
+        let mut fault = |field: &str, message: &str| {
+            faults.push((field.to_owned(), message.to_owned()));
+        };
         if self.name.is_empty() {
-            return wrong("name", "name is required");
+            fault("name", "name is required");
         }
         if self.auth_username.is_empty() != self.auth_password.is_empty() {
             let message = "both auth_username and auth_password must be provided together";
-            return wrong("auth_username/auth_password", message);
+            fault("auth_username/auth_password", message);
         }
-        let authentication = (!self.auth_username.is_empty()).then(|| {
-            json!({"type": "basic_auth",
+        let authentication = (!self.auth_username.is_empty() && !self.auth_password.is_empty())
+            .then(|| {
+                json!({"type": "basic_auth",
                 "basic_auth": {"username": self.auth_username, "password": self.auth_password}})
-        });
-        let body = json!({"name": self.name, "url": self.url, "authentication": authentication});
+            });
         let read = |body| Fields::of(String::new(), body);
         let Means { project, allow_private, vault, now_ms } = means;
-        let made = read(body).and_then(Fields::into_type::<EndpointInput>).and_then(|input| {
+        let mut endpoint = |name: &str, url: &str, authentication: &Option<Value>| {
+            let body = json!({"name": name, "url": url, "authentication": authentication});
+            let input = read(body).and_then(Fields::into_type::<EndpointInput>)?;
             let made =
                 Endpoint::create(input, &project.uid, allow_private, vault, now_ms, &mut *fill)?;
             project.check_endpoint_url(&made.0.url)?;
-            Ok(made)
-        });
-        let (endpoint, secret) = made.map_err(fault_of)?;
+            check(&made.0)?;
+            Ok::<_, ApiError>(made)
+        };
+        let made = if self.name.is_empty() {
+            None
+        } else {
+            endpoint(&self.name, &self.url, &authentication).ok()
+        };
+        if made.is_none() {
+            // What is wrong is asked for one by one, with the rest as it may be.
+            let (name, url) = ("a name", "https://example.com/");
+            let mut alone =
+                vec![endpoint(name, &self.url, &None), endpoint(name, url, &authentication)];
+            if !self.name.is_empty() {
+                alone.insert(0, endpoint(&self.name, url, &None));
+            }
+            faults.extend(alone.into_iter().filter_map(Result::err).map(fault_of));
+        }
         let types = if self.event_type.is_empty() { "*" } else { &self.event_type };
-        let body = json!({"name": endpoint.name, "endpoint_id": endpoint.uid, "filter_config": {"event_types": [types]}});
+        let endpoint_id = made.as_ref().map_or("none", |(endpoint, _)| endpoint.uid.as_str());
+        let body = json!({"name": "a name", "endpoint_id": endpoint_id, "filter_config": {"event_types": [types]}});
         let subscription = read(body)
             .and_then(Fields::into_type::<SubscriptionInput>)
-            .and_then(|input| Subscription::create(input, &project.uid, false, now_ms, fill))
-            .map_err(|error| ("event_type".to_owned(), error.message))?;
-        Ok(Onboarded { endpoint, secret, subscription })
+            .and_then(|input| Subscription::create(input, &project.uid, false, now_ms, fill));
+        match (made, subscription) {
+            (Some((endpoint, secret)), Ok(mut subscription)) if faults.is_empty() => {
+                subscription.name.clone_from(&endpoint.name);
+                Ok(Onboarded { endpoint, secret, subscription })
+            }
+            (_, subscription) => {
+                faults.extend(
+                    subscription.err().map(|error| ("event_type".to_owned(), error.message)),
+                );
+                Err(faults)
+            }
+        }
     }
 }
 
@@ -212,7 +251,13 @@ impl Onboarding {
 pub fn json_of(content_type: &str, body: &[u8]) -> Result<Vec<u8>, ApiError> {
     let table = payload::file_of(content_type, body, "file")
         .ok_or_else(|| ApiError::bad_request("failed to read file field"))?;
-    let items = items_of(&table).map_err(ApiError::bad_request)?;
+    let table = std::str::from_utf8(&table).map_err(|error| {
+        let row = table.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+        ApiError::bad_request(format!(
+            "CSV row {row}: not UTF-8: save the table as UTF-8, or its letters are lost"
+        ))
+    })?;
+    let items = items_of(table).map_err(ApiError::bad_request)?;
     Ok(json!({"items": items}).to_string().into_bytes())
 }
 
@@ -362,6 +407,39 @@ mod tests {
             .collect();
         assert_eq!(rows, [(1, "name"), (2, "url"), (3, "auth_username/auth_password"), (4, "url")]);
         assert_eq!(plan("outgoing", body).unwrap().findings(true).status, 200);
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_row_is_named() {
+        let long = "x".repeat(300);
+        let lines = "two\nlines";
+        let body = json!({"items": [
+            {"url": "foo", "auth_username": "u", "event_type": lines},
+            {"name": long, "url": "https://circle/", "auth_username": "a:b", "auth_password": "p"},
+            {"name": "fine", "url": "https://a.example/", "event_type": long},
+        ]});
+        let found = plan("outgoing", &body.to_string()).unwrap().findings(false);
+        let errors = found.body["data"]["errors"].as_array().unwrap();
+        let named = |row: u64| -> Vec<&str> {
+            let of = errors.iter().filter(|one| one["row"] == row);
+            of.map(|one| one["field"].as_str().unwrap()).collect()
+        };
+        assert_eq!(named(1), ["name", "auth_username/auth_password", "url", "event_type"]);
+        assert_eq!(named(2), ["name", "url", "authentication.basic_auth.username"]);
+        assert_eq!(named(3), ["event_type"]);
+        assert_eq!(found.body["data"]["valid_count"], 0);
+    }
+
+    #[test]
+    fn a_table_that_is_not_utf_8_is_refused() {
+        let mut form =
+            b"--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\n\
+            name,url\nJ"
+                .to_vec();
+        form.push(0xfc);
+        form.extend_from_slice(b"rgen,https://a/\r\n--XX--");
+        let error = json_of("multipart/form-data; boundary=XX", &form).unwrap_err();
+        assert!(error.message.starts_with("CSV row 2: not UTF-8"), "{}", error.message);
     }
 
     #[test]

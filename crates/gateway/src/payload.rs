@@ -97,7 +97,10 @@ fn fields(content_type: Option<&str>, body: &[u8]) -> Option<Map<String, Value>>
                 .map(|(k, v)| (k.into_owned(), v.into_owned()))
                 .collect()
         }
-        Form::Multipart => multipart(&boundary(content_type?)?, body, false)?,
+        Form::Multipart => multipart(&boundary(content_type?)?, body, false)?
+            .into_iter()
+            .map(|(name, value)| (name, String::from_utf8_lossy(value).into_owned()))
+            .collect(),
     };
     let mut object = Map::new();
     for (name, value) in pairs {
@@ -114,15 +117,15 @@ fn boundary(content_type: &str) -> Option<String> {
     (!value.is_empty() && value.len() <= 70).then(|| value.to_owned())
 }
 
-/// The text of a file in a multipart form, by the name of its field.
-pub fn file_of(content_type: &str, body: &[u8], name: &str) -> Option<String> {
+/// The bytes of a file in a multipart form, by the name of its field.
+pub fn file_of(content_type: &str, body: &[u8], name: &str) -> Option<Vec<u8>> {
     let fields = multipart(&boundary(content_type)?, body, true)?;
-    fields.into_iter().find(|(have, _)| have == name).map(|(_, text)| text)
+    fields.into_iter().find(|(have, _)| have == name).map(|(_, bytes)| bytes.to_vec())
 }
 
 /// The fields of a [multipart form](https://www.rfc-editor.org/rfc/rfc7578), or its files.
 /// `None` when the body is not built that way.
-fn multipart(boundary: &str, body: &[u8], files: bool) -> Option<Vec<(String, String)>> {
+fn multipart<'b>(boundary: &str, body: &'b [u8], files: bool) -> Option<Vec<(String, &'b [u8])>> {
     let opening = format!("--{boundary}");
     let delimiter = format!("\r\n--{boundary}");
     let start = if body.starts_with(opening.as_bytes()) {
@@ -144,8 +147,7 @@ fn multipart(boundary: &str, body: &[u8], files: bool) -> Option<Vec<(String, St
         if let Some(name) = parameter(disposition, "name")
             && parameter(disposition, "filename").is_some() == files
         {
-            let value = String::from_utf8_lossy(content.get(head_end + 4..)?).into_owned();
-            fields.push((name, value));
+            fields.push((name, content.get(head_end + 4..)?));
         }
         rest = after.get(delimiter.len()..)?;
     }

@@ -5,14 +5,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length};
+use crate::auth::Authentication;
 use crate::breaker::{BreakerConfig, BreakerInput};
+use crate::endpoint::Endpoint;
 use crate::fields::{Fields, FromFields};
-use crate::header::{is_header_name, is_taken_header};
+use crate::header::{is_header_name, is_identity, is_taken_header};
 use crate::ids::{self, Fill};
 use crate::meta_event::{Means, MetaEvents, MetaEventsInput};
 use crate::pace::{RateLimit, RateLimitInput};
 use crate::retry::{Strategy, StrategyKind};
 use crate::time::{self, rfc3339};
+
+mod retention;
+
+use retention::RetentionInput;
+pub use retention::RetentionPolicy;
 
 /// The largest body a source takes unless its project says otherwise.
 pub const DEFAULT_BODY_MAX_BYTES: u64 = 5 * 1024 * 1024;
@@ -102,73 +109,6 @@ impl FromFields for SslInput {
 
 fn default_request_id_header() -> String {
     "X-Convoy-Idempotency-Key".into()
-}
-
-/// How long events are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetentionPolicy {
-    /// Days; `0` keeps them for ever.
-    pub days: u64,
-}
-
-/// The longest retention that can be asked for.
-const RETENTION_MAX_DAYS: u64 = 3_650;
-
-impl RetentionPolicy {
-    /// The lowest uid that is kept at `now_ms`; `None` when all are.
-    pub fn cutoff(self, now_ms: u64) -> Option<String> {
-        let kept_ms = self.days.checked_mul(86_400_000).filter(|kept| 0 < *kept)?;
-        now_ms.checked_sub(kept_ms).map(ids::lowest)
-    }
-}
-
-#[derive(Debug, Default)]
-struct RetentionInput {
-    days: Option<u64>,
-    policy: Option<String>,
-}
-
-impl FromFields for RetentionInput {
-    fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self {
-            days: fields.number("days", 0..=RETENTION_MAX_DAYS)?,
-            policy: fields.text("policy")?,
-        })
-    }
-}
-
-impl RetentionInput {
-    /// `days`, or Convoy's `policy`: `720h`, or as Go writes it `720h0m0s`. A part of a day after the first counts as one.
-    fn days(&self) -> Result<u64, String> {
-        let wrong =
-            || format!("days, or policy as hours like 720h; at most {RETENTION_MAX_DAYS} days");
-        let days = match (self.days, self.policy.as_deref()) {
-            (Some(days), _) => days,
-            (None, None | Some("")) => 0,
-            (None, Some(policy)) => match go_seconds(policy.trim()).ok_or_else(wrong)? {
-                some @ 1..86_400 => {
-                    return Err(format!("events are kept for days: {some} s are less than one"));
-                }
-                seconds => seconds.div_ceil(86_400),
-            },
-        };
-        if RETENTION_MAX_DAYS < days { Err(wrong()) } else { Ok(days) }
-    }
-}
-
-/// The seconds of a duration as Go writes whole ones: `168h0m0s`, `90m`.
-fn go_seconds(text: &str) -> Option<u64> {
-    let (mut sum, mut rest) = (0_u64, text);
-    for (unit, seconds) in [('h', 3_600), ('m', 60), ('s', 1)] {
-        if let Some((count, after)) = rest.split_once(unit) {
-            if !count.bytes().all(|byte| byte.is_ascii_digit()) {
-                return None;
-            }
-            sum = sum.checked_add(count.parse::<u64>().ok()?.checked_mul(seconds)?)?;
-            rest = after;
-        }
-    }
-    (rest.is_empty() && !text.is_empty()).then_some(sum)
 }
 
 impl Default for Config {
@@ -425,6 +365,23 @@ impl Project {
         Ok(())
     }
 
+    /// Refuses the authentication of an endpoint that could not be sent, because deliveries of the project have its header already.
+    pub fn check_endpoint_header(&self, endpoint: &Endpoint) -> Result<(), ApiError> {
+        let Some(name) = endpoint.authentication.as_ref().and_then(Authentication::own_header)
+        else {
+            return Ok(());
+        };
+        if [&self.config.signature.header, &self.config.request_id_header]
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(name))
+        {
+            return Err(ApiError::bad_request(format!(
+                "authentication.api_key.header_name:deliveries of this project use {name} for its signature or its idempotency key; choose another"
+            )));
+        }
+        Ok(())
+    }
+
     /// The project as the API shows it.
     pub fn present(&self) -> Value {
         let mut config = json!(self.config);
@@ -437,6 +394,7 @@ impl Project {
                 .ratelimit
                 .map_or(json!({"count": 0, "duration": 0}), RateLimit::present);
             fields.insert("ratelimit".into(), limit);
+            fields.insert("retention_policy".into(), self.config.retention_policy.present());
         }
         json!({
             "uid": self.uid, "name": self.name, "type": self.kind, "logo_url": self.logo_url, "config": config,
@@ -484,7 +442,7 @@ impl Config {
             self.signature.change(signature, now_ms, fill, &mut faults);
         }
         if let Some(retention) = input.retention_policy {
-            match retention.days() {
+            match retention.days(self.retention_policy.days) {
                 Ok(days) => self.retention_policy.days = days,
                 Err(fault) => faults.add("config.retention_policy", fault),
             }
@@ -511,11 +469,11 @@ impl Config {
             Some(name) => self.request_id_header = name,
         }
         let own = &self.request_id_header;
-        if is_taken_header(own) || own.eq_ignore_ascii_case(&self.signature.header) {
-            faults.add(
-                "config.request_id_header",
-                "this name has another meaning; choose one of your own",
-            );
+        if is_taken_header(own)
+            || is_identity(own)
+            || own.eq_ignore_ascii_case(&self.signature.header)
+        {
+            faults.add("config.request_id_header", OTHER_MEANING);
         }
         faults.check()?;
         Ok(self)
@@ -526,6 +484,8 @@ impl Config {
         self.request_id_header != default_request_id_header()
     }
 }
+
+const OTHER_MEANING: &str = "this name has another meaning; choose one of your own";
 
 fn set(flag: &mut bool, given: Option<bool>) {
     *flag = given.unwrap_or(*flag);
@@ -558,11 +518,8 @@ impl Strategy {
 impl SignatureConfig {
     fn change(&mut self, input: SignatureInput, now_ms: u64, fill: Fill<'_>, faults: &mut Faults) {
         if let Some(header) = input.header.filter(|header| !header.is_empty()) {
-            if is_taken_header(&header) {
-                faults.add(
-                    "config.signature.header",
-                    "this name has another meaning; choose one of your own",
-                );
+            if is_taken_header(&header) || is_identity(&header) {
+                faults.add("config.signature.header", OTHER_MEANING);
             } else if is_header_name(&header) {
                 self.header = header;
             } else {

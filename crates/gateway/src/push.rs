@@ -4,6 +4,7 @@
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use crate::admit::HOP_HEADERS;
 use crate::api::{
@@ -59,6 +60,16 @@ impl Kind {
         }
     }
 
+    /// Whom such an event is for.
+    fn is_for(self) -> &'static str {
+        match self {
+            Self::Single => "an event with an endpoint_id is for that endpoint",
+            Self::Fanout => "a fanout event is for all endpoints of its owner_id",
+            Self::Broadcast => "a broadcast event is for all subscriptions",
+            Self::Dynamic => "a dynamic event is for its url",
+        }
+    }
+
     /// What the caller reads once the event is durable.
     pub fn accepted(self) -> &'static str {
         match self {
@@ -105,10 +116,33 @@ pub struct Dynamic {
 }
 
 impl Dynamic {
+    /// The spellings of its URL under which an endpoint may be kept: as it is written, which is how the API keeps one, and as all
+    /// who mean the same would write it, which is how one is made.
+    pub fn spellings(&self) -> Vec<String> {
+        let written = self.url.trim().to_owned();
+        let Ok(url) = Url::parse(&written) else { return vec![written] };
+        let same = String::from(url.clone());
+        let bare = (url.path() == "/" && url.query().is_none() && url.fragment().is_none())
+            .then(|| same.trim_end_matches('/').to_owned());
+        let mut all = vec![written];
+        for one in std::iter::once(same).chain(bare) {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+        all
+    }
+
+    /// The URL of the endpoint that is made for it.
+    pub fn made_url(&self) -> String {
+        let written = self.url.trim();
+        Url::parse(written).map_or_else(|_| written.to_owned(), String::from)
+    }
+
     /// The endpoint to make, as the body of `POST /endpoints`.
     pub fn endpoint_body(&self) -> Value {
         let name: String = self.url.chars().take(NAME_MAX_CHARS).collect();
-        json!({"name": name, "url": self.url, "secret": self.secret})
+        json!({"name": name, "url": self.made_url(), "secret": self.secret})
     }
 
     /// Its subscription, as the body of `POST /subscriptions`.
@@ -214,6 +248,19 @@ impl Push {
             return Err(ApiError::bad_request(
                 "app_id:Inlet knows no apps: leave it out, and name an endpoint_id or an owner_id",
             ));
+        }
+        // Whom it is for is said in one way; the other would be ignored, and the event go elsewhere.
+        let others = match kind {
+            Kind::Single => [("owner_id", &rest.owner_id), ("url", &rest.url)],
+            Kind::Fanout => [("endpoint_id", &rest.endpoint_id), ("url", &rest.url)],
+            Kind::Dynamic => [("endpoint_id", &rest.endpoint_id), ("owner_id", &rest.owner_id)],
+            Kind::Broadcast => [("endpoint_id", &rest.endpoint_id), ("owner_id", &rest.owner_id)],
+        };
+        if !(kind == Kind::Single && rest.endpoint_id.is_empty())
+            && let Some((field, _)) = others.iter().find(|(_, given)| !given.is_empty())
+        {
+            let text = format!("{field}:has no effect here: {}; leave it out", kind.is_for());
+            return Err(ApiError::bad_request(text));
         }
         let to = match kind {
             Kind::Single if !rest.endpoint_id.is_empty() => {
@@ -336,6 +383,17 @@ impl Push {
             (None, None) => None,
         };
         let mut headers = self.headers;
+        let taken = |name: &str| {
+            let config = &project.config;
+            name.eq_ignore_ascii_case(&config.signature.header)
+                || (claim.as_ref().is_some_and(|claim| claim.scope.is_some())
+                    && name.eq_ignore_ascii_case(&config.request_id_header))
+        };
+        if let Some((name, _)) = headers.iter().find(|(name, _)| taken(name)) {
+            return Err(ApiError::bad_request(format!(
+                "custom_headers.{name}:the gateway sets this header itself"
+            )));
+        }
         let own = headers.len();
         for (name, value) in origin.headers {
             let name = name.to_ascii_lowercase();
@@ -413,9 +471,13 @@ fn headers(given: Map<String, Value>) -> Result<Vec<(String, String)>, ApiError>
         };
         return Err(ApiError::bad_request(format!("custom_headers.{name}:{fault}")));
     }
-    // Two spellings of one name are one header.
     headers.sort();
-    headers.dedup_by(|a, b| a.0 == b.0);
+    // Two spellings of one name are one header, and only one value would be sent.
+    if let Some([(name, _), _]) = headers.array_windows::<2>().find(|[a, b]| a.0 == b.0) {
+        return Err(ApiError::bad_request(format!(
+            "custom_headers.{name}:is given twice, in different spellings"
+        )));
+    }
     Ok(headers)
 }
 

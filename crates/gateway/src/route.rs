@@ -9,7 +9,7 @@ mod bells;
 mod directory;
 mod rows;
 
-pub use bells::{BELL_DELIVERIES, Bell, Held, bells, bells_when_due};
+pub use bells::{BELL_DELIVERIES, Bell, Held, bells, bells_when_due, crowds};
 pub use directory::{DIRECTORY_EVENTS, Directory, Needs, Owned, SubscriptionRow};
 use directory::{Found, Planned};
 use rows::Rows;

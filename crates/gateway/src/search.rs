@@ -393,7 +393,9 @@ pub(crate) fn date(query: &str, name: &str) -> Result<Option<u64>, ApiError> {
         _ => "please specify a correct endDate in the format 2006-01-02T15:04:05 or none at all",
     };
     if let Some(time) = parse_rfc3339(&text) {
-        return Ok(Some(time));
+        // A day alone, as an end, is all of that day.
+        let is_day = name == "endDate" && text.trim().len() == "2006-01-02".len();
+        return Ok(Some(if is_day { time.saturating_add(86_399_000) } else { time }));
     }
     // Nothing is older than 1970, and the zero time is how clients in Go write that there is none.
     let later = text.get(4..).and_then(|rest| parse_rfc3339(&format!("1970{rest}")));

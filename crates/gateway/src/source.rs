@@ -251,7 +251,7 @@ impl Source {
         }
         self.check_secrets(signs, vault)?;
         if let Some(response) = input.custom_response {
-            self.custom_response.change(response)?;
+            self.custom_response.change(response, self.profile.is_session)?;
         }
         if let Some(disabled) = input.is_disabled {
             self.is_disabled = disabled;

@@ -4,13 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::alert::{Alert, AlertInput};
-use crate::api::{
-    ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, refuse_unsupported,
-};
+use crate::api::{ApiError, Faults, NAME_MAX_CHARS, check_length, refuse_unsupported};
 use crate::conditions::Conditions;
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
 use crate::pace::{RateLimit, RateLimitInput, RetryInput, present_retry};
+use crate::push::KEY_MAX_CHARS;
 use crate::retry::Strategy;
 use crate::time::rfc3339;
 use crate::transform;
@@ -80,9 +79,9 @@ impl DeliveryMode {
 /// The body of `POST /subscriptions` and `PUT /subscriptions/{id}`.
 #[derive(Debug)]
 pub struct SubscriptionInput {
-    name: String,
-    source_id: String,
-    endpoint_id: String,
+    name: Option<String>,
+    source_id: Option<String>,
+    endpoint_id: Option<String>,
     delivery_mode: String,
     filter_config: Option<FilterConfigInput>,
     retry_config: Option<RetryInput>,
@@ -95,12 +94,12 @@ pub struct SubscriptionInput {
 impl FromFields for SubscriptionInput {
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut text =
-            |name: &str| fields.text(name).map(|text| text.unwrap_or_default().trim().to_owned());
+            |name: &str| fields.text(name).map(|text| text.map(|text| text.trim().to_owned()));
         Ok(Self {
             name: text("name")?,
             source_id: text("source_id")?,
             endpoint_id: text("endpoint_id")?,
-            delivery_mode: text("delivery_mode")?,
+            delivery_mode: text("delivery_mode")?.unwrap_or_default(),
             filter_config: fields.object("filter_config")?,
             retry_config: fields.object("retry_config")?,
             rate_limit_config: fields.object("rate_limit_config")?,
@@ -166,21 +165,27 @@ impl Subscription {
         Ok(new)
     }
 
-    /// Applies an update. What it does not hold, or holds empty, stays as it is.
+    /// Applies an update. What it does not hold, or holds empty as typed clients write out what they leave open, stays as it is;
+    /// one that says nothing else is refused.
     pub fn update(
         &mut self,
         input: SubscriptionInput,
         project_is_incoming: bool,
         now_ms: u64,
     ) -> Result<(), ApiError> {
+        let before = self.clone();
+        let is_new = before.updated_at == 0;
         let texts = [
-            (&mut self.name, input.name),
-            (&mut self.source_id, input.source_id),
-            (&mut self.endpoint_id, input.endpoint_id),
+            ("name", &mut self.name, input.name),
+            ("source_id", &mut self.source_id, input.source_id),
+            ("endpoint_id", &mut self.endpoint_id, input.endpoint_id),
         ];
-        for (field, given) in texts {
-            if !given.is_empty() {
-                *field = given;
+        let mut kept = None;
+        for (name, field, given) in texts {
+            match given {
+                Some(given) if !given.is_empty() => *field = given,
+                Some(_) if !field.is_empty() => kept = kept.or(Some(name)),
+                _ => {}
             }
         }
         let mut faults = Faults::default();
@@ -226,10 +231,21 @@ impl Subscription {
             self.rate_limit = limit.read()?;
         }
         if let Some(FilterConfigInput { event_types, filter }) = input.filter_config {
+            if !is_new && event_types.as_ref().is_some_and(Vec::is_empty) {
+                return Err(ApiError::bad_request(
+                    "filter_config.event_types:name at least one: `*` is all of them; leave the list out to keep what is there",
+                ));
+            }
             self.subscribe(event_types.unwrap_or_default())?;
             if let Some(filter) = filter {
                 self.filter = filter;
             }
+        }
+        if let Some(name) = kept.filter(|_| *self == before) {
+            return Err(ApiError::bad_request(format!(
+                "{name}:please provide a valid {}, or leave it out to keep the one that is there",
+                name.replace('_', " ")
+            )));
         }
         self.touch(now_ms)
     }
@@ -239,7 +255,7 @@ impl Subscription {
         let mut wanted: Vec<String> = Vec::with_capacity(event_types.len());
         for name in event_types {
             let name = name.trim();
-            check_length("filter_config.event_types", name, TEXT_MAX_CHARS)?;
+            check_length("filter_config.event_types", name, KEY_MAX_CHARS)?;
             if !name.is_empty() && !wanted.iter().any(|have| have == name) {
                 wanted.push(name.to_owned());
             }
@@ -340,6 +356,34 @@ mod tests {
         assert_eq!(alerted.present()["alert_config"], json!({"count": 5, "threshold": "1h"}));
         assert!(create(&with(r#""filter_config":{"filter":{"body":{},"headers":{}}}"#)).is_ok());
         assert!(create(&with(r#""alert_config":{"count":0,"threshold":""}"#)).is_ok());
+    }
+
+    #[test]
+    fn an_update_that_says_nothing_is_refused() {
+        let made = create(
+            r#"{"name":"a","endpoint_id":"e","source_id":"s","filter_config":{"event_types":[]}}"#,
+        )
+        .unwrap();
+        assert_eq!(made.event_types, ["*"]);
+        let put = |body: &str| {
+            let mut changed = made.clone();
+            let input = parse(body.as_bytes()).unwrap();
+            changed.update(input, true, 1).map(|()| changed).map_err(|error| error.message)
+        };
+        for (body, expect) in [
+            (r#"{"name":""}"#, "name:please provide a valid name, or leave it out"),
+            (r#"{"name":"a","endpoint_id":""}"#, "endpoint_id:please provide a valid endpoint id"),
+            (r#"{"filter_config":{"event_types":[]}}"#, "filter_config.event_types:name at least"),
+        ] {
+            let error = put(body).unwrap_err();
+            assert!(error.starts_with(expect), "{error}");
+        }
+        // As typed clients write out what they leave open.
+        let changed = put(r#"{"name":"b","endpoint_id":"","source_id":""}"#).unwrap();
+        assert_eq!((changed.name.as_str(), changed.endpoint_id.as_str()), ("b", "e"));
+        assert!(put("{}").is_ok() && put(&made.present().to_string()).is_ok());
+        let long = json!({"filter_config": {"event_types": ["x".repeat(257)]}}).to_string();
+        assert!(put(&long).unwrap_err().contains("filter_config.event_types"));
     }
 
     #[test]

@@ -62,6 +62,14 @@ pub enum Confidence {
 }
 
 impl Provider {
+    /// How a signature is written; `None` where there is none, or more than one way.
+    pub const fn encoding(&self) -> Option<crate::Encoding> {
+        match &self.check {
+            Check::Signed(signed) => Some(signed.encoding),
+            _ => None,
+        }
+    }
+
     /// Whether a failed verification should be recorded rather than refused, until a live
     /// delivery has shown that the row is right.
     ///

@@ -83,7 +83,7 @@ impl Caller<'_> {
         dynamics: &[&Dynamic],
     ) -> Result<HashMap<String, Result<Endpoint, ApiError>>, Refusal> {
         let urls: Vec<&str> = dynamics.iter().map(|dynamic| dynamic.url.trim()).collect();
-        let mut found = self.of_urls(project, &urls).await?;
+        let mut found = self.of_dynamics(project, dynamics).await?;
         let (mut made, mut inserts) = (HashSet::new(), Vec::new());
         let missing = dynamics.iter().zip(&urls).filter(|(_, url)| !found.contains_key(**url));
         let missing: Vec<(&&Dynamic, &&str)> = missing.collect();
@@ -103,10 +103,11 @@ impl Caller<'_> {
         if inserts.is_empty() {
             return Ok(found);
         }
-        let asked: Vec<&str> = missing.into_iter().map(|(_, url)| *url).collect();
+        let asked: Vec<&Dynamic> = missing.into_iter().map(|(dynamic, _)| *dynamic).collect();
         self.bindings.db()?.batch(&inserts).await?;
-        let there = self.of_urls(project, &asked).await?;
-        let new = there.values().flatten().filter(|endpoint| made.contains(&endpoint.uid));
+        let there = self.of_dynamics(project, &asked).await?;
+        // Each is new once, however many spellings lead to it.
+        let new = there.values().flatten().filter(|endpoint| made.remove(&endpoint.uid));
         let told = new.filter_map(|one| tell_of(project, MetaEvent::EndpointCreated, one));
         let notes: Vec<Statement> = told.map(|told| told.note).collect();
         if !notes.is_empty() {
@@ -117,6 +118,23 @@ impl Caller<'_> {
         }
         found.extend(there);
         Ok(found)
+    }
+
+    /// The endpoints that are there, by the URLs as their events write them.
+    async fn of_dynamics(
+        &self,
+        project: &Project,
+        dynamics: &[&Dynamic],
+    ) -> Result<HashMap<String, Result<Endpoint, ApiError>>, Refusal> {
+        let spelled: Vec<(&str, Vec<String>)> =
+            dynamics.iter().map(|dynamic| (dynamic.url.trim(), dynamic.spellings())).collect();
+        let asked: Vec<&str> =
+            spelled.iter().flat_map(|(_, all)| all.iter().map(String::as_str)).collect();
+        let there = self.of_urls(project, &asked).await?;
+        let of = |(url, all): (&str, Vec<String>)| {
+            Some((url.to_owned(), all.iter().find_map(|one| there.get(one))?.clone()))
+        };
+        Ok(spelled.into_iter().filter_map(of).collect())
     }
 
     async fn of_urls(

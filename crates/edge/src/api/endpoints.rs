@@ -36,6 +36,7 @@ impl Caller<'_> {
         let (endpoint, secret) =
             Endpoint::create(input, &project.uid, allow_private, &vault, now_ms(), &mut fill)?;
         project.check_endpoint_url(&endpoint.url)?;
+        project.check_endpoint_header(&endpoint)?;
         self.check_circle(&endpoint)?;
         Ok((endpoint, secret))
     }
@@ -183,10 +184,14 @@ impl Caller<'_> {
     pub(super) async fn update_endpoint(&self, project: &Project, id: &str) -> Answered {
         let mut endpoint = self.endpoint(&project.uid, id).await?;
         let (limit, before) = (endpoint.rate_limit, endpoint.updated_at);
+        let url = endpoint.url.clone();
         let allow_private = self.bindings.settings.allow_private_endpoints;
         let vault = self.bindings.vault()?;
         endpoint.update(self.endpoint_input(false)?, allow_private, &vault, now_ms(), &mut fill)?;
-        project.check_endpoint_url(&endpoint.url)?;
+        if endpoint.url != url {
+            project.check_endpoint_url(&endpoint.url)?;
+        }
+        project.check_endpoint_header(&endpoint)?;
         self.check_circle(&endpoint)?;
         let owed = (endpoint.rate_limit != limit)
             .then(|| sql::owe_limit(&project.uid, &endpoint.uid, endpoint.updated_at));

@@ -120,7 +120,7 @@ impl Caller<'_> {
         }
         for result in done.iter().take(changed.len()) {
             if count_of(Some(result))? == 0 {
-                return Err(changed_meanwhile("event type").into());
+                return Err(changed_meanwhile("event type"));
             }
         }
         Ok(())

@@ -81,44 +81,56 @@ async fn carry_out(
             return Err(ApiError::new(403, "the token of a portal link opens no sources").into());
         }
     };
-    match (call, input) {
-        (SourceCall::Create, Input::Source(input)) => {
-            caller.create_hookstream(&project, *input).await
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let input = Input::read(&call, &body.bytes)?;
+        let done = caller.of_sources(&project, call, input).await;
+        if tries == CHANGES_MAX || !matches!(done, Err(Refusal::Overtaken(_))) {
+            return done;
         }
-        (SourceCall::Change(id), Input::Source(input)) => {
-            caller.change_hookstream(&project, id, *input).await
-        }
-        (SourceCall::OpenSession, Input::Session(input)) => {
-            caller.open_session(&project, input).await
-        }
-        (SourceCall::ClaimSession(id), Input::Session(input)) => {
-            caller.claim_session(&project, id, input).await
-        }
-        (SourceCall::AnswerSession(id), Input::Response(input)) => {
-            caller.answer_session(&project, id, input).await
-        }
-        (SourceCall::GetSession(id), _) => {
-            let session = caller.session(&project, id).await?;
-            caller.show_session(&project, &session, 200).await
-        }
-        (SourceCall::DeleteSession(id), _) => {
-            caller.session(&project, id).await?;
-            caller.remove_source(&project, id).await?;
-            Ok(Answer { status: 200, body: json!({"deleted": true, "id": id}) })
-        }
-        (SourceCall::Get(id), _) => {
-            let source = caller.source(&project.uid, id).await?;
-            caller.show_source(&project, &source, 200).await
-        }
-        (SourceCall::Delete(id), _) => {
-            caller.remove_source(&project, id).await?;
-            Ok(Answer { status: 200, body: json!({"deleted": true, "id": id}) })
-        }
-        _ => caller.list_hookstream(&project).await,
     }
 }
 
 impl Caller<'_> {
+    async fn of_sources(&self, project: &Project, call: SourceCall<'_>, input: Input) -> Answered {
+        match (call, input) {
+            (SourceCall::Create, Input::Source(input)) => {
+                self.create_hookstream(project, *input).await
+            }
+            (SourceCall::Change(id), Input::Source(input)) => {
+                self.change_hookstream(project, id, *input).await
+            }
+            (SourceCall::OpenSession, Input::Session(input)) => {
+                self.open_session(project, input).await
+            }
+            (SourceCall::ClaimSession(id), Input::Session(input)) => {
+                self.claim_session(project, id, input).await
+            }
+            (SourceCall::AnswerSession(id), Input::Response(input)) => {
+                self.answer_session(project, id, input).await
+            }
+            (SourceCall::GetSession(id), _) => {
+                let session = self.session(project, id).await?;
+                self.show_session(project, &session, 200).await
+            }
+            (SourceCall::DeleteSession(id), _) => {
+                self.session(project, id).await?;
+                self.remove_source(project, id).await?;
+                Ok(Answer { status: 200, body: json!({"deleted": true, "id": id}) })
+            }
+            (SourceCall::Get(id), _) => {
+                let source = self.source(&project.uid, id).await?;
+                self.show_source(project, &source, 200).await
+            }
+            (SourceCall::Delete(id), _) => {
+                self.remove_source(project, id).await?;
+                Ok(Answer { status: 200, body: json!({"deleted": true, "id": id}) })
+            }
+            _ => self.list_hookstream(project).await,
+        }
+    }
+
     async fn create_hookstream(&self, project: &Project, input: HookstreamSource) -> Answered {
         let vault = self.bindings.vault()?;
         let source = hookstream::create(input, &project.uid, &vault, now_ms(), &mut fill)?;

@@ -77,6 +77,9 @@ const BODY_WAIT_MS: u64 = 10_000;
 /// revoked elsewhere still push.
 const FRESH_MS: u64 = 5_000;
 
+/// How often a change is made again because another came first.
+const CHANGES_MAX: usize = 10;
+
 thread_local! {
     /// By the hash of the key.
     static PROJECTS: Known<Keyed> = Known::default();
@@ -351,19 +354,35 @@ impl Caller<'_> {
             if !self.bindings.db()?.has(&change.find).await? {
                 return Err(ApiError::not_found(change.missing).into());
             }
-            return Err(changed_meanwhile(change.what).into());
+            return Err(changed_meanwhile(change.what));
         }
         Ok(())
     }
 
+    /// Carries out a call in a project. Of two changes at the same time none is lost, and none refused for the other: whoever comes
+    /// second makes the change again, on what the first has left.
     async fn in_project(
         &mut self,
         project: &Project,
         call: ProjectCall<'_>,
     ) -> Result<Reply, Refusal> {
-        use ProjectCall as C;
         self.admit(project, &call).await?;
         page::check_whole_list(&call, &self.query)?;
+        let mut changed: Option<Project> = None;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let done = self.once(changed.as_ref().unwrap_or(project), call.clone()).await;
+            if tries == CHANGES_MAX || !matches!(done, Err(Refusal::Overtaken(_))) {
+                return done;
+            }
+            // The project itself may be what has changed.
+            changed = Some(self.doc(&sql::project(&project.uid), "project not found").await?);
+        }
+    }
+
+    async fn once(&self, project: &Project, call: ProjectCall<'_>) -> Result<Reply, Refusal> {
+        use ProjectCall as C;
         let answer = match call {
             C::Get => Answer::ok(200, "Project fetched successfully", project.present()),
             C::Update => self.update_project(project.clone()).await?,

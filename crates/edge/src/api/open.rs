@@ -37,7 +37,7 @@ pub(crate) async fn health_of_events(bindings: &Bindings) -> Reply {
     let now = now_ms();
     let mut shards = Vec::new();
     for shard in bindings.shards() {
-        let oldest = backlog::oldest(shard, now, bindings).await;
+        let oldest = backlog::oldest_of_all(shard, now, bindings).await;
         let oldest = oldest.inspect_err(|error| {
             log::error("backlog_unreadable", json!({"shard": shard, "error": error.to_string()}));
         });

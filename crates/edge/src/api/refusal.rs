@@ -19,6 +19,9 @@ pub(super) enum Refusal {
     Limited(u64),
     /// The change is stored, but others may not learn of it at once.
     Untold,
+    /// Somebody else has changed the same since it was read. The change is made again on what is there now; whoever is overtaken each
+    /// time is told this.
+    Overtaken(ApiError),
     /// What it needs is under way; after so many seconds it is there.
     Later(ApiError, u64),
 }
@@ -67,6 +70,7 @@ impl Refusal {
                 let seconds = error.retry_after_s();
                 (error, seconds)
             }
+            Self::Overtaken(error) => (error, Some(1)),
             Self::Later(error, seconds) => (error, Some(seconds)),
             Self::Limited(seconds) => (ApiError::new(429, "exceeded rate limit"), Some(seconds)),
             Self::Store(error) => {
@@ -88,8 +92,9 @@ impl Refusal {
 }
 
 /// Somebody else has changed the same since it was read: what would be stored now was not made from that.
-pub(super) fn changed_meanwhile(what: &str) -> ApiError {
-    ApiError::new(409, format!("this {what} is being changed by many at the same time, try again"))
+pub(super) fn changed_meanwhile(what: &str) -> Refusal {
+    let text = format!("this {what} is being changed by many at the same time, try again");
+    Refusal::Overtaken(ApiError::new(409, text))
 }
 
 /// A change that is stored, but that others may not learn of at once, is not reported as made.

@@ -69,7 +69,7 @@ impl Caller<'_> {
         let update = sql::update_source(source, project.config.unique_source_names, before);
         if !self.bindings.db()?.has(&update).await? {
             if self.source(&project.uid, &source.uid).await?.updated_at != before {
-                return Err(changed_meanwhile("source").into());
+                return Err(changed_meanwhile("source"));
             }
             return Err(self.why_not(source).await);
         }

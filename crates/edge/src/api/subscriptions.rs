@@ -5,7 +5,6 @@ use inlet_gateway::push::DYNAMIC_NAME;
 
 use super::list::Found;
 use super::*;
-use crate::again::again;
 use crate::owed;
 
 impl Caller<'_> {
@@ -144,8 +143,7 @@ impl Caller<'_> {
             .await
     }
 
-    /// Changes a subscription. Of two changes at the same time none is lost: whoever comes second makes the change again, on what the
-    /// first has left.
+    /// Changes a subscription as it is now.
     pub(super) async fn change_subscription<T>(
         &self,
         project: &Project,
@@ -153,25 +151,22 @@ impl Caller<'_> {
         missing: &str,
         change: impl AsyncFn(&mut Subscription) -> Result<T, Refusal>,
     ) -> Result<(Subscription, T), Refusal> {
-        let db = self.bindings.db()?;
-        let changed = again(async || {
-            let mut subscription: Subscription =
-                self.doc(&sql::subscription(&project.uid, id), missing).await?;
-            let before = subscription.updated_at;
-            let (limit, led_to) = (subscription.rate_limit, subscription.endpoint_id.clone());
-            let made = change(&mut subscription).await?;
-            let update = sql::update_subscription(&subscription, before);
-            let mut statements = self.with_event_types(&subscription, update);
-            let owed = sql::owed_by(limit, &led_to, &subscription);
-            let is_owed = owed.is_some();
-            statements.extend(owed);
-            let results = db.batch(&statements).await?;
-            let is_first = 0 < count_of(results.first())?;
-            if is_first && is_owed {
+        let mut subscription: Subscription =
+            self.doc(&sql::subscription(&project.uid, id), missing).await?;
+        let before = subscription.updated_at;
+        let (limit, led_to) = (subscription.rate_limit, subscription.endpoint_id.clone());
+        let made = change(&mut subscription).await?;
+        let update = sql::update_subscription(&subscription, before);
+        let mut statements = self.with_event_types(&subscription, update);
+        let owed = sql::owed_by(limit, &led_to, &subscription);
+        let is_owed = owed.is_some();
+        statements.extend(owed);
+        if 0 < count_of(self.bindings.db()?.batch(&statements).await?.first())? {
+            if is_owed {
                 owed::settle_of(&project.uid, self.bindings).await;
             }
-            Ok::<_, Refusal>(is_first.then_some((subscription, made)))
-        });
-        changed.await?.ok_or_else(|| changed_meanwhile("subscription").into())
+            return Ok((subscription, made));
+        }
+        Err(changed_meanwhile("subscription"))
     }
 }

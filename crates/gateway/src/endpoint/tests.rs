@@ -197,3 +197,17 @@ fn the_name_of_an_owner_has_no_space_around_it() {
     endpoint.update(input, false, &vault(), 9, &mut |b| b.fill(4)).unwrap();
     assert_eq!(endpoint.owner_id, "bob");
 }
+
+#[test]
+fn a_status_is_not_changed_by_an_update() {
+    let (mut endpoint, _) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+    let mut put = |body: &str| {
+        let input = parse(body.as_bytes()).unwrap();
+        endpoint.update(input, false, &vault(), 0, &mut |b| b.fill(5)).map_err(|e| e.message)
+    };
+    let error = put(r#"{"status":"paused"}"#).unwrap_err();
+    assert!(error.starts_with("status:is not changed to \"paused\" by this call"), "{error}");
+    for same in [r#"{"status":"active"}"#, r#"{"status":""}"#, r#"{"status":null}"#] {
+        put(same).unwrap();
+    }
+}

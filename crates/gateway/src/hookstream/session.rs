@@ -142,6 +142,7 @@ pub fn claim(
     let read = parsed(json!({"name": name, "slug": input.slug, "type": source.kind}))?;
     source.update(read, vault, now_ms, fill)?;
     source.profile.is_session = false;
+    source.custom_response.end_session();
     source.admission.expires_at = None;
     source.admission.max_requests = None;
     Ok(())
@@ -159,7 +160,11 @@ pub fn respond(
         json!({"status": input.status, "content_type": input.content_type, "body": input.body});
     let read =
         parsed(json!({"name": source.name, "type": source.kind, "custom_response": response}))?;
-    source.update(read, vault, now_ms, fill)
+    // Here the fields stand by themselves.
+    source.update(read, vault, now_ms, fill).map_err(|mut error| {
+        error.message = error.message.replace("custom_response.", "");
+        error
+    })
 }
 
 /// The session as callers read it; `requests` are those that it has had.
@@ -240,7 +245,18 @@ mod tests {
             present_session(&source, "", 0)["response"],
             json!({"status": 202, "content_type": "text/plain", "body": "thanks"})
         );
-        let wrong = parse(br#"{"status":500}"#).unwrap();
-        assert!(respond(&mut source, wrong, &vault(), 1, &mut |b| b.fill(5)).is_err());
+        let teapot = parse(br#"{"status":418}"#).unwrap();
+        respond(&mut source, teapot, &vault(), 1, &mut |b| b.fill(5)).unwrap();
+        assert_eq!(present_session(&source, "", 0)["response"]["status"], 418);
+        for status in [199, 205, 304, 600] {
+            let wrong = parse(json!({"status": status}).to_string().as_bytes()).unwrap();
+            let error = respond(&mut source, wrong, &vault(), 1, &mut |b| b.fill(5)).unwrap_err();
+            assert_eq!(error.message, "status:from 200 to 599 without 205 and 304");
+        }
+        claim(&mut source, parse(b"{}").unwrap(), &vault(), 1, &mut |b| b.fill(5)).unwrap();
+        assert_eq!(source.custom_response.present()["status"], Value::Null, "of the session alone");
+        let response = r#"{"name":"a","type":"http","custom_response":{"status":418}}"#;
+        let input = parse(response.as_bytes()).unwrap();
+        assert!(source.update(input, &vault(), 1, &mut |b| b.fill(5)).is_err());
     }
 }

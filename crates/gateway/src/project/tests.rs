@@ -126,3 +126,55 @@ fn retention_is_days_or_convoys_hours() {
     assert_eq!(days(r#"{"days":2}"#).unwrap().cutoff(3 * day), Some(ids::lowest(day)));
     assert_eq!(days(r#"{"days":2}"#).unwrap().cutoff(day), None);
 }
+
+#[test]
+fn no_header_of_a_project_is_one_by_which_endpoints_are_told_who_calls() {
+    for name in ["Authorization", "proxy-authorization", "Cookie"] {
+        for (field, config) in [
+            ("signature.header", format!(r#"{{"signature":{{"header":"{name}"}}}}"#)),
+            ("request_id_header", format!(r#"{{"request_id_header":"{name}"}}"#)),
+        ] {
+            let body = format!(r#"{{"name":"a","type":"outgoing","config":{config}}}"#);
+            let expect =
+                format!("config.{field}:this name has another meaning; choose one of your own");
+            assert_eq!(create(&body).unwrap_err(), expect);
+        }
+    }
+}
+
+#[test]
+fn an_endpoints_own_header_is_none_that_the_project_sets() {
+    let body = r#"{"name":"a","type":"outgoing","config":{"signature":{"header":"X-Own"},"request_id_header":"X-Id"}}"#;
+    let project = create(body).unwrap();
+    let vault = crate::vault::Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
+    for (name, fits) in [("x-own", false), ("x-ID", false), ("X-Other", true)] {
+        let body = json!({"name": "e", "url": "https://example.com/", "authentication": {"type": "api_key",
+            "api_key": {"header_name": name, "header_value": "v"}}});
+        let input = parse(body.to_string().as_bytes()).unwrap();
+        let made = Endpoint::create(input, "p", false, &vault, 0, &mut |b| b.fill(1)).unwrap().0;
+        assert_eq!(project.check_endpoint_header(&made).is_ok(), fits, "{name}");
+    }
+}
+
+#[test]
+fn retention_is_shown_in_both_ways_and_what_was_changed_decides() {
+    let mut project = create(r#"{"name":"a","type":"outgoing"}"#).unwrap();
+    let mut put = |policy: &str| {
+        let body = format!(r#"{{"config":{{"retention_policy":{policy}}}}}"#);
+        let input = parse(body.as_bytes()).unwrap();
+        let done = project.update(input, 1, &mut |b| b.fill(1));
+        done.map_err(|error| error.message)
+            .map(|()| project.present()["config"]["retention_policy"].clone())
+    };
+    let shown = |days: u64| Ok(json!({"days": days, "policy": format!("{}h", days * 24)}));
+    let error = put(r#"{"policy":"720h","days":1}"#).unwrap_err();
+    assert_eq!(
+        error,
+        "config.retention_policy:days say 1 and policy says 30 days; give one of them"
+    );
+    assert_eq!(put(r#"{"policy":"720h"}"#), shown(30));
+    assert_eq!(put(r#"{"policy":"720h","days":30}"#), shown(30));
+    assert_eq!(put(r#"{"policy":"48h","days":30}"#), shown(2));
+    assert_eq!(put(r#"{"policy":"48h","days":7}"#), shown(7));
+    assert_eq!(put(r#"{"policy":"","days":0}"#), Ok(json!({"days": 0, "policy": ""})));
+}

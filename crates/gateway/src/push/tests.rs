@@ -232,3 +232,61 @@ fn the_answer_to_a_batch_says_of_each_item_what_became_of_it() {
         json!([{"status": true, "uid": "u"}, {"status": false, "code": 400, "message": "no"}]);
     assert_eq!(answer.body["data"], shown);
 }
+
+#[test]
+fn what_names_somebody_else_beside_whom_an_event_is_for_is_refused() {
+    use Kind::*;
+    for (kind, fields, expect) in [
+        (Single, r#""endpoint_id":"e","owner_id":"o""#, "owner_id:has no effect here"),
+        (Fanout, r#""endpoint_id":"e","owner_id":"o""#, "endpoint_id:has no effect here"),
+        (Broadcast, r#""endpoint_id":"e""#, "endpoint_id:has no effect here"),
+        (Broadcast, r#""owner_id":"o""#, "owner_id:has no effect here"),
+        (Dynamic, r#""url":"https://example.com/","owner_id":"o""#, "owner_id:has no effect here"),
+    ] {
+        let error = error(kind, &format!(r#"{{"event_type":"t","data":1,{fields}}}"#));
+        assert!(error.starts_with(expect), "{error}");
+    }
+    let empty = br#"{"event_type":"t","data":1,"endpoint_id":"e","owner_id":"","url":""}"#;
+    assert!(Push::parse(Single, empty).is_ok(), "as typed clients write it");
+}
+
+#[test]
+fn custom_headers_that_would_not_go_out_are_refused() {
+    let push = |headers: &str, more: &str| {
+        let body = format!(
+            r#"{{"event_type":"t","data":1,"endpoint_id":"e","custom_headers":{headers}{more}}}"#
+        );
+        let push = Push::parse(Kind::Single, body.as_bytes())?;
+        push.envelope(&project(), Origin::default(), "id".into(), 7)
+    };
+    let error = |headers: &str, more: &str| push(headers, more).unwrap_err().message;
+    assert_eq!(
+        error(r#"{"X-A":"1","x-a":"2"}"#, ""),
+        "custom_headers.x-a:is given twice, in different spellings"
+    );
+    assert_eq!(
+        error(r#"{"X-Convoy-Signature":"1"}"#, ""),
+        "custom_headers.x-convoy-signature:the gateway sets this header itself"
+    );
+    let key = r#"{"X-Convoy-Idempotency-Key":"1"}"#;
+    assert!(push(key, "").is_ok());
+    assert!(
+        error(key, r#","idempotency_key":"k""#).ends_with("the gateway sets this header itself")
+    );
+}
+
+#[test]
+fn the_url_of_a_dynamic_event_is_found_in_each_spelling() {
+    let spellings = |url: &str| {
+        let url = url.to_owned();
+        let dynamic = Dynamic { url, secret: None, event_types: vec![] };
+        (dynamic.made_url(), dynamic.spellings())
+    };
+    let (made, all) = spellings(" HTTP://Example.com:80/x/../dy?b ");
+    assert_eq!(made, "http://example.com/dy?b");
+    assert_eq!(all, ["HTTP://Example.com:80/x/../dy?b", "http://example.com/dy?b"]);
+    let (made, all) = spellings("https://EXAMPLE.com");
+    assert_eq!(made, "https://example.com/");
+    assert_eq!(all, ["https://EXAMPLE.com", "https://example.com/", "https://example.com"]);
+    assert_eq!(spellings("no url"), ("no url".into(), vec!["no url".into()]));
+}

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::deliver::BELL_DELAY_MAX_MS;
+use crate::meta_event::project_of_shadow;
 
 /// One bell: deliveries of one endpoint, so that a slow endpoint holds up nobody else's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,25 @@ pub fn bells(shard: u32, mut waiting: Vec<(String, String, String)>) -> Vec<Bell
     bells
 }
 
+/// Bells for one endpoint from which on what is known of it is asked before they are rung.
+const CROWD_BELLS: usize = 5;
+
+/// Parts bells into those of endpoints that have many, each endpoint's together, and all others. Meta events have an endpoint of
+/// another kind, and are not many.
+pub fn crowds(rung: Vec<Bell>) -> (Vec<Vec<Bell>>, Vec<Bell>) {
+    let (mut crowds, mut others) = (Vec::new(), Vec::new());
+    for of_one in rung.chunk_by(|a, b| a.endpoint_id == b.endpoint_id) {
+        let project = of_one.first().and_then(|bell| bell.deliveries.first());
+        let is_own = project.is_some_and(|(id, _)| project_of_shadow(id).is_none());
+        if is_own && CROWD_BELLS <= of_one.len() {
+            crowds.push(of_one.to_vec());
+        } else {
+            others.extend_from_slice(of_one);
+        }
+    }
+    (crowds, others)
+}
+
 /// A delivery that waits until its time.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Held {
@@ -59,6 +79,26 @@ pub fn bells_when_due(shard: u32, mut held: Vec<Held>, now_ms: u64) -> Vec<(u64,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meta_event::shadow_id;
+
+    #[test]
+    fn only_the_bells_of_an_endpoint_with_many_are_a_crowd() {
+        let waiting = |project: &str, endpoint: &str, count: usize| -> Vec<_> {
+            let one = |n| (project.to_owned(), format!("{endpoint}{n:03}"), endpoint.to_owned());
+            (0..count).map(one).collect()
+        };
+        let few = (CROWD_BELLS - 1) * BELL_DELIVERIES;
+        let mut all = waiting("p", "a", few);
+        all.extend(waiting("p", "b", few + 1));
+        all.extend(waiting("p", "c", 1));
+        all.extend(waiting(&shadow_id("p"), "d", few + 1));
+        let (crowds, others) = crowds(bells(1, all));
+        let named = |bells: &[Bell]| bells.iter().map(|bell| bell.deliveries.len()).sum::<usize>();
+        assert_eq!(crowds.len(), 1);
+        assert!(crowds.iter().flatten().all(|bell| bell.endpoint_id == "b"));
+        assert_eq!(crowds.iter().map(|some| named(some)).sum::<usize>(), few + 1);
+        assert_eq!(named(&others), few + 1 + few + 1);
+    }
 
     #[test]
     fn what_waits_is_rung_for_by_the_second() {

@@ -232,3 +232,13 @@ fn text_is_found_as_a_person_types_it() {
         assert_eq!(finds(&format!("query={text}"), body), expect, "{text} in {body}");
     }
 }
+
+#[test]
+fn a_day_as_an_end_is_all_of_that_day() {
+    let high = |end: &str| Search::events(&format!("endDate={end}")).unwrap().high;
+    assert_eq!(high("2026-11-27"), high("2026-11-27T23:59:59"));
+    assert_ne!(high("2026-11-27"), high("2026-11-27T00:00:00"));
+    let low = |start: &str| Search::events(&format!("startDate={start}")).unwrap().low;
+    assert_eq!(low("2026-11-27"), low("2026-11-27T00:00:00"));
+    assert!(Search::events("startDate=2026-11-27&endDate=2026-11-27").is_ok());
+}

@@ -551,3 +551,41 @@ fn a_provider_source_needs_only_a_secret_and_keeps_it() {
     assert_eq!(secrets[0].expose(), b"abcdefghijkl");
     assert!(update(&mut source, r#"{"name":"b","type":"http","provider":"shopify"}"#).is_err());
 }
+
+#[test]
+fn a_verifier_beside_a_provider_is_as_the_provider_signs() {
+    let of = |provider: &str, verifier: &str| {
+        create(&format!(
+            r#"{{"name":"a","type":"http","provider":"{provider}","verifier":{verifier}}}"#
+        ))
+    };
+    let hmac = |header: &str, hash: &str, encoding: &str| {
+        format!(
+            r#"{{"type":"hmac","hmac":{{"header":"{header}","hash":"{hash}","encoding":"{encoding}","secret":"convoy-secret"}}}}"#
+        )
+    };
+    for (provider, header, encoding) in [
+        ("github", "X-Hub-Signature-256", "hex"),
+        ("shopify", "X-Shopify-Hmac-SHA256", "base64"),
+        ("twitter", "X-Twitter-Webhooks-Signature", "base64"),
+    ] {
+        of(provider, &hmac(header, "SHA256", encoding)).unwrap();
+    }
+    for (given, field) in [
+        (hmac("X-Mine", "SHA256", "hex"), "header"),
+        (hmac("X-Hub-Signature-256", "SHA512", "hex"), "hash"),
+        (hmac("X-Hub-Signature-256", "SHA256", "base64"), "encoding"),
+    ] {
+        let error = of("github", &given).unwrap_err();
+        assert!(error.starts_with(&format!("verifier.hmac.{field}:")), "{error}");
+        assert!(error.contains("has no effect, because the provider github"), "{error}");
+    }
+    let mut source = of("github", r#"{"hmac":{"secret":"convoy-secret"}}"#).unwrap();
+    let noop = r#"{"name":"a","type":"http","verifier":{"type":"noop"}}"#;
+    let error = update(&mut source, noop).unwrap_err();
+    assert!(error.starts_with("verifier.type:has no effect"), "{error}");
+    // What was stored before this was asked comes back as it is shown.
+    source.verifier.hmac.as_mut().unwrap().hash = "MD5".into();
+    let same = r#"{"name":"a","type":"http","verifier":{"hmac":{"hash":"MD5"}}}"#;
+    update(&mut source, same).unwrap();
+}

@@ -1,5 +1,6 @@
 //! How a source believes: its verifier and secrets, as they are sent, stored and opened.
 
+use super::input::HmacInput;
 use super::*;
 
 impl Source {
@@ -29,6 +30,7 @@ impl Source {
             ("scheme", input.trust.scheme.is_some() || kind == "scheme"),
             ("basic_auth", input.basic_auth.is_some() || kind == "basic_auth"),
             ("api_key", input.api_key.is_some() || kind == "api_key"),
+            ("type", kind == "noop" && self.verifier.kind != "noop"),
         ] {
             if given {
                 return Err(ApiError::bad_request(format!(
@@ -37,6 +39,50 @@ impl Source {
                     self.provider
                 )));
             }
+        }
+        self.check_provider_hmac(input.hmac.as_ref())
+    }
+
+    /// Convoy's callers have to say with a provider, too, how it signs. What is as the provider does it is taken, and so is what was
+    /// stored before this was asked.
+    fn check_provider_hmac(&self, given: Option<&HmacInput>) -> Result<(), ApiError> {
+        let (Some(given), Some(row)) = (given, self.signing_row()) else { return Ok(()) };
+        let (described, stored) = (row.describe(), self.verifier.hmac.as_ref());
+        let signature = described.algorithm.strip_prefix("HMAC-");
+        let encoding = row.encoding().map(Encoding::name);
+        let is_hash =
+            |name: &str| Hash::from_name(name).is_some_and(|hash| signature == Some(hash.name()));
+        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+        let fields = [
+            ("hash", &given.hash, stored.map(|hmac| &hmac.hash), signature.map(str::to_owned)),
+            (
+                "encoding",
+                &given.encoding,
+                stored.map(|hmac| &hmac.encoding),
+                encoding.map(str::to_owned),
+            ),
+            (
+                "header",
+                &given.header,
+                stored.map(|hmac| &hmac.header),
+                Some(described.headers.join(", ")),
+            ),
+        ];
+        for (field, given, stored, used) in fields {
+            let given = given.as_deref().unwrap_or_default().trim();
+            let fits = match field {
+                "hash" => is_hash(given),
+                "encoding" => used.as_deref().is_none_or(|used| same(used, given)),
+                _ => described.headers.iter().any(|have| same(have, given)),
+            };
+            if given.is_empty() || fits || stored.is_some_and(|stored| stored == given) {
+                continue;
+            }
+            let used = used.map(|used| format!(" ({used})")).unwrap_or_default();
+            return Err(ApiError::bad_request(format!(
+                "verifier.hmac.{field}:{given} has no effect, because the provider {} says itself how it signs{used}; leave it out",
+                self.provider
+            )));
         }
         Ok(())
     }

@@ -141,6 +141,23 @@ pub fn oldest_waiting() -> Statement {
     }
 }
 
+/// Since when the oldest delivery waits that a dispatcher could take, as `due_at`, of those that are watched here: by the sweep, or by
+/// what is noted of their fan-out. What is watched by a queue alone is not seen.
+pub fn oldest_due(now_ms: u64) -> Statement {
+    let due = "coalesce(due_at, created_at)";
+    Statement {
+        sql: format!(
+            "SELECT min(at) AS due_at FROM (SELECT min({due}) AS at FROM (\
+             SELECT due_at, created_at, status, hold FROM deliveries WHERE look_at IS NOT NULL ORDER BY look_at LIMIT 500) \
+             WHERE status IN ('Scheduled', 'Retry') AND coalesce(hold, '') <> 'endpoint' AND {due} <= ?1 \
+             UNION ALL SELECT * FROM (SELECT o.at AS at FROM outbox AS o WHERE EXISTS (SELECT 1 FROM json_each(o.deliveries) AS j \
+             JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 \
+             WHERE d.status = 'Scheduled' AND d.hold IS NULL AND d.due_at IS NULL) ORDER BY o.at, o.id LIMIT 1))"
+        ),
+        params: vec![now_ms.into()],
+    }
+}
+
 /// Keeps dead letters, and says under which `id`: a message that comes again has one already, and so has what cannot be read and
 /// is met again. `[id, kind, reason, payload, is_base64, at, project, source, event, broker_message, detail, body_key,
 /// length]`.
@@ -298,6 +315,37 @@ mod tests {
             run(&db, &journal.done(1, 0));
         }
         assert_eq!(oldest(), Value::Null);
+    }
+
+    #[test]
+    fn the_oldest_delivery_that_waits_is_found_by_its_fan_out_or_its_watch() {
+        use super::super::{hold, insert_deliveries, insert_events, insert_outbox, lease, watch};
+        let db = database();
+        let due = |now: u64| run(&db, &oldest_due(now))[0]["due_at"].clone();
+        assert_eq!(due(9_000), Value::Null);
+        let event = json!([
+            "p", "ev", "s", "m", "x", 5, null, "[]", "", null, 0, null, "Success", "", "{}"
+        ]);
+        run(&db, &insert_events(json!([event]), None));
+        let row =
+            |id: &str, at: u64| json!(["p", id, "ev", "s", "e", "s", "x", "at_least_once", at]);
+        run(&db, &insert_deliveries(json!([row("d1", 1_000), row("d2", 2_000)])));
+        run(&db, &insert_outbox(1_000, "o1", json!([["p", "d1"]])));
+        run(&db, &insert_outbox(2_000, "o2", json!([["p", "d2"]])));
+        assert_eq!(due(9_000), 1_000);
+        run(&db, &hold::hold_for_endpoint(json!([["p", "d1"]]), "paused", 3_000));
+        assert_eq!(due(9_000), 2_000, "what waits for its endpoint is nobody's fault");
+        run(&db, &lease(json!([["p", "d2"]]), false, 4_000, 5_000));
+        assert_eq!(due(9_000), Value::Null);
+
+        run(&db, &insert_deliveries(json!([row("d3", 6_000)])));
+        run(&db, &watch(&json!([["p", "d3"]]).to_string(), 7_000));
+        assert_eq!(due(9_000), 6_000);
+        run(&db, &hold::release("p", "e", hold::Release::OfEndpoint, 5_500, 60_000));
+        assert_eq!((due(9_000), due(5_400)), (json!(5_500), Value::Null), "not before its time");
+        let rest = json!([["p", "d1"], ["p", "d3"]]);
+        assert_eq!(run(&db, &hold::end(rest, 9_000)).len(), 2);
+        assert_eq!(due(9_000), Value::Null);
     }
 
     #[test]

@@ -266,6 +266,15 @@ pub fn endpoints_of(endpoints: &[(&str, &str)]) -> Statement {
     )
 }
 
+/// Whether endpoints (pairs of project and endpoint) are active, as `endpoint_id` and `status`: those that are there.
+pub fn statuses_of(endpoints: &[(&str, &str)]) -> Statement {
+    statement(
+        "SELECT e.id AS endpoint_id, e.doc ->> '$.status' AS status FROM json_each(?1) AS j \
+         JOIN endpoints AS e ON e.project_id = j.value ->> 0 AND e.id = j.value ->> 1 JOIN projects AS p ON p.id = j.value ->> 0",
+        [json!(endpoints).into()],
+    )
+}
+
 /// What the lists of the API go over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum List {

@@ -137,6 +137,36 @@ pub fn hold_for_endpoint(ids: Value, why: &str, now_ms: u64) -> Statement {
     }
 }
 
+/// What deliveries end with whose endpoint is gone.
+const ENDS: &str = "status = 'Discarded', description = ?3, hold = NULL, due_at = NULL, look_at = NULL, updated_at = ?2";
+
+/// Ends those of `ids` (pairs of project and delivery) that a dispatcher could take, because their endpoint is gone; they come back,
+/// as `id`.
+pub fn end(ids: Value, now_ms: u64) -> Statement {
+    let (among, due) = (among("deliveries"), is_due("deliveries"));
+    Statement {
+        sql: format!("UPDATE deliveries SET {ENDS} WHERE {among} AND {due} RETURNING id"),
+        params: vec![ids.into(), now_ms.into(), Undeliverable::EndpointGone.to_string().into()],
+    }
+}
+
+/// Ends deliveries of an endpoint that is gone, of those that were held back for it; they come back, as `id`.
+pub fn end_held(project_id: &str, endpoint_id: &str, now_ms: u64) -> Statement {
+    Statement {
+        sql: format!(
+            "UPDATE deliveries SET {ENDS} WHERE (project_id, id) IN (\
+             SELECT project_id, id FROM deliveries INDEXED BY deliveries_held \
+             WHERE project_id = ?1 AND endpoint_id = ?4 AND hold IS NOT NULL LIMIT {RELEASE_ROWS}) RETURNING id"
+        ),
+        params: vec![
+            project_id.into(),
+            now_ms.into(),
+            Undeliverable::EndpointGone.to_string().into(),
+            endpoint_id.into(),
+        ],
+    }
+}
+
 /// Which deliveries of an endpoint are let go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {

@@ -21,6 +21,7 @@ pub(super) fn filters() -> Vec<Operation> {
                 r#"{"request":{"body":{"order":{"total":120}},"headers":{"X-Env":"live"}},
                 "schema":{"body":{"order.total":{"$gt":100}},"headers":{"X-Env":{"$neq":"test"}}}}"#,
             )
+            .required(&["request", "schema"])
             .shows(200, "Filter validated successfully", Plain(json!({"type": "boolean"}), json!(true))),
         in_project("PUT", &at("/toggle_status"), "toggleSubscription", "Make a subscription inactive, or active")
             .about("An inactive one takes no events.")

@@ -67,7 +67,10 @@ fn several(name: &'static str, about: &'static str) -> Parameter {
 fn start_and_end() -> [Parameter; 2] {
     [
         parameter("startDate", "`2026-11-26T12:00:00` (UTC), or RFC 3339."),
-        parameter("endDate", "The same; the whole of its second is meant."),
+        parameter(
+            "endDate",
+            "The same; the whole of its second is meant, and of a day alone the whole day.",
+        ),
     ]
 }
 
@@ -399,7 +402,7 @@ fn subscriptions() -> Vec<Operation> {
             "updateSubscription",
             "Change a subscription",
         )
-        .about("What is left out, or empty, stays.")
+        .about("What is left out stays, and so does what is empty beside something else; an update that says nothing else is refused.")
         .reads::<SubscriptionInput>(r#"{"filter_config":{"event_types":["push","release"]}}"#)
         .shows(202, "Subscription updated successfully", One("Subscription")),
         in_project(
@@ -533,7 +536,7 @@ fn gateway() -> Vec<Operation> {
                 "state": {"enum": ["ok", "waiting", "unreadable"]},
                 "events_wait_ms": {"type": ["integer", "null"]},
                 "set_aside_wait_ms": {"type": ["integer", "null"], "description": "The event that has waited longest aside, for its body or its source's function."},
-                "deliveries_wait_ms": {"type": ["integer", "null"]}}}}}}}});
+                "deliveries_wait_ms": {"type": ["integer", "null"], "description": "The delivery that could have been made the longest; what only a real queue knows of is not seen."}}}}}}}});
     let ingest = json!({
         "200": {"description": "The event is durable; or the source's own response.", "headers": {
                 "Inlet-Event-Id": {"description": "The event's `uid`.", "schema": {"type": "string"}}},
