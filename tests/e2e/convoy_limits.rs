@@ -14,7 +14,13 @@ fn each_way_to_push_an_event_takes_one_from_the_limit_and_no_other_call_takes_an
             .endpoint(json!({"name": "e", "url": server.url("/hook"), "owner_id": "owner"})));
     let (id, endpoint) = (endpoint.as_str(), endpoint.clone());
     let push = |path: &str| {
-        let body = json!({"endpoint_id": id, "owner_id": "owner", "url": server.url("/hook"), "event_type": "t", "data": 1});
+        let mut body = json!({"event_type": "t", "data": 1});
+        match path {
+            "/events" => body["endpoint_id"] = json!(id),
+            "/events/fanout" => body["owner_id"] = json!("owner"),
+            "/events/dynamic" => body["url"] = json!(server.url("/hook")),
+            _ => {}
+        }
         project.post(path, &body)
     };
     let event = uid(&push("/events").expect(201).data());

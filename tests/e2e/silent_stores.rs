@@ -16,7 +16,7 @@ fn timed(project: &Project<'_>, source: &Value, body: &str) -> (Reply, u64) {
 
 #[test]
 fn a_body_that_does_not_come_holds_up_nobody() {
-    let gateway = Gateway::builder().durability("journal").start();
+    let gateway = Gateway::builder().durability("journal").tapped().start();
     let project = gateway.project();
     let (asked, plain) = (project.open_source(), project.open_source());
     let (slow, quick) = (Endpoint::ok(), Endpoint::ok());
@@ -56,7 +56,7 @@ fn a_body_that_does_not_come_holds_up_nobody() {
 
 #[test]
 fn what_hangs_at_ingest_is_waited_for_some_seconds_and_then_the_other_is_asked() {
-    let gateway = Gateway::builder().durability("queue").start();
+    let gateway = Gateway::builder().durability("queue").tapped().start();
     let project = gateway.project();
     let source = project.open_source();
     gateway.slow_down("CONFIG", None, LONG);

@@ -170,7 +170,7 @@ impl Message<'_> {
                 "{kind:?} isn't a valid pubsub message type, it should be one of single, fanout, broadcast or dynamic"
             )
         })?;
-        let mut push = Push::parse(kind, &self.payload).map_err(|error| error.message)?;
+        let mut push = Push::parse_message(kind, &self.payload).map_err(|error| error.message)?;
         if self.headers_replaced {
             push.headers.clear();
         }

@@ -210,9 +210,34 @@ fn wrong_headers() -> ApiError {
     )
 }
 
+/// Whom an event is for is said in one way: the other would be ignored, and the event go elsewhere.
+fn check_one_receiver(kind: Kind, fields: &RawFields<'_>) -> Result<(), ApiError> {
+    // Typed clients write out what is empty.
+    let says =
+        |name: &&str| fields.get(name).is_some_and(|given| !matches!(given.get(), "null" | "\"\""));
+    let others = match kind {
+        // Without an endpoint it is refused for that.
+        Kind::Single if !says(&"endpoint_id") => return Ok(()),
+        Kind::Single => ["owner_id", "url"],
+        Kind::Fanout => ["endpoint_id", "url"],
+        Kind::Dynamic | Kind::Broadcast => ["endpoint_id", "owner_id"],
+    };
+    others.iter().copied().find(says).map_or(Ok(()), |field| {
+        let text = format!("{field}:has no effect here: {}; leave it out", kind.is_for());
+        Err(ApiError::bad_request(text))
+    })
+}
+
 impl Push {
     /// Reads the payload of one event: the first JSON value of `body`.
     pub fn parse(kind: Kind, body: &[u8]) -> Result<Self, ApiError> {
+        let fields = first_value::<RawFields<'_>>(body)?.ok_or_else(not_an_object)?;
+        check_one_receiver(kind, &fields)?;
+        Self::of(kind, fields)
+    }
+
+    /// The same of a message of a broker, whose header says what it is for: as in Convoy, what is for others has no effect.
+    pub fn parse_message(kind: Kind, body: &[u8]) -> Result<Self, ApiError> {
         let fields = first_value::<RawFields<'_>>(body)?;
         Self::of(kind, fields.ok_or_else(not_an_object)?)
     }
@@ -248,19 +273,6 @@ impl Push {
             return Err(ApiError::bad_request(
                 "app_id:Inlet knows no apps: leave it out, and name an endpoint_id or an owner_id",
             ));
-        }
-        // Whom it is for is said in one way; the other would be ignored, and the event go elsewhere.
-        let others = match kind {
-            Kind::Single => [("owner_id", &rest.owner_id), ("url", &rest.url)],
-            Kind::Fanout => [("endpoint_id", &rest.endpoint_id), ("url", &rest.url)],
-            Kind::Dynamic => [("endpoint_id", &rest.endpoint_id), ("owner_id", &rest.owner_id)],
-            Kind::Broadcast => [("endpoint_id", &rest.endpoint_id), ("owner_id", &rest.owner_id)],
-        };
-        if !(kind == Kind::Single && rest.endpoint_id.is_empty())
-            && let Some((field, _)) = others.iter().find(|(_, given)| !given.is_empty())
-        {
-            let text = format!("{field}:has no effect here: {}; leave it out", kind.is_for());
-            return Err(ApiError::bad_request(text));
         }
         let to = match kind {
             Kind::Single if !rest.endpoint_id.is_empty() => {
@@ -331,6 +343,7 @@ impl Push {
                     ApiError::bad_request("kind:one of single, fanout, broadcast and dynamic")
                 })?,
         };
+        check_one_receiver(kind, &fields)?;
         Self::of(kind, fields)
     }
 

@@ -304,7 +304,7 @@ fn check_event(output: &str) -> Result<(), ApiError> {
     if !fields.contains_key("data") {
         return Err(ApiError::bad_request("the output payload doesn't include any data"));
     }
-    Push::parse(crate::push::Kind::Broadcast, output.as_bytes()).map(drop)
+    Push::parse_message(crate::push::Kind::Broadcast, output.as_bytes()).map(drop)
 }
 
 /// The headers that a header function returned.

@@ -243,8 +243,11 @@ fn what_names_somebody_else_beside_whom_an_event_is_for_is_refused() {
         (Broadcast, r#""owner_id":"o""#, "owner_id:has no effect here"),
         (Dynamic, r#""url":"https://example.com/","owner_id":"o""#, "owner_id:has no effect here"),
     ] {
-        let error = error(kind, &format!(r#"{{"event_type":"t","data":1,{fields}}}"#));
+        let body = format!(r#"{{"event_type":"t","data":1,{fields}}}"#);
+        let error = error(kind, &body);
         assert!(error.starts_with(expect), "{error}");
+        let message = Push::parse_message(kind, body.as_bytes());
+        assert!(message.is_ok(), "a message of a broker is for whom its header says: {body}");
     }
     let empty = br#"{"event_type":"t","data":1,"endpoint_id":"e","owner_id":"","url":""}"#;
     assert!(Push::parse(Single, empty).is_ok(), "as typed clients write it");
