@@ -143,7 +143,10 @@ test("make dev takes a signed webhook in, delivers it signed, and keeps it over 
 
     const outgoing = () => JSON.parse(readFileSync(join(state, "dev.json"), "utf8")).projects.outgoing;
     const old = outgoing();
-    const ask = (of, method, path) => fetch(`http://127.0.0.1:${port}/api/v1/projects/${of.id}${path}`, { method, headers: { authorization: `Bearer ${of.key}` }, body: method === "GET" ? undefined : "{}" });
+    const ask = (of, method, path) => {
+      const headers = { authorization: `Bearer ${of.key}`, "content-type": "application/json" };
+      return fetch(`http://127.0.0.1:${port}/api/v1/projects/${of.id}${path}`, { method, headers, body: method === "GET" ? undefined : "{}" });
+    };
     assert.equal((await ask(old, "PUT", "/security/keys/regenerate")).status, 200);
     await gateway.stop("SIGINT");
     gateway = await dev(state, port);
