@@ -3,14 +3,16 @@
 /// How often one change is made.
 const TRIES: usize = 10;
 
-/// Makes a change until no other comes between. `None`: one always did.
-pub(crate) async fn again<T, E>(
-    mut change: impl AsyncFnMut() -> Result<Option<T>, E>,
-) -> Result<Option<T>, E> {
-    for _ in 0..TRIES {
-        if let Some(made) = change().await? {
-            return Ok(Some(made));
+/// Makes a change until no other comes between, or for the last time.
+pub(crate) async fn again<T>(
+    mut change: impl AsyncFnMut() -> T,
+    is_overtaken: impl Fn(&T) -> bool,
+) -> T {
+    for _ in 1..TRIES {
+        let done = change().await;
+        if !is_overtaken(&done) {
+            return done;
         }
     }
-    Ok(None)
+    change().await
 }

@@ -30,7 +30,7 @@ async fn kept(bindings: &Bindings, source: &Source, secret: &Secret) -> Result<b
     let no_vault = |error: inlet_gateway::vault::VaultError| Error::from(error.to_string());
     let vault = bindings.vault().map_err(no_vault)?;
     let db = bindings.db()?;
-    let kept = again(async || {
+    let keep = async || {
         let now: Option<Source> = db.doc(&sql::source(&source.project_id, &source.uid)).await?;
         let Some(mut source) = now else { return Ok::<_, Error>(Some(false)) };
         let before = source.updated_at;
@@ -43,8 +43,9 @@ async fn kept(bindings: &Bindings, source: &Source, secret: &Secret) -> Result<b
             return Ok(Some(true));
         }
         Ok(None)
-    });
-    kept.await?.ok_or_else(|| "others change the source at the same time".into())
+    };
+    let kept = again(keep, |done| matches!(done, Ok(None))).await;
+    kept?.ok_or_else(|| "others change the source at the same time".into())
 }
 
 /// Notes that a provider's question was answered, where the API shows it. An error is logged; the answer goes out all

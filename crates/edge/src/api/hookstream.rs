@@ -81,15 +81,11 @@ async fn carry_out(
             return Err(ApiError::new(403, "the token of a portal link opens no sources").into());
         }
     };
-    let mut tries = 0;
-    loop {
-        tries += 1;
+    let once = async || {
         let input = Input::read(&call, &body.bytes)?;
-        let done = caller.of_sources(&project, call, input).await;
-        if tries == CHANGES_MAX || !matches!(done, Err(Refusal::Overtaken(_))) {
-            return done;
-        }
-    }
+        caller.of_sources(&project, call, input).await
+    };
+    again(once, is_overtaken).await
 }
 
 impl Caller<'_> {

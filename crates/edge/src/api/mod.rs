@@ -59,6 +59,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use worker::{Context, Method, Request};
 
+use crate::again::again;
 use crate::bindings::Bindings;
 use crate::body::{self, Share};
 use crate::chance::{fill, now_ms};
@@ -66,7 +67,7 @@ use crate::glue::Body;
 use crate::known::{Isolate, Known};
 use crate::store::{count_of, rows};
 use crate::{chance, config, log, stored};
-use refusal::{Refusal, changed_meanwhile, or_untold};
+use refusal::{Refusal, changed_meanwhile, is_overtaken, or_untold};
 
 /// The largest request body of the API.
 const BODY_MAX_BYTES: u64 = 1024 * 1024;
@@ -76,9 +77,6 @@ const BODY_WAIT_MS: u64 = 10_000;
 /// How long an isolate believes, where events are handed in, what it read about a key or an endpoint: so long may a key that was
 /// revoked elsewhere still push.
 const FRESH_MS: u64 = 5_000;
-
-/// How often a change is made again because another came first.
-const CHANGES_MAX: usize = 10;
 
 thread_local! {
     /// By the hash of the key.
@@ -369,16 +367,15 @@ impl Caller<'_> {
         self.admit(project, &call).await?;
         page::check_whole_list(&call, &self.query)?;
         let mut changed: Option<Project> = None;
-        let mut tries = 0;
-        loop {
-            tries += 1;
+        let once = async || {
             let done = self.once(changed.as_ref().unwrap_or(project), call.clone()).await;
-            if tries == CHANGES_MAX || !matches!(done, Err(Refusal::Overtaken(_))) {
-                return done;
+            if is_overtaken(&done) {
+                // The project itself may be what has changed.
+                changed = Some(self.doc(&sql::project(&project.uid), "project not found").await?);
             }
-            // The project itself may be what has changed.
-            changed = Some(self.doc(&sql::project(&project.uid), "project not found").await?);
-        }
+            done
+        };
+        again(once, is_overtaken).await
     }
 
     async fn once(&self, project: &Project, call: ProjectCall<'_>) -> Result<Reply, Refusal> {

@@ -97,6 +97,11 @@ pub(super) fn changed_meanwhile(what: &str) -> Refusal {
     Refusal::Overtaken(ApiError::new(409, text))
 }
 
+/// Whether a change was not made because another came first.
+pub(super) fn is_overtaken<T>(done: &Result<T, Refusal>) -> bool {
+    matches!(done, Err(Refusal::Overtaken(_)))
+}
+
 /// A change that is stored, but that others may not learn of at once, is not reported as made.
 pub(super) fn or_untold(published: worker::Result<()>) -> Result<(), Refusal> {
     published.map_err(|_| Refusal::Untold)

@@ -13,7 +13,6 @@ use inlet_gateway::wire::Envelope;
 use super::events::json_text;
 use super::shown::each_once;
 use super::*;
-use crate::again::again;
 use crate::router::{Waiting, directory, read_bodies};
 use crate::{bell, functions};
 
@@ -239,7 +238,7 @@ impl Caller<'_> {
     }
 
     pub(super) async fn resend_delivery(&self, project: &Project, id: &str) -> Answered {
-        let resent = again(async || {
+        let once = async || {
             let delivery = self.delivery(project, id).await?;
             if let Some(why) = not_over(&delivery) {
                 return Err(why.into());
@@ -251,8 +250,10 @@ impl Caller<'_> {
             }
             let resent = self.reschedule(project, &[delivery.id], OVER).await?;
             Ok((0 < resent).then_some(()))
-        });
-        resent.await?.ok_or_else(|| ApiError::bad_request(TAKEN_UP))?;
+        };
+        let resent: Result<Option<()>, Refusal> =
+            again(once, |done| matches!(done, Ok(None))).await;
+        resent?.ok_or_else(|| ApiError::bad_request(TAKEN_UP))?;
         let delivery = self.delivery(project, id).await?;
         let shown: Value = serde_json::from_str(&self.shown_delivery(project, &delivery).await?)?;
         Ok(Answer::ok(200, "App event processed for retry successfully", shown))
