@@ -49,36 +49,98 @@ export const text = (name) => globalThis.inletTexts?.[name] ?? "";
 /** See `yaml.mjs`. */
 export const yaml = (text) => globalThis.inletYaml?.(text) ?? "!no reader of YAML is built in";
 
+/**
+ * The clock of a request, for all that it waits for one after another: a timer costs more than a call out of WebAssembly. It is never
+ * stopped. One that rings when nobody waits does nothing, and the runtime drops it together with its request.
+ */
+class Clock {
+  #isSet = false;
+  #due = 0;
+  #late;
+
+  /** What `promise` comes to, or after `ms` what `late` is told to make of it. */
+  within(ms, promise, late) {
+    return new Promise((resolve, reject) => {
+      const end = (settle) => (value) => {
+        this.#late = undefined;
+        settle(value);
+      };
+      this.#due = Date.now() + ms;
+      this.#late = () => late(resolve, reject);
+      if (!this.#isSet) this.#set(ms);
+      promise.then(end(resolve), end(reject));
+    });
+  }
+
+  #set(ms) {
+    this.#isSet = true;
+    setTimeout(() => this.#ring(), ms);
+  }
+
+  #ring() {
+    this.#isSet = false;
+    if (!this.#late) return;
+    const left = this.#due - Date.now();
+    if (left > 0) return this.#set(left);
+    const late = this.#late;
+    this.#late = undefined;
+    late();
+  }
+}
+
+/** Bytes before a body, for the fields of its message: see `sendRead`. */
+const BEFORE = 2048;
+/** From here on it is dearer to copy a body into its message than to read it into a place of our choice. */
+const IN_PLACE_FROM = 8192;
+
+const inPlace = async (request, length) => {
+  const place = new Uint8Array(new ArrayBuffer(BEFORE + length), BEFORE);
+  const { value } = await request.body.getReader({ mode: "byob" }).readAtLeast(length, place);
+  if (value?.length !== length) throw new Error("the body is shorter than it says");
+  return value;
+};
+
+const atOnce = async (request) => new Uint8Array(await request.arrayBuffer());
+
+/** Goes on reading what was still pending. */
+export const goOn = ({ reading, clock }, ms) => clock.within(ms, reading, (resolve) => resolve({ reading, clock }));
+
+/** Reads a body of `length` bytes, for `ms` at first: see `src/body.rs`. Whoever writes the body takes its clock along. */
+export const read = (request, length, ms) => {
+  const clock = new Clock();
+  const reading = (length < IN_PLACE_FROM ? atOnce(request) : inPlace(request, length)).then((body) => {
+    body.clock = clock;
+    return body;
+  });
+  return goOn({ reading, clock }, ms);
+};
+
+/** For `src/chunks.rs`: a reader of a stream, what it holds next (nothing at its end), and that nothing more is wanted. */
+export const reader = (stream) => stream.getReader();
+export const chunk = async (reader) => (await reader.read()).value;
+export const leave = (reader) => void reader.cancel().catch(() => {});
+
 const BYTES = { contentType: "bytes" };
 /** How long a durable write may take before the other way is tried. Should it come to its end after all, two copies of an event are one. */
 const WRITE_WITHIN = 5000;
 
-/** A promise that is kept within the time, or broken. The clock is stopped in here, so that it costs no call out of WebAssembly. */
-const inTime = (promise) =>
-  new Promise((resolve, reject) => {
-    const late = () => reject(new Error(`no answer within ${WRITE_WITHIN} ms`));
-    const clock = setTimeout(late, WRITE_WITHIN);
-    const end = (settle) => (value) => {
-      clearTimeout(clock);
-      settle(value);
-    };
-    promise.then(end(resolve), end(reject));
-  });
+const inTime = (promise, clock = new Clock()) =>
+  clock.within(WRITE_WITHIN, promise, (_, reject) => reject(new Error(`no answer within ${WRITE_WITHIN} ms`)));
 
-export const send = (env, queue, fields, body) => {
+export const send = (env, queue, fields, body, clock) => {
   const message = new Uint8Array(fields.length + body.length);
   message.set(fields);
   message.set(body, fields.length);
-  return inTime(env[queue].send(message, BYTES));
+  return inTime(env[queue].send(message, BYTES), clock);
 };
 
-/** `body` is one that `body.js` has read. Where it has room before it, the fields go there, and nothing is copied. */
+/** `body` is one that `read` has read. Where it has room before it, the fields go there, and nothing is copied. */
 export const sendRead = (env, queue, fields, body) => {
   const start = body.byteOffset - fields.length;
-  if (start < 0) return send(env, queue, fields, body);
+  if (start < 0) return send(env, queue, fields, body, body.clock);
   const message = new Uint8Array(body.buffer, start, fields.length + body.length);
   message.set(fields);
-  return inTime(env[queue].send(message, BYTES));
+  return inTime(env[queue].send(message, BYTES), body.clock);
 };
 
 export const insert = (env, database, sql, meta, body, length, isBase64) =>

@@ -24,7 +24,7 @@ const HELD_BY_ONE_BYTES: u64 = 16 * 1024 * 1024;
 /// How long a sender may take for a body.
 const READ_WITHIN_MS: u32 = 30_000;
 
-#[wasm_bindgen(module = "/js/body.js")]
+#[wasm_bindgen(module = "/js/glue.js")]
 extern "C" {
     #[wasm_bindgen(js_name = read)]
     fn read_for(request: &web_sys::Request, length: u32, ms: u32) -> Promise;

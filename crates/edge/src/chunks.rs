@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
 use worker::web_sys::ReadableStream;
 
-#[wasm_bindgen(module = "/js/body.js")]
+#[wasm_bindgen(module = "/js/glue.js")]
 extern "C" {
     type Reader;
     #[wasm_bindgen(catch)]
