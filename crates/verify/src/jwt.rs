@@ -64,6 +64,10 @@ fn malformed(what: &str, why: &'static str) -> Refused {
 fn begin(scheme: &Jwt<'_>, ask: Ask<'_>) -> Result<Outcome, Refused> {
     let text = text(scheme.place, ask.request)?;
     let token = Token::read(&text).ok_or_else(|| malformed("the token", "is no JWT"))?;
+    // What `crit` lists has to be understood (RFC 7515, section 4.1.11), and no extension is.
+    if json::find(&token.header, &["crit"]).is_some() {
+        return Err(malformed("the token", "says by `crit` that it needs an extension"));
+    }
     let header = |name: &str| json::find_only(&token.header, &[name]).ok().and_then(json::text);
     let named = header("alg").ok_or_else(|| malformed("the token", "names no algorithm"))?;
     // The row says what may be used. A token that could choose would choose `none`.

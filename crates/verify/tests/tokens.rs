@@ -13,8 +13,12 @@ use inlet_verify::{Encoding, Hash, Headers, Request, catalogue, digest, extract,
 use support::{NOW, URL, mac, to};
 
 fn token(claims: &str) -> String {
+    token_with(r#"{"alg":"HS256"}"#, claims)
+}
+
+fn token_with(header: &str, claims: &str) -> String {
     let encode = |bytes: &[u8]| Encoding::Base64Url.encode(bytes);
-    let signed = format!("{}.{}", encode(br#"{"alg":"HS256"}"#), encode(claims.as_bytes()));
+    let signed = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
     let signature = encode(&hmac(Hash::Sha256, b"hush", &[signed.as_bytes()]));
     format!("{signed}.{signature}")
 }
@@ -80,6 +84,33 @@ fn texts_that_are_no_token() {
     let (signed, _) = whole.rsplit_once('.').unwrap();
     assert_eq!(sent(&format!("{signed}.")), "signature");
     assert_eq!(sent(&format!("{signed}.{}", &mac("hush", signed)[..8])), "signature");
+}
+
+/// RFC 7515, section 4.1.11: whoever does not understand what `crit` lists has to refuse the token.
+#[test]
+fn a_token_that_needs_an_extension_is_refused() {
+    let vonage = |header: &str| {
+        let token = token_with(header, &format!(r#"{{"iat":{NOW}}}"#));
+        to("vonage").header("authorization", &format!("Bearer {token}")).label()
+    };
+    assert_eq!(vonage(r#"{"alg":"HS256","exp":1}"#), "ok", "what is not in `crit` is ignored");
+    for header in [
+        r#"{"alg":"HS256","crit":["exp"],"exp":1}"#,
+        r#"{"alg":"HS256","crit":["b64"],"b64":false}"#,
+        r#"{"crit":["urn:example:made-up"],"urn:example:made-up":1,"alg":"HS256"}"#,
+        r#"{"alg":"HS256","\u0063rit":["made-up"],"made-up":1}"#,
+        // An empty list, no list, and two of them are no valid headers.
+        r#"{"alg":"HS256","crit":[]}"#,
+        r#"{"alg":"HS256","crit":null}"#,
+        r#"{"alg":"HS256","crit":["made-up"],"crit":null}"#,
+    ] {
+        assert_eq!(vonage(header), "malformed", "{header}");
+    }
+    // Before a key is fetched, too.
+    let plaid = Encoding::Base64Url.encode(br#"{"alg":"ES256","kid":"k","crit":["made-up"]}"#);
+    let sent =
+        to("plaid").secret("id:secret").header("plaid-verification", &format!("{plaid}.e30.AA"));
+    assert_eq!(sent.label(), "malformed");
 }
 
 #[test]
