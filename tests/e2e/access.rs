@@ -60,6 +60,8 @@ fn check_key(authorization: Option<&str>, status: u16, message: Option<&str>) {
         let reply = call.send().expect(status);
         assert_eq!(reply.json()["status"], false);
         assert!(reply.json().get("data").is_none(), "an error has no data: {}", reply.text());
+        let asked = reply.header("www-authenticate");
+        assert_eq!(asked, (status == 401).then_some(r#"Bearer realm="inlet""#), "{path}");
         if let Some(message) = message {
             assert_eq!(reply.message(), message, "{path}");
         }

@@ -434,7 +434,8 @@ impl Compiled {
                     });
                 let silence = || Box::new(("text/plain".to_owned(), String::new()));
                 let custom = custom.or_else(|| self.wants_silence().then(silence));
-                Err(Rejection::Refused { status: self.failure_status(), cause, custom })
+                let (status, challenge) = (self.failure_status(), self.verifier.challenge());
+                Err(Rejection::Refused { status, cause, custom, challenge })
             }
         }
     }

@@ -8,6 +8,9 @@ use crate::rejection::RETRY_AFTER_S;
 use crate::repeated;
 use crate::version::{NEWEST, Version};
 
+/// The `WWW-Authenticate` of every 401 of the API.
+pub const CHALLENGE: &str = r#"Bearer realm="inlet""#;
+
 /// An answer of the API: a status and a JSON body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {

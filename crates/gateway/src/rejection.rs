@@ -27,7 +27,13 @@ pub enum Rejection {
     HeadersTooLarge,
     /// The cause is for the source's owner; the sender learns only that it was not believed.
     #[error("Request verification failed")]
-    Refused { status: u16, cause: Refused, custom: Option<Box<(String, String)>> },
+    Refused {
+        status: u16,
+        cause: Refused,
+        custom: Option<Box<(String, String)>>,
+        /// How a 401 asks for credentials.
+        challenge: Option<&'static str>,
+    },
     /// The key that signs could not be had: the sender keeps the event and tries again.
     #[error("the signature cannot be checked right now")]
     NotCheckable { cause: Refused },
@@ -118,6 +124,9 @@ impl Rejection {
         if let Self::Refused { custom: Some(custom), .. } = self {
             (reply.content_type, reply.body) = (custom.0.clone(), custom.1.clone().into_bytes());
         }
+        if let Self::Refused { status: 401, challenge: Some(challenge), .. } = self {
+            reply.headers.push(("www-authenticate".into(), (*challenge).to_owned()));
+        }
         if let Self::Schema(faults) = self {
             let text = self.to_string();
             let body =
@@ -179,7 +188,7 @@ mod tests {
             Rejection::Method { allow: "POST" },
             Rejection::TooLarge { limit_bytes: 1 },
             Rejection::HeadersTooLarge,
-            Rejection::Refused { status: 401, cause: cause.clone(), custom: None },
+            Rejection::Refused { status: 401, cause: cause.clone(), custom: None, challenge: None },
             Rejection::NotCheckable { cause },
             Rejection::EventType("no type".into()),
             Rejection::Schema(vec!["a fault".into()]),
@@ -236,7 +245,8 @@ mod tests {
 
     #[test]
     fn the_sender_does_not_learn_why_it_was_not_believed() {
-        let rejection = Rejection::Refused { status: 401, cause: Refused::NoSecret, custom: None };
+        let cause = Refused::NoSecret;
+        let rejection = Rejection::Refused { status: 401, cause, custom: None, challenge: None };
         let body = String::from_utf8(rejection.reply().body).unwrap();
         assert_eq!(body, r#"{"message":"Request verification failed","status":false}"#);
         assert_eq!(rejection.detail(), "the source has no secret");

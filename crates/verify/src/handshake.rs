@@ -7,8 +7,8 @@
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Encoding, Hash, Place, Policy, Provider, Request, Secret, UnixTime, digest, extract, hmac,
-    json, keys, message::quote, scheme::UrlForm, uri,
+    Encoding, Hash, Place, Policy, Provider, Request, Secret, UnixTime, challenge::BASIC, digest,
+    extract, hmac, json, keys, message::quote, scheme::UrlForm, uri,
 };
 
 /// In front of a secret that is only compared with the token of a question, never used as a key.
@@ -364,8 +364,7 @@ fn answer(question: Question, ask: Ask<'_>) -> Option<Handshake> {
         }
         Question::AskForBasic => {
             let bare = ask.request.headers.get("authorization").is_none();
-            let realm = r#"Basic realm="webhooks""#.to_owned();
-            bare.then(|| with_headers(401, vec![("www-authenticate", realm)]))
+            bare.then(|| with_headers(401, vec![("www-authenticate", BASIC.to_owned())]))
         }
         Question::Notice(header, value) => {
             (ask.header(header)? == value && ask.signed()).then_some(())?;

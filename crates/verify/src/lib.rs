@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown, reason = "the names of companies and standards are no code")]
 
 pub mod catalogue;
+mod challenge;
 mod custom;
 mod describe;
 mod diagnose;

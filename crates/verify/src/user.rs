@@ -321,6 +321,14 @@ impl Scheme {
         }
     }
 
+    /// For a token in a header: its name, and what stands before the token.
+    pub(crate) fn token_header(&self) -> Option<(&str, &str)> {
+        match (&self.algorithm, &self.place) {
+            (None, Owned::Header(name)) => Some((name, &self.prefix)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn credential_parameter(&self) -> Option<String> {
         match &self.place {
             Owned::Query(name) => Some(name.clone()),

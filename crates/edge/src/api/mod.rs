@@ -91,7 +91,11 @@ fn reply(answer: &Answer) -> Reply {
     Reply {
         status: answer.status,
         content_type: "application/json".into(),
-        headers: Vec::new(),
+        headers: if answer.status == 401 {
+            vec![("www-authenticate".into(), api::CHALLENGE.to_owned())]
+        } else {
+            Vec::new()
+        },
         body: answer.body.to_string().into_bytes(),
     }
 }

@@ -495,3 +495,37 @@ fn who_reads_our_answer_gets_what_it_can_read_unless_the_operator_has_one() {
         assert_eq!((had, text.as_str()), (status, want), "{body}");
     }
 }
+
+#[test]
+fn who_is_not_believed_is_asked_for_the_credentials_that_http_knows() {
+    let basic = r#""type":"basic_auth","basic_auth":{"username":"u","password":"p"}"#;
+    let bearer =
+        r#""type":"api_key","api_key":{"header_name":"Authorization","header_value":"Bearer t"}"#;
+    let token = r#""type":"scheme","secrets":[{"value":"t"}],"scheme":{"algorithm":"token","signature":"header:authorization","prefix":"Bearer "}"#;
+    let (asks_basic, asks_bearer) = (r#"Basic realm="webhooks""#, r#"Bearer realm="webhooks""#);
+    for (provider, verifier, want) in [
+        ("", basic.to_owned(), Some(asks_basic)),
+        ("", format!(r#"{basic},"failure_response":{{"body":"no"}}"#), Some(asks_basic)),
+        ("", format!(r#"{basic},"failure_response":{{"status":403}}"#), None),
+        ("", bearer.to_owned(), Some(asks_bearer)),
+        ("", bearer.replace("Bearer ", "bASIC "), Some(asks_basic)),
+        ("", bearer.replace("Bearer ", ""), None),
+        ("", bearer.replace("Authorization", "X-Key"), None),
+        ("", token.to_owned(), Some(asks_bearer)),
+        ("", token.replace("header:authorization", "query:key"), None),
+        ("", r#""type":"hmac","hmac":{"secret":"s","header":"authorization","hash":"SHA256","encoding":"hex"}"#.to_owned(), None),
+        ("vonage", r#""hmac":{"secret":"s"}"#.to_owned(), Some(asks_bearer)),
+        ("postmark", r#""hmac":{"secret":"u:p"}"#.to_owned(), Some(asks_basic)),
+        ("github", r#""hmac":{"secret":"s"}"#.to_owned(), None),
+    ] {
+        let provider = if provider.is_empty() { String::new() } else { format!(r#""provider":"{provider}","#) };
+        let source = compiled(&format!(
+            r#"{{"name":"a","type":"http",{provider}"verifier":{{{verifier}}}}}"#
+        ));
+        let refused = admit(&source, "https://x/ingest/m", &[], "{}").unwrap_err();
+        for reply in [refused.reply(), crate::hookstream::refuse(&refused, "req_1")] {
+            let asked = reply.headers.iter().find(|(name, _)| name == "www-authenticate");
+            assert_eq!(asked.map(|(_, value)| value.as_str()), want, "{provider}{verifier}");
+        }
+    }
+}
