@@ -2,16 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use inlet_tests::{Endpoint, Gateway, Project, Reply, poll_until};
+use inlet_tests::{BrokerMessage, Endpoint, Gateway, Project, Reply, poll_until};
 use serde_json::{Value, json};
+
+use crate::broker_sources::{kafka, uid};
 
 const LONG: Duration = Duration::from_secs(50);
 
-/// What an event is answered, and after how many seconds.
-fn timed(project: &Project<'_>, source: &Value, body: &str) -> (Reply, u64) {
+/// What a call is answered, and after how many seconds.
+fn after(call: impl FnOnce() -> Reply) -> (Reply, u64) {
     let began = Instant::now();
-    let reply = project.ingest(source, body.as_bytes());
+    let reply = call();
     (reply, began.elapsed().as_secs())
+}
+
+fn timed(project: &Project<'_>, source: &Value, body: &str) -> (Reply, u64) {
+    after(|| project.ingest(source, body.as_bytes()))
 }
 
 #[test]
@@ -72,4 +78,58 @@ fn what_hangs_at_ingest_is_waited_for_some_seconds_and_then_the_other_is_asked()
     let (reply, seconds) = timed(&project, &source, "{}");
     reply.expect(503);
     assert!((9..20).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn of_the_writes_of_a_batch_only_the_first_is_waited_for() {
+    let gateway = Gateway::builder().durability("queue").tapped().start();
+    let project = gateway.outgoing(json!({}));
+    let server = Endpoint::ok();
+    let endpoint = project.endpoint(json!({"name": "e", "url": server.url("/hook")}));
+    let push = |count: usize, pad: usize| {
+        let data = json!({"pad": "x".repeat(pad)});
+        let event = json!({"endpoint_id": endpoint["uid"], "event_type": "t", "data": data});
+        after(|| project.post("/events/batch", &json!(vec![event; count])))
+    };
+    // Two calls of the queue, and bodies for the object store.
+    gateway.slow_down("INGEST_0", None, LONG);
+    let (reply, seconds) = push(150, 1);
+    reply.expect(201);
+    assert!((4..10).contains(&seconds), "{seconds}");
+    gateway.slow_down("EVENTS_0", Some("journal"), LONG);
+    let (reply, seconds) = push(150, 1);
+    reply.expect(503);
+    assert!((9..18).contains(&seconds), "{seconds}");
+    gateway.slow_down("BODIES", None, LONG);
+    let (reply, seconds) = push(3, 130_000);
+    reply.expect(503);
+    assert!((7..15).contains(&seconds), "{seconds}");
+    for binding in ["INGEST_0", "EVENTS_0", "BODIES"] {
+        gateway.allow(binding);
+    }
+    server.wait_for(150);
+}
+
+#[test]
+fn what_else_is_written_for_a_sender_or_a_companion_is_waited_for_some_seconds() {
+    let gateway = Gateway::builder().durability("queue").tapped().start();
+    let project = gateway.project();
+    let few = project.open_source_with(json!({"max_requests": 5}));
+    let companion = project.companion();
+    let read = project.source(kafka());
+    project.ingest(&few, b"{}").expect(200);
+    gateway.slow_down("EVENTS_0", None, LONG);
+    let (reply, seconds) = timed(&project, &few, "{}");
+    reply.expect(503);
+    assert!((3..12).contains(&seconds), "{seconds}");
+    let (reply, seconds) =
+        after(|| companion.batch(uid(&read), &[BrokerMessage::new("a", "no event")]));
+    reply.expect(503);
+    assert!((4..14).contains(&seconds), "{seconds}");
+    gateway.allow("EVENTS_0");
+    gateway.slow_down("CONFIG", None, LONG);
+    let change = json!({"name": "other", "type": "http"});
+    let (reply, seconds) = after(|| project.put(&format!("/sources/{}", uid(&few)), &change));
+    reply.expect(503);
+    assert!((4..14).contains(&seconds), "{seconds}");
 }

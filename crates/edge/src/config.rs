@@ -5,7 +5,7 @@
 
 mod untold;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -27,7 +27,7 @@ use worker::{Delay, Result};
 
 use crate::bindings::Bindings;
 use crate::known::{Isolate, Known};
-use crate::patience::in_time;
+use crate::patience::{DATABASE, Patience, WRITE_WITHIN_MS, in_time};
 use crate::{chance, companions, log};
 
 /// How long an isolate believes what it read.
@@ -113,21 +113,14 @@ const ANSWER_WITHIN_MS: u64 = 2_000;
 const KV_RESTS_MS: u64 = 10_000;
 
 thread_local! {
-    static KV_RESTS_UNTIL: Cell<u64> = const { Cell::new(0) };
+    static KV: Rc<Patience> = Rc::new(Patience::with("KV", KV_RESTS_MS));
+    /// Of its own: that a sender has waited in vain for a look is no reason not to try a change.
+    static KV_WRITES: Rc<Patience> = Rc::new(Patience::with("KV", KV_RESTS_MS));
 }
 
 /// Asks KV, for two seconds at most.
 async fn of_kv<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
-    let began = chance::now_ms();
-    if began < KV_RESTS_UNTIL.get() {
-        return Err(worker::Error::RustError("KV has not answered just now".into()));
-    }
-    let told = in_time("KV", ANSWER_WITHIN_MS, answer).await;
-    let now = chance::now_ms();
-    if told.is_err() && ANSWER_WITHIN_MS <= now.saturating_sub(began) {
-        KV_RESTS_UNTIL.set(now + KV_RESTS_MS);
-    }
-    told
+    KV.with(Rc::clone).wait(ANSWER_WITHIN_MS, answer).await
 }
 
 async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
@@ -143,7 +136,7 @@ async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
         Ok(None) => {}
         Err(error) => log::error("kv_unreadable", json!({"error": error.to_string()})),
     }
-    let stored = in_time("the database", ANSWER_WITHIN_MS, stored(bindings, mask)).await?;
+    let stored = in_time(DATABASE, ANSWER_WITHIN_MS, stored(bindings, mask)).await?;
     let Some(snapshot) = stored else { return Ok(None) };
     let text = serde_json::to_string(&snapshot)?;
     let put = async { Ok(kv.put(&key, text)?.expiration_ttl(PUT_BACK_EXPIRES_S).execute().await?) };
@@ -176,7 +169,7 @@ async fn stored(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
 pub(crate) async fn publish(bindings: &Bindings, mask: &str) -> Result<()> {
     let mut told = None;
     spread(mask, async || {
-        let now = stored(bindings, mask).await?;
+        let now = in_time(DATABASE, WRITE_WITHIN_MS, stored(bindings, mask)).await?;
         let text = now.map(|now| serde_json::to_string(&now)).transpose()?;
         if told.as_ref() == Some(&text) {
             return Ok(true);
@@ -226,10 +219,13 @@ async fn spread(mask: &str, mut step: impl AsyncFnMut() -> Result<bool>) -> Resu
 
 async fn write(bindings: &Bindings, mask: &str, text: Option<&str>) -> Result<()> {
     let kv = bindings.config()?;
-    match text {
-        Some(text) => Ok(kv.put(&key(mask), text)?.expiration_ttl(EXPIRES_S).execute().await?),
-        None => Ok(kv.delete(&key(mask)).await?),
-    }
+    let written = async {
+        match text {
+            Some(text) => Ok(kv.put(&key(mask), text)?.expiration_ttl(EXPIRES_S).execute().await?),
+            None => Ok(kv.delete(&key(mask)).await?),
+        }
+    };
+    KV_WRITES.with(Rc::clone).wait(WRITE_WITHIN_MS, written).await
 }
 
 fn forget(mask: &str) {

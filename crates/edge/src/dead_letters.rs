@@ -8,6 +8,7 @@ use worker::Result;
 
 use crate::bindings::Bindings;
 use crate::log;
+use crate::patience::{DATABASE, PUT_WITHIN_MS, STORE, WRITE_WITHIN_MS, in_time};
 
 /// A JSON parameter grows up to about this size.
 const TOGETHER_MAX_BYTES: usize = 500_000;
@@ -35,13 +36,15 @@ pub(crate) async fn keep(
             .next_if(|(letter, _)| rows.is_empty() || bytes + letter.weight() <= TOGETHER_MAX_BYTES)
         {
             if let Some((key, payload)) = letter.object() {
-                bindings.bodies()?.put(key, payload.to_vec()).execute().await?;
+                let put = async { bindings.bodies()?.put(key, payload.to_vec()).execute().await };
+                in_time(STORE, PUT_WITHIN_MS, put).await?;
             }
             bytes += letter.weight();
             rows.push(letter.row());
             places.push((letter, id));
         }
-        let kept: Vec<Kept> = events.rows(&sql::insert_dead_letters(json!(rows))).await?;
+        let insert = sql::insert_dead_letters(json!(rows));
+        let kept: Vec<Kept> = in_time(DATABASE, WRITE_WITHIN_MS, events.rows(&insert)).await?;
         for (letter, id) in places {
             // The reason is for the API: it may quote what came.
             let fields = json!({"id": id, "kind": letter.kind, "source_id": letter.source_id});

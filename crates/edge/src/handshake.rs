@@ -10,6 +10,7 @@ use worker::{Error, Result};
 use crate::again::again;
 use crate::bindings::Bindings;
 use crate::chance::{fill, now_ms};
+use crate::patience::{DATABASE, WRITE_WITHIN_MS, in_time};
 use crate::{config, log};
 
 /// Keeps a secret that a provider handed over to an armed source. `false`: it was not to be kept. Where it cannot be kept right
@@ -19,7 +20,8 @@ pub(crate) async fn capture(
     source: &Source,
     secret: &Secret,
 ) -> std::result::Result<bool, Rejection> {
-    kept(bindings, source, secret).await.map_err(|error| {
+    let kept = in_time(DATABASE, WRITE_WITHIN_MS, kept(bindings, source, secret));
+    kept.await.map_err(|error| {
         let error = error.to_string();
         log::error("secret_not_kept", json!({"source_id": source.uid, "error": error}));
         Rejection::NotDurable
@@ -54,15 +56,14 @@ pub(crate) async fn note(bindings: &Bindings, source: &Source, now: u64) {
     if !source.is_twitter() || source.crc_verified_at.is_some() {
         return;
     }
-    let noted: Result<()> = async {
+    let noted = async {
         let note = sql::note_crc(&source.project_id, &source.uid, now);
         if bindings.db()?.has(&note).await? {
             config::publish(bindings, &source.mask_id).await?;
         }
         Ok(())
-    }
-    .await;
-    if let Err(error) = noted {
+    };
+    if let Err(error) = in_time(DATABASE, WRITE_WITHIN_MS, noted).await {
         let error = error.to_string();
         log::error("handshake_not_noted", json!({"source_id": source.uid, "error": error}));
     }

@@ -25,7 +25,9 @@ use crate::bindings::Bindings;
 use crate::body;
 use crate::glue::Head;
 use crate::limits::Taken;
-use crate::patience::in_time;
+use crate::patience::{
+    ANSWER_WITHIN_MS, DATABASE, PUT_WITHIN_MS, Patience, STORE, WRITE_WITHIN_MS, in_time,
+};
 use crate::{bell, chance, config, handshake, keys, log};
 
 /// Takes a request in. The reply is sent only once what it says is true.
@@ -173,7 +175,8 @@ async fn count_request(source: &Compiled, bindings: &Bindings) -> Result<(), Rej
     let Some(most) = source.source.admission.max_requests else { return Ok(()) };
     let take = sql::take_request(&source.source.project_id, &source.source.uid, most);
     let taken = async { bindings.events(source.shard())?.has(&take).await };
-    match taken.await {
+    // One that is taken after all is one that the source does not get: the lesser evil.
+    match in_time(DATABASE, ANSWER_WITHIN_MS, taken).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Rejection::UsedUp),
         Err(error) => {
@@ -190,7 +193,7 @@ async fn uncount_request(source: &Compiled, bindings: &Bindings) {
     }
     let give = sql::give_request_back(&source.source.project_id, &source.source.uid);
     let given = async { bindings.events(source.shard())?.run(&give).await };
-    if let Err(error) = given.await {
+    if let Err(error) = in_time(DATABASE, ANSWER_WITHIN_MS, given).await {
         log::error("request_not_uncounted", json!({"error": error.to_string()}));
     }
 }
@@ -233,9 +236,6 @@ fn explain(
 const EXPLAIN_EVERY_MS: u64 = 5_000;
 const SOURCES_MAX: usize = 1_000;
 
-/// How long the object store may take for a body before its sender is asked to come again.
-const PUT_WITHIN_MS: u64 = 8_000;
-
 /// Makes an event durable by the configured way, or else by the other. When this returns `Ok`, the event survives the
 /// death of every process; a large body is in R2 before anything points at it. `read`: its body as the runtime has it.
 async fn make_durable(
@@ -243,7 +243,7 @@ async fn make_durable(
     read: Option<&Uint8Array>,
     bindings: &Bindings,
 ) -> Result<Way, Rejection> {
-    let envelope = store_body(envelope, bindings).await?;
+    let envelope = store_body(envelope, &Patience::once(STORE), bindings).await?;
     for &way in bindings.settings.ways() {
         let written = match way {
             Way::Queue => send(bindings, &envelope, read).await,
@@ -261,13 +261,18 @@ async fn make_durable(
 }
 
 /// Puts a body that is too large for a message into R2.
-async fn store_body(mut envelope: Envelope, bindings: &Bindings) -> Result<Envelope, Rejection> {
+async fn store_body(
+    mut envelope: Envelope,
+    store: &Patience,
+    bindings: &Bindings,
+) -> Result<Envelope, Rejection> {
     if needs_store(&envelope)
         && let Body::Inline(body) = envelope.body
     {
         let key = body_key(&envelope.meta.project_id, &envelope.meta.event_id);
         let len = body.len() as u64;
-        put_body(bindings, &key, body).await.map_err(|error| {
+        let put = async { bindings.bodies()?.put(&key, body).execute().await };
+        store.wait(PUT_WITHIN_MS, put).await.map_err(|error| {
             log::error(
                 "body_not_stored",
                 json!({"event_id": envelope.meta.event_id, "error": error.to_string()}),
@@ -303,8 +308,9 @@ pub(crate) async fn make_all_durable(
     }
     let mut done = Vec::with_capacity(envelopes.len());
     let mut waiting = Vec::with_capacity(envelopes.len());
+    let store = Patience::once(STORE);
     for (place, envelope) in envelopes.into_iter().enumerate() {
-        match store_body(envelope, bindings).await {
+        match store_body(envelope, &store, bindings).await {
             Ok(ready) => {
                 waiting.push((place, ready));
                 done.push(Err(Rejection::NotDurable));
@@ -343,6 +349,7 @@ fn not_written(way: Way, events: usize, error: &worker::Error) {
 /// Sends envelopes, as many at once as the queue takes, and says of each whether it was sent.
 async fn send_all(envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<bool> {
     let mut sent = Vec::with_capacity(envelopes.len());
+    let queue = Patience::once("the queue");
     let mut rest = envelopes.iter().map(|(_, envelope)| envelope.encode()).peekable();
     while rest.peek().is_some() {
         let (mut messages, mut bytes) = (Vec::<SendMessage<JsValue>>::new(), 0);
@@ -357,7 +364,8 @@ async fn send_all(envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<b
         let count = messages.len();
         let batch = BatchMessageBuilder::new().messages(messages).build();
         let done = async { bindings.ingest_queue()?.send_raw_batch(batch).await };
-        let done = done.await.inspect_err(|error| not_written(Way::Queue, count, error));
+        let done = queue.wait(WRITE_WITHIN_MS, done).await;
+        let done = done.inspect_err(|error| not_written(Way::Queue, count, error));
         sent.resize(sent.len() + count, done.is_ok());
     }
     sent
@@ -366,13 +374,15 @@ async fn send_all(envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<b
 /// Appends envelopes, as many in one row as it takes, and says of each whether it was appended.
 async fn append_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<bool> {
     let mut appended = Vec::with_capacity(envelopes.len());
+    let journal = Patience::once("the journal");
     let mut rest = envelopes.iter().map(|(_, envelope)| envelope).peekable();
     while rest.peek().is_some() {
         let mut pack = Pack::default();
         while rest.next_if(|next| pack.push(next)).is_some() {}
         let count = pack.len();
         let (meta, body) = pack.into_row();
-        let done = append_row(shard, &meta, &body, bindings).await;
+        let done = append_row(shard, &meta, &body, bindings);
+        let done = journal.wait(WRITE_WITHIN_MS, done).await;
         let done = done.inspect_err(|error| not_written(Way::Journal, count, error));
         appended.resize(appended.len() + count, done.is_ok());
     }
@@ -387,11 +397,6 @@ async fn append_row(
 ) -> worker::Result<()> {
     let sql = Journal::at(chance::now_ms()).append_sql();
     bindings.insert(shard, sql, meta, &body.text, body.is_base64).await
-}
-
-async fn put_body(bindings: &Bindings, key: &str, body: Vec<u8>) -> worker::Result<()> {
-    let put = async { bindings.bodies()?.put(key, body).execute().await };
-    in_time("the object store", PUT_WITHIN_MS, put).await.map(|_| ())
 }
 
 async fn send(

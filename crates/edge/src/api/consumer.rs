@@ -21,6 +21,7 @@ use super::consumer_keys::{note_key, project_of};
 use super::dynamic::Dynamics;
 use super::*;
 use crate::ingest::make_all_durable;
+use crate::patience::{ANSWER_WITHIN_MS, DATABASE, in_time};
 use crate::{backlog, companions, dead_letters, transform};
 
 /// For how many seconds companions are asked to wait when events do.
@@ -165,7 +166,9 @@ impl Caller<'_> {
         }
         let now = now_ms();
         // A journal that cannot be read may still be written, and if not, that will be said.
-        backlog::oldest(shard, now, self.bindings).await.ok()?.holds_companions(now)
+        let oldest = backlog::oldest(shard, now, self.bindings);
+        let oldest = in_time(DATABASE, ANSWER_WITHIN_MS, oldest).await;
+        oldest.ok()?.holds_companions(now)
     }
 
     /// The source that a batch is of, as this isolate knows it.
@@ -318,6 +321,8 @@ impl Caller<'_> {
             let statement = sql::held_claims(Value::Array(keys), now);
             self.bindings.events(project.shard)?.rows::<Held>(&statement).await
         };
+        let known = in_time(DATABASE, ANSWER_WITHIN_MS, known);
+        let held = in_time(DATABASE, ANSWER_WITHIN_MS, held);
         let (known, held) = join(known, held).await;
         let known = known?;
         // The router decides what is a copy; this only says it earlier.
