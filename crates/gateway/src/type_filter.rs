@@ -19,6 +19,8 @@ use crate::time::{self, parse_rfc3339, rfc3339};
 
 /// Event types of one subscription.
 pub const TYPES_MAX: usize = 200;
+/// Of how many of them a refusal tells.
+const TYPES_TOLD: usize = 10;
 /// Bytes of all filters of one subscription: the router reads them for every batch.
 pub const FILTERS_MAX_BYTES: usize = 65_536;
 
@@ -156,6 +158,35 @@ impl Subscription {
     /// Whether an event of this type that says this is wanted.
     pub fn takes(&self, event_type: &str, facts: &Facts<'_>) -> Result<bool, TooMany> {
         self.conditions(event_type).map_or(Ok(false), |conditions| conditions.match_event(facts))
+    }
+
+    /// What a try of it shows: whether an event of this type that says this is wanted and, where none of its type is, why.
+    pub fn tried(&self, event_type: &str, facts: &Facts<'_>) -> Result<Value, TooMany> {
+        let is_match = self.takes(event_type, facts)?;
+        Ok(match self.takes_none(event_type) {
+            Some(reason) => json!({"is_match": is_match, "reason": reason}),
+            None => json!({"is_match": is_match}),
+        })
+    }
+
+    /// Why it takes no event of this type, whatever the event says, if that is so.
+    fn takes_none(&self, event_type: &str) -> Option<String> {
+        if self.conditions(event_type).is_some() {
+            return None;
+        }
+        if self.is_inactive {
+            return Some("the subscription is inactive".to_owned());
+        }
+        if self.names(event_type) {
+            return Some(format!("the filter of {event_type} is disabled: its enabled_at is null"));
+        }
+        let mut told = self.event_types.clone();
+        if TYPES_TOLD < told.len() {
+            told.truncate(TYPES_TOLD);
+            told.push(format!("{} more", self.event_types.len() - TYPES_TOLD));
+        }
+        let told = told.join(", ");
+        Some(format!("the subscription takes no events of the type {event_type}, only of {told}"))
     }
 
     /// The filters of all event types, those that nobody wrote included.
@@ -369,6 +400,24 @@ mod tests {
         assert!(takes(&some, "paid", json!({"n": 2})));
         some.toggle(4_000).unwrap();
         assert!(!takes(&some, "paid", json!({"n": 2})));
+    }
+
+    #[test]
+    fn a_type_of_which_nothing_is_taken_has_a_reason() {
+        let mut some = subscription(&json!({"event_types": ["paid", "sent"]}));
+        assert_eq!(some.takes_none("paid"), None);
+        let unknown = some.takes_none("piad").unwrap();
+        let expect = "the subscription takes no events of the type piad, only of paid, sent";
+        assert_eq!(unknown, expect);
+        let uid = some.type_filters().remove(0).uid;
+        change(&mut some, &uid, json!({"enabled_at": null})).unwrap();
+        let disabled = some.takes_none("paid").unwrap();
+        assert_eq!(disabled, "the filter of paid is disabled: its enabled_at is null");
+        some.toggle(4_000).unwrap();
+        assert_eq!(some.takes_none("sent").unwrap(), "the subscription is inactive");
+        let types: Vec<String> = (0..15).map(|n| format!("t{n}")).collect();
+        let many = subscription(&json!({"event_types": types})).takes_none("x").unwrap();
+        assert!(many.ends_with("t8, t9, 5 more"), "{many}");
     }
 
     #[test]

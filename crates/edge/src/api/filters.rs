@@ -79,9 +79,8 @@ impl Caller<'_> {
             FilterCall::Test(event_type) => {
                 let subscription = self.filtered(project, id).await?;
                 let TestEvent(event) = api::parse(&self.body)?;
-                let takes = subscription.takes(&path_value(event_type), &Facts::given(&event));
-                let is_match = takes.map_err(TooMany::refusal)?;
-                Ok(Answer::ok(200, "Filter test completed", json!({"is_match": is_match})))
+                let tried = subscription.tried(&path_value(event_type), &Facts::given(&event));
+                Ok(Answer::ok(200, "Filter test completed", tried.map_err(TooMany::refusal)?))
             }
         }
     }

@@ -13,7 +13,8 @@ pub(super) fn filters() -> Vec<Operation> {
     use Data::{List, Nothing, One, Plain};
     let at = |path: &str| format!("/subscriptions/{{subscriptionID}}{path}");
     let many = |operation: Operation| operation.change_body(|body| body.is_array = true);
-    let is_match = json!({"type": "object", "required": ["is_match"], "properties": {"is_match": {"type": "boolean"}}});
+    let is_match = json!({"type": "object", "required": ["is_match"], "properties": {"is_match": {"type": "boolean"},
+        "reason": {"type": "string", "description": "Why no event of this type is taken, whatever it says."}}});
     vec![
         in_project("POST", "/subscriptions/test_filter", "testFilter", "Try a filter")
             .about("Asks it of a made-up event; nothing is stored.")
