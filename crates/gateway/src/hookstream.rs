@@ -278,6 +278,15 @@ fn in_their_words(mut error: ApiError) -> ApiError {
         let ours = format!("field \"{name}");
         error.message = error.message.replace(&ours, &format!("field \"source_config.{name}"));
     }
+    let below = |part: &str| {
+        let is_path = |rest: &str| rest.starts_with([':', '.', ' ']);
+        CONFIG.iter().any(|name| part.strip_prefix(name).is_some_and(is_path))
+    };
+    let parts = error
+        .message
+        .split(", ")
+        .map(|part| if below(part) { format!("source_config.{part}") } else { part.to_owned() });
+    error.message = parts.collect::<Vec<_>>().join(", ");
     error
 }
 

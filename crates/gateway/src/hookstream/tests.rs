@@ -310,6 +310,30 @@ fn what_cannot_be_is_refused_with_the_field_and_the_way_out() {
             json!({"source_config": {"custom_response": 5}}),
             "field \"source_config.custom_response\"",
         ),
+        (
+            json!({"source_config": {"custom_response": {"bdoy": "x"}}}),
+            "source_config.custom_response.bdoy:unknown field: did you mean body?",
+        ),
+        (
+            json!({"source_config": {"custom_response": {"status": 99}}}),
+            "source_config.custom_response.status:from 200",
+        ),
+        (
+            json!({"source_config": {"rate_limit": {"cuont": 5, "duration": 1}}}),
+            "source_config.rate_limit.cuont:unknown field",
+        ),
+        (
+            json!({"source_config": {"rate_limit": {"count": -5, "duration": 1}}}),
+            "source_config.rate_limit.count:a whole number",
+        ),
+        (
+            json!({"source_config": {"forward_headers": ["host"], "rate_limit": {"count": 5}}}),
+            "source_config.forward_headers:",
+        ),
+        (
+            json!({"source_config": {"forward_query": vec!["q"; 500]}}),
+            "source_config.forward_query:",
+        ),
         (json!({"expires_at": "soon"}), "expires_at:a time like"),
         (json!({"request_limit": 1_000_000_001}), "request_limit:at most"),
         (json!({"template": "clio", "verification_enabled": true}), "known by hearsay only"),
