@@ -280,11 +280,10 @@ fn filters_by_event_type_live_from_create_to_delete() {
     assert_eq!((test(false), test(true)), (json!({"is_match": true}), json!({"is_match": false})));
     delivered(&project, &event(false), 1);
     delivered(&project, &event(true), 0);
-    let other = project.subscription(
-        json!({"name": "other", "source_id": project.open_source()["uid"],
+    let other =
+        project.subscription(json!({"name": "other", "source_id": project.open_source()["uid"],
         "endpoint_id": subscription["endpoint_metadata"]["uid"],
-        "filter_config": {"event_types": ["user.created"]}}),
-    );
+        "filter_config": {"event_types": ["user.created"]}}));
     let misspelt = format!("/subscriptions/{}/filters/test/user.craeted", uid(&other));
     let misspelt =
         says(project.post(&misspelt, &json!({"payload": {}})), 200, "Filter test completed");

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use inlet_verify::{
     Acknowledgement, Handshake, Headers, Outcome, Pending, Place, Policy, Provider, Refused,
     Request, Secret, UnixTime, Verified, Verifier, acknowledge, catalogue, confirmation, extract,
-    handshake,
+    handshake, observed_handshake,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -260,7 +260,9 @@ impl Compiled {
         };
         let now = UnixTime(now_ms / 1000);
         if let Some(provider) = self.provider {
-            match handshake(provider, self.known(), &request, now) {
+            let observed = self.source.verifier.trust.mode == Mode::Observe;
+            let answer = if observed { observed_handshake } else { handshake };
+            match answer(provider, self.known(), &request, now) {
                 Some(Handshake::Reply { status, content_type, body, headers }) => {
                     let (content_type, headers) = (content_type.to_owned(), named(headers));
                     let reply = Reply { status, content_type, headers, body };

@@ -39,7 +39,9 @@ mod xml;
 pub use describe::Description;
 pub use diagnose::{BodyForm, DIAGNOSED_MAX_BYTES, Finding, Others, Query, SecretForm, diagnose};
 pub use encoding::Encoding;
-pub use handshake::{Acknowledgement, Handshake, Question, acknowledge, confirmation, handshake};
+pub use handshake::{
+    Acknowledgement, Handshake, Question, acknowledge, confirmation, handshake, observed_handshake,
+};
 pub use hash::{Hash, digest, hmac};
 pub use naming::{MULTIPLE, event_parts, event_type};
 pub use place::{Keys, Location, Place, extract, extract_each};

@@ -529,3 +529,32 @@ fn who_is_not_believed_is_asked_for_the_credentials_that_http_knows() {
         }
     }
 }
+
+#[test]
+fn a_source_that_observes_answers_questions_whoever_signs_them() {
+    let answer = |provider: &str, mode: &str, headers: &[(&str, &str)], body: &str| {
+        let key = if provider == "discord" {
+            "cd92d5c447c6ae1bfe280f01612670306150136297d5cde3010f53a7eac57937"
+        } else {
+            "s"
+        };
+        let source = compiled(&format!(
+            r#"{{"name":"a","type":"http","provider":"{provider}","verifier":{{"mode":"{mode}","hmac":{{"secret":"{key}"}}}}}}"#
+        ));
+        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let (door, method, url) = (Door::Ingest, "POST", "https://x/");
+        let arrival = Arrival { door, method, url, headers: &headers, body: body.as_bytes() };
+        match source.admit(&arrival, "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(), 1_700_000_000_000) {
+            Ok(Admitted::Handshake(reply)) => String::from_utf8(reply.body).unwrap(),
+            Ok(_) => "an event".to_owned(),
+            Err(refused) => refused.status().1.to_owned(),
+        }
+    };
+    let challenge = r#"{"type":"url_verification","challenge":"c"}"#;
+    let wrong = [("x-slack-request-timestamp", "1700000000"), ("x-slack-signature", "v0=00")];
+    assert_eq!(answer("slack", "observe", &[], challenge), "c");
+    assert_eq!(answer("slack", "observe", &wrong, challenge), "c");
+    assert_eq!(answer("slack", "enforce", &[], challenge), "missing");
+    assert_eq!(answer("slack", "observe", &[], r#"{"type":"event_callback"}"#), "an event");
+    assert_eq!(answer("discord", "observe", &[], r#"{"type":1}"#), r#"{"type":1}"#);
+}
