@@ -101,13 +101,14 @@ async fn take_in(
     let arrival = Arrival { door, method, url: &url, headers: &headers, body: &body.bytes };
     let mut admitted = source.admit(&arrival, chance::uid(now), now);
     if let Ok(Admitted::Pending(pending)) = admitted {
-        let mut settled = keys::settle(pending, &source.source.uid, &body, false, bindings).await;
+        let of = (source.source.project_id.as_str(), source.source.uid.as_str());
+        let mut settled = keys::settle(pending, of, &body, false, bindings).await;
         // The provider may have changed its key since.
         if settled.is_stale
             && settled.verdict.is_err()
             && let Ok(Admitted::Pending(again)) = source.admit(&arrival, String::new(), now)
         {
-            settled = keys::settle(again, &source.source.uid, &body, true, bindings).await;
+            settled = keys::settle(again, of, &body, true, bindings).await;
         }
         admitted = source.believe(&arrival, settled.verdict, chance::uid(now), now);
     }

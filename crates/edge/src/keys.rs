@@ -32,10 +32,10 @@ pub(crate) struct Settled {
     pub(crate) is_stale: bool,
 }
 
-/// Performs the steps of a verification until there is a verdict. `fresh`: no key from the cache.
+/// Performs the steps of a verification for a source of a project until there is a verdict. `fresh`: no key from the cache.
 pub(crate) async fn settle(
     mut pending: Box<Pending>,
-    source: &str,
+    (project, source): (&str, &str),
     body: &Body,
     fresh: bool,
     bindings: &Bindings,
@@ -44,7 +44,7 @@ pub(crate) async fn settle(
     loop {
         let answer = match pending.step() {
             Step::NeedKey { url, body } => {
-                match key(source, (url, body.as_deref()), fresh, bindings).await {
+                match key((project, source), (url, body.as_deref()), fresh, bindings).await {
                     Got::Key { bytes, is_stale: stale } => {
                         is_stale |= stale;
                         Answer::Key(bytes)
@@ -80,13 +80,12 @@ enum Got {
 }
 
 async fn key(
-    source: &str,
+    of: (&str, &str),
     (url, body): (&str, Option<&str>),
     fresh: bool,
     bindings: &Bindings,
 ) -> Got {
-    let asked =
-        KEYS.with_borrow_mut(|keys| keys.look(source, (url, body), fresh, chance::now_ms()));
+    let asked = KEYS.with_borrow_mut(|keys| keys.look(of, (url, body), fresh, chance::now_ms()));
     match asked {
         Look::Have { bytes, is_stale } => return Got::Key { bytes, is_stale },
         Look::Wait => return Got::Failed("its host has failed lately".into()),

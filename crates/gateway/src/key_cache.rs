@@ -2,7 +2,8 @@
 //!
 //! Who asks is a stranger: a request makes us fetch before its signature is known to be wrong. So what it can cause is
 //! bounded for each document, source and host, and a host that fails is left alone for a while. Each source has a share of
-//! its own: who floods one stops that one at most, and only for keys that nobody has had lately.
+//! its own: who floods one stops that one at most, and only for keys that nobody has had lately. So has each project, however many
+//! sources it has.
 
 use std::collections::HashMap;
 
@@ -22,7 +23,7 @@ const HOST_ASKED_MAX: u32 = 60;
 /// What one source may ask for in a window that is not known here. A source with ten addresses of keys asks for them all.
 const SOURCE_ASKED_MAX: u32 = 12;
 /// The first few of a source are asked for though others have used up the host's, and so is what was known; up to
-/// [`HOST_ASKED_LAST`].
+/// [`HOST_ASKED_LAST`]. Of these a project has no more than it leaves to the others.
 const SOURCE_ASKED_FIRST: u32 = 3;
 const HOST_ASKED_LAST: u32 = 240;
 const WINDOW_MS: u64 = 60_000;
@@ -65,14 +66,16 @@ pub struct KeyCache {
     entries: HashMap<String, Entry>,
     hosts: HashMap<String, Window>,
     sources: HashMap<String, Window>,
+    /// What each project has asked of each host.
+    projects: HashMap<String, Window>,
 }
 
 impl KeyCache {
-    /// Looks for the document of a URL, and the body that is posted there, if any, for a request to `source`. `fresh`: no
-    /// key in what is there has fitted.
+    /// Looks for the document of a URL, and the body that is posted there, if any, for a request to a source of a project.
+    /// `fresh`: no key in what is there has fitted.
     pub fn look(
         &mut self,
-        source: &str,
+        (project, source): (&str, &str),
         (url, body): (&str, Option<&str>),
         fresh: bool,
         now: u64,
@@ -95,11 +98,16 @@ impl KeyCache {
         let of_host = window(&mut self.hosts, HOSTS_MAX, host(url), now);
         let comes_first = was_known || of_source.asked < SOURCE_ASKED_FIRST;
         let host_max = if comes_first { HOST_ASKED_LAST } else { HOST_ASKED_MAX };
-        if host_max <= of_host.asked || (!was_known && SOURCE_ASKED_MAX <= of_source.asked) {
+        let at_host = format!("{project}\n{}", host(url));
+        let of_project = window(&mut self.projects, SOURCES_MAX, &at_host, now);
+        let left = HOST_ASKED_LAST.saturating_sub(of_host.asked);
+        let has_had_its_share = SOURCE_ASKED_MAX <= of_source.asked || left <= of_project.asked;
+        if host_max <= of_host.asked || (!was_known && has_had_its_share) {
             return Look::TooMany;
         }
         of_host.asked += 1;
         of_source.asked += u32::from(!was_known);
+        of_project.asked += u32::from(!was_known);
         if let Some(entry) = known {
             let since = entry.asked_at.filter(|since| now.saturating_sub(*since) < GONE_MS);
             entry.asked_at = since.or(Some(now));
@@ -193,12 +201,12 @@ mod tests {
     #[test]
     fn a_document_is_fetched_once_an_hour() {
         let mut cache = KeyCache::default();
-        assert_eq!(cache.look("s", (URL, None), false, START), Look::Ask);
+        assert_eq!(cache.look(("p", "s"), (URL, None), false, START), Look::Ask);
         cache.fetched(URL, None, Some(b"keys"), START, 0);
         let mut asked = 0;
         for minute in 1..=120 {
             let now = START + minute * 60_000;
-            if cache.look("s", (URL, None), false, now) == Look::Ask {
+            if cache.look(("p", "s"), (URL, None), false, now) == Look::Ask {
                 asked += 1;
                 cache.fetched(URL, None, Some(b"keys"), now, 0);
             }
@@ -214,8 +222,10 @@ mod tests {
         for second in 0..600 {
             let now = START + second * 1000;
             // As a request with an unknown key id does: what is there first, then anew if that may help.
-            if let Look::Have { is_stale: true, .. } = cache.look("s", (URL, None), false, now) {
-                assert_eq!(cache.look("s", (URL, None), true, now), Look::Ask);
+            if let Look::Have { is_stale: true, .. } =
+                cache.look(("p", "s"), (URL, None), false, now)
+            {
+                assert_eq!(cache.look(("p", "s"), (URL, None), true, now), Look::Ask);
                 cache.fetched(URL, None, Some(b"keys"), now, 0);
                 asked += 1;
             }
@@ -230,7 +240,7 @@ mod tests {
             let mut asked = Vec::new();
             for tenth in 0..3000 {
                 let now = START + tenth * 100;
-                match cache.look("s", (URL, None), false, now) {
+                match cache.look(("p", "s"), (URL, None), false, now) {
                     Look::Ask => {
                         asked.push(tenth / 10);
                         cache.fetched(URL, None, None, now, dice);
@@ -243,7 +253,7 @@ mod tests {
             assert_eq!(asked[0], 0);
             cache.fetched(URL, None, Some(b"keys"), START + 400_000, 0);
             assert!(matches!(
-                cache.look("s", (URL, None), false, START + 400_001),
+                cache.look(("p", "s"), (URL, None), false, START + 400_001),
                 Look::Have { .. }
             ));
         }
@@ -254,36 +264,42 @@ mod tests {
         let mut cache = KeyCache::default();
         cache.fetched(URL, None, Some(b"keys"), START, 0);
         let now = START + 2 * REFETCH_MS;
-        assert_eq!(cache.look("s", (URL, None), true, now), Look::Ask);
+        assert_eq!(cache.look(("p", "s"), (URL, None), true, now), Look::Ask);
         cache.fetched(URL, None, None, now, 0);
         let have = Look::Have { bytes: b"keys".to_vec(), is_stale: false };
-        assert_eq!(cache.look("s", (URL, None), true, now + 1), have);
+        assert_eq!(cache.look(("p", "s"), (URL, None), true, now + 1), have);
     }
 
     #[test]
     fn nobody_queues_behind_a_host_that_hangs() {
         let mut cache = KeyCache::default();
-        assert_eq!(cache.look("s", (URL, None), false, START), Look::Ask);
+        assert_eq!(cache.look(("p", "s"), (URL, None), false, START), Look::Ask);
         assert_eq!(
-            cache.look("s", (URL, None), false, START + 10),
+            cache.look(("p", "s"), (URL, None), false, START + 10),
             Look::Ask,
             "a burst does not wait"
         );
-        assert_eq!(cache.look("s", (URL, None), false, START + HANGS_MS), Look::Wait);
+        assert_eq!(cache.look(("p", "s"), (URL, None), false, START + HANGS_MS), Look::Wait);
         // Nobody ever said how that fetch went.
-        assert_eq!(cache.look("s", (URL, None), false, START + GONE_MS), Look::Ask);
-        assert_eq!(cache.look("s", (URL, None), false, START + GONE_MS + HANGS_MS), Look::Wait);
+        assert_eq!(cache.look(("p", "s"), (URL, None), false, START + GONE_MS), Look::Ask);
+        assert_eq!(
+            cache.look(("p", "s"), (URL, None), false, START + GONE_MS + HANGS_MS),
+            Look::Wait
+        );
         cache.fetched(URL, None, Some(b"keys"), START + 20_000, 0);
-        assert!(matches!(cache.look("s", (URL, None), false, START + 20_000), Look::Have { .. }));
+        assert!(matches!(
+            cache.look(("p", "s"), (URL, None), false, START + 20_000),
+            Look::Have { .. }
+        ));
     }
 
     /// Names a thousand keys that are not known, ten a second; how many of them are asked for.
-    fn flood(cache: &mut KeyCache, source: &str) -> u32 {
+    fn flood(cache: &mut KeyCache, (project, source): (&str, &str)) -> u32 {
         let mut asked = 0;
         for number in 0..1000 {
-            let body = format!(r#"{{"key_id":"{source}{number}"}}"#);
+            let body = format!(r#"{{"key_id":"{project}/{source}/{number}"}}"#);
             let now = START + number * 10;
-            match cache.look(source, (URL, Some(&body)), false, now) {
+            match cache.look((project, source), (URL, Some(&body)), false, now) {
                 Look::Ask => asked += 1,
                 other => assert_eq!(other, Look::TooMany),
             }
@@ -295,13 +311,15 @@ mod tests {
     #[test]
     fn invented_key_ids_do_not_flood_their_host() {
         let mut cache = KeyCache::default();
-        assert_eq!(flood(&mut cache, "one"), SOURCE_ASKED_MAX);
-        let all: u32 = (0..100).map(|number| flood(&mut cache, &number.to_string())).sum();
+        assert_eq!(flood(&mut cache, ("p", "one")), SOURCE_ASKED_MAX);
+        let all: u32 = (0..100)
+            .map(|number| flood(&mut cache, (&number.to_string(), &number.to_string())))
+            .sum();
         assert!((HOST_ASKED_MAX..=HOST_ASKED_LAST).contains(&(SOURCE_ASKED_MAX + all)), "{all}");
         let other = "https://other.example.com/";
-        assert_eq!(cache.look("new", (other, None), false, START), Look::Ask);
+        assert_eq!(cache.look(("p", "new"), (other, None), false, START), Look::Ask);
         let later = START + WINDOW_MS;
-        assert_eq!(cache.look("one", (URL, Some("another")), false, later), Look::Ask);
+        assert_eq!(cache.look(("p", "one"), (URL, Some("another")), false, later), Look::Ask);
         assert!(cache.entries.len() <= DOCUMENTS_MAX && cache.hosts.len() <= HOSTS_MAX);
     }
 
@@ -309,20 +327,36 @@ mod tests {
     fn who_floods_one_source_does_not_stop_another() {
         let mut cache = KeyCache::default();
         for number in 0..20 {
-            flood(&mut cache, &number.to_string());
+            flood(&mut cache, (&number.to_string(), &number.to_string()));
         }
         let now = START + 10_000;
         for number in 0..u64::from(SOURCE_ASKED_FIRST) {
             let body = number.to_string();
-            assert_eq!(cache.look("theirs", (URL, Some(&body)), false, now), Look::Ask);
+            assert_eq!(cache.look(("p", "theirs"), (URL, Some(&body)), false, now), Look::Ask);
         }
+    }
+
+    #[test]
+    fn a_project_with_many_sources_leaves_another_its_fetches() {
+        let mut cache = KeyCache::default();
+        let all: u32 =
+            (0..200).map(|number| flood(&mut cache, ("large", &number.to_string()))).sum();
+        assert_eq!(all, HOST_ASKED_LAST / 2);
+        let now = START + 10_000;
+        for number in 0..u64::from(SOURCE_ASKED_FIRST) {
+            let body = number.to_string();
+            assert_eq!(cache.look(("small", "theirs"), (URL, Some(&body)), false, now), Look::Ask);
+        }
+        let others: u32 =
+            (0..200).map(|number| flood(&mut cache, ("third", &number.to_string()))).sum();
+        assert!(HOST_ASKED_LAST / 8 < others && all + others < HOST_ASKED_LAST, "{others}");
     }
 
     #[test]
     fn a_flood_does_not_stop_a_source_from_having_a_known_key_again() {
         let mut cache = KeyCache::default();
         cache.fetched(URL, None, Some(b"keys"), START - FRESH_MS, 0);
-        flood(&mut cache, "one");
-        assert_eq!(cache.look("one", (URL, None), false, START + 10_000), Look::Ask);
+        flood(&mut cache, ("p", "one"));
+        assert_eq!(cache.look(("p", "one"), (URL, None), false, START + 10_000), Look::Ask);
     }
 }
