@@ -12,6 +12,16 @@ fn body(bytes: usize) -> Vec<u8> {
 
 #[test]
 fn large_bodies_for_an_endpoint_that_does_not_answer_hold_up_nobody_and_arrive_in_the_end() {
+    hold_up_nobody(24, 1_000_000);
+}
+
+/// Those that stand in the rows of their events.
+#[test]
+fn many_bodies_for_an_endpoint_that_does_not_answer_hold_up_nobody_and_arrive_in_the_end() {
+    hold_up_nobody(160, 100_000);
+}
+
+fn hold_up_nobody(count: usize, bytes: usize) {
     let gateway = Gateway::builder().durability("journal").var("SWEEP_AFTER_SECONDS", "2").start();
     let gate = Arc::new(RwLock::new(()));
     let closed = gate.write().expect("the gate");
@@ -25,8 +35,8 @@ fn large_bodies_for_an_endpoint_that_does_not_answer_hold_up_nobody_and_arrive_i
     let one = gateway.project();
     let source = one.open_source();
     one.route_with(&source, &slow, json!({"http_timeout": 60}));
-    let large = body(1_000_000);
-    for _ in 0..24 {
+    let large = body(bytes);
+    for _ in 0..count {
         one.ingest(&source, &large).expect(200);
     }
     let waits = |delivery: &Value| {
@@ -46,19 +56,19 @@ fn large_bodies_for_an_endpoint_that_does_not_answer_hold_up_nobody_and_arrive_i
         "endpoint_id": endpoint["uid"], "filter_config": {"filter": {"body": {"kind": "large"}}}}));
     let own = one.open_source();
     one.route(&own, &of_one);
-    for count in 1..=3 {
+    for times in 1..=3 {
         another.ingest(&looked_into, &body(300_000)).expect(200);
         another.ingest(&plain, &body(300_000)).expect(200);
         another.ingest(&plain, b"{}").expect(200);
         one.ingest(&own, &large).expect(200);
-        other.wait_for(2 * count);
-        filtered.wait_for(count);
-        of_one.wait_for(count);
+        other.wait_for(2 * times);
+        filtered.wait_for(times);
+        of_one.wait_for(times);
     }
     let parked = gateway.log().into_iter().find(|line| line.contains("not_routed_yet"));
     assert_eq!(parked, None, "routers have room of their own");
     let held = one.stored_deliveries().into_iter().filter(|one| one["status"] != "Success").count();
-    assert!(24 <= held, "they are held all the while, and not {held}");
+    assert!(count <= held, "they are held all the while, and not {held}");
 
     drop(closed);
     let arrived = poll_until_within(Duration::from_mins(2), || {

@@ -131,8 +131,7 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         Some(to) => Some(hold::learn(to, &deliveries, bindings).await),
         None => None,
     };
-    let stored: HashMap<String, StoredEvent> =
-        events.into_iter().map(|event| (event.id.clone(), event)).collect();
+    let events = of_each(&deliveries, events);
 
     // Once for all of them: a token has to be fetched.
     let identity = match &to {
@@ -144,11 +143,11 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         log::error("authentication_unreadable", fields);
     }
     let store = bindings.events(bell.shard)?;
-    let attempted = deliveries.iter().map(|delivery| async {
-        let event = stored.get(&delivery.event_id);
+    let attempted = deliveries.iter().zip(events).map(|(delivery, event)| async {
         let begun = begin(delivery, deliveries.len(), event, to.as_ref().map(|to| &to.endpoint));
+        let identity = identity.as_ref().ok();
         let done =
-            attempt(delivery, begun, to.as_ref(), identity.as_ref().ok(), lease_until, bindings)
+            attempt(delivery, begun, to.as_ref(), identity, (bell.shard, lease_until), bindings)
                 .await;
         // At once: what is not written down is called again, and another call of this bell may take a minute yet.
         match record(&store, delivery, done, lease_until, to.as_ref(), bindings).await {
@@ -177,6 +176,23 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         bell::send_drain(bell.shard, bindings).await.unwrap_or_default();
     }
     others
+}
+
+/// The event of each delivery, which is its own: its body goes with its call.
+fn of_each(deliveries: &[Delivery], events: Vec<StoredEvent>) -> Vec<Option<StoredEvent>> {
+    let mut events: HashMap<String, StoredEvent> =
+        events.into_iter().map(|event| (event.id.clone(), event)).collect();
+    let mut rest = deliveries.iter();
+    let mut own = Vec::with_capacity(deliveries.len());
+    while let Some(Delivery { event_id, .. }) = rest.next() {
+        let is_wanted_again = rest.clone().any(|other| other.event_id == *event_id);
+        own.push(if is_wanted_again {
+            events.get(event_id).cloned()
+        } else {
+            events.remove(event_id)
+        });
+    }
+    own
 }
 
 /// Rings for a delivery that is to be tried again. Should the bell be lost: a retry is watched by the sweep.
@@ -342,17 +358,19 @@ impl Done {
 /// Makes one attempt. `identity` is `None` when it cannot be read.
 async fn attempt(
     delivery: &Delivery,
-    begun: std::result::Result<&StoredEvent, Undeliverable>,
+    begun: std::result::Result<StoredEvent, Undeliverable>,
     to: Option<&Receiver>,
     identity: Option<&Identity>,
-    lease_ends: u64,
+    (shard, lease_ends): (u32, u64),
     bindings: &Bindings,
 ) -> Done {
     let called = match (begun, to) {
-        (Ok(event), Some(to)) => match ready(delivery, event, to, identity, bindings).await {
-            Ok(ready) => called(delivery, ready, to, lease_ends, bindings).await,
-            Err(why) => Err(why),
-        },
+        (Ok(mut event), Some(to)) => {
+            match ready(delivery, (&mut event, shard), to, identity, bindings).await {
+                Ok(ready) => called(delivery, ready, to, lease_ends, bindings).await,
+                Err(why) => Err(why),
+            }
+        }
         (Err(why), _) => Err(why),
         (Ok(_), None) => Err(Undeliverable::EndpointGone),
     };
@@ -387,13 +405,13 @@ struct Ready<'a> {
     made: Made<'a>,
     secrets: Vec<Secret>,
     identity: &'a Identity,
-    loan: Option<Loan>,
+    loan: Loan,
 }
 
 /// Fetches it, or says why there is no call.
 async fn ready<'a>(
     delivery: &Delivery,
-    event: &'a StoredEvent,
+    (event, shard): (&'a mut StoredEvent, u32),
     to: &Receiver,
     identity: Option<&'a Identity>,
     bindings: &Bindings,
@@ -401,7 +419,7 @@ async fn ready<'a>(
     let endpoint = &to.endpoint;
     let function = to.function(&delivery.subscription_id)?;
     let identity = identity.ok_or(Undeliverable::NotMade("the endpoint's authentication"))?;
-    let (body, loan) = body(event, delivery, bindings).await?;
+    let (body, loan) = body(event, shard, delivery, bindings).await?;
     let made = made(event, body, delivery, function).await;
     let mut made =
         made.ok_or(Undeliverable::NotMade("the result of the subscription's function"))?;
@@ -422,17 +440,14 @@ async fn ready<'a>(
 
 /// The event's body, with memory for it and for the copy that is sent.
 async fn body(
-    event: &StoredEvent,
+    event: &mut StoredEvent,
+    shard: u32,
     delivery: &Delivery,
     bindings: &Bindings,
-) -> std::result::Result<(Vec<u8>, Option<Loan>), Undeliverable> {
-    let key = match event.inline_body() {
-        Ok(body) => return Ok((body, None)),
-        Err(key) => key,
-    };
+) -> std::result::Result<(Vec<u8>, Loan), Undeliverable> {
     let asker = Asker::delivery(delivery, chance::now_ms() + ROOM_WAIT_MS);
-    match stored::find(key, u64::MAX, &asker, bindings).await {
-        Ok(Found::Bytes(body, loan)) => Ok((body, Some(loan))),
+    match stored::take(event, shard, &asker, bindings).await {
+        Ok(Found::Bytes(body, loan)) => Ok((body, loan)),
         Ok(Found::NoRoom) => Err(Undeliverable::NoRoom),
         Ok(Found::Gone | Found::TooLarge(_)) => Err(Undeliverable::BodyGone),
         Err(error) => {
@@ -497,9 +512,7 @@ async fn called(
         // While the call lasts the runtime has the body, and that is enough, if it cannot be wanted once more.
         if !matches!(identity, Identity::Token(_, true)) {
             body = Vec::new();
-            if let Some(loan) = &mut loan {
-                loan.give_one_copy_back();
-            }
+            loan.give_one_copy_back();
         }
         let answered = calling::make(&call, sent).await;
         // A token that was kept may have been withdrawn: once more, with a new one.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use inlet_gateway::deliver::Delivery;
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::parked::Lack;
-use inlet_gateway::room::{Holder, SMALL_BYTES, Shared};
+use inlet_gateway::room::{Holder, Shared, UNCOUNTED_BYTES};
+use inlet_gateway::sql;
 use worker::{Delay, Object, ObjectBody, ResponseBody, Result};
 
 use crate::bindings::Bindings;
@@ -59,15 +60,23 @@ impl Asker {
         Self { room: &OUT, holder, copies: COPIES_OF_SENT, until_ms }
     }
 
+    /// Memory for a body of so many bytes, if it is there now.
+    fn lent(&self, bytes: u64) -> Option<Loan> {
+        let bytes = if bytes <= UNCOUNTED_BYTES { 0 } else { bytes.saturating_mul(self.copies) };
+        let fits = bytes == 0 || self.room.with_borrow_mut(|room| room.take(&self.holder, bytes));
+        fits.then(|| Loan { room: self.room, holder: self.holder.clone(), bytes })
+    }
+
     async fn borrow(&self, bytes: u64) -> Option<Loan> {
-        let bytes = if bytes <= SMALL_BYTES { 0 } else { bytes.saturating_mul(self.copies) };
-        while bytes != 0 && !self.room.with_borrow_mut(|room| room.take(&self.holder, bytes)) {
+        loop {
+            if let Some(loan) = self.lent(bytes) {
+                return Some(loan);
+            }
             if self.until_ms < chance::now_ms() {
                 return None;
             }
             Delay::from(LOOK_EVERY).await;
         }
-        Some(Loan { room: self.room, holder: self.holder.clone(), bytes })
     }
 }
 
@@ -141,6 +150,32 @@ pub(crate) async fn find(
         }
         None => Ok(Found::Gone),
     }
+}
+
+/// The body of an event that was read with its row, or is read now. Nobody waits for memory with the body that it is for: that is
+/// left, and read again.
+pub(crate) async fn take(
+    event: &mut StoredEvent,
+    shard: u32,
+    asker: &Asker,
+    bindings: &Bindings,
+) -> Result<Found> {
+    let body = match event.take_inline_body() {
+        Ok(body) => body,
+        Err(key) => return find(key, u64::MAX, asker, bindings).await,
+    };
+    let bytes = body.len() as u64;
+    if let Some(loan) = asker.lent(bytes) {
+        return Ok(Found::Bytes(body, loan));
+    }
+    drop(body);
+    let Some(loan) = asker.borrow(bytes).await else { return Ok(Found::NoRoom) };
+    let again = sql::event(&event.project_id, &event.id);
+    let again: Option<StoredEvent> = bindings.events(shard)?.row(&again).await?;
+    Ok(match again.map(|mut event| event.take_inline_body().unwrap_or_default()) {
+        Some(body) => Found::Bytes(body, loan),
+        None => Found::Gone,
+    })
 }
 
 /// Says that nobody will read it: until then its connection is one of the few that a request may have.

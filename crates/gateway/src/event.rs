@@ -61,6 +61,18 @@ impl StoredEvent {
         }
     }
 
+    /// The same, taken out of the event, so that it is in memory once.
+    pub fn take_inline_body(&mut self) -> Result<Vec<u8>, &str> {
+        if self.body_key.is_none() && self.is_base64 == 0 {
+            return Ok(std::mem::take(&mut self.body).into_bytes());
+        }
+        let text = std::mem::take(&mut self.body);
+        match &self.body_key {
+            Some(key) => Err(key),
+            None => Ok(Text { text: text.into(), is_base64: true }.to_bytes().unwrap_or_default()),
+        }
+    }
+
     /// The event as it came to be routed, for a replay.
     pub fn meta(&self, shard: u32) -> Meta {
         Meta {

@@ -165,6 +165,16 @@ mod tests {
         );
         assert!(shown.is_addressed_to(&["e".into()]) && !shown.is_addressed_to(&["f".into()]));
         sent.body = Body::Stored { key: "r2".into(), len: 9 };
-        assert_eq!(StoredEvent::pending(sent).inline_body(), Err("r2"));
+        let mut stored = StoredEvent::pending(sent.clone());
+        assert_eq!(
+            (stored.inline_body(), stored.clone().take_inline_body()),
+            (Err("r2"), Err("r2"))
+        );
+        for bytes in [vec![0xff], b"text".to_vec()] {
+            sent.body = Body::Inline(bytes.clone());
+            stored = StoredEvent::pending(sent.clone());
+            assert_eq!(stored.take_inline_body(), Ok(bytes));
+            assert_eq!(stored.body, "", "it is in memory once");
+        }
     }
 }

@@ -91,12 +91,12 @@ impl Undeliverable {
 
 /// What has to be asked before anything is fetched for a call: whatever cannot be had then gives the delivery back, and with
 /// that forgets that it was interrupted. `together` is how many deliveries were leased with it, itself among them.
-pub fn begin<'a>(
+pub fn begin(
     delivery: &Delivery,
     together: usize,
-    event: Option<&'a StoredEvent>,
+    event: Option<StoredEvent>,
     endpoint: Option<&Endpoint>,
-) -> Result<&'a StoredEvent, Undeliverable> {
+) -> Result<StoredEvent, Undeliverable> {
     if delivery.mode() == DeliveryMode::AtMostOnce && delivery.description == INTERRUPTED {
         return Err(Undeliverable::Interrupted);
     }

@@ -206,9 +206,8 @@ fn a_call_that_must_not_be_made_is_not_made() {
     case.delivery.delivery_mode = "at_most_once".into();
     case.delivery.description = INTERRUPTED.into();
     let begin = |case: &Case, event: bool, endpoint: bool| {
-        let event = event.then_some(&case.event);
-        begin(&case.delivery, 6, event, endpoint.then_some(&case.endpoint))
-            .map(|event| event.id.clone())
+        let event = event.then(|| case.event.clone());
+        begin(&case.delivery, 6, event, endpoint.then_some(&case.endpoint)).map(|event| event.id)
     };
     for (event, endpoint) in [(true, true), (false, true), (true, false)] {
         assert_eq!(begin(&case, event, endpoint), Err(Undeliverable::Interrupted));
@@ -223,7 +222,8 @@ fn a_call_that_must_not_be_made_is_not_made() {
 fn a_call_that_kills_its_dispatcher_is_made_alone_and_given_up_in_the_end() {
     let mut case = Case::new("secret-secret", "https://example.com/");
     let begin = |case: &Case, together: usize| {
-        begin(&case.delivery, together, Some(&case.event), Some(&case.endpoint)).map(|_| ())
+        let event = Some(case.event.clone());
+        begin(&case.delivery, together, event, Some(&case.endpoint)).map(|_| ())
     };
     assert_eq!((begin(&case, 1), begin(&case, 6)), (Ok(()), Ok(())));
     for interrupted in 1..INTERRUPTED_MAX {
