@@ -86,15 +86,19 @@ impl Conditions {
             let text = format!("{at}:a filter is at most {FILTER_MAX_BYTES} bytes");
             return Err(ApiError::bad_request(text));
         }
-        self.compile(at)?;
+        for part in Part::ALL {
+            Filter::compile(part, self.part(part), &join(at, part.name()))?;
+        }
         Ok(self)
     }
 
-    fn compile(&self, at: &str) -> Result<Vec<(Part, Filter)>, ApiError> {
-        let parts = Part::ALL.into_iter().filter(|part| !self.part(*part).is_empty());
-        parts
-            .map(|part| Ok((part, Filter::compile(part, self.part(part), &join(at, part.name()))?)))
-            .collect()
+    fn compiled(&self) -> Option<&[(Part, Filter)]> {
+        let compile = || {
+            let parts = Part::ALL.into_iter().filter(|part| !self.part(*part).is_empty());
+            let made = parts.map(|part| Ok((part, Filter::stored(part, self.part(part))?)));
+            made.collect::<Result<_, ApiError>>().ok()
+        };
+        self.compiled.get_or_init(compile).as_deref()
     }
 
     fn part(&self, part: Part) -> &Map<String, Value> {
@@ -137,8 +141,7 @@ impl Conditions {
             return Ok(true);
         }
         // What is stored was compiled before; should this version refuse it all the same, it lets nothing through.
-        let compiled = self.compiled.get_or_init(|| self.compile("").ok());
-        let Some(filters) = compiled else { return Ok(false) };
+        let Some(filters) = self.compiled() else { return Ok(false) };
         let (body, other): (Vec<_>, Vec<_>) =
             filters.iter().partition(|(part, _)| *part == Part::Body);
         let most = facts.steps.get().clamp(STEPS_MIN, STEPS_MAX);

@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::api::ApiError;
 use crate::number;
-use crate::steps::{Pattern, Steps, TooMany, of_number};
+use crate::steps::{Lazy, Pattern, Steps, TooMany, is_any, is_same, of_number, of_text};
 
 /// Objects and lists within one another.
 const DEPTH_MAX: usize = 10;
@@ -68,15 +68,23 @@ pub struct Filter {
 #[derive(Debug, Clone)]
 enum Rule {
     /// One of the values at `path` passes all `tests`.
-    Value { path: Vec<Step>, tests: Vec<Test> },
+    Value { path: Path, tests: Vec<Test> },
     /// All rules of one of the alternatives.
     Any(Vec<Vec<Rule>>),
 }
 
 #[derive(Debug, Clone)]
+struct Path {
+    /// Its keys, as they are written.
+    text: String,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, Copy)]
 enum Step {
-    /// One step down, or several: a key of the payload may itself hold dots. `names` are this key, this and the next, and so on.
-    Key { names: Vec<String>, index: Option<usize> },
+    /// One step down, or several: a key of the payload may itself hold dots. So its names in the text are this key, this and the
+    /// next, and so on.
+    Key { from: usize, to: usize, index: Option<usize> },
     /// `$`: every item of a list.
     Each,
 }
@@ -95,7 +103,8 @@ enum Test {
     In(Vec<Value>),
     NotIn(Vec<Value>),
     Exist(bool),
-    Regex(Pattern),
+    /// Numbered within the filter.
+    Regex(usize, Lazy),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,10 +116,16 @@ enum Order {
 }
 
 impl Filter {
-    /// Compiles one part of a filter. `at` is where it stands, for the message.
+    /// Compiles one part of a filter that is to be saved. `at` is where it stands, for the message.
     pub fn compile(part: Part, filter: &Map<String, Value>, at: &str) -> Result<Self, ApiError> {
-        let mut compiler = Compiler { part, tests: 0, regexes: 0 };
+        let mut compiler = Compiler { part, tests: 0, regexes: 0, is_stored: false };
         Ok(Self { rules: compiler.object(filter, &[], at, 0)? })
+    }
+
+    /// Compiles one that is stored. Its regular expressions are compiled when they are asked.
+    pub(crate) fn stored(part: Part, filter: &Map<String, Value>) -> Result<Self, ApiError> {
+        let mut compiler = Compiler { part, tests: 0, regexes: 0, is_stored: true };
+        Ok(Self { rules: compiler.object(filter, &[], "", 0)? })
     }
 
     /// Whether it asks for nothing.
@@ -120,7 +135,8 @@ impl Filter {
 
     /// Whether the payload passes, if that can be told in so many steps.
     pub(crate) fn matches(&self, payload: &Value, steps: &Steps) -> Result<bool, TooMany> {
-        Run { steps, texts: Cell::new(REGEX_TEXTS_MAX_BYTES) }.all(&self.rules, payload)
+        let texts = Cell::new(REGEX_TEXTS_MAX_BYTES);
+        Run { steps, texts, asked: Cell::new(0) }.all(&self.rules, payload)
     }
 }
 
@@ -128,6 +144,7 @@ struct Compiler {
     part: Part,
     tests: usize,
     regexes: usize,
+    is_stored: bool,
 }
 
 impl Compiler {
@@ -228,7 +245,7 @@ impl Compiler {
                 Value::Bool(wanted) => Test::Exist(*wanted),
                 _ => return Err(refuse(at, "true or false is expected")),
             },
-            "$regex" => Test::Regex(self.regex(value, at)?),
+            "$regex" => self.regex(value, at)?,
             _ => {
                 let text = "unknown operator: one of $eq, $neq, $gt, $gte, $lt, $lte, $in, $nin, $exist, $regex, $or and $and; \
                             a key that begins with $ is written with what stands before it, like \"parent.$key\"";
@@ -250,7 +267,7 @@ impl Compiler {
         Ok(Test::Order { operator, than: than.clone(), reads_text: self.part != Part::Body })
     }
 
-    fn regex(&mut self, value: &Value, at: &str) -> Result<Pattern, ApiError> {
+    fn regex(&mut self, value: &Value, at: &str) -> Result<Test, ApiError> {
         let Value::String(pattern) = value else {
             return Err(refuse(at, "a regular expression is expected, as text"));
         };
@@ -261,14 +278,16 @@ impl Compiler {
         if REGEX_MAX_CHARS < pattern.chars().count() {
             return Err(refuse(at, format!("at most {REGEX_MAX_CHARS} characters")));
         }
-        Pattern::new(pattern, REGEX_MAX_BYTES).map_err(|error| {
+        let lazy = Lazy::new(pattern.clone(), REGEX_MAX_BYTES);
+        let made = if self.is_stored { None } else { Pattern::new(pattern, REGEX_MAX_BYTES).err() };
+        made.map_or(Ok(Test::Regex(self.regexes, lazy)), |error| {
             let mut text = format!("not a regular expression that can be run: {error}");
             if text.contains("Unicode") {
                 text.push_str(
                     ": classes and (?i) know ASCII only; write the letters that are meant, like [a-zäöüß]",
                 );
             }
-            refuse(at, text)
+            Err(refuse(at, text))
         })
     }
 
@@ -282,7 +301,7 @@ impl Compiler {
         }
     }
 
-    fn path(&self, keys: &[&str], at: &str) -> Result<Vec<Step>, ApiError> {
+    fn path(&self, keys: &[&str], at: &str) -> Result<Path, ApiError> {
         if STEPS_MAX < keys.len() {
             return Err(refuse(at, format!("a path has at most {STEPS_MAX} keys")));
         }
@@ -304,25 +323,18 @@ impl Compiler {
             );
             return Err(refuse(at, text));
         }
-        let step = |(from, key): (usize, &&str)| {
-            if *key == "$" {
-                return Step::Each;
-            }
-            let mut names: Vec<String> = Vec::new();
-            for next in keys.iter().skip(from).take_while(|next| **next != "$") {
-                let name = names
-                    .last()
-                    .map_or_else(|| (*next).to_owned(), |name| format!("{name}.{next}"));
-                // Names of headers have no case, and events have theirs in lower case.
-                names.push(if self.part == Part::Headers {
-                    name.to_ascii_lowercase()
-                } else {
-                    name
-                });
-            }
-            Step::Key { names, index: key.parse().ok() }
-        };
-        Ok(keys.iter().enumerate().map(step).collect())
+        let mut text = keys.join(".");
+        // Names of headers have no case, and events have theirs in lower case.
+        if self.part == Part::Headers {
+            text.make_ascii_lowercase();
+        }
+        let mut next = 0;
+        let steps = keys.iter().map(|key| {
+            let (from, to) = (next, next + key.len());
+            next = to + 1;
+            if *key == "$" { Step::Each } else { Step::Key { from, to, index: key.parse().ok() } }
+        });
+        Ok(Path { steps: steps.collect(), text })
     }
 
     fn count(&mut self, at: &str) -> Result<(), ApiError> {
@@ -347,6 +359,8 @@ struct Run<'s> {
     steps: &'s Steps,
     /// What regular expressions may still look at.
     texts: Cell<usize>,
+    /// Those that were asked already, a bit for each.
+    asked: Cell<u32>,
 }
 
 impl Run<'_> {
@@ -356,7 +370,7 @@ impl Run<'_> {
                 Rule::Any(alternatives) => is_any(alternatives, |rules| self.all(rules, payload))?,
                 Rule::Value { path, tests } => {
                     let mut is_there = false;
-                    self.any_at(payload, path, &mut |value| {
+                    self.any_at(payload, path, 0, &mut |value| {
                         is_there = true;
                         self.all_tests(tests, value)
                     })? || (!is_there
@@ -370,28 +384,35 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// Whether `test` passes for a value at `path`. Every value of the payload is looked at once at most.
+    /// Whether `test` passes for a value at `path`, of which so many steps are `done`. Every value of the payload is looked at
+    /// once at most.
     fn any_at(
         &self,
         value: &Value,
-        path: &[Step],
+        path: &Path,
+        done: usize,
         test: &mut dyn FnMut(&Value) -> Result<bool, TooMany>,
     ) -> Result<bool, TooMany> {
-        let Some((step, rest)) = path.split_first() else { return test(value) };
-        match (step, value) {
+        let Some(step) = path.steps.get(done) else { return test(value) };
+        match (*step, value) {
             (Step::Each, Value::Array(items)) => is_any(items, |item| {
                 self.steps.take(1)?;
-                self.any_at(item, rest, test)
+                self.any_at(item, path, done + 1, test)
             }),
             (Step::Key { index: Some(index), .. }, Value::Array(items)) => {
                 self.steps.take(1)?;
-                items.get(*index).map_or(Ok(false), |item| self.any_at(item, rest, test))
+                items.get(index).map_or(Ok(false), |item| self.any_at(item, path, done + 1, test))
             }
-            (Step::Key { names, .. }, Value::Object(object)) => {
-                is_any(names.iter().enumerate(), |(more, name)| {
-                    self.steps.take(1)?;
-                    let found = object.get(name).zip(rest.get(more..));
-                    found.map_or(Ok(false), |(value, rest)| self.any_at(value, rest, test))
+            (Step::Key { from, .. }, Value::Object(object)) => {
+                let rest = path.steps.iter().enumerate().skip(done);
+                let ends = rest.map_while(|(place, step)| match step {
+                    Step::Key { to, .. } => Some((place, path.text.get(from..*to)?)),
+                    Step::Each => None,
+                });
+                is_any(ends, |(place, name)| {
+                    self.steps.take(of_text(name.len()))?;
+                    let found = object.get(name);
+                    found.map_or(Ok(false), |value| self.any_at(value, path, place + 1, test))
                 })
             }
             _ => Ok(false),
@@ -408,7 +429,7 @@ impl Run<'_> {
     }
 
     fn passes(&self, asked: &Test, value: &Value) -> Result<bool, TooMany> {
-        let same = |value, wanted| self.is_same(value, wanted);
+        let same = |value, wanted| is_same(value, wanted, self.steps);
         match asked {
             Test::Plain(wanted) => {
                 Ok(same(value, wanted)? || is_any(items(value), |item| same(item, wanted))?)
@@ -422,10 +443,10 @@ impl Run<'_> {
                 Ok(*wanted)
             }
             Test::Order { operator, than, reads_text } => one_of(value, |value| {
-                self.steps.take(of_value(value))?;
+                self.steps.take(of_order(value, than))?;
                 Ok(operator.holds(compare(value, than, *reads_text)))
             }),
-            Test::Regex(regex) => one_of(value, |value| {
+            Test::Regex(number, regex) => one_of(value, |value| {
                 self.steps.take(1)?;
                 let text = value.as_str().filter(|text| text.len() <= REGEX_TEXT_MAX_BYTES);
                 let Some(text) = text else { return Ok(false) };
@@ -433,6 +454,7 @@ impl Run<'_> {
                     return Ok(false);
                 };
                 self.texts.set(left);
+                let Some(regex) = self.compiled(*number, regex)? else { return Ok(false) };
                 self.steps.take(regex.steps(text.len()))?;
                 Ok(regex.is_match(text))
             }),
@@ -441,55 +463,33 @@ impl Run<'_> {
 
     /// Whether the value, or one of its items, is one of these.
     fn is_in(&self, value: &Value, wanted: &[Value]) -> Result<bool, TooMany> {
-        let is_one = |value| is_any(wanted, |wanted| self.is_same(value, wanted));
+        let is_one = |value| is_any(wanted, |wanted| is_same(value, wanted, self.steps));
         Ok(is_one(value)? || is_any(items(value), is_one)?)
     }
 
-    /// Equality of JSON, where `5` and `5.0` are one number.
-    fn is_same(&self, a: &Value, b: &Value) -> Result<bool, TooMany> {
-        match (a, b) {
-            (Value::Number(a), Value::Number(b)) => {
-                self.steps.take(of_number(a))?;
-                Ok(number::compare(a, b).is_eq())
-            }
-            (Value::Array(a), Value::Array(b)) => {
-                self.steps.take(1)?;
-                Ok(a.len() == b.len()
-                    && !is_any(a.iter().zip(b), |(a, b)| Ok(!self.is_same(a, b)?))?)
-            }
-            (Value::Object(a), Value::Object(b)) => {
-                self.steps.take(1)?;
-                let differs = |(key, a): (&String, &Value)| match b.get(key) {
-                    Some(b) => Ok(!self.is_same(a, b)?),
-                    None => Ok(true),
-                };
-                Ok(a.len() == b.len() && !is_any(a, differs)?)
-            }
-            (a, b) => {
-                self.steps.take(1)?;
-                Ok(a == b)
-            }
+    /// An expression, paid for when it is asked first.
+    fn compiled<'r>(&self, number: usize, regex: &'r Lazy) -> Result<Option<&'r Pattern>, TooMany> {
+        let bit = 1_u32.checked_shl(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or_default();
+        if self.asked.get() & bit != 0 {
+            return Ok(regex.asked());
         }
+        self.asked.set(self.asked.get() | bit);
+        regex.compiled(self.steps)
     }
 }
 
-/// Whether one of them is as asked.
-fn is_any<T>(
-    of: impl IntoIterator<Item = T>,
-    mut asked: impl FnMut(T) -> Result<bool, TooMany>,
-) -> Result<bool, TooMany> {
-    for one in of {
-        if asked(one)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn of_value(value: &Value) -> u64 {
-    match value {
+/// What it takes to find which is more, going by what is read of both.
+fn of_order(value: &Value, than: &Value) -> u64 {
+    let of_side = |side: &Value| match side {
         Value::Number(number) => of_number(number),
+        Value::String(text) => of_text(text.len()),
         _ => 1,
+    };
+    match (value, than) {
+        (Value::String(a), Value::String(b)) => of_text(a.len().min(b.len())),
+        // As text it is read for a number.
+        (Value::String(text), Value::Number(_)) => 16 * of_text(text.len()) + of_side(than),
+        _ => of_side(value).max(of_side(than)),
     }
 }
 

@@ -400,3 +400,61 @@ fn whatever_can_be_long_takes_steps() {
         assert!(filter.matches(&payload, &Steps::of(100_000)).is_ok(), "{filter:?}");
     }
 }
+
+#[test]
+fn what_is_read_of_either_side_takes_steps() {
+    let list = |item: Value, count: usize| json!({"a": vec![item; count]});
+    let digits: Number = "9".repeat(4_000).parse().unwrap();
+    let text = |last: &str| format!("{}{last}", "a".repeat(4_000));
+    let name = "k".repeat(4_000);
+    let body = Part::Body;
+    for (part, filter, payload) in [
+        (body, json!({"a": digits}), list(json!(1), 100)),
+        (body, json!({"a.$.x": {"$eq": digits}}), list(json!({"x": 1}), 100)),
+        (body, json!({"a.$.x": {"$neq": digits}}), list(json!({"x": digits}), 100)),
+        (body, json!({"a": {"$gt": digits}}), list(json!(1), 100)),
+        (body, json!({"a": {"$in": ["x", digits]}}), list(json!(1), 100)),
+        (body, json!({"a": {"$nin": [digits]}}), list(json!(1), 100)),
+        (body, json!({"a.$.x": {"y": [digits]}}), list(json!({"x": {"y": [1]}}), 100)),
+        (body, json!({"a": [[digits]]}), list(json!([1]), 1)),
+        (body, json!({"a": text("x")}), list(json!(text("y")), 100)),
+        (body, json!({"a": {"$lt": text("x")}}), list(json!(text("y")), 100)),
+        (body, json!({"a": {"$nin": [text("x")]}}), list(json!(text("y")), 100)),
+        (body, json!({"a.$.x": {"$neq": text("x")}}), list(json!({"x": text("x")}), 100)),
+        (body, json!({"a.$.x": {"$eq": [{&name: 1}]}}), list(json!({"x": [{&name: 2}]}), 100)),
+        (body, json!({format!("a.$.{name}"): 1}), list(json!({&name: 2}), 100)),
+        (body, json!({"a": {"$regex": "^[xy]+z"}}), list(json!(text("y")), 20)),
+        (Part::Headers, json!({"a": {"$gt": digits}}), list(json!("1"), 100)),
+        (Part::Headers, json!({"a": {"$gt": 5}}), list(json!(text("y")), 100)),
+    ] {
+        let compiled = compile(part, &filter).unwrap();
+        let steps = Steps::of(u64::MAX);
+        compiled.matches(&payload, &steps).unwrap();
+        let taken = u64::MAX - steps.left();
+        let count = payload["a"].as_array().unwrap().len() as u64;
+        assert!(count * 4_000 / 32 <= taken, "{taken} steps of {count} times 4,000 bytes");
+        assert_eq!(compiled.matches(&payload, &Steps::of(taken - 1)), Err(TooMany));
+    }
+}
+
+/// What is stored compiles an expression when it is asked, and an event takes as many steps with it as the one before.
+#[test]
+fn an_expression_is_compiled_when_it_is_asked_and_counted_once_for_an_event() {
+    let written = json!({"a": {"$regex": "(a|b|c|d){10}"}});
+    let stored = Filter::stored(Part::Body, written.as_object().unwrap()).unwrap();
+    let taken = |payload: Value| {
+        let steps = Steps::of(100_000);
+        stored.matches(&payload, &steps).unwrap();
+        100_000 - steps.left()
+    };
+    let Rule::Value { tests, .. } = &stored.rules[0] else { panic!() };
+    let Test::Regex(_, regex) = &tests[0] else { panic!() };
+    assert!(taken(json!({"a": 5})) < 10 && regex.asked().is_none());
+    let first = taken(json!({"a": "x"}));
+    assert!(1_300 < first && regex.asked().is_some());
+    assert_eq!((first, taken(json!({"a": "x"}))), (taken(json!({"a": "x"})), first));
+    assert!(taken(json!({"a": ["x", "x"]})) < first + 100);
+    let unusable = json!({"a": {"$regex": "("}});
+    let unusable = Filter::stored(Part::Body, unusable.as_object().unwrap()).unwrap();
+    assert!(!matches(&unusable, &json!({"a": "("})));
+}
