@@ -24,8 +24,17 @@ use crate::{bell, chance, log, meta_events};
 /// A project, and its shard.
 type Whose<'a> = (&'a str, u32);
 
-/// Bulks that one release takes; what is left comes at its own time.
+/// Bulks that one release takes.
 const RELEASES_MAX: usize = 20;
+
+/// What is left of what was to be done for an endpoint.
+pub(crate) enum Left {
+    Nothing,
+    /// As much again.
+    More,
+    /// The release of what is held after this delivery.
+    After(String),
+}
 
 /// Who gets the deliveries of a bell; `None` when there is no such endpoint any more.
 pub(crate) async fn receiver(
@@ -236,7 +245,9 @@ async fn hold_all_for_endpoint(
     let endpoint: Option<Endpoint> =
         bindings.db()?.doc(&sql::endpoint(project_id, endpoint_id)).await?;
     if endpoint.is_none_or(|endpoint| endpoint.status == EndpointStatus::Active) {
-        release((project_id, shard), endpoint_id, Release::OfEndpoint, bindings).await?;
+        // What was to go with its activation does; these are those that came too late for it.
+        let which = (Release::OfEndpoint, "");
+        release((project_id, shard), endpoint_id, which, bindings).await?;
     }
     Ok(())
 }
@@ -323,41 +334,49 @@ fn log_ended(endpoint_id: &str, count: usize) {
     }
 }
 
-/// Ends what was held back for an endpoint that is gone, in steps that hold up nobody. The error says that there is more.
-async fn end((project_id, shard): Whose<'_>, endpoint_id: &str, bindings: &Bindings) -> Result<()> {
+/// Ends what was held back for an endpoint that is gone, in steps that hold up nobody.
+async fn end(
+    (project_id, shard): Whose<'_>,
+    endpoint_id: &str,
+    bindings: &Bindings,
+) -> Result<Left> {
     let events = bindings.events(shard)?;
     for _ in 0..RELEASES_MAX {
         let end = sql::end_held(project_id, endpoint_id, chance::now_ms());
         let count = events.count(&end).await?;
         log_ended(endpoint_id, count);
         if count < sql::RELEASE_ROWS {
-            return Ok(());
+            return Ok(Left::Nothing);
         }
     }
-    Err(worker::Error::RustError("more of its deliveries are left".into()))
+    Ok(Left::More)
 }
 
-/// Lets go what waits for an endpoint, oldest first, and rings for it.
+/// Lets go what waits for an endpoint, oldest first, but for the deliveries up to `after`, and rings for it.
 async fn release(
     (project_id, shard): Whose<'_>,
     endpoint_id: &str,
-    which: Release,
+    (which, after): (Release, &str),
     bindings: &Bindings,
-) -> Result<()> {
+) -> Result<Left> {
     let events = bindings.events(shard)?;
+    let mut after = after.to_owned();
     for _ in 0..RELEASES_MAX {
         let (now, sweep_after) = (chance::now_ms(), bindings.settings.sweep_after_ms);
+        let which = (which, after.as_str());
         let statement = sql::release(project_id, endpoint_id, which, now, sweep_after);
         let released: Vec<Waiting> = events.rows(&statement).await?;
         let count = released.len();
-        let waiting = released.into_iter().map(Waiting::into_parts).collect();
+        let waiting: Vec<_> = released.into_iter().map(Waiting::into_parts).collect();
+        let last = waiting.iter().map(|(_, id, _)| id.clone()).max();
         // Should a bell be lost: they are watched by the sweep.
         bell::ring_dispatcher(&bells(shard, waiting), 0, bindings).await.unwrap_or_default();
-        if count < sql::RELEASE_ROWS {
-            break;
+        match last {
+            Some(last) if sql::RELEASE_ROWS <= count => after = last,
+            _ => return Ok(Left::Nothing),
         }
     }
-    Ok(())
+    Ok(Left::After(after))
 }
 
 /// Does what follows from a breaker that has just changed. `counted` is the result of [`sql::count_call`].
@@ -378,7 +397,9 @@ pub(crate) async fn follow_breaker(
         None => Ok(()),
         Some(Consequence::Release) => {
             let whose = (&*to.project.uid, to.project.shard);
-            release(whose, &to.endpoint.uid, Release::OfBreaker, bindings).await
+            // What is left after many comes at its own time, which has come, or is a breaker's pause away.
+            let which = (Release::OfBreaker, "");
+            release(whose, &to.endpoint.uid, which, bindings).await.map(|_| ())
         }
         Some(Consequence::Disable(reason)) => disable(to, &reason, bindings).await,
     }
@@ -423,10 +444,20 @@ pub(crate) async fn ask_again(
     gates: &[&str],
     endpoint_id: &str,
     bindings: &Bindings,
-) -> Result<()> {
+) -> Result<Left> {
     let forget = sql::forget_gates(whose.0, endpoint_id, gates);
     bindings.events(whose.1)?.run(&forget).await?;
-    release(whose, endpoint_id, Release::All, bindings).await
+    release_all(whose, endpoint_id, "", bindings).await
+}
+
+/// Lets go whatever waits for an endpoint, but for the deliveries up to `after`.
+pub(crate) async fn release_all(
+    whose: Whose<'_>,
+    endpoint_id: &str,
+    after: &str,
+    bindings: &Bindings,
+) -> Result<Left> {
+    release(whose, endpoint_id, (Release::All, after), bindings).await
 }
 
 /// Forgets a breaker and the places under rate limits, and lets go what waits for them or for the endpoint; if that is gone, it ends.
@@ -434,12 +465,12 @@ pub(crate) async fn start_afresh(
     whose: Whose<'_>,
     endpoint_id: &str,
     bindings: &Bindings,
-) -> Result<()> {
+) -> Result<Left> {
     let statements =
         [sql::reset_breaker(whose.0, endpoint_id), sql::forget_gates(whose.0, endpoint_id, &[])];
     bindings.events(whose.1)?.batch(&statements).await?;
     if bindings.db()?.has(&sql::endpoint(whose.0, endpoint_id)).await? {
-        release(whose, endpoint_id, Release::All, bindings).await
+        release_all(whose, endpoint_id, "", bindings).await
     } else {
         end(whose, endpoint_id, bindings).await
     }

@@ -9,10 +9,15 @@ use serde_json::json;
 use worker::Result;
 
 use crate::bindings::Bindings;
-use crate::{hold, log};
+use crate::hold::{self, Left};
+use crate::{chance, log};
 
-/// Notes that one call, or one sweep, goes through.
+/// Notes that one call goes through, and after which those are forgotten that are done.
 const TOGETHER: usize = 25;
+/// Notes that one sweep goes through, as long as they are quickly done.
+const OF_SWEEP: usize = 200;
+/// When a sweep begins with no more of them.
+const SWEEP_MS: u64 = 5_000;
 
 #[derive(Deserialize)]
 struct Note {
@@ -32,32 +37,17 @@ pub(crate) async fn settle_of(project_id: &str, bindings: &Bindings) {
 /// Does some of what is owed, to a project or to any. A shard that fails is asked once.
 pub(crate) async fn settle(project_id: Option<&str>, bindings: &Bindings) {
     let settled: Result<()> = async {
-        let notes: Vec<Note> = bindings.db()?.rows(&sql::owed(project_id, TOGETHER)).await?;
-        let (mut settled, mut failed) = (Vec::new(), BTreeSet::new());
-        for note in notes {
-            if failed.contains(&note.shard) {
-                continue;
-            }
-            match one(&note, bindings).await {
-                Ok(()) => settled.push(json!([
-                    note.project_id,
-                    note.kind,
-                    note.id,
-                    note.endpoint_id,
-                    note.at
-                ])),
-                Err(error) => {
-                    failed.insert(note.shard);
-                    let fields =
-                        json!({"shard": note.shard, "kind": note.kind, "error": error.to_string()});
-                    log::error("not_done_yet", fields);
-                }
+        let began = chance::now_ms();
+        let count = if project_id.is_some() { TOGETHER } else { OF_SWEEP };
+        let notes: Vec<Note> = bindings.db()?.rows(&sql::owed(project_id, count)).await?;
+        let mut failed = BTreeSet::new();
+        for notes in notes.chunks(TOGETHER) {
+            settle_some(notes, &mut failed, bindings).await?;
+            if SWEEP_MS <= chance::now_ms().saturating_sub(began) {
+                break;
             }
         }
-        if settled.is_empty() {
-            return Ok(());
-        }
-        bindings.db()?.run(&sql::forget_owed(json!(settled))).await
+        Ok(())
     }
     .await;
     if let Err(error) = settled {
@@ -65,14 +55,49 @@ pub(crate) async fn settle(project_id: Option<&str>, bindings: &Bindings) {
     }
 }
 
-async fn one(note: &Note, bindings: &Bindings) -> Result<()> {
-    let whose = (&*note.project_id, note.shard);
+async fn settle_some(
+    notes: &[Note],
+    failed: &mut BTreeSet<u32>,
+    bindings: &Bindings,
+) -> Result<()> {
+    let (mut settled, mut statements) = (Vec::new(), Vec::new());
+    for note in notes {
+        if failed.contains(&note.shard) {
+            continue;
+        }
+        match one(note, bindings).await {
+            Ok(Left::More) => continue,
+            Ok(Left::Nothing) => {}
+            Ok(Left::After(last)) => {
+                let (project, endpoint) = (&*note.project_id, &*note.endpoint_id);
+                statements.push(sql::owe_release(project, endpoint, &last, chance::now_ms()));
+            }
+            Err(error) => {
+                failed.insert(note.shard);
+                let fields =
+                    json!({"shard": note.shard, "kind": note.kind, "error": error.to_string()});
+                log::error("not_done_yet", fields);
+                continue;
+            }
+        }
+        settled.push(json!([note.project_id, note.kind, note.id, note.endpoint_id, note.at]));
+    }
+    if settled.is_empty() {
+        return Ok(());
+    }
+    statements.push(sql::forget_owed(json!(settled)));
+    bindings.db()?.batch(&statements).await.map(|_| ())
+}
+
+async fn one(note: &Note, bindings: &Bindings) -> Result<Left> {
+    let (whose, endpoint_id) = ((&*note.project_id, note.shard), &*note.endpoint_id);
     match &*note.kind {
-        sql::LIMIT => hold::ask_again(whose, &[&note.id], &note.endpoint_id, bindings).await,
-        sql::ENDPOINT => hold::start_afresh(whose, &note.endpoint_id, bindings).await,
+        sql::LIMIT => hold::ask_again(whose, &[&note.id], endpoint_id, bindings).await,
+        sql::ENDPOINT => hold::start_afresh(whose, endpoint_id, bindings).await,
+        sql::RELEASE => hold::release_all(whose, endpoint_id, &note.id, bindings).await,
         sql::SOURCE => {
             let forget = sql::forget_source(&note.project_id, &note.id);
-            bindings.events(note.shard)?.batch(&forget).await.map(|_| ())
+            bindings.events(note.shard)?.batch(&forget).await.map(|_| Left::Nothing)
         }
         // Of a newer version, which does it.
         kind => Err(worker::Error::RustError(format!("{kind:?} is not known here"))),

@@ -45,7 +45,10 @@ pub use key_check::*;
 pub use meta_events::*;
 pub use metrics::*;
 pub use onboard::*;
-pub use owed::{ENDPOINT, LIMIT, SOURCE, forget_owed, owe_endpoint, owe_limit, owed, owed_by};
+pub use owed::{
+    ENDPOINT, LIMIT, RELEASE, SOURCE, forget_owed, owe_endpoint, owe_limit, owe_release, owed,
+    owed_by,
+};
 pub use parked::*;
 pub use portal::*;
 pub use projects::*;

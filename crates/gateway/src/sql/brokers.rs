@@ -341,7 +341,7 @@ mod tests {
         run(&db, &insert_deliveries(json!([row("d3", 6_000)])));
         run(&db, &watch(&json!([["p", "d3"]]).to_string(), 7_000));
         assert_eq!(due(9_000), 6_000);
-        run(&db, &hold::release("p", "e", hold::Release::OfEndpoint, 5_500, 60_000));
+        run(&db, &hold::release("p", "e", (hold::Release::OfEndpoint, ""), 5_500, 60_000));
         assert_eq!((due(9_000), due(5_400)), (json!(5_500), Value::Null), "not before its time");
         let rest = json!([["p", "d1"], ["p", "d3"]]);
         assert_eq!(run(&db, &hold::end(rest, 9_000)).len(), 2);

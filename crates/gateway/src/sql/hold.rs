@@ -178,11 +178,12 @@ pub enum Release {
     All,
 }
 
-/// Lets the oldest deliveries go that are held back; those come back.
+/// Lets the oldest deliveries go that are held back, of those whose ids come after `after`; those come back. What was let go before may
+/// have been given another place meanwhile, and keeps it.
 pub fn release(
     project_id: &str,
     endpoint_id: &str,
-    which: Release,
+    (which, after): (Release, &str),
     now_ms: u64,
     sweep_after_ms: u64,
 ) -> Statement {
@@ -195,7 +196,7 @@ pub fn release(
         sql: format!(
             "UPDATE deliveries SET hold = NULL, due_at = ?3, look_at = ?4, updated_at = ?3, description = '' \
              WHERE (project_id, id) IN (SELECT project_id, id FROM deliveries INDEXED BY deliveries_held \
-             WHERE project_id = ?1 AND endpoint_id = ?2 AND {held} ORDER BY id LIMIT {RELEASE_ROWS}) \
+             WHERE project_id = ?1 AND endpoint_id = ?2 AND id > ?5 AND {held} ORDER BY id LIMIT {RELEASE_ROWS}) \
              RETURNING project_id, id, endpoint_id"
         ),
         params: vec![
@@ -203,6 +204,7 @@ pub fn release(
             endpoint_id.into(),
             now_ms.into(),
             now_ms.saturating_add(sweep_after_ms).into(),
+            after.into(),
         ],
     }
 }

@@ -11,6 +11,8 @@ use crate::subscription::Subscription;
 pub const LIMIT: &str = "limit";
 /// An endpoint starts afresh: without a breaker, and without places that were given.
 pub const ENDPOINT: &str = "endpoint";
+/// What waits for an endpoint is let go, but for the deliveries up to `id`, which were.
+pub const RELEASE: &str = "release";
 /// What was counted and kept of a source goes with it.
 pub const SOURCE: &str = "source";
 
@@ -78,15 +80,24 @@ pub fn owed_by(
     is_owed.then(|| if_changed(owed(), Kept::Subscription(project, id), at))
 }
 
-/// Some of what is owed, to a project or to any, the longest first: `project_id`, `kind`, `id`, `endpoint_id`, `at` and `shard`.
+/// Notes that a release goes on after a delivery.
+pub fn owe_release(project_id: &str, endpoint_id: &str, after: &str, now_ms: u64) -> Statement {
+    note(RELEASE, project_id, (after, endpoint_id), "true", now_ms)
+}
+
+/// Some of what is owed: `project_id`, `kind`, `id`, `endpoint_id`, `at` and `shard`. Of a project's the newest, which its call has just
+/// left; of all, each shard has its first before any has its second, and so has each project of a shard, the longest first.
 pub fn owed(project_id: Option<&str>, limit: usize) -> Statement {
-    let (of, params) = match project_id {
-        Some(id) => ("WHERE o.project_id = ?1", vec![id.into()]),
-        None => ("", Vec::new()),
+    let (of, order, params) = match project_id {
+        Some(id) => ("WHERE o.project_id = ?1", "at DESC", vec![id.into()]),
+        None => ("", "turn, at", Vec::new()),
     };
     let sql = format!(
-        "SELECT o.project_id AS project_id, o.kind AS kind, o.id AS id, o.endpoint_id AS endpoint_id, o.at AS at, \
-         p.doc ->> '$.shard' AS shard FROM owed AS o JOIN projects AS p ON p.id = o.project_id {of} ORDER BY o.at LIMIT {limit}"
+        "WITH noted AS (SELECT o.project_id AS project_id, o.kind AS kind, o.id AS id, o.endpoint_id AS endpoint_id, o.at AS at, \
+         p.doc ->> '$.shard' AS shard, row_number() OVER (PARTITION BY o.project_id ORDER BY o.at) AS place \
+         FROM owed AS o JOIN projects AS p ON p.id = o.project_id {of}) \
+         SELECT project_id, kind, id, endpoint_id, at, shard, \
+         row_number() OVER (PARTITION BY shard ORDER BY place, at) AS turn FROM noted ORDER BY {order} LIMIT {limit}"
     );
     Statement { sql, params }
 }
@@ -124,7 +135,7 @@ mod tests {
     }
 
     fn all(db: &rusqlite::Connection) -> Vec<Value> {
-        let rows = run(db, &owed(Some("p"), 9));
+        let rows = run(db, &owed(None, 9));
         let of = |row: &serde_json::Map<String, Value>| {
             json!([row["kind"], row["id"], row["endpoint_id"], row["at"], row["shard"]])
         };
@@ -149,6 +160,8 @@ mod tests {
             json!(["endpoint", "e", "e", 7, 3]),
         ];
         assert_eq!(all(&db), expect);
+        let of_a_call = run(&db, &owed(Some("p"), 1));
+        assert_eq!(of_a_call[0]["kind"], "endpoint", "what was left last");
         // One that comes again meanwhile stays.
         do_all(vec![owe_endpoint("p", "e", 7)]);
         do_all(vec![forget_owed(json!([
@@ -160,5 +173,36 @@ mod tests {
         assert_eq!(run(&db, &owed(None, 1)).len(), 1);
         do_all(delete_project("p", 3, 9));
         assert_eq!(run(&db, &statement("SELECT id FROM owed", [])).len(), 0);
+    }
+
+    #[test]
+    fn no_projects_notes_wait_for_the_many_of_another() {
+        let db = database();
+        for (project, shard) in [("many", 0), ("few", 0), ("far", 1), ("away", 1)] {
+            let doc = format!("{{\"shard\":{shard}}}");
+            let sql = "INSERT INTO projects (id, name, doc) VALUES (?1, ?1, ?2)";
+            run(&db, &statement(sql, [project.into(), doc.into()]));
+        }
+        for n in 0..30 {
+            run(&db, &owe_limit("many", &format!("e{n:02}"), n));
+        }
+        for (project, at) in [("few", 40), ("few", 41), ("far", 42), ("away", 43)] {
+            run(&db, &owe_limit(project, &at.to_string(), at));
+        }
+        run(&db, &owe_release("many", "e00", "d", 44));
+        let order: Vec<Value> = run(&db, &owed(None, 7))
+            .iter()
+            .map(|row| json!([row["project_id"], row["at"]]))
+            .collect();
+        let expect = [
+            json!(["many", 0]),
+            json!(["far", 42]),
+            json!(["few", 40]),
+            json!(["away", 43]),
+            json!(["many", 1]),
+            json!(["few", 41]),
+            json!(["many", 2]),
+        ];
+        assert_eq!(order, expect);
     }
 }

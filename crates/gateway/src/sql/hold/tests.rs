@@ -119,7 +119,7 @@ fn a_breaker_that_closes_leaves_those_their_places_that_wait_for_room() {
         }
     }
     assert_eq!(slots(&db), [2_000, 3_000, 4_000]);
-    let free = run(&db, &release("p", "e", Release::OfBreaker, 32_000, 60));
+    let free = run(&db, &release("p", "e", (Release::OfBreaker, ""), 32_000, 60));
     assert!(free.iter().all(|row| ["d04", "d05"].contains(&row["id"].as_str().unwrap())));
     assert_eq!(slots(&db), [2_000, 3_000, 4_000], "and so they come at their time");
 }
@@ -135,9 +135,25 @@ fn who_is_released_to_ask_again_does_not_stand_behind_its_own_place() {
     // Only the endpoint's limit has changed, or the endpoint is active again.
     run(&db, &forget_gates("p", "e", &[]));
     assert_eq!(gates(&db), [] as [Value; 0]);
-    assert_eq!(run(&db, &release("p", "e", Release::All, 2_000, 60)).len(), 7);
+    assert_eq!(run(&db, &release("p", "e", (Release::All, ""), 2_000, 60)).len(), 7);
     let until = vec![3_000, 5_000, 7_000, 9_000, 12_000, 22_000, 32_000];
     assert_eq!(ask(&db, &both, &ids(0..9), 2_000), (1, until), "d01 goes now, and d02 at 3 s");
+}
+
+#[test]
+fn a_release_that_goes_on_leaves_those_their_new_places_that_it_has_let_go() {
+    let db = database();
+    waiting(&db, 5);
+    let one = [gate("e", 1, 1)];
+    ask(&db, &one, &ids(0..5), 1_000);
+    run(&db, &forget_gates("p", "e", &[]));
+    run(&db, &release("p", "e", (Release::All, ""), 2_000, 60));
+    // Those that were let go have asked again before the last is.
+    assert_eq!(ask(&db, &one, &ids(1..4), 2_000), (1, vec![3_000, 4_000]));
+    run(&db, &hold_for_endpoint(ids(4..5), "paused", 2_000));
+    let rest = run(&db, &release("p", "e", (Release::All, "d03"), 2_500, 60));
+    assert_eq!(rest.iter().map(|row| &row["id"]).collect::<Vec<_>>(), ["d04"]);
+    assert_eq!(slots(&db), [3_000, 4_000]);
 }
 
 #[test]
@@ -149,9 +165,9 @@ fn what_an_endpoint_holds_back_goes_when_it_is_released() {
     let held = run(&db, &statement("SELECT status, description FROM deliveries ORDER BY id", []));
     assert_eq!(held[0], json!({"status": "Scheduled", "description": "paused"}));
     assert_eq!(held[2], json!({"status": "Retry", "description": "paused"}));
-    assert_eq!(run(&db, &release("p", "other", Release::All, 2_000, 60)).len(), 0);
-    assert_eq!(run(&db, &release("p", "e", Release::OfBreaker, 2_000, 60)).len(), 0);
-    assert_eq!(run(&db, &release("p", "e", Release::OfEndpoint, 2_000, 60)).len(), 3);
+    assert_eq!(run(&db, &release("p", "other", (Release::All, ""), 2_000, 60)).len(), 0);
+    assert_eq!(run(&db, &release("p", "e", (Release::OfBreaker, ""), 2_000, 60)).len(), 0);
+    assert_eq!(run(&db, &release("p", "e", (Release::OfEndpoint, ""), 2_000, 60)).len(), 3);
     assert_eq!(run(&db, &lease(ids(0..3), true, 2_000, 3_000)).len(), 3);
     assert_eq!(run(&db, &events_of(ids(0..3), 3_000)).len(), 1);
 }
@@ -283,7 +299,7 @@ fn a_breaker_opens_tries_and_closes() {
         (&json!("closed"), &json!(0), &json!(0))
     );
     assert_eq!(run(&db, &lease(ids(5..9), true, 94_000, 95_000)).len(), 3);
-    assert_eq!(run(&db, &release("p", "e", Release::OfBreaker, 94_000, 60)).len(), 3);
+    assert_eq!(run(&db, &release("p", "e", (Release::OfBreaker, ""), 94_000, 60)).len(), 3);
 }
 
 #[test]
@@ -348,8 +364,8 @@ fn the_look_ups_of_what_is_held_use_their_keys() {
     for (statement, expect) in [
         (wait.clone(), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
         (
-            release("p", "e", Release::OfBreaker, 1, 1),
-            "deliveries_held (project_id=? AND endpoint_id=?)",
+            release("p", "e", (Release::OfBreaker, ""), 1, 1),
+            "deliveries_held (project_id=? AND endpoint_id=? AND id>?)",
         ),
         (
             lease(ids(0..1), true, 1, 2),
