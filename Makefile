@@ -12,7 +12,7 @@ build: setup ## build the Worker into crates/edge/build
 	@scripts/build-edge.sh
 
 dev: ## run the gateway here, on an embedded database (PORT, STATE, ROOT_KEY)
-	@node scripts/dev.mjs
+	@scripts/node.sh scripts/dev.mjs
 
 test: build ## run all tests
 	@scripts/test.sh

@@ -16,6 +16,7 @@ consumer_key() {
 }
 
 if [ -z "${INLET_CONSUMER_KEY:-}" ]; then
+  node_version >/dev/null
   [ -f "$state/dev.json" ] || die "there is no $state/dev.json: start \`make dev\` first, or set INLET_URL and INLET_CONSUMER_KEY."
   kept=$state/consumer-keys
   if [ ! -s "$kept" ] || [ "$kept" -ot "$state/dev.json" ]; then

@@ -21,6 +21,24 @@ export function keyProblem(key) {
   return isOne ? null : "ENCRYPTION_KEY must be 32 bytes in base64, and not all zero; `openssl rand -base64 32` makes one.";
 }
 
+const ROOT_KEY_MIN_CHARS = 16;
+
+/** What is wrong with a key that is to create projects; null when it is fine. */
+export function rootKeyProblem(key) {
+  const text = key.trim();
+  // It comes in a header.
+  if (text.length >= ROOT_KEY_MIN_CHARS && /^[\x21-\x7e]+$/.test(text)) return null;
+  return `ROOT_KEY opens every project to whoever guesses it: it must be ${ROOT_KEY_MIN_CHARS} characters or more, all of them ASCII and none a space; \`openssl rand -base64 24\` makes one.`;
+}
+
+const PROBLEMS = { ROOT_KEY: rootKeyProblem, ENCRYPTION_KEY: keyProblem };
+
+/** What is wrong with the first of the keys that are given and cannot be used; null when all are fine. */
+export function keysProblem(given) {
+  const problems = Object.entries(PROBLEMS).map(([name, problem]) => (given[name] ? problem(given[name]) : null));
+  return problems.find(Boolean) ?? null;
+}
+
 /** Whether it is a URL that a path can be put behind. */
 export function publicUrlProblem(url) {
   const parsed = /^https?:\/\//i.test(url) && URL.canParse(url) ? new URL(url) : null;
@@ -236,7 +254,7 @@ export function secrets({ worker, database, config, present, projects, given, ma
       if (given[name]) notes.push(`${name} is set already and stays as it is (to replace it: npx wrangler secret put ${name} --name ${worker})`);
       continue;
     }
-    const problem = name === "ENCRYPTION_KEY" && given[name] ? keyProblem(given[name]) : null;
+    const problem = keysProblem({ [name]: given[name] });
     if (problem) return { set: [], notes, refusal: problem };
     if (name === "ENCRYPTION_KEY" && !given[name] && projects > 0) {
       return {

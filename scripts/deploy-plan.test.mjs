@@ -7,6 +7,7 @@ import {
   ids,
   isNoWorker,
   keyProblem,
+  keysProblem,
   nameProblem,
   parseBuckets,
   parseCount,
@@ -201,6 +202,16 @@ test("the final configuration has the ids, and paths that hold from where it lie
   assert.deepEqual(config.vars, { PUBLIC_URL: "https://hooks.example.com", DURABILITY: "queue" });
   assert.equal(config.queues.consumers[0].max_batch_size, 10);
   assert.equal(CONFIG.d1_databases[0].database_id, "0", "what was read stays as it was");
+});
+
+test("a root key that could be guessed, or not be sent, is refused", () => {
+  const long = "k".repeat(16);
+  for (const good of [long, ` ${long}\n`, undefined, ""]) assert.equal(keysProblem({ ROOT_KEY: good }), null, good);
+  for (const bad of ["x", " ", long.slice(1), `${long} k`, `${long}é`]) assert.match(keysProblem({ ROOT_KEY: bad }), /^ROOT_KEY .*16 characters or more/, bad);
+  const base = { worker: "inlet", database: "inlet-control", config: "c", present: [], projects: 0, make: String };
+  const { set, refusal } = secrets({ ...base, given: { ROOT_KEY: "x" } });
+  assert.deepEqual(set, []);
+  assert.match(refusal, /^ROOT_KEY /);
 });
 
 test("secrets: made when absent, kept when present, given ones used", () => {

@@ -5,13 +5,13 @@
 //   INLET_NAME          name of the Worker and prefix of its resources (inlet)
 //   PUBLIC_URL          where the gateway is reached from outside, when that is not the workers.dev address; kept for later
 //                       deployments, until it is given as `-`
-//   ROOT_KEY            the key that creates projects, when you do not want one made up
+//   ROOT_KEY            the key that creates projects, when you do not want one made up (16 characters at least)
 //   ENCRYPTION_KEY      32 bytes in base64; only to bring back the key of an earlier deployment
 //   DLQ_RETENTION_SECS  how long dead letters are kept on their queues (1209600; the free plan allows 86400); kept likewise
 //   DEPLOY_DIR          where the generated files go (.inlet)
 //   HEALTH_SECS         how long to wait for the deployed Worker to answer (60; 0: do not look)
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { relative, resolve } from "node:path";
 import {
@@ -20,7 +20,7 @@ import {
   health,
   ids,
   isNoWorker,
-  keyProblem,
+  keysProblem,
   nameProblem,
   parseBuckets,
   parseCount,
@@ -35,7 +35,7 @@ import {
   shell,
   wanted,
 } from "./deploy-plan.mjs";
-import { Explained, ROOT, WRANGLER, exec, run, say, stopAll, wranglerEnv } from "./lib.mjs";
+import { Explained, ROOT, WRANGLER, exec, makeFolder, run, say, stopAll, wranglerEnv } from "./lib.mjs";
 
 const DRY = !["", "0", "false"].includes(process.env.DRY_RUN ?? "");
 const NAME = process.env.INLET_NAME || "inlet";
@@ -106,7 +106,7 @@ function readSettings(config, deployed) {
 }
 
 function writeConfig(config, found, publicUrl) {
-  mkdirSync(DIR, { recursive: true });
+  makeFolder(DIR, "DEPLOY_DIR");
   const final = deployConfig(config, NAME, found, {
     up: relative(DIR, ROOT).replaceAll("\\", "/") || ".",
     publicUrl,
@@ -305,10 +305,8 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 }
 
 await run(async () => {
-  const problem = nameProblem(NAME);
+  const problem = nameProblem(NAME) ?? keysProblem(process.env);
   if (problem) throw new Explained(problem);
-  const badKey = process.env.ENCRYPTION_KEY && keyProblem(process.env.ENCRYPTION_KEY);
-  if (badKey) throw new Explained(badKey);
   const config = readConfig();
   readSettings(config, false);
   await build();

@@ -201,6 +201,7 @@ test("what was given stays for the next deployment, and what cannot be stops it 
     { PUBLIC_URL: "hooks.example.com" },
     { DLQ_RETENTION_SECS: "5" },
     { ENCRYPTION_KEY: Buffer.alloc(32, 255).toString("base64url") },
+    { ROOT_KEY: "x" },
   ];
   for (const env of bad) {
     const refused = await deploy(env);

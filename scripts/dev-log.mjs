@@ -6,6 +6,8 @@ const NOISE = [
   /^The file .* changed, restarting build/,
   /^⎔ /,
   /^🪵 /u,
+  // Addresses of workerd's code.
+  /^ *stack: \S*workerd@/,
   /^\[wrangler:info\] (Ready on |GET \/healthz 200 |GET \/cdn-cgi\/handler\/scheduled\S* 200 )/,
 ];
 
@@ -32,6 +34,8 @@ export function filter() {
       until = /^ {2}\}$/;
       return null;
     }
+    const unresolved = /DNS lookup failed\.; params\.host = (.*); params\.service = .*; gai_strerror\(status\) = (.*)$/.exec(line);
+    if (unresolved) return `${unresolved[1]}: ${unresolved[2]}`;
     if (line === "" || NOISE.some((pattern) => pattern.test(line))) return null;
     return line.replace(/^\[wrangler:info\] /, "").replace(/^\[custom build\] /, "");
   };

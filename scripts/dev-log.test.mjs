@@ -45,6 +45,15 @@ router: 3 events
   ]);
 });
 
+test("a host that is not known is named, and what workerd dumps for it is left out", () => {
+  const text = `\u001b[31m✘ \u001b[41;31m[\u001b[41;97mERROR\u001b[41;31m]\u001b[0m \u001b[1me = kj/async-io-unix.c++:1298: failed: DNS lookup failed.; params.host = nosuch.invalid; params.service = ; gai_strerror(status) = Name or service not known\u001b[0m
+
+  stack: /a/node_modules/@cloudflare/workerd-linux-64/bin/workerd@51f50be /a/node_modules/@cloudflare/workerd-linux-64/bin/workerd@51f5bb0
+
+`;
+  assert.deepEqual(shown(text), ["nosuch.invalid: Name or service not known"]);
+});
+
 test("a build that failed is told once", () => {
   const text = `[custom build] error: this file contains an unclosed delimiter
 ✘ [ERROR] Error: Command failed with exit code 1: scripts/build-edge.sh

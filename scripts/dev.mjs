@@ -5,12 +5,12 @@
 //   ROOT_KEY    the key that creates projects (made up on the first start)
 //   DURABILITY  journal, or queue (whose local form lives in memory: events die with the process)
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { relative, resolve } from "node:path";
+import { resolve } from "node:path";
 import { execFileSync } from "node:child_process";
 import { filter } from "./dev-log.mjs";
-import { Explained, ROOT, WRANGLER, after, exec, run, say, start, stopAll, wranglerEnv } from "./lib.mjs";
+import { Explained, ROOT, WRANGLER, after, exec, makeFolder, run, say, show, start, stopAll, wranglerEnv } from "./lib.mjs";
 
 const PORT = Number(process.env.PORT || 8787);
 const STATE = resolve(ROOT, process.env.STATE || ".inlet/state");
@@ -68,9 +68,6 @@ function envLine(name, value) {
   return `${name}=${quote}${value}${quote}\n`;
 }
 
-/** A path as one would type it from the repository. */
-const show = (path) => (path.startsWith(`${ROOT}/`) ? relative(ROOT, path) : path);
-
 const commandOf = (pid) => {
   try {
     return execFileSync("ps", ["-o", "args=", "-p", String(pid)], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
@@ -96,7 +93,11 @@ async function takeState() {
       for (let tries = 0; tries < 50 && commandOf(last.wrangler); tries += 1) await pause(100);
     }
   }
-  writeFileSync(LOCK, JSON.stringify({ pid: process.pid }));
+  try {
+    writeFileSync(LOCK, JSON.stringify({ pid: process.pid }));
+  } catch (error) {
+    throw new Explained(`STATE=${show(STATE)} cannot be written: ${error.message}`);
+  }
 }
 
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
@@ -281,11 +282,7 @@ Ctrl-C stops it; nothing is lost.
 
 async function main() {
   if (!Number.isInteger(PORT) || PORT < 1 || PORT > 65535) throw new Explained(`PORT=${process.env.PORT} is no port.`);
-  try {
-    mkdirSync(STATE, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new Explained(`STATE=${show(STATE)} cannot be a folder: ${error.message}`);
-  }
+  makeFolder(STATE, "STATE");
   await takeState();
   await portIsFree();
   const keys = loadKeys();

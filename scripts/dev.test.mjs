@@ -2,9 +2,9 @@
 // `wrangler deploy --dry-run`. The rest is tested through Miniflare's API, which is a dozen times faster.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { execFile, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -164,9 +164,18 @@ test("what make dev cannot start with, it names, and does not keep", { timeout: 
   const file = join(state, "file");
   writeFileSync(file, "");
   try {
-    for (const [env, says] of [[{ STATE: file }, /cannot be a folder/], [{ STATE: state, ROOT_KEY: "a\nb" }, /ROOT_KEY holds a line break/]]) {
+    const cases = [
+      [{ STATE: file }, /STATE=\S+ cannot be a folder: /],
+      [{ STATE: join(file, "below") }, /STATE=\S+ cannot be a folder: /],
+      [{ STATE: state, ROOT_KEY: "a\nb" }, /ROOT_KEY holds a line break/],
+    ];
+    if (existsSync("/proc/self")) {
+      cases.push([{ STATE: "/proc/x/y" }, /STATE=\/proc\/x\/y cannot be a folder: /], [{ STATE: "/proc" }, /STATE=\/proc cannot be written: /]);
+    }
+    for (const [env, says] of cases) {
       const port = String(await freePort());
-      const failed = await promisify(execFile)("node", ["scripts/dev.mjs"], { cwd: ROOT, env: { ...process.env, PORT: port, ...env } }).then(
+      const options = { cwd: ROOT, env: { ...process.env, PORT: port, ...env }, timeout: 20_000 };
+      const failed = await promisify(execFile)("node", ["scripts/dev.mjs"], options).then(
         () => assert.fail("it started"),
         (error) => error,
       );
@@ -176,6 +185,20 @@ test("what make dev cannot start with, it names, and does not keep", { timeout: 
     assert.ok(!existsSync(join(state, "dev.json")));
   } finally {
     rmSync(state, { recursive: true, force: true });
+  }
+});
+
+test("without a Node that will do, make dev says which one to install", async () => {
+  const path = mkdtempSync(join(tmpdir(), "inlet-path-"));
+  const where = (program) => execFileSync("/bin/sh", ["-c", `command -v ${program}`], { encoding: "utf8" }).trim();
+  for (const program of ["bash", "dirname", "head", "sed"]) symlinkSync(where(program), join(path, program));
+  const dev = () => promisify(execFile)(where("make"), ["dev"], { cwd: ROOT, env: { PATH: path } }).then(() => assert.fail("it started"), (error) => error.stderr);
+  try {
+    assert.match(await dev(), /^error: node is not on PATH\. Install Node 20\.3 or newer: https:\/\/nodejs\.org$/m);
+    writeFileSync(join(path, "node"), "#!/bin/sh\necho v18.20.0\n", { mode: 0o755 });
+    assert.match(await dev(), /^error: Node 18\.20\.0 is too old, 20\.3 or newer is needed\.$/m);
+  } finally {
+    rmSync(path, { recursive: true, force: true });
   }
 });
 

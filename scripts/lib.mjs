@@ -1,6 +1,7 @@
 // What the Node scripts share: where the repository is, wrangler without questions, processes that end with us.
 import { spawn } from "node:child_process";
-import { dirname, resolve } from "node:path";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -18,6 +19,26 @@ export async function run(main) {
   } catch (error) {
     process.stderr.write(`error: ${error instanceof Explained ? error.message : (error.stack ?? error)}\n`);
     process.exitCode = 1;
+  }
+}
+
+/** A path as one would type it from the repository. */
+export const show = (path) => (path.startsWith(`${ROOT}/`) ? relative(ROOT, path) : path);
+
+/** Makes a folder that the variable `name` gives, and those above it, for their owner only. Node's own `recursive` never ends below /proc. */
+export function makeFolder(path, name) {
+  const make = (folder) => {
+    if (!existsSync(folder)) {
+      make(dirname(folder));
+      mkdirSync(folder, { mode: 0o700 });
+    } else if (!statSync(folder).isDirectory()) {
+      throw new Error(`${folder} is a file`);
+    }
+  };
+  try {
+    make(path);
+  } catch (error) {
+    throw new Explained(`${name}=${show(path)} cannot be a folder: ${error.message}`);
   }
 }
 

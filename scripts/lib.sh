@@ -5,6 +5,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TOOLS="$ROOT/.tools/bin"
 # worker-build and the tools that work on its output must come from one release.
 WORKER_BUILD_VERSION=0.8.7
+NODE_MIN=20.3
 
 say() { printf '%s\n' "$*" >&2; }
 die() {
@@ -25,6 +26,15 @@ at_least() {
     ((10#${have[i]:-0} < 10#${want[i]})) && return 1
   done
   return 0
+}
+
+# The version of Node, if it is one that will do.
+node_version() {
+  command -v node >/dev/null || die "node is not on PATH. Install Node $NODE_MIN or newer: https://nodejs.org"
+  local have
+  have=$(node --version | version_in)
+  at_least "$have" "$NODE_MIN" || die "Node $have is too old, $NODE_MIN or newer is needed."
+  printf '%s\n' "$have"
 }
 
 # The version the lock file gives a crate. The wasm-bindgen tool must equal the library exactly.

@@ -7,7 +7,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
 RUST_MIN=1.94.1
-NODE_MIN=20.3
 
 ok() { say "  ok  $*"; }
 doing() { say "  ..  $*"; }
@@ -54,11 +53,9 @@ native() {
   ok "C compiler, make"
 }
 
-node_version() {
-  command -v node >/dev/null || die "node is not on PATH. Install Node $NODE_MIN or newer: https://nodejs.org"
+node_runtime() {
   local have
-  have=$(node --version | version_in)
-  at_least "$have" "$NODE_MIN" || die "Node $have is too old, $NODE_MIN or newer is needed."
+  have=$(node_version)
   ok "Node $have"
 }
 
@@ -129,6 +126,6 @@ say "Set-up"
 rust
 wasm_target
 native
-node_version
+node_runtime
 node_modules
 build_tools
