@@ -1,4 +1,4 @@
-// The page of a portal link on as much of a document as it touches: where the keyboard is, and what is told of rows that open.
+// The page of a portal link on as much of a document as it touches: what it asks for and shows, and where the keyboard is.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -79,9 +79,17 @@ class Button extends Element {}
 const delivery = (uid, status) => ({
   uid, status, event_id: `event-${uid}`, event_type: "paid", endpoint_id: "e", created_at: "2026-11-26T12:00:00Z", metadata: { num_trials: 1 }, description: "",
 });
+const CURSOR = "01KBZ7ZJ00AAAAAAAAAAAAAAAA";
+const full = Array.from({ length: 20 }, (_, index) => delivery(`full-${index}`, "Success"));
 
-/** Runs the page's script. `pages` are the answers to its lists of deliveries, one after another. */
-async function open(pages) {
+/** Long enough for all that waits for no timer. */
+const settled = () => new Promise((done) => setImmediate(done));
+
+/**
+ * Runs the page's script. `pages` are the answers to its lists of deliveries, one after another: rows and the cursor that
+ * they end with, or a promise of these. `others` are whole replies to other calls, by a pattern of their path.
+ */
+async function open(pages, others = [], search = "?token=PRT.a.b") {
   const body = new Element("body");
   let focused = body;
   const made = (name) => {
@@ -104,34 +112,37 @@ async function open(pages) {
       return body.contains(focused) && !focused.hidden && !focused.disabled ? focused : body;
     },
   };
-  let drawn;
-  const isDrawn = new Promise((done) => (drawn = done));
+  const asked = [];
   const fetch = async (path) => {
+    asked.push(path);
     const page = (content, next) => ({ content, pagination: { has_next_page: Boolean(next), next_page_cursor: next ?? "" } });
+    const reply = others.find(([pattern]) => pattern.test(path));
+    if (reply) return reply[1]();
     const answers = [
       [/\/portal_link$/, () => ({ name: "n", owner_id: "o" })],
       [/\/endpoints\?/, () => page([{ uid: "e", name: "billing", url: "https://b", status: "active" }])],
-      [/\/eventdeliveries\?/, () => page(...pages.shift())],
+      [/\/eventdeliveries\?/, async () => page(...(await pages.shift()))],
       [/\/deliveryattempts$/, () => []],
-      [/\/events\//, () => ({ uid: "event", data: {} })],
       [/\/resend$/, () => ({})],
+      [/\/eventdeliveries\/\w+$/, () => ({ metadata: { raw: "{}", raw_is_base64: false, is_data_omitted: false }, description: "" })],
     ];
     const [, answer] = answers.find(([pattern]) => pattern.test(path));
-    if (/eventdeliveries\?/.test(path)) setImmediate(drawn);
-    return { ok: true, status: 200, json: async () => ({ data: answer() }) };
+    const data = await answer();
+    return { ok: true, status: 200, json: async () => ({ data }) };
   };
   const script = /<script nonce="\{nonce\}">([^]*)<\/script>/.exec(html)[1];
-  new Function("document", "location", "fetch", "HTMLButtonElement", "Node", script)(document, { search: "?token=PRT.a.b" }, fetch, Button, Element);
-  await isDrawn;
+  new Function("document", "location", "fetch", "HTMLButtonElement", "Node", script)(document, { search }, fetch, Button, Element);
+  await settled();
   const line = (uid) => byId.get("deliveries").children.find((one) => one.dataset.uid === uid);
   const button = (uid, text) => line(uid).querySelectorAll("button").find((one) => one.textContent === text);
-  return { document, at: (id) => byId.get(id), button };
+  const rows = () => byId.get("deliveries").children.map((one) => one.dataset.uid);
+  return { document, at: (id) => byId.get(id), button, rows, asked };
 }
 
 test("the keyboard stays where it is when the table is drawn anew", async () => {
   const two = [delivery("a", "Success"), delivery("b", "Failure")];
   const tried = [two[0], delivery("b", "Retry")];
-  const { document, at, button } = await open([[two], [two], [two], [tried], [[two[0]], "next"], [[two[1]]]]);
+  const { document, at, button } = await open([[two], [two], [two], [tried], [full, CURSOR], [[two[1]]]]);
   at("refresh").focus();
   await at("refresh").fire("click");
   assert.equal(document.activeElement, at("refresh"));
@@ -158,6 +169,101 @@ test("a row that opens says whether it is open", async () => {
   assert.deepEqual(is(), ["true", 2]);
   await look.fire("click");
   assert.deepEqual(is(), ["false", 1]);
+});
+
+test("an owner's deliveries are looked for behind those of others", async () => {
+  const one = delivery("a", "Success");
+  const { at, rows, asked } = await open([[[], CURSOR], [[], CURSOR], [[one]]]);
+  assert.deepEqual(rows(), ["a"]);
+  assert.deepEqual([at("progress").textContent, at("more").hidden], ["", true]);
+  assert.equal(asked.filter((path) => path.endsWith(`&next_page_cursor=${CURSOR}`)).length, 2);
+});
+
+test("where the page stops looking, it says how far it came", async () => {
+  const empty = Array.from({ length: 20 }, () => [[], CURSOR]);
+  const { at, rows } = await open([...empty, [[delivery("a", "Success")]], [[]]]);
+  assert.match(at("progress").textContent, /^None back to .*2025/);
+  assert.deepEqual([at("more").hidden, at("more").textContent], [false, "Look further back"]);
+  await at("more").fire("click");
+  assert.deepEqual([rows(), at("progress").textContent, at("more").hidden], [["a"], "", true]);
+  await at("refresh").fire("click");
+  assert.deepEqual([rows(), at("progress").textContent], [[], "None."]);
+});
+
+test("a slow answer does not take the place of a newer one", async () => {
+  let answer;
+  const slow = new Promise((done) => (answer = done));
+  const { at, rows } = await open([[full, CURSOR], slow, [[delivery("b", "Failure")]]]);
+  const older = at("more").fire("click");
+  at("status").value = "Failure";
+  await at("status").fire("change");
+  answer([[delivery("a", "Success")], CURSOR]);
+  await older;
+  assert.deepEqual([rows(), at("more").hidden, at("progress").textContent], [["b"], true, ""]);
+});
+
+test("rows of another status do not stay when a call fails", async () => {
+  const failed = () => Promise.reject(new TypeError("Failed to fetch"));
+  const lists = [[[delivery("a", "Success")]]];
+  const { at, rows } = await open({ shift: () => lists.shift() ?? failed() });
+  await at("refresh").fire("click");
+  assert.deepEqual([rows(), at("notice").textContent], [["a"], "There is no connection. Try again."]);
+  at("status").value = "Failure";
+  await at("status").fire("change");
+  assert.deepEqual([rows(), at("notice").textContent], [[], "There is no connection. Try again."]);
+});
+
+test("what is sent is shown as it is written", async () => {
+  const cases = [
+    ['{"id":12345678901234567890,"a":1,"a":1.10, "2":"\\u0061, {\\"x\\":[1]}","1":[-0,1e400],"e":{},"l":[ ]}',
+      '{\n  "id": 12345678901234567890,\n  "a": 1,\n  "a": 1.10,\n  "2": "\\u0061, {\\"x\\":[1]}",\n  "1": [\n    -0,\n    1e400\n  ],\n  "e": {},\n  "l": [ ]\n}'],
+    ["a=1&b={}", "a=1&b={}"],
+    ['"text"', '"text"'],
+    ["", ""],
+  ];
+  for (const [raw, expect] of cases) {
+    const sent = { metadata: { raw, raw_is_base64: false, is_data_omitted: false, data: {} }, description: "" };
+    const reply = { ok: true, status: 200, json: async () => ({ data: sent }) };
+    const { at, button } = await open([[[delivery("a", "Success")]]], [[/\/eventdeliveries\/a$/, () => reply]]);
+    await button("a", "Details").fire("click");
+    assert.equal(at("deliveries").querySelector("pre").textContent, expect);
+  }
+});
+
+test("what goes wrong is told in the page's own words", async () => {
+  const INVALID = "This link is not valid, or no longer. Ask for a new one.";
+  const reply = (status, text) => ({ ok: status < 400, status, json: async () => JSON.parse(text) });
+  const ended = reply(401, '{"status":false,"message":"authorization failed"}');
+  const lists = /\/eventdeliveries\?/;
+  const cases = [
+    [[[/portal_link$/, () => ended]], INVALID],
+    [[[lists, () => ended]], "authorization failed"],
+    [[[lists, () => reply(200, "<h1>login</h1>")]], "The answer cannot be understood (200). Try again."],
+    [[[lists, () => reply(502, "null")]], "The answer cannot be understood (502). Try again."],
+    [[[lists, () => reply(503, '{"message":"boom"}')]], "boom"],
+    [[[lists, () => Promise.reject(new DOMException("", "TimeoutError"))]], "There was no answer within 30 seconds. Try again."],
+  ];
+  for (const [others, says] of cases) assert.equal((await open([], others)).at("notice").textContent, says);
+  for (const search of ["", "?token=PRT.%C3%A4", "?token=a%0Ab"]) assert.equal((await open([], [], search)).at("notice").textContent, INVALID);
+  let isOver = false;
+  const link = () => (isOver ? ended : reply(200, '{"data":{"name":"n","owner_id":"o"}}'));
+  const list = () => (isOver ? ended : reply(200, '{"data":{"content":[],"pagination":{}}}'));
+  const { at } = await open([], [[/portal_link$/, link], [/\?/, list]]);
+  assert.equal(at("notice").textContent, "");
+  isOver = true;
+  await at("refresh").fire("click");
+  assert.equal(at("notice").textContent, INVALID);
+});
+
+test("a resend and a list that is cut are told in words", async () => {
+  const failed = { ...delivery("a", "Failure"), endpoint_metadata: { uid: "e", name: "billing" } };
+  const many = { data: { content: [{ name: "n", url: "u", status: "active" }], pagination: { has_next_page: true } } };
+  const { at, button } = await open([[[failed]], [[failed]]], [[/\/endpoints\?/, () => ({ ok: true, status: 200, json: async () => many })]]);
+  assert.equal(at("rest").textContent, "These are the first 1; there are more.");
+  const again = button("a", "Resend");
+  assert.match(again.getAttribute("aria-label"), /^Resend: paid, billing, /);
+  await again.fire("click");
+  assert.deepEqual([at("notice").textContent, at("notice").className], ["It is sent again.", "good"]);
 });
 
 test("deliveries are found by each status that they can have", () => {
