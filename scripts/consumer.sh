@@ -12,7 +12,7 @@ consumer_key() {
   local id=$1 key=$2 answer
   answer=$(curl -sS -X POST -H "Authorization: Bearer $key" -H 'Content-Type: application/json' \
     -d '{"name":"make consumer"}' "$INLET_URL/api/v1/projects/$id/consumer-keys") || die "$INLET_URL is not reached; start \`make dev\` first."
-  node scripts/json.mjs data.key <<<"$answer"
+  node scripts/json.mjs data.key <<<"$answer" || die "$INLET_URL gave no key: is it the gateway of \`make dev\`?"
 }
 
 if [ -z "${INLET_CONSUMER_KEY:-}" ]; then

@@ -1,6 +1,7 @@
 // What `make deploy` has to do, decided without touching anything: wrangler.toml and what wrangler's lists say go
 // in, commands and the final configuration come out. `deploy.mjs` runs them.
 import { posix } from "node:path";
+import { isSendable } from "./lib.mjs";
 
 /** 14 days, the longest Cloudflare keeps a message (paid plan; the free one keeps it for 86,400 s). */
 export const DEAD_LETTER_RETENTION_SECS = 1_209_600;
@@ -26,8 +27,7 @@ const ROOT_KEY_MIN_CHARS = 16;
 /** What is wrong with a key that is to create projects; null when it is fine. */
 export function rootKeyProblem(key) {
   const text = key.trim();
-  // It comes in a header.
-  if (text.length >= ROOT_KEY_MIN_CHARS && /^[\x21-\x7e]+$/.test(text)) return null;
+  if (text.length >= ROOT_KEY_MIN_CHARS && isSendable(text)) return null;
   return `ROOT_KEY opens every project to whoever guesses it: it must be ${ROOT_KEY_MIN_CHARS} characters or more, all of them ASCII and none a space; \`openssl rand -base64 24\` makes one.`;
 }
 
@@ -42,8 +42,8 @@ export function keysProblem(given) {
 /** Whether it is a URL that a path can be put behind. */
 export function publicUrlProblem(url) {
   const parsed = /^https?:\/\//i.test(url) && URL.canParse(url) ? new URL(url) : null;
-  if (parsed && !parsed.search && !parsed.hash) return null;
-  return `PUBLIC_URL=${url}: it has to begin with https:// or http:// and name a host, like https://hooks.example.com`;
+  if (parsed && !parsed.search && !parsed.hash && !parsed.username && !parsed.password) return null;
+  return `PUBLIC_URL=${url}: it has to begin with https:// or http:// and name a host, like https://hooks.example.com; a path may follow, and there is no user, query or fragment in it`;
 }
 
 /** What a value is given as to be forgotten again. */
@@ -69,7 +69,9 @@ export function settings({ given, config, kept, deployed }) {
   const url = publicUrl?.trim().replace(/\/+$/, "");
   const problem =
     (url && publicUrlProblem(url)) ||
-    (Number.isInteger(seconds) && seconds >= 60 ? null : "DLQ_RETENTION_SECS must be a number of seconds, 60 or more.");
+    (Number.isInteger(seconds) && seconds >= 60 && seconds <= DEAD_LETTER_RETENTION_SECS
+      ? null
+      : `DLQ_RETENTION_SECS must be a number of seconds from 60 to ${DEAD_LETTER_RETENTION_SECS}.`);
   return { publicUrl: url, retention: seconds, keep: { PUBLIC_URL: url, DLQ_RETENTION_SECS: retention }, notes, problem };
 }
 

@@ -150,10 +150,10 @@ test("what was given to the last deployment is kept, or said to be reset", () =>
 
 test("settings that cannot be are refused", () => {
   const problem = (given) => settings({ given, config: {}, kept: null, deployed: false }).problem;
-  for (const seconds of ["59", "a day", "1.5"]) assert.match(problem({ DLQ_RETENTION_SECS: seconds }), /DLQ_RETENTION_SECS must be/);
+  for (const seconds of ["59", "a day", "1.5", "1209601"]) assert.match(problem({ DLQ_RETENTION_SECS: seconds }), /DLQ_RETENTION_SECS must be/);
   assert.match(problem({ PUBLIC_URL: "hooks.example.com" }), /PUBLIC_URL=hooks.example.com: it has to begin with https/);
   for (const good of ["https://hooks.example.com", "HTTP://127.0.0.1:8787/inlet"]) assert.equal(publicUrlProblem(good), null);
-  for (const bad of ["hooks.example.com:443", "https:hooks.example.com", "ftp://h", "https://", "https://h/?a=b", "https://h/#a"]) {
+  for (const bad of ["hooks.example.com:443", "https:hooks.example.com", "ftp://h", "https://", "https://h/?a=b", "https://h/#a", "https://u@h", "https://u:p@h/a"]) {
     assert.match(publicUrlProblem(bad), /it has to begin with/, bad);
   }
 });

@@ -39,6 +39,7 @@ import { Explained, ROOT, WRANGLER, exec, makeFolder, run, say, stopAll, wrangle
 
 const DRY = !["", "0", "false"].includes(process.env.DRY_RUN ?? "");
 const NAME = process.env.INLET_NAME || "inlet";
+const HEALTH_SECS = Number(process.env.HEALTH_SECS || 60);
 const DIR = resolve(ROOT, process.env.DEPLOY_DIR || ".inlet");
 // A rehearsal must not replace the configuration of the real thing.
 const CONFIG = resolve(DIR, DRY ? "wrangler.dry-run.json" : "wrangler.deploy.json");
@@ -192,8 +193,7 @@ async function setSecrets(want, present) {
   }
 }
 
-async function healthy(url) {
-  const seconds = Number(process.env.HEALTH_SECS ?? 60);
+async function healthy(url, seconds) {
   if (!seconds || !url) return;
   const deadline = Date.now() + seconds * 1000;
   let seen;
@@ -287,7 +287,7 @@ async function deploy(config, want) {
   const output = await must(["deploy", ...CONFIG_ARGS]);
   say(output.trim());
   const url = publicUrl || config.vars?.PUBLIC_URL || output.match(/https:\/\/[\w.-]+\.workers\.dev/)?.[0];
-  await healthy(url);
+  await healthy(url, HEALTH_SECS);
   say(`
 Deployed. The first project:
 
@@ -305,7 +305,9 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 }
 
 await run(async () => {
-  const problem = nameProblem(NAME) ?? keysProblem(process.env);
+  const isWait = Number.isInteger(HEALTH_SECS) && HEALTH_SECS >= 0;
+  const badWait = isWait ? null : `HEALTH_SECS=${process.env.HEALTH_SECS}: a whole number of seconds; 0 does not look.`;
+  const problem = nameProblem(NAME) ?? keysProblem(process.env) ?? badWait;
   if (problem) throw new Explained(problem);
   const config = readConfig();
   readSettings(config, false);

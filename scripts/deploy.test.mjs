@@ -202,6 +202,8 @@ test("what was given stays for the next deployment, and what cannot be stops it 
     { DLQ_RETENTION_SECS: "5" },
     { ENCRYPTION_KEY: Buffer.alloc(32, 255).toString("base64url") },
     { ROOT_KEY: "x" },
+    { HEALTH_SECS: "abc" },
+    { HEALTH_SECS: "-1" },
   ];
   for (const env of bad) {
     const refused = await deploy(env);

@@ -10,7 +10,7 @@ import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { execFileSync } from "node:child_process";
 import { filter } from "./dev-log.mjs";
-import { Explained, ROOT, WRANGLER, after, exec, makeFolder, run, say, show, start, stopAll, wranglerEnv } from "./lib.mjs";
+import { Explained, ROOT, WRANGLER, after, exec, isSendable, makeFolder, run, say, show, start, stopAll, wranglerEnv } from "./lib.mjs";
 
 const PORT = Number(process.env.PORT || 8787);
 const STATE = resolve(ROOT, process.env.STATE || ".inlet/state");
@@ -61,10 +61,12 @@ function loadKeys() {
   return keys;
 }
 
-/** One line of an .env file; such files have no escapes, so the quote must not occur in the value. */
+/** One line of an .env file: wrangler puts variables in for `$`, and no escape keeps a quote out of the way. */
 function envLine(name, value) {
   const quote = ["'", '"', "`"].find((mark) => !value.includes(mark));
-  if (!quote || /[\r\n]/.test(value)) throw new Explained(`${name} holds a line break or all kinds of quotes; choose another.`);
+  if (!quote || !isSendable(value) || /[$\\]/.test(value)) {
+    throw new Explained(`${name} holds a $, a backslash, a space, all kinds of quotes, or what is not printable ASCII; choose another.`);
+  }
   return `${name}=${quote}${value}${quote}\n`;
 }
 
@@ -247,7 +249,7 @@ async function projects(keys) {
 function hello(keys) {
   const { incoming, outgoing } = keys.projects;
   say(`
-Inlet on ${URL_}, kept in ${show(STATE)}
+Inlet on ${URL_} (its calls: ${URL_}/docs), kept in ${show(STATE)}
   durability ${DURABILITY}; endpoints may be private or loopback addresses (ALLOW_PRIVATE_ENDPOINTS=true, for a laptop only)
   root key          ${keys.root_key}
   incoming project  ${incoming.id}  key ${incoming.key}

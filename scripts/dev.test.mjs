@@ -167,7 +167,7 @@ test("what make dev cannot start with, it names, and does not keep", { timeout: 
     const cases = [
       [{ STATE: file }, /STATE=\S+ cannot be a folder: /],
       [{ STATE: join(file, "below") }, /STATE=\S+ cannot be a folder: /],
-      [{ STATE: state, ROOT_KEY: "a\nb" }, /ROOT_KEY holds a line break/],
+      ...["a\nb", "pa$$w0rd$x", "a\\b", "ключ", "schlüssel", "a b", "'\"`"].map((key) => [{ STATE: state, ROOT_KEY: key }, /ROOT_KEY holds a \$, /]),
     ];
     if (existsSync("/proc/self")) {
       cases.push([{ STATE: "/proc/x/y" }, /STATE=\/proc\/x\/y cannot be a folder: /], [{ STATE: "/proc" }, /STATE=\/proc cannot be written: /]);

@@ -25,6 +25,9 @@ export async function run(main) {
 /** A path as one would type it from the repository. */
 export const show = (path) => (path.startsWith(`${ROOT}/`) ? relative(ROOT, path) : path);
 
+/** Whether a key can be sent: it comes in a header. */
+export const isSendable = (key) => /^[\x21-\x7e]+$/.test(key);
+
 /** Makes a folder that the variable `name` gives, and those above it, for their owner only. Node's own `recursive` never ends below /proc. */
 export function makeFolder(path, name) {
   const make = (folder) => {
