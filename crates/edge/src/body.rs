@@ -47,14 +47,24 @@ impl Share {
         Self { holder: holder.to_owned(), bytes: 0 }
     }
 
-    /// Makes the share one for `bytes`, if there is room.
+    /// Makes the share one for `bytes` that have come, if there is room.
     fn grow(&mut self, bytes: u64) -> bool {
-        bytes <= SMALL_BYTES || bytes <= self.bytes || self.take(bytes)
+        if bytes <= UNCOUNTED_BYTES || bytes <= self.bytes {
+            return true;
+        }
+        let fits = IN.with_borrow_mut(|room| room.grow(&self.holder, self.bytes, bytes));
+        if fits {
+            self.bytes = bytes;
+        }
+        fits
     }
 
-    /// The same, however small.
-    fn take(&mut self, bytes: u64) -> bool {
-        let fits = IN.with_borrow_mut(|room| room.grow(&self.holder, self.bytes, bytes));
+    /// Makes an empty share one for `bytes` that are still to come, if they may have a place.
+    fn keep_place(&mut self, bytes: u64) -> bool {
+        if bytes <= UNCOUNTED_BYTES {
+            return true;
+        }
+        let fits = IN.with_borrow_mut(|room| room.keep_place(&self.holder, bytes));
         if fits {
             self.bytes = bytes;
         }
@@ -75,8 +85,8 @@ impl Drop for Share {
     }
 }
 
-/// Reads a body of at most `limit_bytes` that counts as `holder`'s. What is small and declares its length is read at once,
-/// because HTTP keeps to a length; anything else is counted as it arrives: only what is there takes room, and one byte too
+/// Reads a body of at most `limit_bytes` that counts as `holder`'s. What is small and declares its length is read at once while
+/// there is much room, because HTTP keeps to a length; anything else is counted as it arrives: only what is there takes room, and one byte too
 /// many ends it.
 pub(crate) async fn read(
     request: &web_sys::Request,
@@ -84,7 +94,7 @@ pub(crate) async fn read(
     length: Option<u64>,
     limit_bytes: u64,
 ) -> Result<(Body, Share), Unread> {
-    let share = Share::none(holder);
+    let mut share = Share::none(holder);
     if length.is_some_and(|length| limit_bytes < length) {
         return Err(Unread::TooLarge);
     }
@@ -94,6 +104,7 @@ pub(crate) async fn read(
     if let Some(length) = length
         && let Ok(small) = u32::try_from(length)
         && length <= SMALL_BYTES
+        && share.keep_place(length)
     {
         return read_at_once(request, small, share).await;
     }
@@ -101,15 +112,12 @@ pub(crate) async fn read(
     count(&stream, share, limit_bytes).await
 }
 
-/// Reads a small body into a place that is made for it before it comes; from some size on the place counts.
+/// Reads a small body into the place that is kept for it before it comes.
 async fn read_at_once(
     request: &web_sys::Request,
     length: u32,
-    mut share: Share,
+    share: Share,
 ) -> Result<(Body, Share), Unread> {
-    if UNCOUNTED_BYTES < u64::from(length) && !share.take(length.into()) {
-        return Err(Unread::Busy);
-    }
     // The runtime hands over every body in a later turn of its loop, also one that is there already. So the clock has to run
     // before it is known that it was not needed; it is one entry in a list of the runtime's, put in and taken out.
     let mut step = read_for(request, length, PACE_MS);

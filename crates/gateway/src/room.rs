@@ -6,7 +6,7 @@ use std::hash::Hash;
 use crate::api::ApiError;
 use crate::rejection::RETRY_AFTER_S;
 
-/// Bodies up to this size are read at once when they say how long they are, and not counted otherwise.
+/// Bodies up to this size are read at once when they say how long they are, as long as half of the room is free.
 pub const SMALL_BYTES: u64 = 64 * 1024;
 /// Bodies up to this size are never counted: whoever wants to hold much memory with them needs very many connections.
 pub const UNCOUNTED_BYTES: u64 = 8 * 1024;
@@ -42,6 +42,12 @@ impl Room {
         self.all = others.saturating_add(bytes);
         self.by_holder.insert(holder.to_owned(), of_holder.saturating_add(bytes));
         true
+    }
+
+    /// Takes a place for `bytes` that are only announced. Once half is held there is none: what is there counts then, so that nobody
+    /// holds the rest with what does not come.
+    pub fn keep_place(&mut self, holder: &str, bytes: u64) -> bool {
+        self.all.saturating_add(bytes) <= self.all_max / 2 && self.grow(holder, 0, bytes)
     }
 
     /// Gives a share of `bytes` back.
@@ -225,6 +231,19 @@ mod tests {
             room.give_back(holder, bytes);
         }
         assert_eq!((room.all, room.by_holder.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_only_announced_leaves_half_of_the_room_to_what_comes() {
+        const BYTES: u64 = 24 * 1024 * 1024;
+        let mut room = Room::new(BYTES, 16 * 1024 * 1024);
+        for stranger in 0..1_000 {
+            room.keep_place(&(stranger % 2).to_string(), SMALL_BYTES);
+        }
+        assert_eq!(room.all, BYTES / 2);
+        assert!((0..100).all(|_| room.grow("another", 0, 100_000)));
+        assert!(!room.keep_place("a third", UNCOUNTED_BYTES + 1) && room.grow("a third", 0, 9_000));
+        assert!(room.is_too_slow(0), "and who is slow goes");
     }
 
     #[test]
