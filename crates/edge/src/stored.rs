@@ -63,7 +63,10 @@ impl Asker {
     /// Memory for a body of so many bytes, if it is there now.
     fn lent(&self, bytes: u64) -> Option<Loan> {
         let bytes = if bytes <= UNCOUNTED_BYTES { 0 } else { bytes.saturating_mul(self.copies) };
-        let fits = bytes == 0 || self.room.with_borrow_mut(|room| room.take(&self.holder, bytes));
+        let fits = bytes == 0 || {
+            let now = chance::now_ms();
+            self.room.with_borrow_mut(|room| room.take(&self.holder, bytes, now))
+        };
         fits.then(|| Loan { room: self.room, holder: self.holder.clone(), bytes })
     }
 

@@ -76,6 +76,32 @@ pub struct Holder {
     pub endpoint: Option<String>,
 }
 
+/// For how long a large body that found no room keeps smaller ones of its endpoint from it, at most, in milliseconds: until the calls have
+/// ended that hold it, and it is tried again.
+const TURN_MS: u64 = 150_000;
+
+/// A large body of an endpoint that waits for room, since when, and for how long the smaller ones let it go first. Then they go for as long.
+#[derive(Debug)]
+struct Turn {
+    bytes: u64,
+    since: u64,
+    ms: u64,
+}
+
+impl Turn {
+    fn age(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.since)
+    }
+
+    fn is_on(&self, now_ms: u64) -> bool {
+        self.age(now_ms) < self.ms
+    }
+
+    fn is_over(&self, now_ms: u64) -> bool {
+        self.ms.saturating_mul(2) <= self.age(now_ms)
+    }
+}
+
 /// Room of which whoever has more finds less left, so that whoever comes new finds some: a project has at most as much as is
 /// free besides. A project alone so has half of all, and of that an endpoint has at most as much as it leaves to the others of
 /// its project.
@@ -85,35 +111,59 @@ pub struct Shared {
     all: u64,
     by_project: HashMap<String, u64>,
     by_endpoint: HashMap<Holder, u64>,
+    turns: HashMap<Holder, Turn>,
 }
 
 impl Shared {
     pub fn new(max: u64) -> Self {
-        Self { max, all: 0, by_project: HashMap::new(), by_endpoint: HashMap::new() }
+        let (by_project, by_endpoint, turns) = Default::default();
+        Self { max, all: 0, by_project, by_endpoint, turns }
     }
 
-    /// Takes `bytes` for `holder`, if there is room for them. The only body of a project has all that is free, and however large
-    /// it is it has room while others hold no more than half, which is what one of them may: it would never come to pass
-    /// else. The only one of an endpoint has what its project may have.
-    pub fn take(&mut self, holder: &Holder, bytes: u64) -> bool {
-        let of_project = self.by_project.get(&holder.project).copied().unwrap_or_default();
-        let of_endpoint = self.by_endpoint.get(holder).copied().unwrap_or_default();
-        let free = self.max.checked_sub(self.all.saturating_add(bytes));
-        let left_to_endpoints = (self.max / 2).saturating_sub(of_project.saturating_add(bytes));
-        let fits = if of_project == 0 {
-            self.all <= self.max / 2 || free.is_some()
-        } else {
-            free.is_some_and(|free| of_project.saturating_add(bytes) <= free)
-                && (of_endpoint == 0 || of_endpoint.saturating_add(bytes) <= left_to_endpoints)
-        };
-        if fits {
+    /// Takes `bytes` for `holder`, if there is room for them. One that is too large to find room beside a stream of small ones of its
+    /// endpoint has its turn before they do.
+    pub fn take(&mut self, holder: &Holder, bytes: u64, now_ms: u64) -> bool {
+        let comes_first = |turn: &Turn| turn.is_on(now_ms) && bytes < turn.bytes;
+        if self.turns.get(holder).is_some_and(comes_first) {
+            return false;
+        }
+        if self.fits(holder, bytes) {
             self.all = self.all.saturating_add(bytes);
             add(&mut self.by_project, &holder.project, bytes);
             if holder.endpoint.is_some() {
                 add(&mut self.by_endpoint, holder, bytes);
             }
+            if let Some(turn) = self.turns.get_mut(holder).filter(|turn| turn.is_on(now_ms)) {
+                turn.ms = turn.age(now_ms);
+            }
+            return true;
         }
-        fits
+        if holder.endpoint.is_some() && self.max / 16 <= bytes {
+            self.wait(holder, bytes, now_ms);
+        }
+        false
+    }
+
+    /// Notes a body that found no room.
+    fn wait(&mut self, holder: &Holder, bytes: u64, now_ms: u64) {
+        self.turns.retain(|_, turn| !turn.is_over(now_ms));
+        let new = Turn { bytes, since: now_ms, ms: TURN_MS };
+        let turn = self.turns.entry(holder.clone()).or_insert(new);
+        turn.bytes = turn.bytes.max(bytes);
+    }
+
+    /// The only body of a project has all that is free, and however large it is it has room while others hold no more than half, which
+    /// is what one of them may: it would never come to pass else. The only one of an endpoint has what its project may have.
+    fn fits(&self, holder: &Holder, bytes: u64) -> bool {
+        let of_project = self.by_project.get(&holder.project).copied().unwrap_or_default();
+        let of_endpoint = self.by_endpoint.get(holder).copied().unwrap_or_default();
+        let free = self.max.checked_sub(self.all.saturating_add(bytes));
+        let left_to_endpoints = (self.max / 2).saturating_sub(of_project.saturating_add(bytes));
+        if of_project == 0 {
+            return self.all <= self.max / 2 || free.is_some();
+        }
+        free.is_some_and(|free| of_project.saturating_add(bytes) <= free)
+            && (of_endpoint == 0 || of_endpoint.saturating_add(bytes) <= left_to_endpoints)
     }
 
     /// Gives `bytes` of them back.
@@ -264,7 +314,7 @@ mod tests {
     /// How many bodies of that size find room.
     fn fill(room: &mut Shared, project: &str, endpoint: &str, bytes: u64) -> u64 {
         let holder = holder(project, endpoint);
-        (0..room.max).take_while(|_| room.take(&holder, bytes)).count() as u64
+        (0..room.max).take_while(|_| room.take(&holder, bytes, 0)).count() as u64
     }
 
     #[test]
@@ -278,39 +328,92 @@ mod tests {
         assert_eq!(fill(&mut room, "a", "6", 1), 0, "what is left is for who comes new");
         assert_eq!(fill(&mut room, "d", "7", 1), 6);
         let read = Holder { project: "e".into(), endpoint: None };
-        assert!(room.take(&read, 7), "all that is left, as the only one of its project");
-        assert!(!room.take(&holder("f", "8"), 1), "80 are all that there is");
+        assert!(room.take(&read, 7, 0), "all that is left, as the only one of its project");
+        assert!(!room.take(&holder("f", "8"), 1, 0), "80 are all that there is");
         room.give_back(&read, 7);
-        assert!(room.take(&holder("f", "8"), 1));
+        assert!(room.take(&holder("f", "8"), 1, 0));
     }
 
     #[test]
     fn what_goes_to_no_endpoint_is_counted_for_its_project_alone() {
         let mut room = Shared::new(80);
         let read = Holder { project: "a".into(), endpoint: None };
-        assert!(room.take(&read, 30) && room.take(&read, 10));
-        assert!(!room.take(&read, 1) && !room.take(&holder("a", "1"), 1));
-        assert!(room.take(&holder("b", "2"), 20));
+        assert!(room.take(&read, 30, 0) && room.take(&read, 10, 0));
+        assert!(!room.take(&read, 1, 0) && !room.take(&holder("a", "1"), 1, 0));
+        assert!(room.take(&holder("b", "2"), 20, 0));
     }
 
     #[test]
     fn a_body_that_goes_out_alone_always_has_room() {
         let mut room = Shared::new(80);
         let (one, another) = (holder("a", "1"), holder("b", "2"));
-        assert!(room.take(&one, 100), "more than there is");
-        assert!(!room.take(&another, 1));
+        assert!(room.take(&one, 100, 0), "more than there is");
+        assert!(!room.take(&another, 1, 0));
         room.give_back(&one, 50);
-        assert!(!room.take(&one, 1), "another of its endpoint");
-        assert!(room.take(&another, 30));
+        assert!(!room.take(&one, 1, 0), "another of its endpoint");
+        assert!(room.take(&another, 30, 0));
         room.give_back(&one, 50);
-        assert!(room.take(&one, 50));
+        assert!(room.take(&one, 50, 0));
         room.give_back(&another, 30);
         room.give_back(&one, 50);
         assert_eq!((room.all, room.by_project.len(), room.by_endpoint.len()), (0, 0, 0));
 
         assert_eq!(fill(&mut room, "a", "1", 1) + fill(&mut room, "a", "2", 1), 30);
-        assert!(room.take(&another, 100), "however much another project holds");
-        assert!(!room.take(&holder("c", "3"), 100));
+        assert!(room.take(&another, 100, 0), "however much another project holds");
+        assert!(!room.take(&holder("c", "3"), 100, 0));
+    }
+
+    /// An endpoint that answers after 1.5 s gets ten small bodies a second, as long as `for_s`, and one large that asks for a second of each
+    /// four. When that one found room, and how many small ones did.
+    fn large_among_small(large: u64, for_s: u64) -> (Option<u64>, usize) {
+        let mut room = Shared::new(80);
+        let to = holder("a", "1");
+        let (mut held, mut small, mut found) = (Vec::new(), 0, None);
+        for now in (0..for_s * 1_000).step_by(100) {
+            held.retain(|&(until, bytes)| {
+                let is_held = now < until;
+                if !is_held {
+                    room.give_back(&to, bytes);
+                }
+                is_held
+            });
+            if found.is_none() && now % 4_000 < 1_000 && room.take(&to, large, now) {
+                found = Some(now);
+                held.push((now + 1_500, large));
+            }
+            if room.take(&to, 1, now) {
+                small += 1;
+                held.push((now + 1_500, 1));
+            }
+        }
+        (found, small)
+    }
+
+    #[test]
+    fn a_large_body_has_its_turn_among_many_small_ones_of_its_endpoint() {
+        for large in [6, 10, 20, 40] {
+            let (found, small) = large_among_small(large, 60);
+            assert!(found.is_some_and(|at| at < 10_000), "{large}: {found:?}");
+            assert!(540 < small, "{large}: {small}");
+        }
+    }
+
+    #[test]
+    fn who_waits_for_its_turn_and_does_not_come_holds_up_the_small_ones_half_of_the_time() {
+        let mut room = Shared::new(80);
+        let (to, other) = (holder("a", "1"), holder("a", "2"));
+        assert!(room.take(&to, 1, 0) && !room.take(&to, 30, 0));
+        assert!(!room.take(&to, 1, 0) && room.take(&other, 1, 0), "its own endpoint's alone");
+        assert!(!room.take(&to, 1, TURN_MS - 1) && room.take(&to, 1, TURN_MS));
+        assert!(!room.take(&to, 30, TURN_MS) && room.take(&to, 1, 2 * TURN_MS - 1));
+        assert!(!room.take(&to, 30, 2 * TURN_MS) && !room.take(&to, 1, 2 * TURN_MS));
+        room.give_back(&to, 3);
+        assert!(room.take(&to, 30, 2 * TURN_MS + 10), "and it has to wait no longer than others");
+
+        let mut room = Shared::new(80);
+        let router = Holder { project: "a".into(), endpoint: None };
+        assert!(room.take(&router, 30, 0) && !room.take(&router, 30, 0));
+        assert!(room.take(&router, 5, 0), "routers have no turns");
     }
 
     #[test]
