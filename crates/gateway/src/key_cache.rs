@@ -28,7 +28,10 @@ const SOURCE_ASKED_FIRST: u32 = 3;
 const HOST_ASKED_LAST: u32 = 240;
 const WINDOW_MS: u64 = 60_000;
 const SOURCES_MAX: usize = 1_000;
-const DOCUMENTS_MAX: usize = 200;
+/// Documents of which something is known: that they were there, or failed.
+const DOCUMENTS_MAX: usize = 5_000;
+/// What those take that are held.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
 const HOSTS_MAX: usize = 200;
 
 /// What is to be done for a document.
@@ -47,6 +50,9 @@ pub enum Look {
 #[derive(Debug, Default)]
 struct Entry {
     document: Option<(Vec<u8>, u64)>,
+    /// Whether it was ever fetched, though it may have made room for others.
+    is_known: bool,
+    used_at: u64,
     /// Since when somebody waits for an answer.
     asked_at: Option<u64>,
     failures: u32,
@@ -80,16 +86,18 @@ impl KeyCache {
         fresh: bool,
         now: u64,
     ) -> Look {
-        let known = self.entries.get_mut(&name(url, body));
+        let mut known = self.entries.get_mut(&name(url, body));
+        if let Some(entry) = &mut known {
+            entry.used_at = now;
+        }
         let may_ask = known.as_ref().is_none_or(|entry| entry.may_be_asked_for(now));
-        let mut was_known = false;
+        let was_known = known.as_ref().is_some_and(|entry| entry.is_known);
         if let Some((bytes, read_at)) = known.as_ref().and_then(|entry| entry.document.as_ref()) {
             let age = now.saturating_sub(*read_at);
             let is_stale = REFETCH_MS < age && may_ask;
             if age < FRESH_MS && !(fresh && is_stale) {
                 return Look::Have { bytes: bytes.clone(), is_stale };
             }
-            was_known = true;
         }
         if !may_ask {
             return Look::Wait;
@@ -113,7 +121,7 @@ impl KeyCache {
             entry.asked_at = since.or(Some(now));
         } else {
             self.make_room(now);
-            let entry = Entry { asked_at: Some(now), ..Entry::default() };
+            let entry = Entry { asked_at: Some(now), used_at: now, ..Entry::default() };
             self.entries.insert(name(url, body), entry);
         }
         Look::Ask
@@ -124,7 +132,21 @@ impl KeyCache {
             self.entries.retain(|_, entry| entry.matters(now));
         }
         if DOCUMENTS_MAX <= self.entries.len() {
-            self.entries.clear();
+            let longest = self.entries.iter().min_by_key(|(_, entry)| entry.used_at);
+            if let Some(name) = longest.map(|(name, _)| name.clone()) {
+                self.entries.remove(&name);
+            }
+        }
+    }
+
+    /// Lets go what was not used for longest, until the rest may be held. It stays known, so that it may be fetched again.
+    fn hold_less(&mut self) {
+        let mut held: usize = self.entries.values().map(Entry::bytes).sum();
+        while BYTES_MAX < held {
+            let documents = self.entries.values_mut().filter(|entry| entry.document.is_some());
+            let Some(entry) = documents.min_by_key(|entry| entry.used_at) else { return };
+            held = held.saturating_sub(entry.bytes());
+            entry.document = None;
         }
     }
 
@@ -142,6 +164,8 @@ impl KeyCache {
         if let Some(bytes) = outcome {
             (entry.document, entry.failures, entry.rests_until) =
                 (Some((bytes.to_vec(), now)), 0, 0);
+            (entry.is_known, entry.used_at) = (true, now);
+            self.hold_less();
         } else {
             let wait = WAIT_FIRST_MS.saturating_mul(1 << entry.failures.min(16)).min(WAIT_MAX_MS);
             entry.failures = entry.failures.saturating_add(1);
@@ -158,9 +182,12 @@ impl Entry {
         self.rests_until <= now && !hangs
     }
 
+    fn bytes(&self) -> usize {
+        self.document.as_ref().map_or(0, |(bytes, _)| bytes.len())
+    }
+
     fn matters(&self, now: u64) -> bool {
-        let believed = |(_, read_at): &(Vec<u8>, u64)| now.saturating_sub(*read_at) < FRESH_MS;
-        self.document.as_ref().is_some_and(believed) || now < self.rests_until
+        (self.is_known && now.saturating_sub(self.used_at) < FRESH_MS) || now < self.rests_until
     }
 }
 
@@ -350,6 +377,49 @@ mod tests {
         let others: u32 =
             (0..200).map(|number| flood(&mut cache, ("third", &number.to_string()))).sum();
         assert!(HOST_ASKED_LAST / 8 < others && all + others < HOST_ASKED_LAST, "{others}");
+    }
+
+    /// Many sources with a document each, of so many bytes, one request a second: how many of those were refused, and how many made us ask.
+    fn many(sources: u64, bytes: usize) -> (usize, usize) {
+        let mut cache = KeyCache::default();
+        let (mut refused, mut asked) = (0, 0);
+        for second in 0..120 {
+            let now = START + second * 1_000;
+            for number in 0..sources {
+                let url = format!("https://h{}.example.com/{number}", number / 10);
+                let source = number.to_string();
+                match cache.look((&source, &source), (&url, None), false, now) {
+                    Look::Ask => {
+                        asked += 1;
+                        cache.fetched(&url, None, Some(&vec![0; bytes]), now, 0);
+                    }
+                    Look::Have { .. } => {}
+                    _ => refused += 1,
+                }
+            }
+        }
+        let held: usize = cache.entries.values().map(Entry::bytes).sum();
+        assert!(held <= BYTES_MAX && cache.entries.len() <= DOCUMENTS_MAX);
+        (refused, asked)
+    }
+
+    #[test]
+    fn documents_in_use_do_not_drive_out_each_other() {
+        assert_eq!(many(400, 5_000), (0, 400));
+        // More than can be held: what makes room is fetched again, as something that is known.
+        let (refused, asked) = many(44, 100_000);
+        assert!((44..=44 * 120).contains(&asked) && refused < asked / 3, "{refused} {asked}");
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_makes_room_for_a_new_one() {
+        let mut cache = KeyCache::default();
+        for number in 0..=DOCUMENTS_MAX as u64 {
+            cache.make_room(START + number);
+            cache.fetched(&number.to_string(), None, Some(b"keys"), START + number, 0);
+        }
+        assert_eq!(cache.entries.len(), DOCUMENTS_MAX);
+        assert!(!cache.entries.contains_key(&name("0", None)));
     }
 
     #[test]
