@@ -74,6 +74,9 @@ fn what_hangs_at_ingest_is_waited_for_some_seconds_and_then_the_other_is_asked()
     let (reply, seconds) = timed(&project, &source, "{}");
     reply.expect(200);
     assert!((4..12).contains(&seconds), "{seconds}");
+    let (reply, seconds) = timed(&project, &source, "{}");
+    reply.expect(200);
+    assert!(seconds < 4, "only the first has waited for the queue, and not {seconds} s");
     gateway.slow_down("EVENTS_0", Some("journal"), LONG);
     let (reply, seconds) = timed(&project, &source, "{}");
     reply.expect(503);

@@ -26,7 +26,8 @@ use crate::body;
 use crate::glue::Head;
 use crate::limits::Taken;
 use crate::patience::{
-    ANSWER_WITHIN_MS, DATABASE, PUT_WITHIN_MS, Patience, STORE, WRITE_WITHIN_MS, in_time,
+    ANSWER_WITHIN_MS, DATABASE, PUT_WITHIN_MS, Patience, STORE, WRITE_WITHIN_MS, in_time, rests,
+    watched,
 };
 use crate::{bell, chance, config, handshake, keys, log};
 
@@ -245,10 +246,10 @@ async fn make_durable(
     bindings: &Bindings,
 ) -> Result<Way, Rejection> {
     let envelope = store_body(envelope, &Patience::once(STORE), bindings).await?;
-    for &way in bindings.settings.ways() {
+    for &way in bindings.settings.ways(rests) {
         let written = match way {
-            Way::Queue => send(bindings, &envelope, read).await,
-            Way::Journal => append(bindings, &envelope).await,
+            Way::Queue => watched(way, send(bindings, &envelope, read)).await,
+            Way::Journal => watched(way, append(bindings, &envelope)).await,
         };
         match written {
             Ok(()) => return Ok(way),
@@ -319,7 +320,7 @@ pub(crate) async fn make_all_durable(
             Err(rejection) => done.push(Err(rejection)),
         }
     }
-    for &way in bindings.settings.ways() {
+    for &way in bindings.settings.ways(rests) {
         let written = match way {
             Way::Queue => send_all(&waiting, bindings).await,
             Way::Journal => append_all(shard, &waiting, bindings).await,
@@ -365,7 +366,7 @@ async fn send_all(envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<b
         let count = messages.len();
         let batch = BatchMessageBuilder::new().messages(messages).build();
         let done = async { bindings.ingest_queue()?.send_raw_batch(batch).await };
-        let done = queue.wait(WRITE_WITHIN_MS, done).await;
+        let done = watched(Way::Queue, queue.wait(WRITE_WITHIN_MS, done)).await;
         let done = done.inspect_err(|error| not_written(Way::Queue, count, error));
         sent.resize(sent.len() + count, done.is_ok());
     }
@@ -383,7 +384,7 @@ async fn append_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bind
         let count = pack.len();
         let (meta, body) = pack.into_row();
         let done = append_row(shard, &meta, &body, bindings);
-        let done = journal.wait(WRITE_WITHIN_MS, done).await;
+        let done = watched(Way::Journal, journal.wait(WRITE_WITHIN_MS, done)).await;
         let done = done.inspect_err(|error| not_written(Way::Journal, count, error));
         appended.resize(appended.len() + count, done.is_ok());
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::pin_mut;
+use inlet_gateway::rest::Rest;
+use inlet_gateway::settings::Way;
 use worker::{Delay, Result};
 
 use crate::chance;
@@ -20,6 +22,8 @@ pub(crate) const WRITE_WITHIN_MS: u64 = 5_000;
 pub(crate) const PUT_WITHIN_MS: u64 = 8_000;
 /// How long nobody waits for it once it has not answered.
 const REST_MS: u64 = 5_000;
+/// How long events go the other way first after a durable write has not ended.
+const WAY_RESTS_MS: u64 = 10_000;
 /// Bytes that it has to hand over in a millisecond, after that.
 pub(crate) const PACE: u64 = 1_000;
 
@@ -28,6 +32,8 @@ pub(crate) const DATABASE: &str = "the database";
 
 thread_local! {
     static BODIES: Rc<Patience> = Rc::new(Patience::with(STORE, REST_MS));
+    static QUEUE: Rc<Patience> = Rc::new(Patience::with("the queue", WAY_RESTS_MS));
+    static JOURNAL: Rc<Patience> = Rc::new(Patience::with("the journal", WAY_RESTS_MS));
 }
 
 /// Waits so long for a store, and not any more. What it has begun goes on without anybody.
@@ -47,13 +53,12 @@ pub(crate) async fn in_time<T>(
 /// What many ask who wait one after another. Once it has been silent nobody asks it for a while: only the first waits in vain.
 pub(crate) struct Patience {
     store: &'static str,
-    rest_ms: u64,
-    rests_until: Cell<u64>,
+    rest: Cell<Rest>,
 }
 
 impl Patience {
     pub(crate) const fn with(store: &'static str, rest_ms: u64) -> Self {
-        Self { store, rest_ms, rests_until: Cell::new(0) }
+        Self { store, rest: Cell::new(Rest::of(rest_ms)) }
     }
 
     /// For the writes of one call.
@@ -67,17 +72,42 @@ impl Patience {
         ms: u64,
         answer: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let began = chance::now_ms();
-        if began < self.rests_until.get() {
+        if self.rest.get().is_on(chance::now_ms()) {
             return Err(silent(self.store));
         }
-        let told = in_time(self.store, ms, answer).await;
-        let now = chance::now_ms();
-        if told.is_err() && ms <= now.saturating_sub(began) {
-            self.rests_until.set(now.saturating_add(self.rest_ms));
-        }
+        self.watch(ms, in_time(self.store, ms, answer)).await
+    }
+
+    /// Waits for what ends by itself in that time, also while others leave it alone.
+    async fn watch<T>(&self, ms: u64, answer: impl Future<Output = Result<T>>) -> Result<T> {
+        let began = chance::now_ms();
+        let note = |note: &dyn Fn(&mut Rest)| {
+            let mut rest = self.rest.get();
+            note(&mut rest);
+            self.rest.set(rest);
+        };
+        note(&|rest| rest.asked(began, ms));
+        let told = answer.await;
+        note(&|rest| rest.told(told.is_ok(), (began, ms), chance::now_ms()));
         told
     }
+}
+
+fn patience_with(way: Way) -> Rc<Patience> {
+    match way {
+        Way::Queue => QUEUE.with(Rc::clone),
+        Way::Journal => JOURNAL.with(Rc::clone),
+    }
+}
+
+/// Whether a way to durability has been silent just now.
+pub(crate) fn rests(way: Way) -> bool {
+    patience_with(way).rest.get().is_on(chance::now_ms())
+}
+
+/// Waits for a durable write, which takes [`WRITE_WITHIN_MS`] at most.
+pub(crate) async fn watched<T>(way: Way, answer: impl Future<Output = Result<T>>) -> Result<T> {
+    patience_with(way).watch(WRITE_WITHIN_MS, answer).await
 }
 
 fn silent(store: &str) -> worker::Error {

@@ -64,6 +64,7 @@ mod repeated;
 pub mod reply;
 pub mod resend;
 pub mod resource;
+pub mod rest;
 pub mod retention;
 pub mod retry;
 pub mod room;

@@ -86,13 +86,19 @@ impl Settings {
         (settings, given.faults)
     }
 
-    /// The ways to durability, the better first. A local queue lives in memory: it is no fallback.
-    pub const fn ways(&self) -> &'static [Way] {
-        match (self.durability, self.local_queue) {
-            (Way::Queue, _) => &[Way::Queue, Way::Journal],
-            (Way::Journal, false) => &[Way::Journal, Way::Queue],
-            (Way::Journal, true) => &[Way::Journal],
-        }
+    /// The ways to durability, the better first. A local queue lives in memory: it is no fallback. A way that is left alone because it
+    /// does not answer comes after one that does.
+    pub fn ways(&self, rests: impl Fn(Way) -> bool) -> &'static [Way] {
+        const QUEUE: &[Way] = &[Way::Queue, Way::Journal];
+        const JOURNAL: &[Way] = &[Way::Journal, Way::Queue];
+        let (ways, turned) = match (self.durability, self.local_queue) {
+            (Way::Queue, _) => (QUEUE, JOURNAL),
+            (Way::Journal, false) => (JOURNAL, QUEUE),
+            (Way::Journal, true) => return &[Way::Journal],
+        };
+        let (first, second) = (self.durability, turned.first());
+        let is_turned = rests(first) && second.is_some_and(|second| !rests(*second));
+        if is_turned { turned } else { ways }
     }
 }
 
@@ -235,12 +241,26 @@ mod tests {
 
     #[test]
     fn an_event_is_never_kept_in_memory_alone_because_of_a_value_that_is_not_understood() {
-        let ways = |vars: &[(&str, &str)]| read(vars).0.ways();
+        let ways = |vars: &[(&str, &str)]| read(vars).0.ways(|_| false);
         assert_eq!(ways(&[("DURABILITY", "x"), ("LOCAL_QUEUE", "true")]), [Way::Journal]);
         assert_eq!(ways(&[("DURABILITY", "x")]), [Way::Journal, Way::Queue]);
         assert_eq!(ways(&[("DURABILITY", "journal"), ("LOCAL_QUEUE", "x")]), [Way::Journal]);
         assert_eq!(ways(&[("DURABILITY", "queue")]), [Way::Queue, Way::Journal]);
         assert!(!read(&[("ALLOW_PRIVATE_ENDPOINTS", "x")]).0.allow_private_endpoints);
+    }
+
+    #[test]
+    fn a_way_that_is_left_alone_comes_after_one_that_answers() {
+        for (durability, first, second) in
+            [("queue", Way::Queue, Way::Journal), ("journal", Way::Journal, Way::Queue)]
+        {
+            let settings = well(&[("DURABILITY", durability)]);
+            assert_eq!(settings.ways(|way| way == first), [second, first]);
+            assert_eq!(settings.ways(|way| way == second), [first, second]);
+            assert_eq!(settings.ways(|_| true), [first, second]);
+        }
+        let local = well(&[("DURABILITY", "journal"), ("LOCAL_QUEUE", "true")]);
+        assert_eq!(local.ways(|_| true), [Way::Journal], "never in memory alone");
     }
 
     #[test]
