@@ -188,7 +188,7 @@ impl Gate {
             allowed: blocks(&admission.ip_allowlist),
             denied: blocks(&admission.ip_denylist),
             expires_at: admission.expires_at,
-            schema: schema.and_then(|schema| Schema::read(schema).ok()),
+            schema: schema.and_then(Schema::stored),
         }
     }
 

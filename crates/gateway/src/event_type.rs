@@ -150,7 +150,7 @@ pub struct Schemas(HashMap<String, Schema>);
 
 impl Schemas {
     pub fn of(types: Vec<EventType>) -> Self {
-        let read = |one: EventType| Some((one.name, Schema::read(&one.json_schema?).ok()?));
+        let read = |one: EventType| Some((one.name, Schema::stored(&one.json_schema?)?));
         Self(types.into_iter().filter_map(read).collect())
     }
 

@@ -15,7 +15,7 @@ mod read;
 use format::Format;
 
 use crate::number::{Step, is_integer};
-use crate::steps::Pattern;
+use crate::steps::Lazy;
 
 /// Bytes of a schema, as it is written.
 pub const SCHEMA_MAX_BYTES: usize = 65_536;
@@ -51,7 +51,7 @@ enum Check {
     Below(Number),
     MultipleOf(Step),
     Length(Range),
-    Pattern(Pattern),
+    Pattern(Lazy),
     Format(Format),
     Items {
         first: Vec<Id>,
@@ -65,7 +65,7 @@ enum Check {
     },
     Properties {
         named: BTreeMap<String, Id>,
-        matching: Vec<(Pattern, Id)>,
+        matching: Vec<(Lazy, Id)>,
         rest: Option<Id>,
     },
     PropertyCount(Range),
@@ -153,13 +153,18 @@ impl Range {
 }
 
 impl Schema {
-    /// Reads a schema. What it says that is not known here is a fault.
+    /// Reads a schema that is to be saved. What it says that is not known here is a fault.
     pub fn read(root: &Value) -> Result<Self, Fault> {
         if SCHEMA_MAX_BYTES < root.to_string().len() {
             let what = format!("a schema has at most {SCHEMA_MAX_BYTES} bytes");
             return Err(Fault { at: String::new(), what });
         }
-        Ok(Self { nodes: read::nodes(root)? })
+        Ok(Self { nodes: read::nodes(root, false)? })
+    }
+
+    /// Reads one that was saved. Its patterns are compiled when they are asked. `None`: it cannot be used any more.
+    pub fn stored(root: &Value) -> Option<Self> {
+        Some(Self { nodes: read::nodes(root, true).ok()? })
     }
 
     /// What is wrong with a payload: nothing, or the first few faults.

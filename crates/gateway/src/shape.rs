@@ -39,7 +39,7 @@ impl Shapes {
         payload: impl FnOnce() -> Option<&'v Value>,
     ) -> Vec<String> {
         let Some((written, read)) = self.by_type.get(event_type) else { return Vec::new() };
-        match read.get_or_init(|| Schema::read(written).ok()) {
+        match read.get_or_init(|| Schema::stored(written)) {
             Some(schema) => faults(schema, payload()),
             // It could be read when it was saved.
             None => Vec::new(),

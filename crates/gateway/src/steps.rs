@@ -103,10 +103,6 @@ impl Pattern {
     pub(crate) fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
-
-    pub(crate) fn as_str(&self) -> &str {
-        self.regex.as_str()
-    }
 }
 
 /// A regular expression that is compiled when it is first asked.
@@ -134,6 +130,10 @@ impl Lazy {
         let tried = LARGER.iter().filter(|size| size.most_bytes <= most);
         steps.take(SMALL.compile + tried.map(|size| size.compile).sum::<u64>())?;
         Ok(made.as_ref())
+    }
+
+    pub(crate) fn written(&self) -> &str {
+        &self.written
     }
 
     /// The expression, if it was compiled and can be used.

@@ -1,16 +1,17 @@
 //! A payload against a schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use serde_json::{Map, Number, Value};
 
-use super::{Check, Fault, Id, Schema, escaped};
+use super::{Check, Fault, Id, Range, Schema, escaped};
 use crate::number;
-use crate::steps::{Pattern, Steps, TooMany, of_number};
+use crate::steps::{Lazy, Steps, TooMany, is_any, is_same, of_number, of_text};
 
 /// Steps of one check, and how deep it goes.
 const STEPS_MAX: u64 = 200_000;
-/// Steps of its patterns and of its long numbers and lists, whose looks are at bytes.
+/// What is looked at on the way: nodes, names, and the bytes of texts and numbers, of the payload and of the schema.
 const LOOKS_MAX: u64 = 2_000_000;
 const DEPTH_MAX: u32 = 160;
 /// The longest text that a pattern is tried on.
@@ -21,7 +22,12 @@ const FAULTS_MAX: usize = 10;
 /// What is wrong with a payload: nothing, or the first few faults.
 pub(super) fn faults(schema: &Schema, payload: &Value) -> Vec<Fault> {
     let (steps, looks) = (Steps::of(STEPS_MAX), Steps::of(LOOKS_MAX));
-    let mut run = Run { schema, steps, looks, faults: Vec::new(), path: Vec::new() };
+    within(schema, payload, &steps, &looks)
+}
+
+pub(super) fn within(schema: &Schema, payload: &Value, steps: &Steps, looks: &Steps) -> Vec<Fault> {
+    let (faults, path, asked) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut run = Run { schema, steps, looks, faults, path, tries: 0, asked };
     match run.check(0, payload, 0) {
         Ok(_) => run.faults,
         Err(TooMany) => {
@@ -32,10 +38,14 @@ pub(super) fn faults(schema: &Schema, payload: &Value) -> Vec<Fault> {
 
 struct Run<'s> {
     schema: &'s Schema,
-    steps: Steps,
-    looks: Steps,
+    steps: &'s Steps,
+    looks: &'s Steps,
     faults: Vec<Fault>,
     path: Vec<String>,
+    /// Schemas, one within the other, that are only tried: nobody asks what is wrong.
+    tries: u32,
+    /// Patterns that were asked already.
+    asked: HashSet<*const Lazy>,
 }
 
 impl Run<'_> {
@@ -48,10 +58,14 @@ impl Run<'_> {
         pointer
     }
 
-    fn fault(&mut self, what: impl Into<String>) -> bool {
-        if self.faults.len() < FAULTS_MAX {
+    fn is_told(&self) -> bool {
+        self.tries == 0 && self.faults.len() < FAULTS_MAX
+    }
+
+    fn fault(&mut self, what: fmt::Arguments<'_>) -> bool {
+        if self.is_told() {
             let at = self.pointer();
-            self.faults.push(Fault { at, what: what.into() });
+            self.faults.push(Fault { at, what: what.to_string() });
         }
         false
     }
@@ -61,6 +75,7 @@ impl Run<'_> {
         if DEPTH_MAX < depth {
             return Err(TooMany);
         }
+        self.looks.take(1)?;
         let schema = self.schema;
         let mut passes = true;
         for check in schema.nodes.get(id).into_iter().flatten() {
@@ -74,24 +89,35 @@ impl Run<'_> {
         self.steps.take(steps as u64)
     }
 
-    fn number(&self, number: &Number) -> Result<(), TooMany> {
-        self.looks.take(of_number(number))
+    /// Looks at a text.
+    fn text(&self, text: &str) -> Result<(), TooMany> {
+        self.looks.take(of_text(text.len()))
     }
 
-    fn is_match(&self, pattern: &Pattern, text: &str) -> Result<bool, TooMany> {
-        self.looks.take(pattern.steps(text.len()))?;
-        Ok(pattern.is_match(text))
+    fn less(&self, a: &Number, b: &Number) -> Result<bool, TooMany> {
+        self.looks.take(of_number(a).max(of_number(b)))?;
+        Ok(number::compare(a, b).is_lt())
+    }
+
+    fn is_match(&mut self, pattern: &Lazy, text: &str) -> Result<bool, TooMany> {
+        let is_new = self.asked.insert(pattern);
+        let made = if is_new { pattern.compiled(self.looks)? } else { pattern.asked() };
+        // It could be used when it was saved.
+        let Some(made) = made else { return Ok(true) };
+        self.looks.take(made.steps(text.len()))?;
+        Ok(made.is_match(text))
     }
 
     /// Whether a value passes, without a word about why not.
     fn tries(&mut self, id: Id, value: &Value, depth: u32) -> Result<bool, TooMany> {
-        let noted = self.faults.len();
+        self.tries += 1;
         let passes = self.check(id, value, depth)?;
-        self.faults.truncate(noted);
+        self.tries -= 1;
         Ok(passes)
     }
 
     fn at(&mut self, name: &str, id: Id, value: &Value, depth: u32) -> Result<bool, TooMany> {
+        self.text(name)?;
         self.path.push(name.to_owned());
         let passes = self.check(id, value, depth)?;
         self.path.pop();
@@ -101,102 +127,99 @@ impl Run<'_> {
     #[expect(clippy::too_many_lines, reason = "an arm for each kind of check")]
     fn one(&mut self, check: &Check, value: &Value, depth: u32) -> Result<bool, TooMany> {
         if let Value::Number(number) = value {
-            self.number(number)?;
+            self.looks.take(of_number(number))?;
         }
         Ok(match (check, value) {
-            (Check::Never, _) => self.fault("must not be there"),
+            (Check::Never, _) => self.fault(format_args!("must not be there")),
             (Check::Type(types), _) => {
                 types.iter().any(|wanted| wanted.fits(value)) || {
                     let names: Vec<&str> = types.iter().map(|wanted| wanted.name()).collect();
-                    self.fault(format!("must be {}", names.join(" or ")))
+                    self.fault(format_args!("must be {}", names.join(" or ")))
                 }
             }
             (Check::OneOf(values), _) => {
                 self.step(values.len())?;
-                values.iter().any(|wanted| equal(wanted, value)) || {
+                let is_one = is_any(values, |wanted| is_same(wanted, value, self.looks))?;
+                if !is_one && self.is_told() {
                     let texts: Vec<String> = values.iter().take(10).map(Value::to_string).collect();
-                    self.fault(format!("must be {}", texts.join(" or ")))
+                    self.fault(format_args!("must be {}", texts.join(" or ")));
                 }
+                is_one
             }
             (Check::Minimum(least), Value::Number(number)) => {
-                !less(number, least) || self.fault(format!("must be at least {least}"))
+                !self.less(number, least)? || self.fault(format_args!("must be at least {least}"))
             }
             (Check::Maximum(most), Value::Number(number)) => {
-                !less(most, number) || self.fault(format!("must be at most {most}"))
+                !self.less(most, number)? || self.fault(format_args!("must be at most {most}"))
             }
             (Check::Above(bound), Value::Number(number)) => {
-                less(bound, number) || self.fault(format!("must be greater than {bound}"))
+                self.less(bound, number)?
+                    || self.fault(format_args!("must be greater than {bound}"))
             }
             (Check::Below(bound), Value::Number(number)) => {
-                less(number, bound) || self.fault(format!("must be less than {bound}"))
+                self.less(number, bound)? || self.fault(format_args!("must be less than {bound}"))
             }
             (Check::MultipleOf(step), Value::Number(number)) => {
+                // Its digits are divided one by one.
+                self.looks.take(20 + 4 * of_number(number))?;
                 step.divides(number)
-                    || self.fault(format!("must be a multiple of {}", step.number()))
+                    || self.fault(format_args!("must be a multiple of {}", step.number()))
             }
             (Check::Length(range), Value::String(text)) => {
-                match range.fault(text.chars().count() as u64, "characters") {
-                    Some(what) => self.fault(what),
-                    None => true,
-                }
+                self.text(text)?;
+                self.count(*range, text.chars().count(), "characters")
             }
             (Check::Pattern(regex), Value::String(text)) => {
                 if PATTERN_TEXT_MAX_BYTES < text.len() {
-                    self.fault("is too long to be matched with a pattern")
+                    self.fault(format_args!("is too long to be matched with a pattern"))
                 } else {
                     self.is_match(regex, text)?
-                        || self.fault(format!("must match {}", regex.as_str()))
+                        || self.fault(format_args!("must match {}", regex.written()))
                 }
             }
             (Check::Format(format), value) => {
-                format.fits(value) || self.fault(format!("must be a {}", format.name()))
+                let bytes = value.as_str().map_or(0, str::len);
+                self.looks.take(16 * of_text(bytes))?;
+                format.fits(value) || self.fault(format_args!("must be a {}", format.name()))
             }
             (Check::Items { first, rest }, Value::Array(items)) => {
                 let mut passes = true;
                 for (index, item) in items.iter().enumerate() {
-                    if let Some(id) = first.get(index).or(rest.as_ref()) {
-                        passes &= self.at(&index.to_string(), *id, item, depth)?;
-                    }
+                    let Some(id) = first.get(index).or(rest.as_ref()) else { break };
+                    passes &= self.at(&index.to_string(), *id, item, depth)?;
                 }
                 passes
             }
             (Check::ItemCount(range), Value::Array(items)) => {
-                match range.fault(items.len() as u64, "items") {
-                    Some(what) => self.fault(what),
-                    None => true,
-                }
+                self.count(*range, items.len(), "items")
             }
             (Check::UniqueItems, Value::Array(items)) => {
                 self.step(items.len())?;
                 let mut texts: Vec<String> = items.iter().map(canonical).collect();
                 let bytes: u64 = texts.iter().map(|text| text.len() as u64).sum();
-                self.looks.take(bytes / 8)?;
+                self.looks.take(bytes / 2)?;
                 texts.sort_unstable();
                 texts.dedup();
-                texts.len() == items.len() || self.fault("must not hold the same item twice")
+                texts.len() == items.len()
+                    || self.fault(format_args!("must not hold the same item twice"))
             }
             (Check::Contains { id, range }, Value::Array(items)) => {
                 let mut found = 0;
                 for item in items {
-                    found += u64::from(self.tries(*id, item, depth)?);
+                    found += usize::from(self.tries(*id, item, depth)?);
                 }
-                match range.fault(found, "items of the kind it has to contain") {
-                    Some(what) => self.fault(what),
-                    None => true,
-                }
+                self.count(*range, found, "items of the kind it has to contain")
             }
             (Check::Properties { named, matching, rest }, Value::Object(fields)) => {
                 self.properties(named, matching, *rest, fields, depth)?
             }
             (Check::PropertyCount(range), Value::Object(fields)) => {
-                match range.fault(fields.len() as u64, "properties") {
-                    Some(what) => self.fault(what),
-                    None => true,
-                }
+                self.count(*range, fields.len(), "properties")
             }
             (Check::PropertyNames(id), Value::Object(fields)) => {
                 let mut passes = true;
                 for name in fields.keys() {
+                    self.text(name)?;
                     passes &= self.at(name, *id, &Value::from(name.as_str()), depth)?;
                 }
                 passes
@@ -204,8 +227,12 @@ impl Run<'_> {
             (Check::Required(names), Value::Object(fields)) => self.required(names, fields)?,
             (Check::RequiredWith(with), Value::Object(fields)) => {
                 let mut passes = true;
-                for (_, names) in with.iter().filter(|(name, _)| fields.contains_key(*name)) {
-                    passes &= self.required(names, fields)?;
+                for (name, names) in with {
+                    self.step(1)?;
+                    self.text(name)?;
+                    if fields.contains_key(name) {
+                        passes &= self.required(names, fields)?;
+                    }
                 }
                 passes
             }
@@ -221,7 +248,7 @@ impl Run<'_> {
                 for id in ids {
                     found = found || self.tries(*id, value, depth)?;
                 }
-                found || self.fault("must fit at least one of the schemas of anyOf")
+                found || self.fault(format_args!("must fit at least one of the schemas of anyOf"))
             }
             (Check::Exactly1(ids), _) => {
                 let mut found = 0;
@@ -229,12 +256,13 @@ impl Run<'_> {
                     found += u32::from(self.tries(*id, value, depth)?);
                 }
                 found == 1
-                    || self.fault(format!(
+                    || self.fault(format_args!(
                         "must fit exactly one of the schemas of oneOf, and fits {found}"
                     ))
             }
             (Check::Not(id), _) => {
-                !self.tries(*id, value, depth)? || self.fault("must not fit the schema of not")
+                !self.tries(*id, value, depth)?
+                    || self.fault(format_args!("must not fit the schema of not"))
             }
             (Check::If { when, then, otherwise }, _) => {
                 let next = if self.tries(*when, value, depth)? { then } else { otherwise };
@@ -252,24 +280,36 @@ impl Run<'_> {
     fn required(&mut self, names: &[String], fields: &Map<String, Value>) -> Result<bool, TooMany> {
         self.step(names.len())?;
         let mut passes = true;
-        for name in names.iter().filter(|name| !fields.contains_key(*name)) {
-            self.path.push(name.clone());
-            passes = self.fault("is required");
-            self.path.pop();
+        for name in names {
+            self.text(name)?;
+            if !fields.contains_key(name) {
+                self.path.push(name.clone());
+                passes = self.fault(format_args!("is required"));
+                self.path.pop();
+            }
         }
         Ok(passes)
+    }
+
+    fn count(&mut self, range: Range, count: usize, of: &str) -> bool {
+        match range.fault(count as u64, of) {
+            Some(what) => self.fault(format_args!("{what}")),
+            None => true,
+        }
     }
 
     fn properties(
         &mut self,
         named: &BTreeMap<String, Id>,
-        matching: &[(Pattern, Id)],
+        matching: &[(Lazy, Id)],
         rest: Option<Id>,
         fields: &Map<String, Value>,
         depth: u32,
     ) -> Result<bool, TooMany> {
         let mut passes = true;
         for (name, value) in fields {
+            // It is looked for among the names.
+            self.looks.take(of_text(8 * name.len()))?;
             let mut is_known = false;
             if let Some(id) = named.get(name) {
                 is_known = true;
@@ -287,24 +327,6 @@ impl Run<'_> {
             }
         }
         Ok(passes)
-    }
-}
-
-fn less(a: &Number, b: &Number) -> bool {
-    number::compare(a, b).is_lt()
-}
-
-/// Equality as JSON Schema has it: `1` and `1.0` are one number.
-fn equal(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => number::compare(a, b).is_eq(),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
-        }
-        _ => a == b,
     }
 }
 

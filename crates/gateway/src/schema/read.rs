@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 use super::format::Format;
 use super::{Check, Fault, Id, Node, Range, Type, escaped};
 use crate::number::Step;
-use crate::steps::Pattern;
+use crate::steps::{Lazy, Pattern};
 
 /// Parts of a schema, and how deep they are nested.
 const NODES_MAX: usize = 2_000;
@@ -15,8 +15,8 @@ const DEPTH_MAX: usize = 64;
 const PATTERN_MAX_BYTES: usize = 32_768;
 
 /// The nodes of a schema; the first is the schema itself.
-pub(super) fn nodes(root: &Value) -> Result<Vec<Node>, Fault> {
-    let mut reader = Reader { root, nodes: Vec::new(), places: HashMap::new() };
+pub(super) fn nodes(root: &Value, is_stored: bool) -> Result<Vec<Node>, Fault> {
+    let mut reader = Reader { root, nodes: Vec::new(), places: HashMap::new(), is_stored };
     reader.node("", root, 0)?;
     match reader.nodes.iter().enumerate().find(|(id, _)| asks_itself(&reader.nodes, *id)) {
         None => Ok(reader.nodes),
@@ -80,6 +80,8 @@ struct Reader<'s> {
     nodes: Vec<Node>,
     /// Where in the schema a node was read from.
     places: HashMap<String, Id>,
+    /// What is stored has patterns that could be compiled.
+    is_stored: bool,
 }
 
 fn fault<T>(at: &str, what: impl Into<String>) -> Result<T, Fault> {
@@ -156,7 +158,7 @@ impl Reader<'_> {
                 "maxProperties" => properties.most = Some(count(here, value)?),
                 "minContains" => contains.least = Some(count(here, value)?),
                 "maxContains" => contains.most = Some(count(here, value)?),
-                "pattern" => checks.push(Check::Pattern(pattern(here, value)?)),
+                "pattern" => checks.push(Check::Pattern(self.pattern(here, text(here, value)?)?)),
                 "format" => {
                     checks.extend(Format::from_name(text(here, value)?).map(Check::Format));
                 }
@@ -297,7 +299,7 @@ impl Reader<'_> {
             let here = format!("{at}/patternProperties");
             for (text, schema) in object(&here, value)? {
                 let place = format!("{here}/{}", escaped(text));
-                let regex = pattern(&place, &Value::from(text.as_str()))?;
+                let regex = self.pattern(&place, text)?;
                 matching.push((regex, self.node(&place, schema, depth)?));
             }
         }
@@ -339,6 +341,15 @@ impl Reader<'_> {
         }
     }
 
+    fn pattern(&self, at: &str, written: &str) -> Result<Lazy, Fault> {
+        if !self.is_stored
+            && let Err(error) = Pattern::new(written, PATTERN_MAX_BYTES)
+        {
+            return fault(at, format!("this pattern cannot be used: {error}"));
+        }
+        Ok(Lazy::new(written.to_owned(), PATTERN_MAX_BYTES))
+    }
+
     fn reference(&mut self, here: &str, reference: &str, depth: usize) -> Result<Id, Fault> {
         let Some(place) = reference.strip_prefix('#').filter(|place| !place.contains('%')) else {
             return fault(here, "only what is in the schema itself can be referred to: #/$defs/…");
@@ -358,10 +369,20 @@ fn types(at: &str, value: &Value) -> Result<Vec<Type>, Fault> {
             fault(at, "one of null, boolean, integer, number, string, array and object is expected")
         }
     };
-    match value {
-        Value::Array(names) if !names.is_empty() => names.iter().map(one).collect(),
-        one_name => Ok(vec![one(one_name)?]),
-    }
+    let mut types = match value {
+        Value::Array(names) if !names.is_empty() => {
+            names.iter().map(one).collect::<Result<Vec<_>, _>>()?
+        }
+        one_name => vec![one(one_name)?],
+    };
+    let mut seen = Vec::new();
+    types.retain(|kind| {
+        !seen.contains(kind) && {
+            seen.push(*kind);
+            true
+        }
+    });
+    Ok(types)
 }
 
 fn number(at: &str, value: &Value) -> Result<Number, Fault> {
@@ -406,13 +427,5 @@ fn texts(at: &str, value: &Value) -> Result<Vec<String>, Fault> {
     match texts {
         Some(texts) => Ok(texts),
         None => fault(at, "an array of names is expected"),
-    }
-}
-
-fn pattern(at: &str, value: &Value) -> Result<Pattern, Fault> {
-    let written = text(at, value)?;
-    match Pattern::new(written, PATTERN_MAX_BYTES) {
-        Ok(pattern) => Ok(pattern),
-        Err(error) => fault(at, format!("this pattern cannot be used: {error}")),
     }
 }

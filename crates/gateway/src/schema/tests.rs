@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::steps::Steps;
 
 #[track_caller]
 fn faults(schema: Value, payload: Value) -> Vec<String> {
@@ -367,4 +368,93 @@ fn what_patterns_and_long_values_take_is_counted() {
     assert!(faults(json!({"pattern": "^a+$"}), json!("a".repeat(60_000))).is_empty());
     assert!(faults(json!({"patternProperties": {"^a-": {}}}), keys(20_000)).is_empty());
     assert!(faults(json!({"allOf": least}), json!(1e3)).is_empty());
+}
+
+/// Every kind of check reads of the payload, of the schema, or of both: it takes a step for each 32 bytes or name at least, and
+/// ends when there are none left.
+#[test]
+fn what_is_read_of_payload_and_schema_takes_steps() {
+    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let long: Value = parse(&"9".repeat(4_000));
+    let text = |last: &str| format!("{}{last}", "a".repeat(4_000));
+    let (names, ones) = (vec!["n"; 1_000], json!(vec![1; 100]));
+    let object = |name: &str, value: Value| json!({name: value});
+    let with = |keys: usize| {
+        Value::Object((0..keys).map(|n| (format!("k{n:03}{}", text("")), json!([]))).collect())
+    };
+    let refs = |schema: Value| json!({"$defs": {"a": schema}, "allOf": vec![json!({"$ref": "#/$defs/a"}); 100]});
+    let texts: Vec<String> = (0..100).map(|n| text(&n.to_string())).collect();
+    for (schema, payload, bytes) in [
+        (json!({"items": {"minimum": parse("-1e4000"), "maximum": long}}), ones.clone(), 400_000),
+        (json!({"items": {"maximum": long}}), ones.clone(), 400_000),
+        (json!({"items": {"minimum": long}}), ones.clone(), 400_000),
+        (json!({"items": {"exclusiveMaximum": long}}), ones.clone(), 400_000),
+        (json!({"items": {"exclusiveMinimum": long}}), ones.clone(), 400_000),
+        (refs(json!({"multipleOf": 7})), long.clone(), 400_000),
+        (refs(json!({"type": ["integer", "string", "integer"]})), long.clone(), 400_000),
+        (json!({"items": {"const": long}}), ones.clone(), 400_000),
+        (json!({"items": {"enum": [text("x"), [long]]}}), json!(vec![[1]; 100]), 400_000),
+        (json!({"items": {"const": text("x")}}), json!(vec![text("y"); 100]), 400_000),
+        (
+            json!({"items": {"const": object(&text(""), json!(1))}}),
+            json!(vec![object(&text(""), json!(2)); 100]),
+            400_000,
+        ),
+        (refs(json!({"maxLength": 5_000})), json!(text("")), 400_000),
+        (refs(json!({"pattern": "^a"})), json!(text("")), 400_000),
+        (refs(json!({"format": "uri"})), json!(format!("http://{}", text(""))), 400_000),
+        (refs(json!({"format": "email"})), json!(text("@a")), 400_000),
+        (refs(json!({"uniqueItems": true})), json!(texts), 40_000_000),
+        (refs(json!({"items": {}})), json!(vec![1; 4_000]), 400_000 * 32),
+        (refs(json!({"items": [true], "additionalItems": true})), ones.clone(), 10_000 * 32),
+        (refs(json!({"contains": true})), json!(vec![1; 4_000]), 400_000 * 32),
+        (refs(json!({"allOf": vec![true; 100]})), json!(1), 10_000 * 32),
+        (refs(json!({"not": {"enum": vec![1; 1_000]}})), json!(5), 100_000 * 32),
+        (refs(json!({"anyOf": [{"maxLength": 1}, true]})), json!(text("")), 400_000),
+        (refs(json!({"oneOf": [{"maxLength": 1}, true]})), json!(text("")), 400_000),
+        (refs(json!({"if": {"minLength": 1}, "then": true})), json!(text("")), 400_000),
+        (refs(json!({"propertyNames": true})), object(&text(""), json!(1)), 800_000),
+        (refs(json!({"properties": {"x": false}})), object(&text(""), json!(1)), 400_000),
+        (refs(json!({"additionalProperties": true})), object(&text(""), json!(1)), 400_000),
+        (refs(json!({"patternProperties": {"^b": false}})), object(&text(""), json!(1)), 400_000),
+        (
+            json!({"items": {"required": names}}),
+            json!(vec![object("n", json!(1)); 100]),
+            100_000 * 32,
+        ),
+        (json!({"items": {"required": [text("")]}}), json!(vec![json!({}); 100]), 400_000),
+        (json!({"items": {"dependentRequired": with(10)}}), json!(vec![json!({}); 100]), 4_000_000),
+        (
+            json!({"items": {"dependentRequired": {"n": names}}}),
+            json!(vec![object("n", json!(1)); 100]),
+            100_000 * 32,
+        ),
+    ] {
+        let shown: String = schema.to_string().chars().take(80).collect();
+        let schema = Schema::read(&schema).unwrap();
+        let (steps, looks) = (Steps::of(u64::MAX), Steps::of(u64::MAX));
+        let found = check::within(&schema, &payload, &steps, &looks);
+        assert!(found.iter().all(|one| !one.what.contains("too many steps")), "{shown}");
+        let taken = [&steps, &looks].map(|some| u64::MAX - some.left());
+        assert!(bytes / 32 <= taken[0] + taken[1], "{shown}: {taken:?} for {bytes} bytes");
+        let (steps, looks) = (Steps::of(taken[0]), Steps::of(taken[1] - 1));
+        let found = check::within(&schema, &payload, &steps, &looks);
+        assert!(found.len() == 1 && found[0].what.contains("too many steps"), "{shown}: {found:?}");
+    }
+}
+
+#[test]
+fn a_stored_schema_compiles_a_pattern_when_it_is_asked() {
+    let schema =
+        Schema::stored(&json!({"properties": {"a": {"pattern": "(a|b|c|d){10}"}}})).unwrap();
+    let taken = |payload: Value| {
+        let looks = Steps::of(100_000);
+        check::within(&schema, &payload, &Steps::of(100), &looks);
+        100_000 - looks.left()
+    };
+    assert!(taken(json!({"a": 5})) < 100);
+    let first = taken(json!({"a": "x"}));
+    assert!(1_300 < first);
+    assert_eq!(taken(json!({"a": "x"})), first);
+    assert_eq!(schema.check(&json!({"a": "x"})).len(), 1);
 }
