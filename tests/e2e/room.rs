@@ -12,16 +12,22 @@ fn body(bytes: usize) -> Vec<u8> {
 
 #[test]
 fn large_bodies_for_an_endpoint_that_does_not_answer_hold_up_nobody_and_arrive_in_the_end() {
-    hold_up_nobody(24, 1_000_000);
+    hold_up_nobody(24, 1_000_000, None);
 }
 
 /// Those that stand in the rows of their events.
 #[test]
 fn many_bodies_for_an_endpoint_that_does_not_answer_hold_up_nobody_and_arrive_in_the_end() {
-    hold_up_nobody(160, 100_000);
+    hold_up_nobody(160, 100_000, None);
 }
 
-fn hold_up_nobody(count: usize, bytes: usize) {
+#[test]
+fn many_bodies_that_a_function_makes_hold_up_nobody_and_arrive_in_the_end() {
+    let makes = "function transform(payload) { return {made: \"x\".repeat(100000)}; }";
+    hold_up_nobody(160, 10, Some(makes));
+}
+
+fn hold_up_nobody(count: usize, bytes: usize, function: Option<&str>) {
     let gateway = Gateway::builder().durability("journal").var("SWEEP_AFTER_SECONDS", "2").start();
     let gate = Arc::new(RwLock::new(()));
     let closed = gate.write().expect("the gate");
@@ -34,7 +40,10 @@ fn hold_up_nobody(count: usize, bytes: usize) {
     };
     let one = gateway.project();
     let source = one.open_source();
-    one.route_with(&source, &slow, json!({"http_timeout": 60}));
+    let endpoint =
+        one.endpoint(json!({"name": "slow", "url": slow.url("/hook"), "http_timeout": 60}));
+    one.subscription(json!({"name": "slow", "source_id": source["uid"],
+        "endpoint_id": endpoint["uid"], "function": function}));
     let large = body(bytes);
     for _ in 0..count {
         one.ingest(&source, &large).expect(200);

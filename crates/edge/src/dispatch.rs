@@ -419,7 +419,7 @@ async fn ready<'a>(
     let endpoint = &to.endpoint;
     let function = to.function(&delivery.subscription_id)?;
     let identity = identity.ok_or(Undeliverable::NotMade("the endpoint's authentication"))?;
-    let (body, loan) = body(event, shard, delivery, bindings).await?;
+    let (body, mut loan) = body(event, shard, delivery, bindings).await?;
     let made = made(event, body, delivery, function).await;
     let mut made =
         made.ok_or(Undeliverable::NotMade("the result of the subscription's function"))?;
@@ -428,6 +428,9 @@ async fn ready<'a>(
         Cow::Borrowed(_) => None,
     };
     made.body = form.unwrap_or(made.body);
+    if !loan.grow(made.body.len() as u64) {
+        return Err(Undeliverable::NoRoom);
+    }
     let secrets =
         bindings.vault().and_then(|vault| endpoint.open_secrets(&vault, chance::now_ms()));
     let secrets = secrets.map_err(|error| {

@@ -62,7 +62,7 @@ impl Asker {
 
     /// Memory for a body of so many bytes, if it is there now.
     fn lent(&self, bytes: u64) -> Option<Loan> {
-        let bytes = if bytes <= UNCOUNTED_BYTES { 0 } else { bytes.saturating_mul(self.copies) };
+        let bytes = counted(bytes, self.copies);
         let fits = bytes == 0 || {
             let now = chance::now_ms();
             self.room.with_borrow_mut(|room| room.take(&self.holder, bytes, now))
@@ -83,6 +83,10 @@ impl Asker {
     }
 }
 
+fn counted(bytes: u64, copies: u64) -> u64 {
+    if bytes <= UNCOUNTED_BYTES { 0 } else { bytes.saturating_mul(copies) }
+}
+
 /// A part of the memory, given back when it is dropped.
 pub(crate) struct Loan {
     room: &'static Room,
@@ -91,6 +95,17 @@ pub(crate) struct Loan {
 }
 
 impl Loan {
+    /// Makes it one for what is sent, if there is memory for that: what a function or a form makes of a body may be larger.
+    pub(crate) fn grow(&mut self, bytes: u64) -> bool {
+        let bytes = counted(bytes, COPIES_OF_SENT);
+        let fits = bytes <= self.bytes
+            || self.room.with_borrow_mut(|room| room.grow(&self.holder, self.bytes, bytes));
+        if fits {
+            self.bytes = self.bytes.max(bytes);
+        }
+        fits
+    }
+
     /// Gives one of the two copies back of a body that is sent.
     pub(crate) fn give_one_copy_back(&mut self) {
         self.give_back(self.bytes / COPIES_OF_SENT);

@@ -128,11 +128,7 @@ impl Shared {
             return false;
         }
         if self.fits(holder, bytes) {
-            self.all = self.all.saturating_add(bytes);
-            add(&mut self.by_project, &holder.project, bytes);
-            if holder.endpoint.is_some() {
-                add(&mut self.by_endpoint, holder, bytes);
-            }
+            self.hold(holder, bytes);
             if let Some(turn) = self.turns.get_mut(holder).filter(|turn| turn.is_on(now_ms)) {
                 turn.ms = turn.age(now_ms);
             }
@@ -164,6 +160,22 @@ impl Shared {
         }
         free.is_some_and(|free| of_project.saturating_add(bytes) <= free)
             && (of_endpoint == 0 || of_endpoint.saturating_add(bytes) <= left_to_endpoints)
+    }
+
+    /// Makes a share of `own` bytes one of `bytes`, if there is room for them. If not, it stays as it is.
+    pub fn grow(&mut self, holder: &Holder, own: u64, bytes: u64) -> bool {
+        self.give_back(holder, own);
+        let fits = self.fits(holder, bytes);
+        self.hold(holder, if fits { bytes } else { own });
+        fits
+    }
+
+    fn hold(&mut self, holder: &Holder, bytes: u64) {
+        self.all = self.all.saturating_add(bytes);
+        add(&mut self.by_project, &holder.project, bytes);
+        if holder.endpoint.is_some() {
+            add(&mut self.by_endpoint, holder, bytes);
+        }
     }
 
     /// Gives `bytes` of them back.
@@ -414,6 +426,19 @@ mod tests {
         let router = Holder { project: "a".into(), endpoint: None };
         assert!(room.take(&router, 30, 0) && !room.take(&router, 30, 0));
         assert!(room.take(&router, 5, 0), "routers have no turns");
+    }
+
+    #[test]
+    fn what_is_made_of_a_body_takes_the_room_that_it_needs() {
+        let mut room = Shared::new(80);
+        let (one, another) = (holder("a", "1"), holder("b", "2"));
+        assert!(room.take(&one, 30, 0) && room.grow(&one, 30, 100), "the only body has room");
+        assert!(!room.take(&another, 1, 0));
+        room.give_back(&one, 100);
+        assert!(room.take(&one, 1, 0) && room.take(&one, 10, 0) && !room.grow(&one, 1, 30));
+        room.give_back(&one, 10);
+        room.give_back(&one, 1);
+        assert_eq!((room.all, room.by_project.len(), room.by_endpoint.len()), (0, 0, 0));
     }
 
     #[test]
