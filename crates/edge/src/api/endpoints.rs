@@ -77,24 +77,6 @@ impl Caller<'_> {
         Ok(Answer::ok(status, message, shown.pop().unwrap_or_default()))
     }
 
-    /// The same after a change. It is made: should the events not answer, what they say is left out.
-    async fn shown_changed(
-        &self,
-        status: u16,
-        message: &str,
-        project: &Project,
-        (uid, endpoint): (&str, Value),
-    ) -> Answered {
-        match self.shown(status, message, project, (uid, endpoint.clone())).await {
-            Ok(answer) => Ok(answer),
-            Err(refusal) => {
-                let status_of = refusal.reply().status;
-                log::error("endpoint_shown_alone", json!({"status": status_of}));
-                Ok(Answer::ok(status, message, self.version.show_endpoint(endpoint)))
-            }
-        }
-    }
-
     /// The body of a call, from the version that the caller was written for.
     fn endpoint_input(&self, is_new: bool) -> Result<EndpointInput, Refusal> {
         Ok(api::parse(&self.version.read_endpoint(&self.body, is_new)?)?)
@@ -157,14 +139,16 @@ impl Caller<'_> {
         Ok(())
     }
 
-    /// Stores a changed endpoint that was last changed at `before`, and does what is owed for the change.
+    /// Stores a changed endpoint that was last changed at `before`, does what is owed for the change, and answers with the
+    /// endpoint as it is `shown`.
     async fn store_endpoint(
         &self,
         project: &Project,
         endpoint: &Endpoint,
         before: u64,
         owed: Option<Statement>,
-    ) -> Result<(), Refusal> {
+        (status, message, shown): (u16, &str, Value),
+    ) -> Answered {
         let told = tell_of(project, Kind::EndpointUpdated, endpoint);
         let mut statements = vec![sql::update_endpoint(endpoint, before)];
         let kept = Kept::Endpoint(&project.uid, &endpoint.uid);
@@ -178,7 +162,15 @@ impl Caller<'_> {
         if is_owed {
             owed::settle_of(&project.uid, self.bindings).await;
         }
-        Ok(())
+        match self.shown(status, message, project, (&endpoint.uid, shown.clone())).await {
+            Ok(answer) => Ok(answer),
+            // It is changed: should the events not answer, what they say is left out.
+            Err(refusal) => {
+                let status_of = refusal.reply().status;
+                log::error("endpoint_shown_alone", json!({"status": status_of}));
+                Ok(Answer::ok(status, message, self.version.show_endpoint(shown)))
+            }
+        }
     }
 
     pub(super) async fn update_endpoint(&self, project: &Project, id: &str) -> Answered {
@@ -195,14 +187,8 @@ impl Caller<'_> {
         self.check_circle(&endpoint)?;
         let owed = (endpoint.rate_limit != limit)
             .then(|| sql::owe_limit(&project.uid, &endpoint.uid, endpoint.updated_at));
-        self.store_endpoint(project, &endpoint, before, owed).await?;
-        self.shown_changed(
-            202,
-            "Endpoint updated successfully",
-            project,
-            (&endpoint.uid, endpoint.present()),
-        )
-        .await
+        let answer = (202, "Endpoint updated successfully", endpoint.present());
+        self.store_endpoint(project, &endpoint, before, owed, answer).await
     }
 
     pub(super) async fn pause_endpoint(&self, project: &Project, id: &str) -> Answered {
@@ -211,14 +197,8 @@ impl Caller<'_> {
         endpoint.toggle_pause(now_ms())?;
         let owed = (endpoint.status == EndpointStatus::Active)
             .then(|| sql::owe_endpoint(&project.uid, &endpoint.uid, endpoint.updated_at));
-        self.store_endpoint(project, &endpoint, before, owed).await?;
-        self.shown_changed(
-            202,
-            "endpoint status updated successfully",
-            project,
-            (&endpoint.uid, endpoint.present()),
-        )
-        .await
+        let answer = (202, "endpoint status updated successfully", endpoint.present());
+        self.store_endpoint(project, &endpoint, before, owed, answer).await
     }
 
     pub(super) async fn activate_endpoint(&self, project: &Project, id: &str) -> Answered {
@@ -226,9 +206,8 @@ impl Caller<'_> {
         let before = endpoint.updated_at;
         endpoint.activate(now_ms())?;
         let owed = sql::owe_endpoint(&project.uid, &endpoint.uid, endpoint.updated_at);
-        self.store_endpoint(project, &endpoint, before, Some(owed)).await?;
-        let message = "endpoint status successfully activated";
-        self.shown_changed(202, message, project, (&endpoint.uid, endpoint.present())).await
+        let answer = (202, "endpoint status successfully activated", endpoint.present());
+        self.store_endpoint(project, &endpoint, before, Some(owed), answer).await
     }
 
     pub(super) async fn expire_secret(&self, project: &Project, id: &str) -> Answered {
@@ -237,14 +216,8 @@ impl Caller<'_> {
         let before = endpoint.updated_at;
         let secret =
             endpoint.expire_secret(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
-        self.store_endpoint(project, &endpoint, before, None).await?;
         let shown = endpoint.present_exchanged(&secret);
-        self.shown_changed(
-            200,
-            "endpoint secret expired successfully",
-            project,
-            (&endpoint.uid, shown),
-        )
-        .await
+        let answer = (200, "endpoint secret expired successfully", shown);
+        self.store_endpoint(project, &endpoint, before, None, answer).await
     }
 }
