@@ -8,6 +8,8 @@ use inlet_gateway::document::{
     COMMAND, FILE, generate, operations, owner_path, parameters, routes, taken_by_any_method,
     undescribed,
 };
+use inlet_gateway::routes::{Call, call};
+use inlet_gateway::scope::{Admitted, Owner};
 use inlet_gateway::search::{Kind, Search};
 use serde_json::Value;
 
@@ -190,6 +192,101 @@ fn calls_of_owners_are_documented_and_those_that_are_closed_to_them_are_not() {
     ] {
         assert!(!open.contains(call), "{call}");
     }
+}
+
+/// Every call of the document: `GET /healthz`, and what is said of it.
+fn calls(document: &Value) -> Vec<(String, &Value)> {
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        let calls =
+            item.as_object().into_iter().flatten().filter(|(name, _)| *name != "parameters");
+        all.extend(calls.map(|(method, call)| (format!("{} {path}", method.to_uppercase()), call)));
+    }
+    all
+}
+
+fn has_example(media: &Value) -> bool {
+    media.get("example").or(media.get("examples")).is_some()
+}
+
+#[test]
+fn what_is_named_by_its_id_may_be_missing() {
+    for (name, call) in calls(&generate()) {
+        let is_said = !name.contains('{') || call["responses"]["404"].is_object();
+        assert!(is_said, "{name} is never 404");
+    }
+}
+
+#[test]
+fn bodies_and_answers_of_the_api_have_examples() {
+    for (name, call) in calls(&generate()) {
+        if let Some(content) = call.pointer("/requestBody/content").and_then(Value::as_object) {
+            assert!(content.values().any(has_example), "no example of the body of {name}");
+        }
+        if name.contains("/portal-api/") {
+            let good =
+                call["responses"].as_object().unwrap().iter().find(|of| of.0.starts_with('2'));
+            let (_, answer) = good.unwrap_or_else(|| panic!("{name} never goes well"));
+            assert!(has_example(&answer["content"]["application/json"]), "no example of {name}");
+        }
+    }
+}
+
+/// The token of a portal link opens less than a key does, in bodies, too.
+#[test]
+fn calls_of_owners_have_the_fields_that_owners_may_send() {
+    let document = generate();
+    let endpoint = document.pointer("/components/parameters/endpointID/example").unwrap();
+    let owner = Owner {
+        link_id: String::new(),
+        owner_id: "o".to_owned(),
+        can_manage_endpoint: true,
+        endpoints: vec![endpoint.as_str().unwrap().to_owned(), "{endpointID}".to_owned()],
+    };
+    let mut wrong = Vec::new();
+    for (name, described) in calls(&document) {
+        let Some((method, path)) = name.split_once(' ') else { unreachable!() };
+        let Ok(Call::InPortal { call }) = call(method, path) else { continue };
+        let Some(media) = described.pointer("/requestBody/content/application~1json") else {
+            continue;
+        };
+        let admit = |body: &Value| owner.admit(&call, "", body.to_string().as_bytes());
+        if let Some(error) = media.get("example").and_then(|example| admit(example).err()) {
+            wrong.push(format!("{name}: the example is refused: {}", error.message));
+        }
+        for field in fields(&document, &media["schema"]) {
+            let mut body = serde_json::json!({"endpoint_id": endpoint});
+            if field != "endpoint_id" {
+                body[field.as_str()] = "theirs".into();
+            }
+            match admit(&body) {
+                Err(error) if error.status == 403 => {
+                    wrong.push(format!("{name}: {field} is refused"));
+                }
+                Ok(Admitted { body: Some(instead), .. }) => {
+                    let instead: Value = serde_json::from_slice(&instead).unwrap();
+                    if instead[&field] != body[&field] {
+                        wrong.push(format!("{name}: {field} has no effect"));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let schemas = &document["paths"]["/portal-api/events"]["post"]["requestBody"];
+    let schema = &schemas["content"]["application/json"]["schema"];
+    assert!(fields(&document, schema).contains(&"custom_headers".to_owned()), "{schema}");
+}
+
+/// What the schema of a body, or of each of its items, has.
+fn fields(document: &Value, schema: &Value) -> Vec<String> {
+    let schema = schema.get("items").unwrap_or(schema);
+    let schema = schema.pointer("/allOf/0").unwrap_or(schema);
+    let referred = schema.get("$ref").and_then(Value::as_str);
+    let referred = referred.and_then(|to| document.pointer(to.trim_start_matches('#')));
+    let properties = referred.unwrap_or(schema)["properties"].as_object();
+    properties.into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
 /// An answer under an older version is what the document says, too.

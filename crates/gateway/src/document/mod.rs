@@ -54,6 +54,8 @@ pub enum Access {
     Companion,
     /// As [`Access::Project`], in Hookstream's dialect.
     Hookstream,
+    /// The token of a portal link.
+    Owner,
 }
 
 /// What an answer holds.
@@ -87,7 +89,7 @@ pub struct Body {
     pub check: fn(&[u8]) -> Result<(), ApiError>,
     pub examples: Vec<(&'static str, Value)>,
     required: &'static [&'static str],
-    only: &'static [&'static str],
+    only: Vec<String>,
     is_array: bool,
     /// Another type that is taken, and its schema as JSON.
     also: Option<(&'static str, &'static str)>,
@@ -184,7 +186,7 @@ impl Operation {
             check,
             examples: vec![("example", example)],
             required: &[],
-            only: &[],
+            only: Vec::new(),
             is_array: false,
             also: None,
             is_optional: false,
@@ -214,7 +216,7 @@ impl Operation {
 
     /// Only these fields of the reader mean something here.
     fn only(self, fields: &'static [&'static str]) -> Self {
-        self.change_body(|body| body.only = fields)
+        self.change_body(|body| body.only = fields.iter().map(|&field| field.to_owned()).collect())
     }
 
     fn shows(mut self, status: u16, message: &'static str, data: Data) -> Self {
@@ -245,7 +247,7 @@ impl Operation {
     /// The statuses of refusals, each with its cause.
     fn refusals(&self) -> BTreeMap<u16, &'static str> {
         let mut all = BTreeMap::new();
-        if matches!(self.access, Access::Project | Access::Root) {
+        if matches!(self.access, Access::Project | Access::Root | Access::Owner) {
             all.extend([
                 (401, "There is no key, or not one that is known."),
                 (403, "The key is not one for this."),
@@ -253,7 +255,7 @@ impl Operation {
                 (415, "The body is not `application/json`."),
                 (503, "A store is not available right now: try again."),
             ]);
-            if self.path.contains("{projectID}") {
+            if self.path.contains("{projectID}") || self.access == Access::Owner {
                 all.insert(404, "There is no such thing in this project, or no such project.");
             }
             all.insert(400, "`X-Convoy-Version` names no version.");
@@ -383,8 +385,8 @@ impl Data {
         }
     }
 
-    fn example(&self) -> Value {
-        let first = |name: &str| samples::of(name).into_iter().next().unwrap_or_default();
+    /// `first` is the sample of a shape.
+    fn example(&self, first: fn(&str) -> Value) -> Value {
         match self {
             Self::Nothing => Value::Null,
             Self::One(name) => first(name),
@@ -398,9 +400,9 @@ impl Data {
 }
 
 impl Shows {
-    fn response(&self) -> Value {
+    fn response(&self, first: fn(&str) -> Value) -> Value {
         let mut example =
-            json!({"status": true, "message": self.message, "data": self.data.example()});
+            json!({"status": true, "message": self.message, "data": self.data.example(first)});
         let mut properties = json!({
             "status": {"type": "boolean"}, "message": {"type": "string"}, "data": self.data.schema(),
         });
@@ -430,10 +432,10 @@ impl Body {
         } else {
             let whole = schema::of_reader(self.reader, readers);
             let mut properties = Map::new();
-            for field in self.only {
+            for field in &self.only {
                 let schema = whole["properties"].get(field);
                 let schema = schema.unwrap_or_else(|| panic!("{} reads no {field}", self.reader));
-                properties.insert((*field).to_owned(), schema.clone());
+                properties.insert(field.clone(), schema.clone());
             }
             json!({"type": "object", "required": self.required, "properties": properties})
         };
@@ -473,6 +475,7 @@ impl Operation {
             Access::Open => described["security"] = json!([]),
             Access::Hookstream => described["security"] = json!([{"apiKey": []}, {"key": []}]),
             Access::Companion => described["security"] = json!([{"companion": []}]),
+            Access::Owner => described["security"] = json!([{"portal": []}, {"portalToken": []}]),
             Access::Project | Access::Root => {}
         }
         if !self.query.is_empty() {
@@ -497,8 +500,10 @@ impl Operation {
         if let Some(answers) = &self.answers {
             return answers.clone();
         }
+        let first = if self.access == Access::Owner { portal::sample } else { samples::first };
+        let shows = self.shows.iter();
         let mut responses: Map<String, Value> =
-            self.shows.iter().map(|shows| (shows.status.to_string(), shows.response())).collect();
+            shows.map(|shows| (shows.status.to_string(), shows.response(first))).collect();
         for (status, why) in self.refusals() {
             let refusal = if self.fails.iter().any(|(own, _)| *own == status) {
                 json!({"description": why, "content": refusal_content()})
@@ -525,13 +530,13 @@ pub fn generate() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for operation in &operations {
         let method = operation.method.to_ascii_lowercase();
-        let described = operation.describe(&readers);
-        if let Some((path, described)) = portal::of_owner(operation, &described) {
+        if let Some((path, described)) = portal::of_owner(operation, &readers) {
             paths.entry(path.clone()).or_insert_with(|| versions::path_item(&path))[&method] =
                 described;
         }
         let path = paths.entry(operation.path.clone());
-        path.or_insert_with(|| versions::path_item(&operation.path))[&method] = described;
+        path.or_insert_with(|| versions::path_item(&operation.path))[&method] =
+            operation.describe(&readers);
     }
     let mut parameters: Map<String, Value> = words::IDS
         .iter()

@@ -206,7 +206,7 @@ fn endpoints() -> Vec<Value> {
 
 fn subscription(body: &str) -> Subscription {
     let input = made(parse(body.as_bytes()));
-    let made = made(Subscription::create(input, PROJECT, true, NOW, &mut fill()));
+    let made = made(Subscription::create(input, PROJECT, false, NOW, &mut fill()));
     Subscription { uid: SUBSCRIPTION.into(), ..made }
 }
 
@@ -236,7 +236,7 @@ fn event() -> StoredEvent {
 }
 
 /// What the other samples point at.
-fn pointed() -> Pointed {
+pub(super) fn pointed() -> Pointed {
     let rows = json!([
         {"kind": "endpoint", "id": ENDPOINT, "shown": json!({"uid": ENDPOINT, "name": "billing",
             "url": "https://billing.example.com/hooks", "target_url": "https://billing.example.com/hooks", "owner_id": "",
@@ -247,9 +247,24 @@ fn pointed() -> Pointed {
     Pointed::new(serde_json::from_value(rows).expect("rows"))
 }
 
+/// A subscription that was made from `body`, as it is shown.
+pub(super) fn subscription_shown(body: &str) -> Value {
+    let subscription = subscription(body);
+    let mut shown = subscription.present();
+    pointed().lay_over(&mut shown, &subscription.endpoint_id, &subscription.source_id);
+    shown
+}
+
+pub(super) fn delivered_event() -> StoredEvent {
+    StoredEvent { endpoints: Some(json!([ENDPOINT]).to_string()), ..event() }
+}
+
+pub(super) fn shown(text: String) -> Value {
+    serde_json::from_str(&text).expect("what is shown is JSON")
+}
+
 pub(super) fn events() -> Vec<Value> {
-    let shown = |text: String| serde_json::from_str::<Value>(&text).expect("an event is JSON");
-    let first = StoredEvent { endpoints: Some(json!([ENDPOINT]).to_string()), ..event() };
+    let first = delivered_event();
     let body = first.body.clone().into_bytes();
     let plain = StoredEvent {
         content_type: None,
@@ -352,7 +367,7 @@ fn dead_letters() -> Vec<Value> {
                 .collect::<serde_json::Map<_, _>>()
                 .into();
             let stored: dead_letter::Stored = serde_json::from_value(row).expect("a row");
-            serde_json::from_str(&stored.present_whole(&message.payload)).expect("JSON")
+            shown(stored.present_whole(&message.payload))
         })
         .collect();
     let mut failed =
@@ -419,10 +434,14 @@ fn deliveries() -> Vec<Value> {
     let shown = |(delivery, pointed): &(Delivery, Pointed)| {
         let mut shown = delivery.present(&strategy);
         pointed.lay_over(&mut shown, &delivery.endpoint_id, &delivery.source_id);
-        let text = Sent::in_list(delivery, None, false).lay_over(shown);
-        serde_json::from_str(&text).expect("a delivery is JSON")
+        self::shown(Sent::in_list(delivery, None, false).lay_over(shown))
     };
     [(delivery(), pointed()), (waiting, pointed()), gone].iter().map(shown).collect()
+}
+
+/// The example of a shape.
+pub(super) fn first(shape: &str) -> Value {
+    of(shape).into_iter().next().unwrap_or_default()
 }
 
 /// Samples of a shape; the first is its example. Together they hold every type that a field may have.
@@ -556,13 +575,7 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
             let paced = r#"{"name":"slow","source_id":"s","endpoint_id":"e",
                 "retry_config":{"type":"linear","duration":60,"retry_count":3},
                 "rate_limit_config":{"count":10,"duration":60},"alert_config":{"count":5,"threshold":"1h"}}"#;
-            let shown = |body: &str| {
-                let subscription = subscription(body);
-                let mut shown = subscription.present();
-                pointed().lay_over(&mut shown, &subscription.endpoint_id, &subscription.source_id);
-                shown
-            };
-            [SUBSCRIPTION_BODY, paced, open].map(shown).to_vec()
+            [SUBSCRIPTION_BODY, paced, open].map(subscription_shown).to_vec()
         }
         "Filter" => {
             let mut of = subscription(SUBSCRIPTION_BODY);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     BAD_QUERY, NO_PAGES, in_project, open, paging, paging_of_ours, samples, several, start_and_end,
 };
-use crate::batch::CONTENT_TYPE;
+use crate::batch::{CONTENT_TYPE, Head, Item, write};
 use crate::consumer::{ConsumerKeyInput, Report};
 use crate::document::{Access, Data, Operation, Parameter};
 
@@ -59,6 +59,7 @@ pub(super) fn dead_letters() -> Vec<Operation> {
 /// Those of which nobody can tell whose they are.
 pub(super) fn ownerless() -> Vec<Operation> {
     use Data::{Nothing, One, Page};
+    const GONE: &str = "There is no such dead letter.";
     const ONE: &str = "/api/v1/dead-letters/{deadLetterID}";
     let of_root = |method, path, id, summary| open(method, path, id, summary).access(Access::Root);
     vec![
@@ -74,6 +75,7 @@ pub(super) fn ownerless() -> Vec<Operation> {
         .fails(400, BAD_QUERY)
         .shows(200, "Dead letters fetched successfully", Page("DeadLetter")),
         of_root("GET", ONE, "getOwnerlessDeadLetter", "Get a dead letter that is no project's")
+            .fails(404, GONE)
             .fails(410, "The message is gone from the store.")
             .shows(200, "Dead letter fetched successfully", One("WholeDeadLetter")),
         of_root(
@@ -82,8 +84,18 @@ pub(super) fn ownerless() -> Vec<Operation> {
             "deleteOwnerlessDeadLetter",
             "Delete a dead letter that is no project's",
         )
+        .fails(404, GONE)
         .shows(200, "Dead letter deleted successfully", Nothing),
     ]
+}
+
+/// One message, as a companion hands it in.
+fn batch() -> String {
+    let payload = br#"{"event_type":"invoice.paid","data":{"invoice":7}}"#;
+    let item = Item { id: Some("orders-0-42".into()), length: payload.len(), ..Item::default() };
+    let head = Head { source_id: samples::SOURCE.into(), messages: vec![item] };
+    let body = write(&head, &[payload]).expect("a head is JSON");
+    String::from_utf8(body).expect("the payload is text")
 }
 
 pub(super) fn brokers() -> Vec<Operation> {
@@ -119,7 +131,8 @@ pub(super) fn brokers() -> Vec<Operation> {
         open("POST", "/consumer/v1/batches", "consumerBatch", "Hand messages in")
             .access(Access::Companion)
             .about("One line of JSON that names up to 1,000 messages, and then their payloads, one after another. Only `retry` is not to be settled at the broker.")
-            .takes(json!({"required": true, "content": {CONTENT_TYPE: {"schema": {"type": "string", "contentMediaType": CONTENT_TYPE}}}}))
+            .takes(json!({"required": true, "content": {CONTENT_TYPE: {
+                "schema": {"type": "string", "contentMediaType": CONTENT_TYPE}, "example": batch()}}}))
             .answers(json!({
                 "200": {"description": "A result for each message, in order.", "content": {"application/json": {
                     "schema": {"type": "object", "required": ["results"], "properties": {"results": {"type": "array", "items": {

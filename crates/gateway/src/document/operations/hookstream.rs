@@ -56,7 +56,7 @@ fn one(description: &str) -> Value {
 }
 
 fn example() -> Value {
-    samples::of("HookstreamSourceShown").into_iter().next().unwrap_or_default()
+    samples::first("HookstreamSourceShown")
 }
 
 const TAKEN: (&str, &str) = (
@@ -113,8 +113,8 @@ fn sessions(deleted: &Value) -> Vec<Operation> {
         open(method, path, id, summary).access(Access::Hookstream).query(&project_ids())
     };
     let session = |description: &str| {
-        let example = samples::of("HookstreamSession").into_iter().next().unwrap_or_default();
-        content(description, schema::reference("HookstreamSession"), example)
+        let schema = schema::reference("HookstreamSession");
+        content(description, schema, samples::first("HookstreamSession"))
     };
     vec![
         in_project("POST", "/v1/test/sessions", "hookstreamOpenSession", "Open a test session")

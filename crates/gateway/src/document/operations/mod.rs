@@ -567,7 +567,7 @@ fn gateway() -> Vec<Operation> {
     });
     vec![
         open("POST", "/ingest/{maskID}", "ingest", "Hand in a request")
-            .takes(json!({"content": {"*/*": {"schema": {}}}}))
+            .takes(json!({"content": {"*/*": {"schema": {}, "example": {"type": "invoice.paid", "invoice": 7}}}}))
             .about("What a provider calls: the `url` of a source. The body is anything; a 2xx means that the event is durable.")
             .answers(ingest.clone()),
         open("GET", "/ingest/{maskID}", "answerHandshake", "Ask the source")
