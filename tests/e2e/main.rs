@@ -83,7 +83,9 @@ mod verifiers;
 
 use std::sync::OnceLock;
 
+use inlet_gateway::time::parse_rfc3339;
 use inlet_tests::Gateway;
+use serde_json::Value;
 
 /// The gateway that most tests share, in queue mode; every test has a project of its own.
 fn gateway() -> &'static Gateway {
@@ -95,6 +97,12 @@ fn gateway() -> &'static Gateway {
 fn journal_gateway() -> &'static Gateway {
     static GATEWAY: OnceLock<Gateway> = OnceLock::new();
     GATEWAY.get_or_init(|| Gateway::builder().durability("journal").start())
+}
+
+/// Unix milliseconds of a time as the API shows it. Pauses are told by these: load makes a receiver's clock a poor witness.
+#[track_caller]
+fn time(shown: &Value) -> u64 {
+    shown.as_str().and_then(parse_rfc3339).unwrap_or_else(|| panic!("{shown} is no time"))
 }
 
 /// What must hold in both modes of durability.

@@ -1,15 +1,11 @@
 //! A project with more sources than one call can tell of a change.
 
-use std::time::{Duration, Instant};
-
 use inlet_tests::{Gateway, ROOT_KEY, poll_until};
 use serde_json::{Value, json};
 
 const SOURCES: usize = 1_500;
 /// What one call tells.
 const TOLD: usize = 200;
-/// As long as a Worker may take for a call.
-const CALL: Duration = Duration::from_secs(30);
 
 fn mask(n: usize) -> String {
     format!("M{n:015}")
@@ -47,10 +43,8 @@ fn a_project_with_very_many_sources_is_changed_and_deleted_in_bounded_steps() {
         });
     };
 
-    let begun = Instant::now();
     let body = json!({"name": "small", "config": {"max_payload_read_size": 1_000}});
     let changed = project.put("", &body).expect(202).json();
-    assert!(begun.elapsed() < CALL, "{:?}", begun.elapsed());
     is_left(&changed);
     told("all sources to be told");
     for n in some {
@@ -61,10 +55,8 @@ fn a_project_with_very_many_sources_is_changed_and_deleted_in_bounded_steps() {
     let again = project.put("", &json!({"name": "the same"})).expect(202).json();
     assert_eq!(again.get("untold_sources"), None, "nothing that concerns sources");
 
-    let begun = Instant::now();
     let path = format!("/api/v1/projects/{}", project.uid);
     let deleted = gateway.call("DELETE", &path).bearer(ROOT_KEY).send().expect(200).json();
-    assert!(begun.elapsed() < CALL, "{:?}", begun.elapsed());
     is_left(&deleted);
     assert_eq!(some.map(ingest), [404; 3], "at once, though the edge has not heard of all");
     gateway.call("GET", &path).bearer(ROOT_KEY).send().expect(404);
