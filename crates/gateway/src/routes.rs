@@ -103,7 +103,7 @@ routes! {
     ["consumer", "v1", "sources"] { GET => Consumer(ConsumerCall::Sources) }
     ["consumer", "v1", "batches"] { POST => Consumer(ConsumerCall::Batch) }
     ["consumer", "v1", "status"] { POST => Consumer(ConsumerCall::Status) }
-    ["portal"] { GET => PortalPage }
+    ["portal"] { GET => PortalPage, HEAD => PortalPage }
     ["v1", "ingest", source_id] { any => HookstreamIngest { source: source_id } }
     ["v1", "sources"] { GET => Hookstream(SourceCall::List), POST => Hookstream(SourceCall::Create) }
     ["v1", "sources", source_id] {

@@ -55,6 +55,7 @@ fn paths_and_methods_mean_calls() {
         ("GET", "/healthz", Ok(Call::Health)),
         ("GET", "/healthz/events", Ok(Call::HealthOfEvents)),
         ("HEAD", "/healthz/events", Ok(Call::HealthOfEvents)),
+        ("HEAD", "/portal", Ok(Call::PortalPage)),
         ("GET", "/ingest/mask", Ok(Call::Ingest { mask: "mask" })),
         ("POST", "/api/v1/projects", Ok(Call::CreateProject)),
         ("POST", "/api/v1/projects/", Ok(Call::CreateProject)),

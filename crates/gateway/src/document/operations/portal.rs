@@ -40,6 +40,8 @@ pub(super) fn portal() -> Vec<Operation> {
                 deliveries are there for its holder, too, below `/portal-api` in place of `/api/v1/projects/{projectID}`: \
                 they show what is the owner's, and what is not is 401.")
             .shows(200, "Portal link fetched successfully", One("PortalLink")),
+        open("HEAD", "/portal", "pingPortalPage", "Is there a page of portal links?")
+            .answers(json!({"200": {"description": "Yes, whatever the link."}})),
         open("GET", "/portal", "portalPage", "The page of a portal link")
             .about("What the `url` of a link leads to: a page that shows, and resends, what its token opens.")
             .answers(json!({"200": {"description": "A page that needs nothing else but the API.",
