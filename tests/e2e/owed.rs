@@ -100,3 +100,37 @@ fn an_endpoint_that_becomes_active_while_the_events_do_not_answer_starts_afresh_
         (server.count() == 1).then_some(())
     });
 }
+
+#[test]
+fn a_release_of_very_many_goes_on_until_nothing_is_held() {
+    let gateway = Gateway::builder().sink("inlet-deliver").start();
+    let project = gateway.project();
+    let source = project.open_source();
+    let endpoint = uid(&project.endpoint(json!({"name": "e", "url": "https://example.com"})));
+    project.subscription(json!({"name": "s", "source_id": source["uid"], "endpoint_id": endpoint}));
+    project.ingest(&source, b"{}").expect(200);
+    poll_until("the delivery", || project.list("/eventdeliveries").pop());
+    let columns = gateway.sql("EVENTS_0", "SELECT name FROM pragma_table_info('deliveries')", &[]);
+    let columns: Vec<&str> = columns.iter().filter_map(|row| row["name"].as_str()).collect();
+    let copied = |name: &&str| match *name {
+        "id" => "substr(d.id, 1, 20) || printf('%06d', i)".to_owned(),
+        "hold" => "'limit'".to_owned(),
+        "look_at" => "NULL".to_owned(),
+        name => format!("d.{name}"),
+    };
+    let copies = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20500) \
+         INSERT INTO deliveries ({}) SELECT {} FROM deliveries AS d, n WHERE d.endpoint_id = ?1",
+        columns.join(", "),
+        columns.iter().map(copied).collect::<Vec<_>>().join(", ")
+    );
+    gateway.sql("EVENTS_0", &copies, &[json!(endpoint)]);
+    let limit = json!({"name": "e", "url": "https://example.com", "rate_limit": 5, "rate_limit_duration": 60});
+    project.put(&format!("/endpoints/{endpoint}"), &limit).expect(202);
+    poll_until("all are let go", || {
+        gateway.cron();
+        let held = "SELECT count(*) AS n FROM deliveries WHERE hold IS NOT NULL";
+        (gateway.sql("EVENTS_0", held, &[])[0]["n"] == 0).then_some(())
+    });
+    assert!(gateway.sql("DB", "SELECT * FROM owed", &[]).is_empty());
+}
