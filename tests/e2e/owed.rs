@@ -112,7 +112,7 @@ fn a_release_of_very_many_goes_on_until_nothing_is_held() {
     poll_until("the delivery", || project.list("/eventdeliveries").pop());
     let columns = gateway.sql("EVENTS_0", "SELECT name FROM pragma_table_info('deliveries')", &[]);
     let columns: Vec<&str> = columns.iter().filter_map(|row| row["name"].as_str()).collect();
-    let copied = |name: &&str| match *name {
+    let value = |name: &&str| match *name {
         "id" => "substr(d.id, 1, 20) || printf('%06d', i)".to_owned(),
         "hold" => "'limit'".to_owned(),
         "look_at" => "NULL".to_owned(),
@@ -122,7 +122,7 @@ fn a_release_of_very_many_goes_on_until_nothing_is_held() {
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20500) \
          INSERT INTO deliveries ({}) SELECT {} FROM deliveries AS d, n WHERE d.endpoint_id = ?1",
         columns.join(", "),
-        columns.iter().map(copied).collect::<Vec<_>>().join(", ")
+        columns.iter().map(value).collect::<Vec<_>>().join(", ")
     );
     gateway.sql("EVENTS_0", &copies, &[json!(endpoint)]);
     let limit = json!({"name": "e", "url": "https://example.com", "rate_limit": 5, "rate_limit_duration": 60});

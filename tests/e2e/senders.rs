@@ -137,13 +137,17 @@ fn keys_are_fetched_from_where_the_operator_says() {
 
 #[test]
 fn slow_senders_of_one_source_leave_room_for_the_bodies_of_another() {
-    // Large bodies count as they come, small ones as they are announced.
-    for (senders, length, sent) in [(45, 700_000, 600_000), (300, 65_000, 100)] {
+    // Bodies count as they come, also small ones, and those that do not say how large they are.
+    let chunked = "Transfer-Encoding: chunked\r\n\r\nfde8\r\n";
+    for (senders, length, sent) in [
+        (45, "Content-Length: 700000\r\n\r\n", 600_000),
+        (300, "Content-Length: 65000\r\n\r\n", 60_000),
+        (300, chunked, 64_000),
+    ] {
         let gateway = Gateway::builder().start();
         let project = gateway.project();
         let (slow, other) = (project.open_source(), project.open_source());
-        let path = source_path(&slow);
-        let head = format!("POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n");
+        let head = format!("POST {} HTTP/1.1\r\nHost: t\r\n{length}", source_path(&slow));
         let part = [head.as_bytes(), &vec![b'x'; sent]].concat();
         let waiting: Vec<_> = (0..senders)
             .map(|_| {
@@ -172,6 +176,30 @@ fn slow_senders_of_one_source_leave_room_for_the_bodies_of_another() {
             send(&slow).expect(200);
         }
     }
+}
+
+#[test]
+fn who_announces_bodies_and_sends_none_leaves_room_for_those_of_others() {
+    let gateway = Gateway::builder().start();
+    let project = gateway.project();
+    let waiting: Vec<_> = [project.open_source(), project.open_source()]
+        .iter()
+        .map(source_path)
+        .flat_map(|path| std::iter::repeat_n(path, 200))
+        .map(|path| {
+            let head = format!("POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: 65000\r\n\r\nx");
+            let mut connection = Connection::open(gateway.url()).expect("a connection");
+            connection.write(head.as_bytes()).expect("a head");
+            connection
+        })
+        .collect();
+    let other = gateway.project();
+    let source = other.open_source();
+    let body = vec![b'x'; 20_000];
+    for _ in 0..20 {
+        other.ingest(&source, &body).expect(200);
+    }
+    drop(waiting);
 }
 
 #[test]
