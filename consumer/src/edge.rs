@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use inlet_gateway::batch::{self, Verdict, Verdicts};
@@ -19,6 +20,8 @@ use crate::source::Source;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_mins(1);
+/// Runtimes close what is idle after five seconds: a request on a connection that is just being closed gets no answer.
+const IDLE: Duration = Duration::from_secs(3);
 /// However long the gateway asks to be left alone, it is asked again after this.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
@@ -29,6 +32,8 @@ pub(crate) struct Edge {
     base: Url,
     key: Key,
     gzip: bool,
+    /// How often it has answered anything as it should.
+    answered: AtomicU64,
 }
 
 /// What the gateway is asked.
@@ -60,6 +65,9 @@ pub(crate) enum EdgeFault {
     Busy { asked: Asked, status: u16, message: String, wait: Option<Duration> },
     #[error("{asked}: the gateway is not reached: {why}")]
     Unreachable { asked: Asked, why: String },
+    /// It, or what runs it, broke down over this, or took longer than anything may.
+    #[error("{asked}: the gateway fails: {why}")]
+    Failed { asked: Asked, why: String },
     #[error("{asked}: the gateway refuses it ({status}): {message}")]
     Refused { asked: Asked, status: u16, message: String },
     /// The source of a batch is gone, or disabled.
@@ -94,11 +102,18 @@ impl Edge {
         let http = Client::builder()
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
+            .pool_idle_timeout(IDLE)
             .user_agent(concat!("inlet-consumer/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| words(&error))?;
-        Ok(Self { http, base: settings.url.clone(), key: key.clone(), gzip: settings.gzip })
+        let (base, key, gzip) = (settings.url.clone(), key.clone(), settings.gzip);
+        Ok(Self { http, base, key, gzip, answered: AtomicU64::new(0) })
+    }
+
+    /// Grows with each answer: whoever gets none can tell whether others do.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     fn request(&self, asked: Asked) -> Result<RequestBuilder, EdgeFault> {
@@ -134,9 +149,10 @@ impl Edge {
         }
         let answer = send(asked, request).await?;
         if answer.status() == StatusCode::NOT_MODIFIED {
+            self.note_answer();
             return Ok(None);
         }
-        let answer = succeeded(asked, answer).await?;
+        let answer = self.succeeded(asked, answer).await?;
         let etag =
             answer.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         let text = answer.text().await.map_err(|error| unreached(asked, &error))?;
@@ -163,7 +179,7 @@ impl Edge {
             Some(small) => request.header(CONTENT_ENCODING, "gzip").body(small),
             None => request.body(body),
         };
-        let answer = succeeded(asked, send(asked, request).await?).await?;
+        let answer = self.succeeded(asked, send(asked, request).await?).await?;
         let bytes = answer.bytes().await.map_err(|error| unreached(asked, &error))?;
         let Verdicts { results } =
             serde_json::from_slice(&bytes).map_err(|error| strange(asked, error))?;
@@ -178,7 +194,17 @@ impl Edge {
         let asked = Asked::Report;
         let request =
             self.request(asked)?.header(CONTENT_TYPE, "application/json").body(status.to_string());
-        succeeded(asked, send(asked, request).await?).await.map(drop)
+        self.succeeded(asked, send(asked, request).await?).await.map(drop)
+    }
+
+    async fn succeeded(&self, asked: Asked, answer: Response) -> Result<Response, EdgeFault> {
+        let answer = succeeded(asked, answer).await?;
+        self.note_answer();
+        Ok(answer)
+    }
+
+    fn note_answer(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -187,12 +213,19 @@ fn strange(asked: Asked, why: impl ToString) -> EdgeFault {
 }
 
 fn unreached(asked: Asked, error: &reqwest::Error) -> EdgeFault {
-    EdgeFault::Unreachable { asked, why: words(error) }
+    let why = words(error);
+    if error.is_timeout() && !error.is_connect() {
+        return EdgeFault::Failed { asked, why };
+    }
+    EdgeFault::Unreachable { asked, why }
 }
 
 fn read_source(value: Value) -> Listed {
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (uid, name, version) = (text("uid"), text("name"), text("version"));
+    if let Some(error) = value.get("error").and_then(Value::as_str) {
+        return Err(Unread { uid, name, version, error: error.to_owned() });
+    }
     // The error names the field; it would also quote a value, which may be a secret.
     serde_json::from_value(value).map_err(|error| {
         let error = error.to_string();
@@ -245,13 +278,17 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn fault(asked: Asked, status: u16, text: &str, wait: Option<Duration>) -> EdgeFault {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
     let said = value.get("message").or_else(|| value.get("error")).and_then(Value::as_str);
+    let is_told = said.is_some();
     let message: String = said.unwrap_or("no reason given").chars().take(500).collect();
     match status {
         401 | 403 => EdgeFault::Unauthorized { asked, status, message },
         404 | 409 if asked == Asked::Batch => EdgeFault::Unwanted { asked, status, message },
         404 => strange(asked, format!("there is nothing (404: {message}); is INLET_URL right?")),
         400 | 413 | 415 | 422 => EdgeFault::Refused { asked, status, message },
-        408 | 429 | 500..=599 => EdgeFault::Busy { asked, status, message, wait },
+        // The gateway says why it takes nothing now, and then it is 503. Anything else is a fault, its own or the platform's.
+        408 | 429 => EdgeFault::Busy { asked, status, message, wait },
+        503 if is_told => EdgeFault::Busy { asked, status, message, wait },
+        500..=599 => EdgeFault::Failed { asked, why: format!("{status}: {message}") },
         _ => strange(asked, format!("status {status}: {message}")),
     }
 }
@@ -276,6 +313,7 @@ mod tests {
             |asked, status| EdgeFault::Unauthorized { asked, status, message: why() };
         let unwanted = |status| EdgeFault::Unwanted { asked: Batch, status, message: why() };
         let refused = |asked, status| EdgeFault::Refused { asked, status, message: why() };
+        let failed = |status| EdgeFault::Failed { asked: Batch, why: format!("{status}: why") };
         let busy = |asked, status| EdgeFault::Busy { asked, status, message: why(), wait };
         for (asked, status, expect) in [
             (Sources, 401, unauthorized(Sources, 401)),
@@ -289,7 +327,8 @@ mod tests {
             (Batch, 408, busy(Batch, 408)),
             (Batch, 429, busy(Batch, 429)),
             (Sources, 503, busy(Sources, 503)),
-            (Batch, 500, busy(Batch, 500)),
+            (Batch, 500, failed(500)),
+            (Batch, 502, failed(502)),
             (Sources, 302, strange(Sources, "status 302: why")),
         ] {
             assert_eq!(fault(asked, status, r#"{"status":false,"message":"why"}"#, wait), expect);

@@ -24,6 +24,9 @@ use crate::status::{Board, SourceStatus};
 use crate::worker::{Job, work};
 
 const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// How long a report may take.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+const SIGN_OFF_TRIES: usize = 3;
 /// How long a new version of a source waits for the old one to finish.
 const HANDOVER: Duration = Duration::from_secs(30);
 const MOST_WORKERS: usize = 64;
@@ -92,7 +95,15 @@ impl Tenancy {
             () = self.report() => {}
         }
         sources.end().await;
-        self.tell().await;
+        self.sign_off().await;
+    }
+
+    /// Says that it has stopped, so that nobody takes it for connected for a minute more.
+    async fn sign_off(&self) {
+        for _ in 0..SIGN_OFF_TRIES {
+            let Err(why) = self.told().await else { return };
+            log::warn("the gateway was not told that the companion stops", json!({"error": why}));
+        }
     }
 
     /// Asks for the sources again and again, and makes it so.
@@ -213,10 +224,16 @@ impl Tenancy {
     }
 
     async fn tell(&self) {
+        if let Err(error) = self.told().await {
+            log::debug("the status was not reported", json!({"error": error}));
+        }
+    }
+
+    async fn told(&self) -> Result<(), String> {
         let report = self.board.report(&self.companion);
-        let told = timeout(Duration::from_secs(5), self.edge.report(&report)).await;
-        if let Ok(Err(error)) = told {
-            log::debug("the status was not reported", json!({"error": error.to_string()}));
+        match timeout(TOLD_WITHIN, self.edge.report(&report)).await {
+            Ok(told) => told.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", TOLD_WITHIN.as_secs())),
         }
     }
 }

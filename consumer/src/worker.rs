@@ -310,6 +310,7 @@ impl<B: Broker> Sender<'_, B> {
     async fn deliver(&mut self, batch: Vec<Message<B::Receipt>>) -> Result<(), End> {
         let mut parts = VecDeque::from([batch]);
         let mut backoff = Backoff::new(self.job.max_backoff);
+        let mut heard = self.job.edge.answered();
         while let Some(mut part) = parts.pop_front() {
             let (wait, left) = match self.post(&part).await {
                 Ok(verdicts) => {
@@ -338,8 +339,21 @@ impl<B: Broker> Sender<'_, B> {
                     release(self.broker, parts.into_iter().flatten()).await;
                     return Err(End::Unwanted(fault.to_string()));
                 }
+                Err(EdgeFault::Failed { .. })
+                    if part.len() > 1 && self.answers_others(&mut heard) =>
+                {
+                    let second = part.split_off(part.len() / 2);
+                    parts.push_front(second);
+                    parts.push_front(part);
+                    continue;
+                }
                 Err(fault) => {
                     self.job.status.error(&fault.to_string());
+                    if let (EdgeFault::Failed { why, .. }, [one]) = (&fault, part.as_mut_slice())
+                        && self.answers_others(&mut heard)
+                    {
+                        self.count_attempt(one, &format!("the gateway fails: {why}"));
+                    }
                     let least = backoff.next(chance());
                     let asked = match fault {
                         EdgeFault::Busy { wait, .. } => wait,
@@ -359,6 +373,21 @@ impl<B: Broker> Sender<'_, B> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the gateway has answered anything since it was `heard` last: then what it fails at may be a message.
+    fn answers_others(&self, heard: &mut u64) -> bool {
+        let answered = self.job.edge.answered();
+        answered != std::mem::replace(heard, answered)
+    }
+
+    /// After so many attempts a message is given up: what is sent then is its dead letter.
+    fn count_attempt(&self, message: &mut Message<B::Receipt>, reason: &str) {
+        message.attempts += 1;
+        if message.attempts >= self.job.max_attempts && message.dead.is_none() {
+            let attempts = message.attempts;
+            message.dead = Some(format!("given up after {attempts} attempts; the last: {reason}"));
+        }
     }
 
     async fn post(&self, part: &[Message<B::Receipt>]) -> Result<Vec<Verdict>, EdgeFault> {
@@ -387,13 +416,10 @@ impl<B: Broker> Sender<'_, B> {
         let mut left = Vec::new();
         for (mut message, verdict) in part.into_iter().zip(verdicts) {
             let dead = match verdict {
-                Verdict::Retry { reason, .. } => {
+                Verdict::Retry { reason, is_ours } => {
                     add(&counters.retries, 1);
-                    message.attempts += 1;
-                    if message.attempts >= self.job.max_attempts && message.dead.is_none() {
-                        let attempts = message.attempts;
-                        message.dead =
-                            Some(format!("given up after {attempts} attempts; the last: {reason}"));
+                    if !is_ours {
+                        self.count_attempt(&mut message, &reason);
                     }
                     left.push(message);
                     continue;
@@ -406,11 +432,12 @@ impl<B: Broker> Sender<'_, B> {
                     add(&counters.duplicates, 1);
                     false
                 }
-                Verdict::DeadLetter { reason, .. } => {
+                Verdict::DeadLetter { id, .. } => {
                     add(&counters.dead_letters, 1);
+                    // Why stands at the gateway: the reason may quote the message.
                     log::warn(
                         "a message became a dead letter",
-                        json!({"source": self.job.source_id, "id": message.id, "reason": reason}),
+                        json!({"source": self.job.source_id, "id": message.id, "dead_letter": id}),
                     );
                     true
                 }

@@ -87,6 +87,13 @@ fn what_companions_say_is_shown_on_the_source() {
     assert_eq!((&shown["state"], &shown["lag"]), (&json!("connected"), &json!(5)));
     assert_eq!(shown["companions"].as_array().unwrap().len(), 2);
     report("a", "asleep", Value::Null, Value::Null).expect(400);
+    // A report that was under way while a later one came changes nothing.
+    let later = "UPDATE consumer_reports SET seen_at = seen_at + 5000 WHERE source_id = ?1";
+    gateway().sql("DB", later, &[source["uid"].clone()]);
+    report("b", "failing", json!(1), Value::Null).expect(204);
+    assert_eq!(status(), shown);
+    let now = "UPDATE consumer_reports SET seen_at = seen_at - 5000 WHERE source_id = ?1";
+    gateway().sql("DB", now, &[source["uid"].clone()]);
     // A companion that says nothing for a minute is gone.
     let sql = "UPDATE consumer_reports SET seen_at = seen_at - 61000 WHERE source_id = ?1";
     gateway().sql("DB", sql, &[source["uid"].clone()]);
@@ -95,6 +102,23 @@ fn what_companions_say_is_shown_on_the_source() {
         project.get("/sources").expect(200).data()["content"][0]["pub_sub"]["type"],
         "kafka"
     );
+}
+
+#[test]
+fn a_source_whose_secret_cannot_be_opened_fails_alone() {
+    let project = gateway().project();
+    let companion = project.companion();
+    let (good, bad) = (project.source(kafka()), project.source(kafka()));
+    let damage = "UPDATE sources SET doc = replace(doc, '\"ciphertext\":\"', '\"ciphertext\":\"AAAA') WHERE id = ?1";
+    gateway().sql("DB", damage, &[bad["uid"].clone()]);
+    let told = companion.call("GET", "/sources").send().expect(200).json();
+    let find = |source: &Value| {
+        let mut told = told["sources"].as_array().unwrap().iter();
+        told.find(|one| one["uid"] == source["uid"]).unwrap().clone()
+    };
+    assert_eq!(find(&good)["kafka"]["auth"]["password"], "a long password");
+    assert_eq!(find(&bad)["kafka"], Value::Null);
+    assert!(find(&bad)["error"].as_str().unwrap().contains("ENCRYPTION_KEY"), "{told}");
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub(crate) struct Book {
     pub(crate) refuses: Option<fn(&Item) -> bool>,
     /// The same, for those that the companion gives up.
     pub(crate) refuses_dead: Option<fn(&Item) -> bool>,
+    /// Whether it breaks down over a batch, unless it is given up.
+    pub(crate) fails: Option<fn(&Item) -> bool>,
     /// The project's limit of a message.
     pub(crate) max_message_bytes: Option<usize>,
 }
@@ -196,6 +198,10 @@ fn batch(book: &mut Book, request: &Received) -> Answer {
             Some(seconds) => answer.header("Retry-After", &seconds.to_string()),
             None => answer,
         };
+    }
+    let fails = book.fails.unwrap_or(|_| false);
+    if items.iter().any(|item| item.dead().is_none() && fails(item)) {
+        return Answer::status(500);
     }
     let refuses = book.refuses.unwrap_or(|_| false);
     let refuses_dead = book.refuses_dead.unwrap_or(|_| false);

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -127,6 +128,40 @@ fn poison_is_given_up_after_its_attempts_and_holds_up_nobody() {
 }
 
 #[test]
+fn what_the_gateway_fails_at_is_given_up_while_it_answers_others() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    edge.book().fails = Some(|item| item.text() == "{\"number\":13}");
+    topic.publish(0, &texts(0..40));
+    let _companion = Companion::start(&edge.url());
+    let mut expected = texts(0..40);
+    expected.remove(13);
+    assert_eq!(edge.wait_for(39), expected);
+    let dead = poll_until("the dead letter", || edge.book().dead.first().cloned());
+    assert_eq!(dead.text(), "{\"number\":13}");
+    let reason = "given up after 3 attempts; the last: the gateway fails: 500: no reason given";
+    assert_eq!(dead.dead(), Some(reason));
+    edge.wait_for_report("s", "it is settled", |source| source["lag"] == 0);
+}
+
+#[test]
+fn what_the_gateway_cannot_take_right_now_is_no_attempt() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    let asked = AtomicUsize::new(0);
+    edge.book().verdict = Some(Box::new(move |_| {
+        if asked.fetch_add(1, Ordering::Relaxed) < 5 {
+            return json!({"status": "retry", "reason": "its function rests", "is_ours": true});
+        }
+        json!({"status": "accepted", "event_id": "e"})
+    }));
+    topic.publish(0, &texts(0..1));
+    let _companion = Companion::start(&edge.url());
+    assert_eq!(edge.wait_for(1), texts(0..1));
+    assert!(edge.book().dead.is_empty());
+}
+
+#[test]
 fn a_message_that_is_too_large_becomes_a_dead_letter_with_its_beginning() {
     let topic = Topic::new(1);
     let edge = edge_with(topic.source("s", "1"));
@@ -152,13 +187,18 @@ fn a_source_that_fails_disturbs_no_other() {
     let mut missing = topic.source("missing", "1");
     missing["kafka"]["brokers"] = json!(["127.0.0.1:9"]);
     let edge = edge_with(json!({}));
-    edge.sources(json!([bad, missing, topic.source("good", "1")]));
+    let closed = json!({"uid": "closed", "name": "closed", "version": "1", "error": "a secret cannot be opened"});
+    edge.sources(json!([bad, missing, closed, topic.source("good", "1")]));
     topic.publish(0, &texts(0..5));
     let companion = Companion::start(&edge.url());
     assert_eq!(edge.wait_for(5), texts(0..5));
     let report = edge.wait_for_report("bad", "why it fails", |source| source["state"] == "failing");
     let error = report["error"]["message"].as_str().unwrap();
     assert!(error.contains("not understood") && error.contains("a string"), "{error}");
+    let report =
+        edge.wait_for_report("closed", "why it fails", |source| source["state"] == "failing");
+    let error = report["error"]["message"].as_str().unwrap();
+    assert!(error.ends_with("a secret cannot be opened"), "{error}");
     let report =
         edge.wait_for_report("missing", "why it fails", |source| source["state"] == "failing");
     let error = report["error"]["message"].as_str().unwrap();

@@ -108,6 +108,20 @@ pub(crate) fn first_json(body: &[u8]) -> Result<Value, ApiError> {
 pub(crate) fn first_value<'a, T: serde::Deserialize<'a>>(
     body: &'a [u8],
 ) -> Result<Option<T>, ApiError> {
+    value(body, false)
+}
+
+/// The same where nothing may stand behind it.
+pub(crate) fn only_value<'a, T: serde::Deserialize<'a>>(
+    body: &'a [u8],
+) -> Result<Option<T>, ApiError> {
+    value(body, true)
+}
+
+fn value<'a, T: serde::Deserialize<'a>>(
+    body: &'a [u8],
+    is_alone: bool,
+) -> Result<Option<T>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Err(ApiError::bad_request("body must not be empty"));
     }
@@ -115,9 +129,17 @@ pub(crate) fn first_value<'a, T: serde::Deserialize<'a>>(
         ApiError::bad_request(format!("body contains badly-formed JSON (at character {at})"))
     };
     let text = std::str::from_utf8(body).map_err(|error| badly_formed(error.valid_up_to() + 1))?;
-    match serde_json::Deserializer::from_str(text).into_iter::<T>().next() {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<T>();
+    match values.next() {
         None => Ok(None),
-        Some(Ok(value)) => Ok(Some(value)),
+        Some(Ok(value)) => {
+            let end = values.byte_offset();
+            let rest = text.get(end..).unwrap_or_default().trim_start();
+            if is_alone && !rest.is_empty() {
+                return Err(badly_formed(text.len() - rest.len() + 1));
+            }
+            Ok(Some(value))
+        }
         Some(Err(error)) if error.is_data() => Ok(None),
         Some(Err(error)) if error.is_eof() => {
             Err(ApiError::bad_request("body contains badly-formed JSON"))

@@ -12,7 +12,7 @@ use crate::project::Project;
 use crate::pub_sub::Broker;
 use crate::source::Source;
 use crate::time::rfc3339;
-use crate::vault::{Vault, VaultError};
+use crate::vault::Vault;
 
 /// How often a companion asks for its sources.
 pub const POLL_SECONDS: u64 = 5;
@@ -102,11 +102,8 @@ pub struct Listing {
 }
 
 /// The answer to `GET /consumer/v1/sources`: the one place where credentials stand in clear.
-pub fn sources(
-    project: &Project,
-    sources: &[Source],
-    vault: &Vault,
-) -> Result<Listing, VaultError> {
+/// A source whose secrets cannot be opened says so, and fails alone, too.
+pub fn sources(project: &Project, sources: &[Source], vault: &Vault) -> Listing {
     let mut shown = Vec::with_capacity(sources.len());
     for source in sources {
         let Some(pub_sub) = &source.pub_sub else { continue };
@@ -116,16 +113,19 @@ pub fn sources(
             "max_attempts": ATTEMPTS_MAX,
         });
         if let Value::Object(one) = &mut one {
-            one.insert(pub_sub.broker.name().to_owned(), source.broker_in_clear(vault)?);
+            match source.broker_in_clear(vault) {
+                Ok(broker) => one.insert(pub_sub.broker.name().to_owned(), broker),
+                Err(error) => one.insert("error".to_owned(), error.to_string().into()),
+            };
         }
         shown.push(one);
     }
-    Ok(Listing {
+    Listing {
         poll_seconds: POLL_SECONDS,
         project_id: project.uid.clone(),
         max_message_bytes: project.config.max_payload_read_size,
         sources: shown,
-    })
+    }
 }
 
 /// How long a report says what is.

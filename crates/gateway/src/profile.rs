@@ -35,7 +35,7 @@ pub struct Profile {
 pub struct ProfileInput {
     slug: Option<String>,
     description: Option<String>,
-    is_dedup_disabled: Option<bool>,
+    pub(crate) is_dedup_disabled: Option<bool>,
 }
 
 impl ProfileInput {

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::admit::HOP_HEADERS;
 use crate::api::{
-    Answer, ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, first_value,
+    Answer, ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, first_value, only_value,
 };
 use crate::fields::{Fields, FromFields};
 use crate::header::{is_header_name, is_header_value, sendable};
@@ -236,9 +236,10 @@ impl Push {
         Self::of(kind, fields)
     }
 
-    /// The same of a message of a broker, whose header says what it is for: as in Convoy, what is for others has no effect.
+    /// The same of a message of a broker, which is one event and nothing behind it, because it is settled as a whole. Its header
+    /// says what it is for: as in Convoy, what is for others has no effect.
     pub fn parse_message(kind: Kind, body: &[u8]) -> Result<Self, ApiError> {
-        let fields = first_value::<RawFields<'_>>(body)?;
+        let fields = only_value::<RawFields<'_>>(body)?;
         Self::of(kind, fields.ok_or_else(not_an_object)?)
     }
 

@@ -13,7 +13,7 @@ use crate::push::KEY_MAX_CHARS;
 use crate::retry::Strategy;
 use crate::time::rfc3339;
 use crate::transform;
-use crate::type_filter::TypeFilter;
+use crate::type_filter::{TYPES_MAX, TypeFilter, too_many_types};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
@@ -252,11 +252,15 @@ impl Subscription {
 
     /// Subscribes to these event types and to no others; an empty list changes nothing.
     fn subscribe(&mut self, event_types: Vec<String>) -> Result<(), ApiError> {
-        let mut wanted: Vec<String> = Vec::with_capacity(event_types.len());
+        let mut wanted: Vec<String> = Vec::new();
         for name in event_types {
             let name = name.trim();
             check_length("filter_config.event_types", name, KEY_MAX_CHARS)?;
             if !name.is_empty() && !wanted.iter().any(|have| have == name) {
+                // Before there are so many that to compare each with all of them takes seconds.
+                if wanted.len() == TYPES_MAX {
+                    return Err(too_many_types());
+                }
                 wanted.push(name.to_owned());
             }
         }
@@ -306,6 +310,18 @@ mod tests {
         let some = r#"{"name":"a","source_id":"s","endpoint_id":"e","filter_config":{"event_types":["push"]}}"#;
         let some = create(some).unwrap();
         assert!(some.conditions("push").is_some() && some.conditions("ping").is_none());
+    }
+
+    #[test]
+    fn types_are_counted_before_they_are_compared() {
+        let body = |count: usize| {
+            let types: Vec<String> = (0..count).map(|n| format!("order.paid.{n}")).collect();
+            json!({"name": "a", "source_id": "s", "endpoint_id": "e", "filter_config": {"event_types": types}}).to_string()
+        };
+        create(&body(TYPES_MAX)).unwrap();
+        // Each with each would be 45 billion comparisons.
+        let error = create(&body(300_000)).unwrap_err();
+        assert_eq!(error, "a subscription has at most 200 event types");
     }
 
     #[test]

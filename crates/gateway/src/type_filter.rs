@@ -342,8 +342,7 @@ impl Subscription {
     /// Refuses a subscription that has grown too large. Of two changes each has a later time than what it was made from.
     pub(crate) fn touch(&mut self, now_ms: u64) -> Result<(), ApiError> {
         if TYPES_MAX < self.event_types.len() {
-            let text = format!("a subscription has at most {TYPES_MAX} event types");
-            return Err(ApiError::bad_request(text));
+            return Err(too_many_types());
         }
         let own = self.filters.iter().map(|filter| filter.conditions.len());
         if FILTERS_MAX_BYTES < self.filter.len() + own.sum::<usize>() {
@@ -355,6 +354,10 @@ impl Subscription {
         self.updated_at = time::after(now_ms, self.updated_at);
         Ok(())
     }
+}
+
+pub(crate) fn too_many_types() -> ApiError {
+    ApiError::bad_request(format!("a subscription has at most {TYPES_MAX} event types"))
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl Caller<'_> {
         let mut reply = if consumer::is_known(if_none_match, &etag) {
             empty(304)
         } else {
-            let listing = consumer::sources(project, &sources, &*self.bindings.vault()?)?;
+            let listing = consumer::sources(project, &sources, &*self.bindings.vault()?);
             reply(&Answer { status: 200, body: json!(listing) })
         };
         reply.headers.push(("etag".into(), etag));
@@ -380,9 +380,9 @@ async fn ran(source: &Source, which: &str, code: &str, input: &str) -> Result<St
     match transform::run(&source.uid, code, input, false).await {
         Ok(Ok(ran)) => Ok(ran.output),
         Ok(Err(fault)) => Err(Late::Dead(format!("the {which} function failed: {fault}"))),
-        Err(error) => {
-            log::error("function_not_run", json!({"error": error.to_string()}));
-            Err(Late::NotRun("the function could not be run".to_owned()))
+        Err(lack) => {
+            log::error("function_not_run", json!({"error": lack.to_string()}));
+            Err(Late::of_function(lack))
         }
     }
 }

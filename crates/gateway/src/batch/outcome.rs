@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::Verdict;
+use crate::parked::Lack;
 use crate::wire::{Envelope, Target};
 
 /// Why a message is not an event, or not yet.
@@ -17,6 +18,17 @@ pub enum Late {
 }
 
 impl Late {
+    /// Of a function of its source that was not run to its end. That the function rests is no fault of the message.
+    pub fn of_function(lack: Lack) -> Self {
+        match lack {
+            Lack::Turn(why, _) => Self::Retry(why),
+            Lack::Stopped(why) => Self::NotRun(why),
+            Lack::Gone | Lack::Unavailable(_) => {
+                Self::NotRun("the function could not be run".to_owned())
+            }
+        }
+    }
+
     pub fn outcome(self) -> Outcome {
         match self {
             Self::Dead(reason) => Outcome::Dead(reason),
@@ -154,6 +166,9 @@ mod tests {
             _ => None,
         };
         assert_eq!(is_ours(Late::Retry("r".into())), Some(true));
+        let rests = Late::of_function(Lack::Turn("rests".into(), 5));
+        assert_eq!(is_ours(rests), Some(true), "it was not even tried");
+        assert_eq!(is_ours(Late::of_function(Lack::Stopped("stopped".into()))), Some(false));
         assert_eq!(is_ours(Late::NotRun("r".into())), Some(false));
         assert_eq!(Late::Dead("r".into()).outcome(), Outcome::Dead("r".into()));
     }

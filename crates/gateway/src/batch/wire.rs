@@ -65,8 +65,8 @@ pub enum Verdict {
     },
     Retry {
         reason: String,
-        /// It is the gateway that cannot take it now. Else the message may be what is wrong. The companion is not told.
-        #[serde(skip)]
+        /// It is the gateway that cannot take it now, so this was no attempt. Else the message may be what is wrong.
+        #[serde(default)]
         is_ours: bool,
     },
 }
@@ -120,13 +120,14 @@ mod tests {
         let written = json!(Verdicts { results: results.clone() });
         let expect = json!({"results": [
             {"status": "accepted", "event_id": "e"}, {"status": "duplicate", "event_id": "e"},
-            {"status": "dead_letter", "dead_letter_id": "d", "reason": "r"}, {"status": "retry", "reason": "r"},
+            {"status": "dead_letter", "dead_letter_id": "d", "reason": "r"}, {"status": "retry", "reason": "r", "is_ours": true},
         ]});
         assert_eq!(written, expect);
-        let mut read: Verdicts = serde_json::from_value(written).unwrap();
-        let whose = Verdict::Retry { reason: reason(), is_ours: false };
-        assert_eq!(read.results.pop(), Some(whose), "whose fault it is is not told");
-        assert_eq!(read.results, results[..3]);
+        let read: Verdicts = serde_json::from_value(written).unwrap();
+        assert_eq!(read.results, results);
+        let before = json!({"status": "retry", "reason": "r"});
+        let whose: Verdict = serde_json::from_value(before).unwrap();
+        assert_eq!(whose, Verdict::Retry { reason: reason(), is_ours: false });
     }
 
     #[test]

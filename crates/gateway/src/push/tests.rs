@@ -254,6 +254,22 @@ fn what_names_somebody_else_beside_whom_an_event_is_for_is_refused() {
 }
 
 #[test]
+fn a_message_is_one_event_and_nothing_behind_it() {
+    let event = r#"{"event_type":"t","data":1,"endpoint_id":"e"}"#;
+    let read = |body: &str| Push::parse_message(Kind::Single, body.as_bytes()).map(drop);
+    read(&format!("{event}\n \n")).unwrap();
+    for behind in [format!("\n{event}"), " {\"cut".to_owned(), "x".to_owned()] {
+        let error = read(&format!("{event}{behind}")).unwrap_err().message;
+        let at = event.len() + behind.len() - behind.trim_start().len() + 1;
+        assert_eq!(error, format!("body contains badly-formed JSON (at character {at})"));
+    }
+    assert!(
+        Push::parse(Kind::Single, format!("{event}{event}").as_bytes()).is_ok(),
+        "as in Convoy"
+    );
+}
+
+#[test]
 fn custom_headers_that_would_not_go_out_are_refused() {
     let push = |headers: &str, more: &str| {
         let body = format!(

@@ -151,6 +151,11 @@ pub(super) fn check_pub_sub(input: &SourceInput) -> Result<(), ApiError> {
             "the key is the broker's id of the message, or the payload's idempotency_key",
         ),
         (
+            "is_dedup_disabled",
+            input.profile.is_dedup_disabled == Some(true),
+            "a message that its broker delivers twice is one event",
+        ),
+        (
             "forward_query",
             input.forward_query.as_ref().is_some_and(|names| !names.is_empty()),
             "a message has no query",

@@ -114,6 +114,7 @@ fn fields_without_an_effect_are_refused() {
         ("rate_limit", r#"{"count":1,"duration":1}"#),
         ("expires_at", r#""2030-01-31T00:00:00Z""#),
         ("max_requests", "5"),
+        ("is_dedup_disabled", "true"),
         ("json_schema", r#"{"type":"object"}"#),
     ] {
         let error = create(&format!(r#"{{"name":"a",{broker},"{field}":{value}}}"#)).unwrap_err();

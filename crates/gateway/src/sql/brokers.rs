@@ -61,8 +61,8 @@ pub fn pub_sub_sources(project_id: &str) -> Statement {
     )
 }
 
-/// Keeps what a companion says of its sources, `[source, doc]`, as far as they are the project's, and forgets what nobody
-/// has renewed since `before_ms`.
+/// Keeps what a companion says of its sources, `[source, doc]`, as far as they are the project's and nothing later was said, and
+/// forgets what nobody has renewed since `before_ms`.
 pub fn keep_reports(
     project_id: &str,
     companion: &str,
@@ -77,7 +77,8 @@ pub fn keep_reports(
              SELECT ?1, j.value ->> 0, ?2, ?3, ?4, j.value ->> 1 FROM json_each(?5) AS j \
              WHERE EXISTS (SELECT 1 FROM sources AS s WHERE s.project_id = ?1 AND s.id = j.value ->> 0) \
              ON CONFLICT (project_id, source_id, companion) DO UPDATE SET \
-             version = excluded.version, seen_at = excluded.seen_at, doc = excluded.doc",
+             version = excluded.version, seen_at = excluded.seen_at, doc = excluded.doc \
+             WHERE consumer_reports.seen_at <= excluded.seen_at",
             [project_id.into(), companion.into(), version.into(), now_ms.into(), rows.into()],
         ),
         statement(
