@@ -232,13 +232,20 @@ struct Known {
     functions: functions::Functions,
     /// Until when they wait for memory for the bodies that filters and functions look into.
     until_ms: u64,
+    /// How many go together, going by how far filters got before: functions are not run for those that have to wait.
+    most: usize,
 }
 
 async fn known(envelopes: &[Envelope], bindings: &Bindings) -> Result<Known> {
     let metas = envelopes.iter().map(|envelope| &envelope.meta);
     let directory = directory(metas, bindings).await?;
     let functions = functions::of(envelopes, bindings).await?;
-    Ok(Known { directory, functions, until_ms: chance::now_ms() + BODIES_WAIT_MS })
+    Ok(Known {
+        directory,
+        functions,
+        until_ms: chance::now_ms() + BODIES_WAIT_MS,
+        most: usize::MAX,
+    })
 }
 
 async fn store_known(
@@ -354,8 +361,8 @@ async fn store(
 ) -> std::result::Result<usize, Unstored> {
     let waits =
         |count| move |error: worker::Error| Unstored::Waits { count, why: error.to_string() };
-    let Known { directory, functions, until_ms } = known;
-    let most = directory.transaction_len(envelopes);
+    let Known { directory, functions, until_ms, most: together } = known;
+    let most = directory.transaction_len(envelopes).min(*together);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
     let made = functions::apply(envelopes, functions, turns, *until_ms, bindings).await;
     let made = made.map_err(Unstored::Lacks)?;
@@ -363,7 +370,6 @@ async fn store(
     let read = read_bodies(directory, envelopes, *until_ms, bindings).await;
     let (read, _loans) = read.map_err(Unstored::Lacks)?;
     let envelopes = envelopes.get(..read).unwrap_or(envelopes);
-    let count = envelopes.len();
 
     let now = chance::now_ms();
     // Bells on a real queue are as durable as the rows, and what they come from, a message or a part of the journal, is only
@@ -371,6 +377,9 @@ async fn store(
     let queue_watches = !bindings.settings.local_queue;
     let outbox = (!queue_watches).then(|| chance::uid(now));
     let routing = route(envelopes, directory, now, outbox.as_deref());
+    let count = routing.count;
+    *together = if count < envelopes.len() { count } else { together.saturating_mul(2) };
+    let envelopes = envelopes.get(..count).unwrap_or(envelopes);
     if let Some((event, subscription)) = routing.stopped.first() {
         let count = routing.stopped.len();
         let fields = json!({"event_id": event, "subscription_id": subscription, "count": count});

@@ -18,6 +18,8 @@ use crate::wire::Meta;
 const STEPS_MAX: u64 = 1_000_000;
 /// What those of all its subscriptions may take together.
 const STEPS_OF_EVENT_MAX: u64 = 2_000_000;
+/// What it takes to read a body: so many of its bytes are a step.
+const BYTES_PER_STEP: u64 = 4;
 /// What each subscription may take all the same, so that one of them in whose filters an event gets lost takes none of its
 /// events from those that ask a few things.
 const STEPS_MIN: u64 = 500;
@@ -144,7 +146,8 @@ impl Conditions {
         let Some(filters) = self.compiled() else { return Ok(false) };
         let (body, other): (Vec<_>, Vec<_>) =
             filters.iter().partition(|(part, _)| *part == Part::Body);
-        let most = facts.steps.get().clamp(STEPS_MIN, STEPS_MAX);
+        let left = STEPS_OF_EVENT_MAX.saturating_sub(facts.asked.get());
+        let most = left.clamp(STEPS_MIN, STEPS_MAX);
         let steps = Steps::of(most);
         let matches = other.into_iter().chain(body).try_fold(true, |matches, (part, filter)| {
             match facts.part(*part).filter(|_| matches) {
@@ -152,7 +155,7 @@ impl Conditions {
                 None => Ok(false),
             }
         });
-        facts.steps.set(facts.steps.get().saturating_sub(most - steps.left()));
+        facts.asked.set(facts.asked.get() + (most - steps.left()));
         matches
     }
 
@@ -174,8 +177,8 @@ pub struct Facts<'a> {
     query: OnceCell<Value>,
     path: OnceCell<Value>,
     body: OnceCell<Option<Value>>,
-    /// What all who ask may still take of them.
-    steps: Cell<u64>,
+    /// Steps that all who asked took together.
+    asked: Cell<u64>,
 }
 
 impl<'a> Facts<'a> {
@@ -187,8 +190,16 @@ impl<'a> Facts<'a> {
             query: OnceCell::new(),
             path: OnceCell::new(),
             body: OnceCell::new(),
-            steps: Cell::new(STEPS_OF_EVENT_MAX),
+            asked: Cell::new(0),
         }
+    }
+
+    /// The steps that were taken so far, those to read the body included.
+    pub(crate) fn taken(&self) -> u64 {
+        let is_read = self.body.get().is_some();
+        let bytes =
+            self.event.and_then(|(_, body)| body).filter(|_| is_read).map_or(0, <[u8]>::len);
+        self.asked.get() + bytes as u64 / BYTES_PER_STEP
     }
 
     fn part(&self, part: Part) -> Option<&Value> {
@@ -223,7 +234,7 @@ impl Facts<'static> {
                 other => other.unwrap_or_default(),
             }),
             body: OnceCell::from(part("body")),
-            steps: Cell::new(STEPS_OF_EVENT_MAX),
+            asked: Cell::new(0),
         }
     }
 }

@@ -28,11 +28,18 @@ pub const FILTERED_BODY_MAX_BYTES: u64 = 2 * 1024 * 1024;
 /// What one batch reads of such bodies.
 pub const FILTERED_BODIES_MAX_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Steps of filters and of reading bodies after which a batch ends: about 0.2 s, and that of the last event. All other requests
+/// of the isolate have their turn while it is stored.
+const STEPS_MAX: u64 = 4_000_000;
+
 /// What routing a batch of envelopes of one shard comes to: transactions, to be run in this order. Only an event with more than
 /// [`FAN_OUT_PART`] deliveries needs more than one. Whoever dies between them runs all of them again.
 #[derive(Debug, Default)]
 pub struct Routing {
     pub parts: Vec<Part>,
+    /// How many of the events, from the first, it holds: at least one. Filters have taken their time with these, and the rest is
+    /// for another batch.
+    pub count: usize,
     /// Pairs of event and subscription: the filter takes too many steps, so the event does not go there.
     pub stopped: Vec<(String, String)>,
 }
@@ -60,9 +67,10 @@ pub fn route(
     let mut fan_out = FanOut::default();
     let mut stopped = Vec::new();
 
-    for envelope in envelopes {
+    let (all, count) = receivers(envelopes, directory);
+    let envelopes = envelopes.get(..count).unwrap_or(envelopes);
+    for (envelope, found) in envelopes.iter().zip(all) {
         let Envelope { meta, body } = envelope;
-        let found = directory.receivers(envelope);
         stopped.extend(found.stopped.iter().map(|id| (meta.event_id.clone(), (*id).to_owned())));
         let key = meta.claim.as_ref().map(|claim| claim.key.as_str());
         if let Some(claim) = &meta.claim {
@@ -131,7 +139,23 @@ pub fn route(
     statements.extend(large);
     statements.extend(duplicates.clone().statements(sql::give_back_requests));
     statements.extend(duplicates.statements(sql::insert_duplicates));
-    Routing { stopped, ..fan_out.after(statements, outbox_id, now_ms) }
+    Routing { count, stopped, ..fan_out.after(statements, outbox_id, now_ms) }
+}
+
+/// To whom events go, from the first on, until the steps are used up; and of how many.
+fn receivers<'a>(envelopes: &'a [Envelope], directory: &'a Directory) -> (Vec<Found<'a>>, usize) {
+    let mut steps = 0;
+    let mut all = Vec::with_capacity(envelopes.len());
+    for envelope in envelopes {
+        if STEPS_MAX <= steps {
+            break;
+        }
+        let found = directory.receivers(envelope);
+        steps += found.steps;
+        all.push(found);
+    }
+    let count = all.len();
+    (all, count)
 }
 
 /// A body as it is written into a row.
@@ -199,12 +223,13 @@ impl FanOut {
         if !statements.is_empty() {
             parts.push(Part { statements, deliveries: Vec::new() });
         }
-        Routing { parts, stopped: Vec::new() }
+        Routing { parts, ..Routing::default() }
     }
 }
 
-/// Plans new deliveries of events that are stored, to those who would get them now. `replay_id` is a fresh uid: it marks the
-/// deliveries, and the outbox watches them under it. The second value says how many of the events have a receiver, and why not.
+/// Plans new deliveries of events that are stored, from the first on, to those who would get them now. `replay_id` is a fresh uid: it marks the
+/// deliveries, and the outbox watches them under it. The second value says how many of the events have a receiver, and why not;
+/// those that it does not count are for another batch.
 pub fn replay(
     envelopes: &[Envelope],
     directory: &Directory,
@@ -215,9 +240,9 @@ pub fn replay(
     let mut wanted = Rows::default();
     let mut remade = Vec::new();
     let mut tally = Tally::default();
-    for envelope in envelopes {
+    let (all, _) = receivers(envelopes, directory);
+    for (envelope, Found { receivers, reason, .. }) in envelopes.iter().zip(all) {
         let meta = &envelope.meta;
-        let Found { receivers, reason, .. } = directory.receivers(envelope);
         if receivers.is_empty() {
             tally.fail(&reason, 1);
         } else {

@@ -173,7 +173,7 @@ impl Directory {
                 "no subscription matched this event: some subscribe to its type, but their filters do not match".into()
             }
         };
-        Found { receivers, reason, stopped }
+        Found { receivers, reason, stopped, steps: facts.taken() }
     }
 
     /// To whom an event may go, going by its target and its type.
@@ -265,11 +265,13 @@ pub(super) struct Found<'a> {
     pub(super) reason: Cow<'a, str>,
     /// The subscriptions whose filters it takes too many steps to ask.
     pub(super) stopped: Vec<&'a str>,
+    /// What it took to find out.
+    pub(super) steps: u64,
 }
 
 impl<'a> Found<'a> {
     fn nobody(reason: &'a str) -> Self {
-        Self { receivers: Vec::new(), reason: reason.into(), stopped: Vec::new() }
+        Self { receivers: Vec::new(), reason: reason.into(), stopped: Vec::new(), steps: 0 }
     }
 
     pub(super) fn status(&self) -> &'static str {

@@ -90,3 +90,38 @@ fn a_body_elsewhere_is_read_only_where_a_filter_asks() {
     directory.bodies.insert(sent[1].meta.event_id.clone(), b"{\"n\":1}".to_vec());
     assert_eq!(directory.receivers(&sent[1]).receivers.len(), 1);
 }
+
+#[test]
+fn a_batch_ends_where_its_filters_have_taken_their_time() {
+    let sent: Vec<Envelope> = (0..20)
+        .map(|n| {
+            let mut sent = envelope(Body::Inline(long_list(2_000)));
+            sent.meta.event_id = format!("event-{n:02}");
+            sent.meta.claim = None;
+            sent
+        })
+        .collect();
+    // Each within what an event may take: 150 numbers of 2,000 items, for three steps.
+    let directory = known(&[greedy("a", 150), greedy("b", 150)]);
+    let (db, mut at, mut batches) = (database(), 0, 0);
+    while at < sent.len() {
+        let routing = route(&sent[at..], &directory, 7, None);
+        assert!((1..=4).contains(&routing.count), "{}", routing.count);
+        assert!(routing.stopped.is_empty());
+        apply(&db, &routing);
+        at += routing.count;
+        batches += 1;
+        let stored = (0..sent.len())
+            .filter(|n| !run(&db, &sql::event("project", &format!("event-{n:02}"))).is_empty());
+        assert_eq!(stored.count(), at);
+    }
+    assert!((5..=20).contains(&batches), "{batches}");
+    let (_, tally) = replay(&sent, &directory, 8, "replay");
+    assert!((1..=4).contains(&tally.seen()), "{}", tally.seen());
+    // Bodies count as well: of what a filter does not match quickly, the reading is most.
+    let quick = filtered("quick", json!({"body": {"b": 1}}));
+    let sent = vec![envelope(Body::Inline(long_list(200_000))); 30];
+    let count = route(&sent, &known(&[quick]), 7, None).count;
+    assert!((5..30).contains(&count), "{count}");
+    assert_eq!(route(&sent, &known(&[]), 7, None).count, 30);
+}
