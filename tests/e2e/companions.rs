@@ -90,6 +90,7 @@ fn what_companions_say_is_shown_on_the_source() {
     // A report that was under way while a later one came changes nothing.
     let later = "UPDATE consumer_reports SET seen_at = seen_at + 5000 WHERE source_id = ?1";
     gateway().sql("DB", later, &[source["uid"].clone()]);
+    let shown = status();
     report("b", "failing", json!(1), Value::Null).expect(204);
     assert_eq!(status(), shown);
     let now = "UPDATE consumer_reports SET seen_at = seen_at - 5000 WHERE source_id = ?1";

@@ -1,5 +1,7 @@
 //! The router: from the ingest queue and the journal into the event store.
 
+use std::time::Duration;
+
 use inlet_gateway::dead_letter::{DeadLetter, NOBODY, NOBODYS_SHARD, project_named_in};
 use inlet_gateway::json;
 use inlet_gateway::parked::{Lack, Then, then};
@@ -16,7 +18,7 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Deserialize;
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result};
+use worker::{Delay, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result};
 
 use crate::bindings::Bindings;
 use crate::store::{Store, rows};
@@ -28,6 +30,9 @@ const DRAINS_MAX: usize = 5;
 /// How long a batch waits for memory for the bodies that functions and filters look into, all of its events together. Then
 /// they are parked, and nobody waits behind them.
 const BODIES_WAIT_MS: u64 = 500;
+/// A pause of the router where filters have taken their time. The answer of a database does not do: where that lives in the same
+/// process, the runtime goes from one to the other, and looks at no other request.
+const OTHERS_TURN: Duration = Duration::from_millis(5);
 /// Seconds until a dead letter that could not be kept is tried again: a hundred of them are four days.
 const KEEP_RETRY_S: u32 = 3_600;
 
@@ -378,7 +383,8 @@ async fn store(
     let outbox = (!queue_watches).then(|| chance::uid(now));
     let routing = route(envelopes, directory, now, outbox.as_deref());
     let count = routing.count;
-    *together = if count < envelopes.len() { count } else { together.saturating_mul(2) };
+    let is_cut = count < envelopes.len();
+    *together = if is_cut { count } else { together.saturating_mul(2) };
     let envelopes = envelopes.get(..count).unwrap_or(envelopes);
     if let Some((event, subscription)) = routing.stopped.first() {
         let count = routing.stopped.len();
@@ -406,6 +412,9 @@ async fn store(
         let deliveries: usize = routing.parts.iter().map(|part| part.deliveries.len()).sum();
         json!({"shard": shard, "event_ids": ids, "deliveries": deliveries})
     });
+    if is_cut {
+        Delay::from(OTHERS_TURN).await;
+    }
     Ok(count)
 }
 

@@ -311,6 +311,14 @@ mod tests {
                 sqs(json!({"endpoint": "localhost"})),
                 "endpoint:a URL with http or https is expected",
             ),
+            (
+                sqs(json!({"endpoint": "http://user:pass@localhost:4566"})),
+                "endpoint:no user name and password",
+            ),
+            (
+                sqs(json!({"queue_name": "https://user:pass@sqs.example.com/1/q"})),
+                "queue_name:no user name and password",
+            ),
         ] {
             let error = PubSub::read(Some(value), "s", None, &mut keeper()).unwrap_err();
             assert!(error.message.starts_with(message), "{}", error.message);

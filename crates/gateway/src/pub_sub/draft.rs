@@ -205,6 +205,15 @@ impl Draft {
             }
             put(&mut self.config, "endpoint", endpoint.into());
         }
+        // They are shown, and stand in logs.
+        for name in ["queue_name", "endpoint"] {
+            if self.config.get(name).and_then(Value::as_str).is_some_and(has_user) {
+                self.faults.add(
+                    name,
+                    "no user name and password: put them into access_key_id and secret_key",
+                );
+            }
+        }
         Ok(())
     }
 
@@ -386,6 +395,11 @@ fn is_topic(text: &str) -> bool {
 fn is_http_url(text: &str) -> bool {
     url::Url::parse(text)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// Whether a URL holds a user name or a password.
+fn has_user(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }
 
 fn is_service_account(base64: &str) -> bool {
