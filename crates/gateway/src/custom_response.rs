@@ -235,6 +235,16 @@ fn read_headers(headers: Map<String, Value>) -> Result<Vec<(String, String)>, Ap
         let name: String = name.chars().take(64).collect();
         Err(ApiError::bad_request(format!("custom_response.headers.{name}:{why}")))
     };
+    let too_many = || {
+        let text = format!(
+            "custom_response.headers:at most {HEADERS_MAX}, and {HEADERS_MAX_BYTES} bytes in all"
+        );
+        ApiError::bad_request(text)
+    };
+    // Before each is compared with all others.
+    if HEADERS_MAX < headers.len() {
+        return Err(too_many());
+    }
     let mut read: Vec<(String, String)> = Vec::with_capacity(headers.len());
     let mut bytes = 0;
     for (name, value) in headers {
@@ -255,13 +265,7 @@ fn read_headers(headers: Map<String, Value>) -> Result<Vec<(String, String)>, Ap
         bytes += name.len() + value.len();
         read.push((lower, value.trim().to_owned()));
     }
-    if HEADERS_MAX < read.len() || HEADERS_MAX_BYTES < bytes {
-        let text = format!(
-            "custom_response.headers:at most {HEADERS_MAX}, and {HEADERS_MAX_BYTES} bytes in all"
-        );
-        return Err(ApiError::bad_request(text));
-    }
-    Ok(read)
+    if HEADERS_MAX_BYTES < bytes { Err(too_many()) } else { Ok(read) }
 }
 
 /// Headers of an answer that are not for the owner of a source to choose: framing, and what is said to browsers about
@@ -466,6 +470,18 @@ mod tests {
             let (body, _) = answer(&changed(&response.to_string()).unwrap(), &payload);
             assert_eq!(body, expect, "{content_type}");
         }
+    }
+
+    #[test]
+    fn headers_are_counted_before_they_are_compared() {
+        let headers = |count: usize| {
+            let all = (0..count).map(|n| (format!("x-{n}"), json!("1")));
+            json!({"headers": Value::Object(all.collect())}).to_string()
+        };
+        changed(&headers(HEADERS_MAX)).unwrap();
+        // Each with each would be 20 billion comparisons.
+        let error = changed(&headers(200_000)).unwrap_err();
+        assert!(error.starts_with("custom_response.headers:at most 20, and"), "{error}");
     }
 
     #[test]

@@ -191,7 +191,8 @@ pub fn check_sum(
 ) -> Result<(), ApiError> {
     let size =
         |one: &EventType| one.json_schema.as_ref().map_or(0, |schema| schema.to_string().len());
-    let stays = |other: &&EventType| !changed.iter().any(|one| one.name == other.name);
+    let names: BTreeSet<&str> = changed.iter().map(|one| one.name.as_str()).collect();
+    let stays = |other: &&EventType| !names.contains(other.name.as_str());
     let sum: usize = others.iter().filter(stays).chain(changed).chain(new).map(size).sum();
     if SCHEMAS_MAX_BYTES < sum {
         return Err(ApiError::bad_request(format!(

@@ -4,6 +4,8 @@
 //! can, so nothing that lists, counts or replays the project's events ever sees them. Their one endpoint is the project's
 //! configuration. Nothing that happens in the shadow makes a meta event.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -144,14 +146,16 @@ impl MetaEvents {
         if let Some(url) = input.url {
             url.trim().clone_into(&mut changed.url);
         }
-        if let Some(types) = input.event_type {
-            for name in &types {
-                if !KINDS.iter().any(|(known, _)| known == name) {
-                    let known: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-                    let text = format!("{name} is none of {}", known.join(", "));
-                    faults.add("config.meta_event.event_type", text);
-                }
+        if let Some(mut types) = input.event_type {
+            let is_known = |name: &String| KINDS.iter().any(|(known, _)| known == name);
+            // One is told: there may be as many as a body holds.
+            if let Some(name) = types.iter().find(|name| !is_known(name)) {
+                let known: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
+                let text = format!("{name} is none of {}", known.join(", "));
+                faults.add("config.meta_event.event_type", text);
             }
+            let mut seen = BTreeSet::new();
+            types.retain(|name| seen.insert(name.clone()));
             changed.event_type = types;
         }
         match input.secret.filter(|secret| !secret.is_empty() && !is_hint(secret)) {
@@ -429,6 +433,16 @@ mod tests {
         assert_eq!(shown["config"]["meta_event"]["secret"], "********mine");
         assert!(!shown.to_string().contains("ciphertext"), "{shown}");
         assert!(!json!(project).to_string().contains("a-secret"));
+    }
+
+    #[test]
+    fn of_many_wrong_kinds_one_is_told_and_of_equal_ones_one_is_kept() {
+        let config = json!({"event_type": vec!["no.such"; 200_000]}).to_string();
+        let error = apply(&mut project(), &config).unwrap_err();
+        assert!(error.len() < 1_000, "{} bytes", error.len());
+        let mut changed = project();
+        apply(&mut changed, r#"{"event_type":["project.updated","project.updated"]}"#).unwrap();
+        assert_eq!(changed.config.meta_event.unwrap().event_type, ["project.updated"]);
     }
 
     #[test]

@@ -28,7 +28,8 @@ mod verifier;
 pub use hand_over::ArmInput;
 pub use input::SourceInput;
 use input::{
-    VerifierInput, asks_for_something, check_pub_sub, check_tags, header_names, parameter_names,
+    VerifierInput, asks_for_something, check_pub_sub, check_tags, header_names, idempotency_keys,
+    parameter_names,
 };
 
 /// How long a dedup key stays claimed unless the source says otherwise: three days, as long as the
@@ -265,10 +266,7 @@ impl Source {
             self.forward_query = Some(parameter_names(names)?).filter(|names| !names.is_empty());
         }
         if let Some(keys) = input.idempotency_keys {
-            for key in &keys {
-                Location::parse_idempotency_key(key).map_err(ApiError::bad_request)?;
-            }
-            self.idempotency_keys = keys;
+            self.idempotency_keys = idempotency_keys(keys)?;
         }
         if let Some(seconds) = input.dedup_window_seconds {
             if !(1..=DEDUP_WINDOW_MAX_S).contains(&seconds) {

@@ -14,6 +14,8 @@ use crate::vault::Sealed;
 pub const SECRETS_MAX: usize = 10;
 /// The largest body of a failure response, in bytes.
 const FAILURE_BODY_MAX_BYTES: usize = 4_096;
+/// Names of a signature header's pairs.
+const PAIRS_MAX: usize = 20;
 
 /// Whether a request that is not believed is refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,6 +192,10 @@ impl FromFields for SchemeInput {
             }
         }
         if let Some(pairs) = fields.texts("pairs")? {
+            if PAIRS_MAX < pairs.len() {
+                let text = format!("verifier.scheme.pairs:at most {PAIRS_MAX} names");
+                return Err(ApiError::bad_request(text));
+            }
             spec.pairs = pairs;
         }
         let tolerance: Option<u64> = fields.number("tolerance_seconds", 0..=ANY)?;

@@ -1,5 +1,7 @@
 //! What of a request stays with its event.
 
+use std::collections::BTreeSet;
+
 use inlet_verify::Headers;
 
 use super::Compiled;
@@ -47,10 +49,10 @@ impl Compiled {
     /// a credential or a signature, unless `forward_headers` names it.
     pub(super) fn kept_headers(&self, headers: &Headers) -> Vec<(String, String)> {
         let hop = headers.get("connection").unwrap_or_default().to_ascii_lowercase();
-        let is_of_hop = |name: &str| hop.split(',').any(|of_hop| of_hop.trim() == name);
+        let hop: BTreeSet<&str> = hop.split(',').map(str::trim).collect();
         let keep = |name: &str| {
             let is_ours = name == "content-type" || is_of_the_broker(name);
-            if HOP_HEADERS.contains(&name) || is_ours || is_of_hop(name) {
+            if HOP_HEADERS.contains(&name) || is_ours || hop.contains(name) {
                 return false;
             }
             match &self.source.forward_headers {

@@ -3,8 +3,10 @@
 use super::*;
 use crate::custom_response::CustomResponseInput;
 
-/// Names in one `forward_query`.
-const PARAMETERS_MAX: usize = 100;
+/// Names in one `forward_headers` or `forward_query`: each request asks all of them for each of its own.
+const FORWARDED_MAX: usize = 100;
+/// Places where a request's key may stand, all of which are looked at.
+const IDEMPOTENCY_KEYS_MAX: usize = 50;
 
 /// The body of `POST /sources` and `PUT /sources/{sourceID}`.
 #[derive(Debug, Default)]
@@ -178,7 +180,24 @@ pub(super) fn asks_for_something(value: Option<&Value>) -> bool {
     refuse_unsupported("", value).is_err()
 }
 
+/// Reads the places where a request's key may stand.
+pub(super) fn idempotency_keys(keys: Vec<String>) -> Result<Vec<String>, ApiError> {
+    check_count("idempotency_keys", &keys, IDEMPOTENCY_KEYS_MAX)?;
+    for key in &keys {
+        Location::parse_idempotency_key(key).map_err(ApiError::bad_request)?;
+    }
+    Ok(keys)
+}
+
+fn check_count(field: &str, list: &[String], most: usize) -> Result<(), ApiError> {
+    if most < list.len() {
+        return Err(ApiError::bad_request(format!("{field}:at most {most} names")));
+    }
+    Ok(())
+}
+
 pub(super) fn header_names(names: Vec<String>) -> Result<Vec<String>, ApiError> {
+    check_count("forward_headers", &names, FORWARDED_MAX)?;
     let names: Vec<String> =
         names.into_iter().map(|name| name.trim().to_ascii_lowercase()).collect();
     if let Some(bad) = names.iter().find(|name| !is_header_name(name) || *name == "*") {
@@ -197,9 +216,7 @@ pub(super) fn header_names(names: Vec<String>) -> Result<Vec<String>, ApiError> 
 
 /// Names of parameters, as they are when they are decoded.
 pub(super) fn parameter_names(names: Vec<String>) -> Result<Vec<String>, ApiError> {
-    if PARAMETERS_MAX < names.len() {
-        return Err(ApiError::bad_request(format!("forward_query:at most {PARAMETERS_MAX} names")));
-    }
+    check_count("forward_query", &names, FORWARDED_MAX)?;
     for name in &names {
         check_length("forward_query", name, NAME_MAX_CHARS)?;
         if name.is_empty() || name == "*" {

@@ -107,6 +107,17 @@ fn fields_without_an_effect_are_refused() {
     assert!(create(body).unwrap_err().starts_with("pub_sub:is for sources of the type"));
     let body = r#"{"name":"a","type":"pub_sub","idempotency_keys":["request.header.a"]}"#;
     assert!(create(body).unwrap_err().starts_with("idempotency_keys has no effect"));
+    for (field, name, most) in [
+        ("forward_headers", "x-a", 100),
+        ("forward_query", "a", 100),
+        ("idempotency_keys", "request.header.a", 50),
+    ] {
+        let with = |count: usize| {
+            create(&json!({"name": "a", "type": "http", field: vec![name; count]}).to_string())
+        };
+        assert!(with(most).is_ok());
+        assert_eq!(with(most + 1).unwrap_err(), format!("{field}:at most {most} names"));
+    }
     let broker = r#""type":"pub_sub","pub_sub":{"type":"sqs","workers":1,"sqs":{"access_key_id":"a","secret_key":"s","default_region":"eu-west-1","queue_name":"q"}}"#;
     for (field, value) in [
         ("ip_allowlist", r#"["10.0.0.0/8"]"#),
