@@ -334,7 +334,9 @@ mod tests {
             assert_eq!(fault(asked, status, r#"{"status":false,"message":"why"}"#, wait), expect);
         }
         for (asked, status, text) in [
-            (Batch, 502, "a batch: the gateway asks to wait (502): no reason given"),
+            (Batch, 502, "a batch: the gateway fails: 502: no reason given"),
+            (Batch, 503, "a batch: the gateway fails: 503: no reason given"),
+            (Batch, 429, "a batch: the gateway asks to wait (429): no reason given"),
             (
                 Report,
                 403,
