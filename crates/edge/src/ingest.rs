@@ -9,7 +9,7 @@ use inlet_gateway::hookstream;
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::reply::Reply;
 use inlet_gateway::room::Unread;
-use inlet_gateway::seldom::Seldom;
+use inlet_gateway::seldom::{Few, Seldom};
 use inlet_gateway::settings::Way;
 use inlet_gateway::sql::{self, Journal};
 use inlet_gateway::wire::{Body, Envelope, Pack, Text, body_key};
@@ -201,7 +201,8 @@ async fn uncount_request(source: &Compiled, bindings: &Bindings) {
 }
 
 /// Keeps a refused request, with what explains it, for the API. It tries many readings of the request, and is a write, so it
-/// is done for one request of a source in a while; those that are passed over are counted.
+/// is done for one request of a source in a while, and for few that are tried in an isolate; those that are passed over are
+/// counted.
 fn explain(
     source: &Rc<Compiled>,
     cause: &Rejection,
@@ -214,10 +215,19 @@ fn explain(
         return;
     }
     thread_local! {
-        static EXPLAINED: RefCell<Seldom> = RefCell::new(Seldom::new(EXPLAIN_EVERY_MS, SOURCES_MAX));
+        static EXPLAINED: RefCell<(Seldom, Few)> = RefCell::new((
+            Seldom::new(EXPLAIN_EVERY_MS, SOURCES_MAX),
+            Few::new(DIAGNOSES_MAX, DIAGNOSES_WITHIN_MS),
+        ));
     }
     let uid = &source.source.uid;
-    let passed_over = EXPLAINED.with_borrow_mut(|explained| explained.is_due(uid, now));
+    let passed_over = EXPLAINED.with_borrow_mut(|(explained, few)| {
+        if cause.is_diagnosed() {
+            explained.is_due_among(few, uid, now)
+        } else {
+            explained.is_due(uid, now)
+        }
+    });
     let Some(passed_over) = passed_over else { return };
     let findings = source.diagnose(cause, arrival, now);
     // What they say is for the API: it may quote the request.
@@ -237,6 +247,9 @@ fn explain(
 /// Milliseconds between two diagnoses for one source in one isolate.
 const EXPLAIN_EVERY_MS: u64 = 5_000;
 const SOURCES_MAX: usize = 1_000;
+/// Diagnoses of all sources in one isolate, in so many milliseconds. The longest takes some 30 ms, in which nobody else is served.
+const DIAGNOSES_MAX: u64 = 4;
+const DIAGNOSES_WITHIN_MS: u64 = 1_000;
 
 /// Makes an event durable by the configured way, or else by the other. When this returns `Ok`, the event survives the
 /// death of every process; a large body is in R2 before anything points at it. `read`: its body as the runtime has it.

@@ -78,6 +78,11 @@ impl Rejection {
         !matches!(self, Self::UnknownSource | Self::NotDurable | Self::NoConfig | Self::NoKey)
     }
 
+    /// Whether many readings of the request are tried to explain it: that may take the time of tens of usual requests.
+    pub fn is_diagnosed(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// The one table from causes to statuses: `(status, label for logs and metrics)`.
     pub fn status(&self) -> (u16, &'static str) {
         match self {

@@ -2,12 +2,36 @@
 
 use std::collections::HashMap;
 
-/// Since when it was last done for each, and how often it was due since.
+/// From when it is due for each, and how often it was passed over since it was last done.
 #[derive(Debug)]
 pub struct Seldom {
     every_ms: u64,
     keys_max: usize,
     keys: HashMap<String, (u64, u64)>,
+}
+
+/// What is done a few times in a while at most, for whatever key.
+#[derive(Debug)]
+pub struct Few {
+    most: u64,
+    within_ms: u64,
+    since_ms: u64,
+    done: u64,
+}
+
+impl Few {
+    pub fn new(most: u64, within_ms: u64) -> Self {
+        Self { most, within_ms, since_ms: 0, done: 0 }
+    }
+
+    fn takes(&mut self, now_ms: u64) -> bool {
+        if self.within_ms <= now_ms.abs_diff(self.since_ms) {
+            (self.since_ms, self.done) = (now_ms, 0);
+        }
+        let takes = self.done < self.most;
+        self.done += u64::from(takes);
+        takes
+    }
 }
 
 impl Seldom {
@@ -17,24 +41,36 @@ impl Seldom {
 
     /// Whether it is time to do it, and then how often it was not done since the last time.
     pub fn is_due(&mut self, key: &str, now_ms: u64) -> Option<u64> {
-        if let Some((at, passed_over)) = self.keys.get_mut(key) {
-            if now_ms < at.saturating_add(self.every_ms) {
+        let next = now_ms.saturating_add(self.every_ms);
+        if let Some((due_at, passed_over)) = self.keys.get_mut(key) {
+            if now_ms < *due_at {
                 *passed_over += 1;
                 return None;
             }
-            *at = now_ms;
+            *due_at = next;
             return Some(std::mem::take(passed_over));
         }
         if self.keys_max <= self.keys.len() {
-            let every_ms = self.every_ms;
-            self.keys.retain(|_, (at, _)| now_ms < at.saturating_add(every_ms));
+            self.keys.retain(|_, (due_at, _)| now_ms < *due_at);
         }
         // So many at once are forgotten: they may be due once too often.
         if self.keys_max <= self.keys.len() {
             self.keys.clear();
         }
-        self.keys.insert(key.to_owned(), (now_ms, 0));
+        self.keys.insert(key.to_owned(), (next, 0));
         Some(0)
+    }
+
+    /// The same where it is one of a `few`: beyond them it is passed over, and stays due.
+    pub fn is_due_among(&mut self, few: &mut Few, key: &str, now_ms: u64) -> Option<u64> {
+        let passed_over = self.is_due(key, now_ms)?;
+        if few.takes(now_ms) {
+            return Some(passed_over);
+        }
+        if let Some(known) = self.keys.get_mut(key) {
+            *known = (now_ms, passed_over + 1);
+        }
+        None
     }
 }
 
@@ -55,6 +91,31 @@ mod tests {
         ];
         for (key, now, due) in expect {
             assert_eq!(seldom.is_due(key, now), due, "{key} {now}");
+        }
+    }
+
+    #[test]
+    fn beyond_the_few_of_all_keys_one_is_passed_over_and_stays_due() {
+        let (mut seldom, mut few) = (Seldom::new(10, 9), Few::new(2, 4));
+        let expect = [
+            ("a", 100, Some(0)),
+            ("a", 100, None),
+            ("b", 101, Some(0)),
+            ("c", 101, None),
+            ("c", 103, None),
+            ("c", 104, Some(2)),
+            ("c", 105, None),
+            // Who was not due took none of them.
+            ("d", 105, Some(0)),
+            ("e", 107, None),
+            ("e", 108, Some(1)),
+            ("a", 110, Some(1)),
+            ("b", 111, None),
+            // A clock that is set back keeps nobody waiting.
+            ("f", 90, Some(0)),
+        ];
+        for (key, now, due) in expect {
+            assert_eq!(seldom.is_due_among(&mut few, key, now), due, "{key} {now}");
         }
     }
 
