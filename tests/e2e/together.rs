@@ -1,4 +1,4 @@
-//! Events that come at the same time share rows of the journal: each is answered, stored and delivered as if it were alone.
+//! Events that come at the same time share rows of the journal and messages of the queue: each is answered, stored and delivered as if it were alone.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use inlet_tests::{Gateway, Reply, poll_until, source_path};
 use rustix::net::sockopt::set_socket_linger;
+use serde_json::json;
 
 use crate::story::Story;
 
@@ -65,6 +66,56 @@ fn events_of_the_same_moment_share_rows_and_stay_what_they_are() {
     let stored: BTreeSet<String> = stored.iter().map(|row| row["id"].to_string()).collect();
     assert_eq!(stored, ids);
     assert_eq!(story.received(), bodies.into_iter().collect());
+}
+
+/// Posts bodies in a crowd through a queue that takes its time, until some of them have shared a message; answers all
+/// bodies and the ids of their events.
+fn post_a_crowd(story: &Story) -> (Vec<Vec<u8>>, BTreeSet<String>) {
+    story.gateway.slow_down("INGEST_0", None, Duration::from_millis(20));
+    story.gateway.counters(true);
+    let (mut bodies, mut ids) = (Vec::new(), BTreeSet::new());
+    poll_until("events that share a message", || {
+        let some: Vec<Vec<u8>> = odd_bodies(bodies.len() + 240).split_off(bodies.len());
+        let replies = post_together(story, &some, 24);
+        ids.extend(
+            replies.into_iter().map(|reply| reply.expect(200).json()["event_id"].to_string()),
+        );
+        bodies.extend(some);
+        let sent = story.gateway.counters(false)["INGEST_0"]["messages"].as_u64();
+        (sent.expect("a number") < bodies.len() as u64).then_some(())
+    });
+    story.gateway.allow("INGEST_0");
+    assert_eq!(ids.len(), bodies.len());
+    (bodies, ids)
+}
+
+#[test]
+fn events_of_the_same_moment_share_messages_and_stay_what_they_are() {
+    let story = Story::new(Gateway::builder().durability("queue").tapped());
+    let (bodies, ids) = post_a_crowd(&story);
+    story.wait_for_bodies(&bodies);
+    let stored = story.project().stored_events();
+    let stored: BTreeSet<String> = stored.iter().map(|row| row["id"].to_string()).collect();
+    assert_eq!(stored, ids);
+    assert_eq!(story.received(), bodies.into_iter().collect());
+}
+
+#[test]
+fn events_that_share_a_message_which_is_given_up_come_by_the_journal() {
+    let builder = Gateway::builder().durability("queue").tapped();
+    let story = Story::new(builder.consumer("inlet-ingest-0", json!({"maxRetries": 0})));
+    story.gateway.refuse("EVENTS_0", Some("INSERT INTO events"));
+    let (bodies, ids) = post_a_crowd(&story);
+    poll_until("all of them in the journal", || {
+        let rerouted =
+            story.gateway.log().iter().filter(|line| line.contains("\"rerouted\"")).count();
+        (bodies.len() <= rerouted).then_some(())
+    });
+    story.gateway.allow("EVENTS_0");
+    story.wait_for_bodies(&bodies);
+    let stored = story.project().stored_events();
+    let stored: BTreeSet<String> = stored.iter().map(|row| row["id"].to_string()).collect();
+    assert_eq!(stored, ids);
 }
 
 /// Sends a whole request, and resets the connection while it is being answered.

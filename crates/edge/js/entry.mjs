@@ -1,14 +1,16 @@
 // The Worker's main module: the Rust Worker (`gateway.js`, written by worker-build), and beside it the engine that runs
-// users' functions, what writes the journal, a reader of YAML and the texts that are served as they are, which Rust finds by their
+// users' functions, what writes the journal and the queue, a reader of YAML and the texts that are served as they are, which Rust finds by their
 // names (`src/transform.rs`, `js/glue.js`).
 import { WorkerEntrypoint } from "cloudflare:workers";
 import Worker from "./gateway.js";
 import { append } from "./journal.mjs";
+import { send } from "./queue.mjs";
 import { texts } from "./texts.mjs";
 import { run } from "./transform.mjs";
 import { yaml } from "./yaml.mjs";
 
 globalThis.inletAppend = append;
+globalThis.inletSend = send;
 globalThis.inletTransform = run;
 globalThis.inletTexts = texts;
 globalThis.inletYaml = yaml;

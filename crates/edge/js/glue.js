@@ -120,7 +120,6 @@ export const reader = (stream) => stream.getReader();
 export const chunk = async (reader) => (await reader.read()).value;
 export const leave = (reader) => void reader.cancel().catch(() => {});
 
-const BYTES = { contentType: "bytes" };
 /** How long a durable write may take before the other way is tried. Should it come to its end after all, two copies of an event are one. */
 const WRITE_WITHIN = 5000;
 
@@ -131,7 +130,7 @@ export const send = (env, queue, fields, body, clock) => {
   const message = new Uint8Array(fields.length + body.length);
   message.set(fields);
   message.set(body, fields.length);
-  return inTime(env[queue].send(message, BYTES), clock);
+  return inTime(globalThis.inletSend(env, queue, message), clock);
 };
 
 /** `body` is one that `read` has read. Where it has room before it, the fields go there, and nothing is copied. */
@@ -140,7 +139,7 @@ export const sendRead = (env, queue, fields, body) => {
   if (start < 0) return send(env, queue, fields, body, body.clock);
   const message = new Uint8Array(body.buffer, start, fields.length + body.length);
   message.set(fields);
-  return inTime(env[queue].send(message, BYTES), body.clock);
+  return inTime(globalThis.inletSend(env, queue, message), body.clock);
 };
 
 export const insert = (env, database, sql, meta, body, length, isBase64) =>

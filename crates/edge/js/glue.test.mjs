@@ -3,6 +3,9 @@ import { afterEach, beforeEach, test, mock } from "node:test";
 
 import { goOn, read, send, sendRead } from "./glue.js";
 
+// As `queue.mjs` has it, without others.
+globalThis.inletSend = (env, queue, message) => env[queue].send(message);
+
 const set = () => setTimeout.mock.calls.length;
 
 beforeEach(() => {

@@ -16,13 +16,15 @@ const pack = (group) => ({
 
 const size = ({ meta, body }) => meta.length + body.length;
 
-const rows = new Together(
-  (group, row) =>
+const rows = new Together({
+  fits: (group, row) =>
     row.database === group[0].database &&
     row.sql === group[0].sql &&
     group.reduce((all, one) => all + size(one), size(row)) <= ROW_MAX,
-  (env, group) => insert(env, group.length === 1 ? group[0] : pack(group)),
-);
+  write: (env, group) => insert(env, group.length === 1 ? group[0] : pack(group)),
+  // D1 does one after another.
+  width: 2,
+});
 
 /** `length`: the bytes of `body`. Base64 cannot be joined, and a row of many is full enough. */
 export const append = (env, database, sql, meta, body, length, isBase64) => {

@@ -1,19 +1,21 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { TAKEN_WITHIN_MS, Together, WIDTH, WRITTEN_WITHIN_MS } from "./together.mjs";
+import { CROWD, LOOK_AFTER, TAKEN_WITHIN_MS, Together, WRITTEN_WITHIN_MS } from "./together.mjs";
 
 /** Writes that end when the test says so, and what was in them. */
 let writes;
 let together;
+const write = (env, group) => new Promise((resolve, reject) => writes.push({ env, group, resolve, reject }));
 
 beforeEach(() => {
   mock.timers.reset();
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
   writes = [];
-  together = new Together(
-    (group, item) => group.length < 3 && group[0].at(0) === item.at(0),
-    (env, group) => new Promise((resolve, reject) => writes.push({ env, group, resolve, reject })),
-  );
+  together = new Together({
+    fits: (group, item) => group.length < 3 && group[0].at(0) === item.at(0),
+    write,
+    width: 2,
+  });
 });
 
 /** Lets all that can go on without time passing go on. */
@@ -35,7 +37,6 @@ const outcomes = (puts) => puts.map(({ outcome }) => outcome).join(" ");
 
 test("who finds room writes at once, alone", async () => {
   const puts = put("a1", "a2");
-  assert.equal(WIDTH, 2);
   assert.deepEqual(groups(), ["a1", "a2"]);
   writes[1].resolve();
   await settle();
@@ -78,12 +79,12 @@ test("a write that fails fails for all of its group, and for nobody else", async
 });
 
 test("a write that throws where it begins is one that fails", async () => {
-  together = new Together(
-    () => true,
-    () => {
+  together = new Together({
+    fits: () => true,
+    write: () => {
       throw undefined;
     },
-  );
+  });
   const puts = put("a1");
   await settle();
   assert.equal(outcomes(puts), "the write failed");
@@ -156,4 +157,110 @@ test("writes of requests that died do not hold up others for ever", async () => 
   mock.timers.tick(WRITTEN_WITHIN_MS + 1);
   put("a3");
   assert.deepEqual(groups(), ["a1", "a2", "a3"]);
+});
+
+/** One that gathers: who did is let go on by `go`. */
+function gathering(fits = () => true) {
+  const one = { begun: 0 };
+  const gather = () => {
+    one.begun += 1;
+    return new Promise((go) => (one.go = go));
+  };
+  together = new Together({ fits, write, gather });
+  return one;
+}
+
+/** Lets as many come at once as are a crowd, until that is known. */
+async function crowd(turn) {
+  put(...Array.from({ length: LOOK_AFTER + 1 }, (_, i) => `a${i}`));
+  for (let n = 0; n < 9; n += 1) {
+    put(...Array.from({ length: 2 * CROWD }, (_, i) => `b${n}${i}`));
+    turn.go();
+    await settle();
+  }
+  for (const { resolve } of writes) resolve();
+  await settle();
+  writes = [];
+  turn.begun = 0;
+}
+
+test("who is alone gathers nobody", async () => {
+  const turn = gathering();
+  for (let n = 0; n < 3 * LOOK_AFTER; n += 1) {
+    put(`a${n}`);
+    writes.at(-1).resolve();
+    await settle();
+  }
+  assert.deepEqual([turn.begun, writes.length], [0, 3 * LOOK_AFTER]);
+});
+
+test("where few come they are written at once, and looked for now and then", async () => {
+  const turn = gathering();
+  const puts = put(...Array.from({ length: LOOK_AFTER + 1 }, (_, i) => `a${i}`));
+  assert.deepEqual([turn.begun, writes.length], [1, LOOK_AFTER]);
+  puts.push(...put("b1"));
+  turn.go();
+  await settle();
+  assert.deepEqual(groups().slice(LOOK_AFTER), [`a${LOOK_AFTER} b1`]);
+  put("b2", "b3");
+  assert.deepEqual([turn.begun, writes.length], [1, LOOK_AFTER + 3]);
+  for (const { resolve } of writes) resolve();
+  await settle();
+  assert.ok(puts.every(({ outcome }) => outcome === "durable"));
+});
+
+test("of a crowd the first gathers the others, while earlier ones are being written", async () => {
+  const turn = gathering();
+  await crowd(turn);
+  const puts = put("a1", "a2", "a3");
+  assert.deepEqual([turn.begun, writes.length], [1, 0]);
+  turn.go();
+  await settle();
+  assert.deepEqual(groups(), ["a1 a2 a3"]);
+  put("a4", "a5");
+  turn.go();
+  await settle();
+  assert.deepEqual(groups().slice(1), ["a4 a5"]);
+  writes[0].reject(new Error("full"));
+  await settle();
+  assert.equal(outcomes(puts), "full full full");
+});
+
+test("a crowd that has gone is one of the past", async () => {
+  const turn = gathering();
+  await crowd(turn);
+  for (let n = 0; n < 9; n += 1) {
+    put(`a${n}`);
+    turn.go();
+    await settle();
+  }
+  turn.begun = 0;
+  put("b1");
+  assert.deepEqual([turn.begun, groups().at(-1)], [0, "b1"]);
+});
+
+test("what does not fit those who were gathered is written at once", async () => {
+  const turn = gathering((group, item) => group[0].at(0) === item.at(0));
+  await crowd(turn);
+  const puts = put("a1", "b1", "a2", "b2", "c1");
+  turn.go();
+  await settle();
+  assert.deepEqual(groups(), ["a1 a2", "b1 b2", "c1"]);
+  for (const { resolve } of writes) resolve();
+  await settle();
+  assert.equal(outcomes(puts), "durable durable durable durable durable");
+});
+
+test("who died while it gathered holds nobody up", async () => {
+  const turn = gathering();
+  await crowd(turn);
+  const puts = put("a1", "a2", "a3");
+  mock.timers.tick(TAKEN_WITHIN_MS + 1);
+  await settle();
+  assert.deepEqual(groups(), ["a2", "a3"]);
+  for (const { resolve } of writes) resolve();
+  await settle();
+  assert.equal(outcomes(puts), "waits durable durable");
+  put("a4");
+  assert.equal(turn.begun, 2);
 });

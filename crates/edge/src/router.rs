@@ -13,7 +13,7 @@ use inlet_gateway::route::{
 use inlet_gateway::sql::{self, Journal, Statement};
 use inlet_gateway::storing::{Fault, Marks, Step, Storing};
 use inlet_gateway::turns::Turns;
-use inlet_gateway::wire::{Envelope, Meta, Text};
+use inlet_gateway::wire::{Envelope, Meta, NotAnEnvelope, Text};
 use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Deserialize;
 use serde_json::json;
@@ -39,29 +39,38 @@ const KEEP_RETRY_S: u32 = 3_600;
 /// Routes a batch of the ingest queue. Each message is acknowledged or retried; nothing is returned, because an error
 /// would abort the instance.
 pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindings) {
-    let mut shards: Vec<(u32, Vec<(RawMessage, Envelope)>)> = Vec::new();
+    // Each message, and whether all that it holds is done with.
+    let mut messages: Vec<(RawMessage, bool)> = Vec::new();
+    let mut shards: Vec<(u32, Vec<(usize, Envelope)>)> = Vec::new();
     let mut drains: Vec<(u32, Vec<RawMessage>)> = Vec::new();
     for message in batch.raw_iter() {
-        let body = message.body();
-        if let Some(shard) = drain_of(&body) {
+        if let Some(shard) = drain_of(&message.body()) {
             group(&mut drains, shard).push(message);
             continue;
         }
-        match decode(&body) {
-            Ok(envelope) => group(&mut shards, envelope.meta.shard).push((message, envelope)),
-            Err((reason, bytes)) => {
-                let at = ("ingest queue", &*message.id());
-                let buried = bury(at, &reason, &bytes, bindings).await;
-                settle(&message, buried.is_ok(), bindings.settings.retry_s);
+        let mut is_done = true;
+        for one in read(&message) {
+            match one {
+                Ok(envelope) => {
+                    group(&mut shards, envelope.meta.shard).push((messages.len(), envelope));
+                }
+                Err(unread) => is_done &= unread.bury("ingest queue", bindings).await.is_ok(),
+            }
+        }
+        messages.push((message, is_done));
+    }
+    for (shard, group) in shards {
+        let (places, envelopes): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        let stored = store_all(shard, &envelopes, &mut Turns::default(), None, bindings).await;
+        for (place, stored) in places.into_iter().zip(stored) {
+            if let Some((_, is_done)) = messages.get_mut(place) {
+                *is_done &= stored;
             }
         }
     }
-    for (shard, group) in shards {
-        let (messages, envelopes): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let stored = store_all(shard, &envelopes, &mut Turns::default(), None, bindings).await;
-        for (message, stored) in messages.iter().zip(stored) {
-            settle(message, stored, bindings.settings.retry_s);
-        }
+    // What of a message that comes again is stored already, is known by its id.
+    for (message, is_done) in &messages {
+        settle(message, *is_done, bindings.settings.retry_s);
     }
     for (shard, messages) in drains {
         let drained = drain(shard, bindings).await;
@@ -106,12 +115,36 @@ pub(crate) fn bytes_of(body: &JsValue) -> Option<Vec<u8>> {
     body.dyn_ref::<ArrayBuffer>().map(|buffer| Uint8Array::new(buffer).to_vec())
 }
 
-fn decode(body: &JsValue) -> std::result::Result<Envelope, (String, Vec<u8>)> {
-    let Some(bytes) = bytes_of(body) else {
-        let text = body.as_string().unwrap_or_default();
-        return Err(("the message is not bytes".into(), text.into_bytes()));
+/// What a message holds that is no envelope.
+struct Unread {
+    /// The message, and which one in it.
+    at: String,
+    reason: String,
+    bytes: Vec<u8>,
+}
+
+impl Unread {
+    async fn bury(&self, place: &str, bindings: &Bindings) -> Result<()> {
+        bury((place, &self.at), &self.reason, &self.bytes, bindings).await
+    }
+}
+
+/// The envelopes of a message.
+fn read(message: &RawMessage) -> Vec<std::result::Result<Envelope, Unread>> {
+    let body = message.body();
+    let Some(bytes) = bytes_of(&body) else {
+        let bytes = body.as_string().unwrap_or_default().into_bytes();
+        let reason = "the message is not bytes".into();
+        return vec![Err(Unread { at: message.id(), reason, bytes })];
     };
-    Envelope::decode(&bytes).map_err(|error| (error.to_string(), bytes))
+    let envelopes = Envelope::of_message(&bytes).into_iter().enumerate();
+    let unread = |place, why: NotAnEnvelope, bytes: &[u8]| Unread {
+        at: if place == 0 { message.id() } else { format!("{}/{place}", message.id()) },
+        reason: why.to_string(),
+        bytes: bytes.to_vec(),
+    };
+    let read = envelopes.map(|(place, one)| one.map_err(|(why, bytes)| unread(place, why, bytes)));
+    read.collect()
 }
 
 /// Puts what cannot be read among the dead letters, as it is: those of the project that it names, if there is one. `at` says
@@ -520,25 +553,30 @@ impl Waiting {
 /// cause is mended; the deliveries of a bell are left to the sweep; the rest is buried.
 pub(crate) async fn unbury_batch(batch: &MessageBatch<JsValue>, bindings: &Bindings) {
     for message in batch.raw_iter() {
-        let body = message.body();
-        let kept = match decode(&body) {
-            Ok(envelope) => {
-                log::error("rerouted", json!({"event_id": envelope.meta.event_id}));
-                crate::ingest::append(bindings, &envelope).await
-            }
-            Err(_) if drain_of(&body).is_some() => Ok(()),
-            Err((reason, bytes)) => match json::read_bytes::<Bell>(&bytes) {
-                Ok(bell) => watch(&bell, bindings).await,
-                Err(_) => {
-                    let at = ("dead-letter queue", &*message.id());
-                    bury(at, &reason, &bytes, bindings).await
+        let mut is_kept = true;
+        if drain_of(&message.body()).is_none() {
+            for one in read(&message) {
+                let kept = unbury(one, bindings).await;
+                if let Err(error) = &kept {
+                    log::error("dead_letter_not_kept", json!({"error": error.to_string()}));
                 }
-            },
-        };
-        if let Err(error) = &kept {
-            log::error("dead_letter_not_kept", json!({"error": error.to_string()}));
+                is_kept &= kept.is_ok();
+            }
         }
-        settle(&message, kept.is_ok(), KEEP_RETRY_S);
+        settle(&message, is_kept, KEEP_RETRY_S);
+    }
+}
+
+async fn unbury(one: std::result::Result<Envelope, Unread>, bindings: &Bindings) -> Result<()> {
+    match one {
+        Ok(envelope) => {
+            log::error("rerouted", json!({"event_id": envelope.meta.event_id}));
+            crate::ingest::append(bindings, &envelope).await
+        }
+        Err(unread) => match json::read_bytes::<Bell>(&unread.bytes) {
+            Ok(bell) => watch(&bell, bindings).await,
+            Err(_) => unread.bury("dead-letter queue", bindings).await,
+        },
     }
 }
 

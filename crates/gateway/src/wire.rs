@@ -19,6 +19,9 @@ pub const ENVELOPE_MAX_BYTES: usize = 127_000;
 /// The most bytes of all that an envelope carries beside the body, as it is written.
 pub(crate) const META_MAX_BYTES: usize = 100 * 1024;
 const VERSION: u8 = 1;
+/// The first byte of a message of many envelopes: after it each of them, as it is alone, behind its length (4 bytes, little endian).
+/// `js/queue.mjs` of the edge writes it.
+const MANY: u8 = 2;
 
 /// The dedup claim that the router makes for an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -268,6 +271,24 @@ impl Envelope {
         Self::from_parts(meta, body.to_vec())
     }
 
+    /// Reads a message of the queue, which holds what [`Envelope::encode`] wrote, or many of that. What cannot be read does not keep
+    /// the others from it; it comes with its own bytes.
+    pub fn of_message(bytes: &[u8]) -> Vec<Result<Self, (NotAnEnvelope, &[u8])>> {
+        let one = |bytes| Self::decode(bytes).map_err(|why| (why, bytes));
+        let Some((&MANY, mut rest)) = bytes.split_first() else { return vec![one(bytes)] };
+        let mut envelopes = Vec::new();
+        while let Some((len, others)) = rest.split_first_chunk::<4>() {
+            let len = usize::try_from(u32::from_le_bytes(*len)).unwrap_or(usize::MAX);
+            let Some((bytes, others)) = others.split_at_checked(len) else { break };
+            envelopes.push(one(bytes));
+            rest = others;
+        }
+        if !rest.is_empty() || envelopes.is_empty() {
+            envelopes.push(Err((NotAnEnvelope::Truncated, rest)));
+        }
+        envelopes
+    }
+
     /// The row of the journal: the fields, and the body as text.
     pub fn to_row(&self) -> (String, Text<'_>) {
         (self.meta_json(), Text::from_bytes(self.inline()))
@@ -459,6 +480,13 @@ pub(crate) mod tests {
         Envelope { meta, body }
     }
 
+    /// As `queue.mjs` of the edge writes it.
+    fn many(messages: &[Vec<u8>]) -> Vec<u8> {
+        let len = |one: &Vec<u8>| u32::try_from(one.len()).unwrap().to_le_bytes().to_vec();
+        let framed = messages.iter().flat_map(|one| [len(one), one.clone()].concat());
+        [MANY].into_iter().chain(framed).collect()
+    }
+
     proptest! {
         #[test]
         fn any_body_survives_the_queue_and_the_journal(body: Vec<u8>) {
@@ -476,6 +504,20 @@ pub(crate) mod tests {
             prop_assert!(sent.iter().all(|one| pack.push(one)));
             let (meta, text) = pack.into_row();
             prop_assert_eq!(&Envelope::from_row(&meta, &text).unwrap(), &sent);
+        }
+
+        #[test]
+        fn many_bodies_survive_one_message_of_the_queue(bodies in proptest::collection::vec(any::<Vec<u8>>(), 1..9), cut in 1..99_usize) {
+            let sent: Vec<Envelope> =
+                bodies.into_iter().map(|body| envelope(Body::Inline(body))).collect();
+            let message = many(&sent.iter().map(Envelope::encode).collect::<Vec<_>>());
+            let read: Result<Vec<_>, _> = Envelope::of_message(&message).into_iter().collect();
+            prop_assert_eq!(&read.unwrap(), &sent);
+            let cut = &message[..message.len() - cut];
+            let read = Envelope::of_message(cut);
+            let (last, others) = read.split_last().unwrap();
+            prop_assert_eq!(others.len(), sent.len() - 1);
+            prop_assert_eq!(last.as_ref().unwrap_err().0.clone(), NotAnEnvelope::Truncated);
         }
 
         #[test]
@@ -530,6 +572,24 @@ pub(crate) mod tests {
         check(b"\x09abc", "envelope version 9 is not known to this version of Inlet");
         check(b"\x01\x05", "the envelope ends early");
         check(b"\x01\xff\0\0\0{}", "the envelope ends early");
+    }
+
+    #[test]
+    fn what_is_damaged_in_a_message_of_many_stands_alone() {
+        let sent = envelope(Body::Inline(b"{}".to_vec()));
+        let newer = b"\x09abc".to_vec();
+        let message = many(&[sent.encode(), newer.clone(), sent.encode()]);
+        let read = Envelope::of_message(&message);
+        let newer = Err((NotAnEnvelope::Version(9), newer.as_slice()));
+        assert_eq!(read, [Ok(sent.clone()), newer, Ok(sent.clone())]);
+        assert_eq!(Envelope::of_message(&sent.encode()), [Ok(sent)]);
+        let truncated = |rest| Err((NotAnEnvelope::Truncated, rest));
+        assert_eq!(Envelope::of_message(b"\x02"), [truncated(b"".as_slice())]);
+        assert_eq!(
+            Envelope::of_message(b"\x02\x05\0\0\0ab"),
+            [truncated(b"\x05\0\0\0ab".as_slice())]
+        );
+        assert_eq!(Envelope::of_message(b""), [Err((NotAnEnvelope::Empty, b"".as_slice()))]);
     }
 
     #[test]
