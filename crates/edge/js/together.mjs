@@ -73,7 +73,7 @@ export class Together {
 
   #isToGather() {
     if (!this.#gather || this.#isGathering()) return false;
-    return CROWD <= this.#crowd || (LOOK_AFTER <= this.#since && 0 < this.#flying.size);
+    return CROWD <= this.#crowd || (LOOK_AFTER <= this.#since && 0 < this.#underWay());
   }
 
   #isGathering() {
@@ -87,12 +87,14 @@ export class Together {
   }
 
   #mustWait() {
-    if (this.#isGathering()) return true;
-    if (this.#width <= this.#flying.size) {
-      const oldest = Date.now() - WRITTEN_WITHIN_MS;
-      for (const flight of this.#flying) if (flight.since < oldest) this.#flying.delete(flight);
-    }
-    return this.#width <= this.#flying.size;
+    return this.#isGathering() || (this.#width <= this.#flying.size && this.#width <= this.#underWay());
+  }
+
+  /** Writes under way, without those of requests that died. */
+  #underWay() {
+    const oldest = Date.now() - WRITTEN_WITHIN_MS;
+    for (const flight of this.#flying) if (flight.since < oldest) this.#flying.delete(flight);
+    return this.#flying.size;
   }
 
   #callNext() {

@@ -264,3 +264,11 @@ test("who died while it gathered holds nobody up", async () => {
   put("a4");
   assert.equal(turn.begun, 2);
 });
+
+test("writes of requests that died are no crowd", async () => {
+  const turn = gathering();
+  put(...Array.from({ length: LOOK_AFTER }, (_, i) => `a${i}`));
+  mock.timers.tick(WRITTEN_WITHIN_MS + 1);
+  put("b1");
+  assert.deepEqual([turn.begun, writes.length], [0, LOOK_AFTER + 1]);
+});
