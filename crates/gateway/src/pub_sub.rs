@@ -298,6 +298,79 @@ mod tests {
     }
 
     #[test]
+    fn names_are_those_that_the_broker_takes() {
+        let with = |(broker, path, value): (&str, &str, &str)| {
+            let mut config = match broker {
+                "kafka" => json!({"brokers": ["a:1"], "topic_name": "t",
+                    "auth": {"type": "plain", "username": "u", "password": "p"}}),
+                "google" => json!({"project_id": "p", "subscription_id": "s"}),
+                "amqp" => json!({"host": "h", "queue": "q", "exchange": "x",
+                    "auth": {"user": "u", "password": "p"}}),
+                _ => {
+                    json!({"queue_name": "q", "default_region": "r", "access_key_id": "A", "secret_key": "s"})
+                }
+            };
+            let Value::Object(fields) = &mut config else { panic!() };
+            put(fields, path, value.into());
+            let value = json!({"type": broker, "workers": 1, broker: config});
+            PubSub::read(Some(value), "s", None, &mut keeper()).map_err(|error| error.message)
+        };
+        let (queue, long) = ("q".repeat(80), "n".repeat(255));
+        let fifo = format!("{}.fifo", "q".repeat(75));
+        for taken in [
+            ("kafka", "topic_name", "orders.v1_eu-west"),
+            ("kafka", "consumer_group_id", "die Bestellungen / größer"),
+            ("sqs", "queue_name", &queue),
+            ("sqs", "queue_name", &fifo),
+            ("sqs", "queue_name", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"),
+            ("google", "project_id", "example.com:orders-42"),
+            ("google", "project_id", "123456789012"),
+            ("google", "subscription_id", "Orders-_.~+%25"),
+            ("google", "subscription_id", &long),
+            ("amqp", "queue", "Bestellungen / größer \u{1F4E6}"),
+            ("amqp", "routingKey", "orders.*.#"),
+            ("amqp", "exchange", &long),
+        ] {
+            assert_eq!(with(taken).err(), None, "{taken:?}");
+        }
+        let plain = "no NUL, line break or other control character";
+        for (refused, fault) in [
+            (("kafka", "topic_name", "orders v1"), "a topic has up to"),
+            (("kafka", "consumer_group_id", "a\0b"), plain),
+            (("kafka", "auth.username", "a\u{7f}"), plain),
+            (("sqs", "queue_name", &*format!("{queue}q")), "a queue has up to 80"),
+            (
+                ("sqs", "queue_name", "arn:aws:sqs:eu-west-1:123456789012:orders"),
+                "a queue has up to 80",
+            ),
+            (("sqs", "queue_name", "orders.v1"), "a queue has up to 80"),
+            (("sqs", "queue_name", ".fifo"), "a queue has up to 80"),
+            (("sqs", "queue_name", "https://a.example/1/q\nq"), plain),
+            (("sqs", "default_region", "eu\0west"), plain),
+            (("sqs", "access_key_id", "A\nB"), plain),
+            (("google", "project_id", "projects/p"), "a project has"),
+            (("google", "subscription_id", "projects/p/subscriptions/s"), "a subscription has"),
+            (("google", "subscription_id", "s\0s"), "a subscription has"),
+            (("google", "subscription_id", "1st"), "a subscription has"),
+            (("google", "subscription_id", "google-orders"), "a subscription has"),
+            (("google", "subscription_id", &*format!("{long}n")), "a subscription has"),
+            (("amqp", "queue", "a\0b"), plain),
+            (("amqp", "vhost", "a\n"), plain),
+            (("amqp", "exchange", "a\tb"), plain),
+            (("amqp", "routing_key", "a\u{1b}b"), plain),
+            (("amqp", "deadLetterExchange", "a\rb"), plain),
+            (("amqp", "auth.user", "a\0b"), plain),
+            (("amqp", "queue", &*format!("{long}n")), "at most 255 bytes"),
+        ] {
+            let error = with(refused).unwrap_err();
+            assert!(error.contains(&format!(":{fault}")), "{refused:?}: {error}");
+        }
+        // A server of one's own may take more.
+        let own = sqs(json!({"queue_name": "orders.v1", "endpoint": "http://localhost:9324"}));
+        PubSub::read(Some(own), "s", None, &mut keeper()).unwrap();
+    }
+
+    #[test]
     fn what_has_no_effect_is_refused() {
         for (value, message) in [
             (sqs(json!({"topic": "x"})), "pub_sub.sqs.topic is not supported yet"),

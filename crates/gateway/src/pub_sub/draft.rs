@@ -18,6 +18,9 @@ const PREFETCH_MAX: u64 = 1_000;
 const BROKERS_MAX: usize = 100;
 /// What the protocol has room for.
 const AMQP_NAME_MAX_BYTES: usize = 255;
+const AMQP_TEXTS: &[&str] = &["queue", "vhost", "exchange", "routing_key", "dead_letter_exchange"];
+/// What is said of a text that is not [`is_plain`].
+const NOT_PLAIN: &str = "no NUL, line break or other control character";
 /// The longest certificate, key or service account.
 const DOCUMENT_MAX_CHARS: usize = 64 * 1024;
 
@@ -109,14 +112,11 @@ impl Draft {
         }
         put(&mut self.config, "brokers", brokers.into());
         self.required(fields, "topic_name", "topic name is required")?;
-        if let Some(Value::String(topic)) = self.config.get("topic_name")
-            && !is_topic(topic)
-        {
-            self.faults.add(
-                "topic_name",
-                "a topic has up to 249 letters, digits, dots, underscores and hyphens",
-            );
-        }
+        self.fits(
+            &["topic_name"],
+            is_topic,
+            "a topic has up to 249 letters, digits, dots, underscores and hyphens",
+        );
         let group = text(fields, "consumer_group_id")?;
         let group = group.unwrap_or_else(|| format!("inlet-{source_id}"));
         put(&mut self.config, "consumer_group_id", group.into());
@@ -157,6 +157,7 @@ impl Draft {
             put(&mut self.config, "tls.enabled", enabled.into());
             self.tls(tls, "pub_sub.kafka.tls")?;
         }
+        self.fits(&["consumer_group_id", "auth.username"], is_plain, NOT_PLAIN);
         Ok(())
     }
 
@@ -206,13 +207,23 @@ impl Draft {
             put(&mut self.config, "endpoint", endpoint.into());
         }
         // They are shown, and stand in logs.
-        for name in ["queue_name", "endpoint"] {
-            if self.config.get(name).and_then(Value::as_str).is_some_and(has_user) {
-                self.faults.add(
-                    name,
-                    "no user name and password: put them into access_key_id and secret_key",
-                );
-            }
+        self.fits(
+            &["queue_name", "endpoint"],
+            |text| !has_user(text),
+            "no user name and password: put them into access_key_id and secret_key",
+        );
+        self.fits(
+            &["queue_name", "default_region", "access_key_id", "endpoint"],
+            is_plain,
+            NOT_PLAIN,
+        );
+        // Other servers than Amazon's have rules of their own.
+        if !self.config.contains_key("endpoint") {
+            self.fits(
+                &["queue_name"],
+                |text| is_queue(text) || is_http_url(text),
+                "a queue has up to 80 letters, digits, underscores and hyphens (.fifo may end them), or is given by its URL",
+            );
         }
         Ok(())
     }
@@ -220,6 +231,16 @@ impl Draft {
     fn google(&mut self, fields: &mut Fields) -> Result<(), ApiError> {
         self.required(fields, "project_id", "project id is required")?;
         self.required(fields, "subscription_id", "subscription id is required")?;
+        self.fits(
+            &["project_id"],
+            is_google_project,
+            "a project has letters, digits, hyphens, dots, underscores and colons",
+        );
+        self.fits(
+            &["subscription_id"],
+            is_google_subscription,
+            "a subscription has up to 255 letters, digits and -_.~+%, a letter first, and not goog",
+        );
         let emulator = text(fields, "emulator_host")?;
         if let Some(host) = &emulator {
             if !is_host_and_port(host) {
@@ -286,13 +307,6 @@ impl Draft {
         self.required(fields, "queue", "non zero value required")?;
         let vhost = fields.text("vhost")?.filter(|vhost| !vhost.is_empty());
         put(&mut self.config, "vhost", vhost.unwrap_or_else(|| "/".into()).into());
-        for name in ["queue", "vhost"] {
-            if let Some(Value::String(value)) = self.config.get(name)
-                && AMQP_NAME_MAX_BYTES < value.len()
-            {
-                self.faults.add(name, format!("at most {AMQP_NAME_MAX_BYTES} bytes"));
-            }
-        }
 
         // Two spellings of Convoy's, and ours.
         let bind = fields.raw("bindExchange");
@@ -315,12 +329,15 @@ impl Draft {
             [("exchange", exchange), ("routing_key", routing_key), ("dead_letter_exchange", dead)]
         {
             if let Some(value) = value {
-                if AMQP_NAME_MAX_BYTES < value.len() {
-                    self.faults.add(name, format!("at most {AMQP_NAME_MAX_BYTES} bytes"));
-                }
                 put(&mut self.config, name, value.into());
             }
         }
+        self.fits(
+            AMQP_TEXTS,
+            |text| text.len() <= AMQP_NAME_MAX_BYTES,
+            &format!("at most {AMQP_NAME_MAX_BYTES} bytes"),
+        );
+        self.fits(AMQP_TEXTS, is_plain, NOT_PLAIN);
         let prefetch = fields.number("prefetch", 1..=PREFETCH_MAX)?.unwrap_or(PREFETCH_DEFAULT);
         if !(1..=PREFETCH_MAX).contains(&prefetch) {
             self.faults.add("prefetch", format!("from 1 to {PREFETCH_MAX}"));
@@ -337,6 +354,7 @@ impl Draft {
             } else if password.is_some_and(|password| !password.is_empty()) {
                 self.faults.add("user", "non zero value required");
             }
+            self.fits(&["auth.user"], is_plain, NOT_PLAIN);
         }
         if let Some(tls) = fields.raw("tls") {
             if schema != "amqps" {
@@ -365,6 +383,21 @@ impl Draft {
         Ok(())
     }
 
+    /// Refuses those texts of the broker, by their paths, that do not fit.
+    fn fits(&mut self, paths: &[&str], fits: fn(&str) -> bool, fault: &str) {
+        for path in paths {
+            let (inner, name) =
+                path.split_once('.').map_or((None, *path), |(of, name)| (Some(of), name));
+            let value = match inner {
+                Some(of) => self.config.get(of).and_then(|inner| inner.get(name)),
+                None => self.config.get(name),
+            };
+            if value.and_then(Value::as_str).is_some_and(|text| !fits(text)) {
+                self.faults.add(name, fault);
+            }
+        }
+    }
+
     fn secret(
         &mut self,
         path: &'static str,
@@ -386,10 +419,37 @@ fn is_host_and_port(text: &str) -> bool {
     is_host(host) && port.parse::<u16>().is_ok_and(|port| 0 < port)
 }
 
+fn is_plain(text: &str) -> bool {
+    !text.contains(char::is_control)
+}
+
+/// Whether there is nothing in it but ASCII letters, digits and `more`.
+fn is_of(text: &str, more: &[u8]) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+}
+
 /// As Kafka has them.
 fn is_topic(text: &str) -> bool {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=249).contains(&text.len()) && text.bytes().all(is_legal) && !matches!(text, "." | "..")
+    (1..=249).contains(&text.len()) && is_of(text, b"._-") && !matches!(text, "." | "..")
+}
+
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html>
+fn is_queue(text: &str) -> bool {
+    let name = text.strip_suffix(".fifo").unwrap_or(text);
+    text.len() <= 80 && !name.is_empty() && is_of(name, b"_-")
+}
+
+/// An id, one in a domain (`example.com:orders`), or a number.
+fn is_google_project(text: &str) -> bool {
+    is_of(text, b"-._:")
+}
+
+/// <https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names>. What is too short is left to the server.
+fn is_google_subscription(text: &str) -> bool {
+    text.len() <= 255
+        && is_of(text, b"-_.~+%")
+        && text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && !text.starts_with("goog")
 }
 
 fn is_http_url(text: &str) -> bool {
