@@ -12,7 +12,10 @@ extern "C" {
     #[wasm_bindgen(catch)]
     fn reader(stream: &ReadableStream) -> Result<Reader, JsValue>;
     fn chunk(reader: &Reader) -> Promise;
-    fn leave(reader: &Reader);
+    /// Caught, so that it has glue of its own: functions that need none are imported straight from their module, and wasm-bindgen
+    /// writes that module's name once for each of them. `chunk` is the one that may be.
+    #[wasm_bindgen(catch)]
+    fn leave(reader: &Reader) -> Result<(), JsValue>;
 }
 
 /// The chunks of a body. Dropped before its end, it tells the other side that nothing more is wanted. (The `Stream` of `worker`
@@ -47,7 +50,7 @@ impl Chunks {
 impl Drop for Chunks {
     fn drop(&mut self) {
         if let Some(reader) = &self.reader {
-            leave(reader);
+            leave(reader).ok();
         }
     }
 }
