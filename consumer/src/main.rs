@@ -123,14 +123,14 @@ async fn serve(settings: Settings) -> bool {
         };
     let companion = companion();
     let mut owners = Vec::new();
-    for key in &settings.keys {
+    for (number, key) in (1..).zip(&settings.keys) {
         let edge = match Edge::new(&settings, key) {
             Ok(edge) => Arc::new(edge),
             Err(error) => return fails(error),
         };
         owners.push(Tenancy {
             edge,
-            board: Arc::new(Board::default()),
+            board: Arc::new(Board::of_key(number)),
             settings: settings.clone(),
             companion: companion.clone(),
         });

@@ -156,10 +156,12 @@ impl Tenancy {
             self.board.forget(&uid);
         }
         for (uid, listed) in listed {
-            let version = match listed {
-                Ok(source) => &source.version,
-                Err(unread) => &unread.version,
+            let (name, version) = match listed {
+                Ok(source) => (&source.name, &source.version),
+                Err(unread) => (&unread.name, &unread.version),
             };
+            // A name alone is no other version.
+            let status = self.board.source(uid, name);
             let before = sources.running.get(uid);
             // A worker ends by itself when the gateway wants nothing of the source; but it is listed.
             let limit = list.max_message_bytes;
@@ -171,7 +173,7 @@ impl Tenancy {
             }
             let previous = sources.replace(uid);
             let stop = CancellationToken::new();
-            let task = self.start(listed, limit, &stop, previous);
+            let task = self.start(listed, status, limit, &stop, previous);
             let version = version.clone();
             let started = Running { version, max_message_bytes: limit, stop, task };
             sources.running.insert(uid.to_owned(), started);
@@ -181,11 +183,11 @@ impl Tenancy {
     fn start(
         &self,
         listed: &Listed,
+        status: Arc<SourceStatus>,
         max_message_bytes: usize,
         stop: &CancellationToken,
         previous: Option<JoinHandle<()>>,
     ) -> JoinHandle<()> {
-        let status = self.board.source(uid(listed));
         let jobs = Jobs {
             edge: Arc::clone(&self.edge),
             status,
@@ -201,7 +203,7 @@ impl Tenancy {
             match listed {
                 Ok(source) => jobs.run(source).await,
                 Err(unread) => {
-                    jobs.status.restart(&unread.name, &unread.version, 1, State::Failing);
+                    jobs.status.restart(&unread.version, 1, State::Failing);
                     let error =
                         format!("the gateway's description is not understood: {}", unread.error);
                     jobs.status.error(&error);
@@ -260,11 +262,11 @@ impl Jobs {
         let workers = source.workers.clamp(1, MOST_WORKERS);
         let (uid, name, version) = (&source.uid, &source.name, &source.version);
         if source.is_disabled {
-            self.status.restart(name, version, 1, State::Stopped);
+            self.status.restart(version, 1, State::Stopped);
             log::info("a source is disabled", json!({"source": uid, "name": name}));
             return self.stop.cancelled().await;
         }
-        self.status.restart(name, version, workers, State::Connecting);
+        self.status.restart(version, workers, State::Connecting);
         let fields = json!({"source": uid, "name": name, "version": version, "workers": workers});
         log::info("a source starts", fields);
         let ended = json!({"source": uid, "name": name, "version": version});
@@ -276,7 +278,7 @@ impl Jobs {
             Reach::Google { google } => self.workers::<Google>(&source, google).await,
             Reach::Amqp { amqp } => self.workers::<Amqp>(&source, amqp).await,
             Reach::Unknown => {
-                self.status.restart(name, version, 1, State::Failing);
+                self.status.restart(version, 1, State::Failing);
                 self.status.error("this version of the companion does not know its type");
                 self.stop.cancelled().await;
             }
@@ -331,6 +333,40 @@ async fn probe_one<B: Broker>(config: B::Config) -> Result<Option<u64>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::Unread;
+    use crate::status::prometheus;
+
+    #[tokio::test]
+    async fn a_source_that_is_renamed_goes_on_under_its_new_name() {
+        let settings = Settings::from_lookup(|name| match name {
+            "INLET_URL" => Some("http://127.0.0.1:1".to_owned()),
+            "INLET_CONSUMER_KEY" => Some("key".to_owned()),
+            _ => None,
+        })
+        .unwrap();
+        let tenancy = Tenancy {
+            edge: Arc::new(Edge::new(&settings, &settings.keys[0]).unwrap()),
+            board: Arc::new(Board::default()),
+            settings,
+            companion: "me".to_owned(),
+        };
+        let mut sources = Sources::default();
+        for name in ["before", "after"] {
+            let [uid, version, error] = ["s", "1", "odd"].map(str::to_owned);
+            let source = Unread { uid, name: name.to_owned(), version, error };
+            let list = List {
+                etag: None,
+                poll: Duration::from_secs(1),
+                project_id: "p".to_owned(),
+                max_message_bytes: 1,
+                sources: vec![Err(source)],
+            };
+            tenancy.reconcile(&mut sources, &list);
+        }
+        assert!(sources.leaving.is_empty(), "nothing starts again");
+        let text = prometheus(&[Arc::clone(&tenancy.board)]);
+        assert!(text.contains("name=\"after\"") && !text.contains("before"), "{text}");
+    }
 
     /// A reader that ends only when the test says so, however it is told.
     fn reader(may_end: &CancellationToken) -> Running {

@@ -50,9 +50,8 @@ pub(crate) struct SourceStatus {
 
 impl SourceStatus {
     /// A new run of the source, with this many workers.
-    pub(crate) fn restart(&self, name: &str, version: &str, workers: usize, state: State) {
+    pub(crate) fn restart(&self, version: &str, workers: usize, state: State) {
         let mut now = lock(&self.now);
-        name.clone_into(&mut now.name);
         version.clone_into(&mut now.version);
         now.states = vec![state; workers.max(1)];
         now.lags = vec![None; workers.max(1)];
@@ -139,6 +138,8 @@ fn sum(lags: &[Option<u64>]) -> Option<u64> {
 /// All sources of one key.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
+    /// Which of the companion's keys it is, from 1: two keys may be one project's, and read the same sources.
+    key: usize,
     project: Mutex<String>,
     sources: Mutex<BTreeMap<String, Arc<SourceStatus>>>,
     /// Rings when the gateway should be told at once.
@@ -146,11 +147,16 @@ pub(crate) struct Board {
 }
 
 impl Board {
+    pub(crate) fn of_key(key: usize) -> Self {
+        Self { key, ..Self::default() }
+    }
+
     pub(crate) fn set_project(&self, id: &str) {
         id.clone_into(&mut lock(&self.project));
     }
 
-    pub(crate) fn source(&self, uid: &str) -> Arc<SourceStatus> {
+    /// The source of this uid, which is called so from here on.
+    pub(crate) fn source(&self, uid: &str, name: &str) -> Arc<SourceStatus> {
         let mut sources = lock(&self.sources);
         let status = sources.entry(uid.to_owned()).or_insert_with(|| {
             Arc::new(SourceStatus {
@@ -166,6 +172,7 @@ impl Board {
                 changed: Arc::clone(&self.changed),
             })
         });
+        name.clone_into(&mut lock(&status.now).name);
         Arc::clone(status)
     }
 
@@ -177,11 +184,12 @@ impl Board {
         lock(&self.sources).values().cloned().collect()
     }
 
-    /// The body of a status report.
+    /// The body of a status report. Who reports is this key of the companion.
     pub(crate) fn report(&self, companion: &str) -> Value {
+        let companion = format!("{companion}-{}", self.key);
         let sources = self.all().iter().map(|source| source.report()).collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Report { companion: companion.to_owned(), version, sources }.write()
+        Report { companion, version, sources }.write()
     }
 }
 
@@ -200,11 +208,16 @@ pub(crate) fn prometheus(boards: &[Arc<Board>]) -> String {
     let mut text = String::new();
     let mut sources = Vec::new();
     for board in boards {
-        let project = lock(&board.project).clone();
+        let (project, key) = (lock(&board.project).clone(), board.key.to_string());
         for source in board.all() {
             let name = lock(&source.now).name.clone();
-            let labels = [("project", project.as_str()), ("source", &source.uid), ("name", &name)]
-                .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
+            let labels = [
+                ("project", project.as_str()),
+                ("key", &key),
+                ("source", &source.uid),
+                ("name", &name),
+            ]
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
             sources.push((labels.join(","), source));
         }
     }
@@ -241,6 +254,8 @@ fn escaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -261,10 +276,10 @@ mod tests {
 
     #[test]
     fn a_source_is_reported_and_measured() {
-        let board = Arc::new(Board::default());
+        let board = Arc::new(Board::of_key(1));
         board.set_project("p\"1");
-        let source = board.source("s");
-        source.restart("orders", "v2", 2, State::Connecting);
+        let source = board.source("s", "orders");
+        source.restart("v2", 2, State::Connecting);
         source.set(0, State::Connected);
         source.set(1, State::Connected);
         source.received(3);
@@ -281,7 +296,7 @@ mod tests {
         assert_eq!(one["error"]["message"], "the queue is gone");
         assert!(one["last_message_at"].as_u64() > Some(0));
         let text = prometheus(&[Arc::clone(&board)]);
-        let labels = r#"{project="p\"1",source="s",name="orders""#;
+        let labels = r#"{project="p\"1",key="1",source="s",name="orders""#;
         for line in [
             format!("inlet_consumer_accepted_total{labels}}} 2\n"),
             format!("inlet_consumer_state{labels},state=\"connected\"}} 1\n"),
@@ -292,5 +307,20 @@ mod tests {
         }
         board.forget("s");
         assert_eq!(board.report("me")["sources"], json!([]));
+    }
+
+    #[test]
+    fn two_keys_of_a_project_are_told_apart() {
+        let boards = [1, 2].map(|key| Arc::new(Board::of_key(key)));
+        for board in &boards {
+            board.set_project("p");
+            board.source("s", "orders");
+        }
+        let [first, second] = boards.each_ref().map(|board| board.report("me"));
+        assert_ne!(first["companion"], second["companion"]);
+        let text = prometheus(&boards);
+        let series: Vec<_> = text.lines().filter_map(|line| line.rsplit_once(' ')).collect();
+        let names: HashSet<_> = series.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), series.len(), "a series has one value: {text}");
     }
 }

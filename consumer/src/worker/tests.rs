@@ -100,8 +100,8 @@ async fn all_workers_of_a_source_end_when_one_is_turned_away() {
     })
     .unwrap();
     let edge = Arc::new(Edge::new(&settings, &settings.keys[0]).unwrap());
-    let status = crate::status::Board::default().source("s");
-    status.restart("n", "v", 2, State::Connecting);
+    let status = crate::status::Board::default().source("s", "n");
+    status.restart("v", 2, State::Connecting);
     let stop = CancellationToken::new();
     let job = |worker| Job {
         source_id: "s".to_owned(),

@@ -65,7 +65,8 @@ fn the_state_the_lag_and_the_counters_are_reported_and_measured() {
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
-    let line = "inlet_consumer_accepted_total{project=\"p\",source=\"s\",name=\"orders\"} 10";
+    let line =
+        "inlet_consumer_accepted_total{project=\"p\",key=\"1\",source=\"s\",name=\"orders\"} 10";
     assert!(page.contains(line), "{page}");
     poll_until("polls that cost nothing", || (edge.book().unchanged > 1).then_some(()));
 }
