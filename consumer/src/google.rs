@@ -85,8 +85,7 @@ impl Broker for Google {
             || "https://pubsub.googleapis.com".to_owned(),
             |host| format!("http://{}", host.trim_start_matches("http://")),
         );
-        let (project, name) = (&config.project_id, &config.subscription_id);
-        let subscription = format!("{base}/v1/projects/{project}/subscriptions/{name}");
+        let subscription = format!("{base}/v1/{}", path(config));
         let this = Self { http, credentials, subscription, leases: Leases::new(RENEW_AFTER) };
         match this.call(Method::GET, "", None, CALL).await {
             // A subscriber need not be allowed to look at the subscription itself.
@@ -277,6 +276,13 @@ fn read(received: Received) -> Message<String> {
     message
 }
 
+/// The resource of a subscription, as a URL has it: of all that a
+/// [name](https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names) may hold, only `%` means something else there.
+fn path(config: &Config) -> String {
+    let name = config.subscription_id.replace('%', "%25");
+    format!("projects/{}/subscriptions/{name}", config.project_id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +307,20 @@ mod tests {
         assert_eq!((broken.id, broken.payload), (None, b"?".to_vec()));
         let empty: Pulled = serde_json::from_str("{}").unwrap();
         assert!(empty.received_messages.is_empty());
+    }
+
+    #[test]
+    fn a_name_stands_in_a_url_as_it_is() {
+        let config = |name: &str| {
+            serde_json::from_value::<Config>(
+                json!({"project_id": "example.com:p", "subscription_id": name}),
+            )
+            .unwrap()
+        };
+        for (name, in_url) in [("orders.v1~a_b-c+d", "orders.v1~a_b-c+d"), ("a%41%", "a%2541%25")] {
+            let expect = format!("projects/example.com:p/subscriptions/{in_url}");
+            assert_eq!(path(&config(name)), expect);
+        }
     }
 
     #[test]
