@@ -14,13 +14,10 @@ const pack = (group) => ({
   body: group.map(({ body }) => body).join(""),
 });
 
-const size = ({ meta, body }) => meta.length + body.length;
-
 const rows = new Together({
-  fits: (group, row) =>
-    row.database === group[0].database &&
-    row.sql === group[0].sql &&
-    group.reduce((all, one) => all + size(one), size(row)) <= ROW_MAX,
+  isKin: (row, other) => row.database === other.database && row.sql === other.sql,
+  size: ({ meta, body }) => meta.length + body.length,
+  max: ROW_MAX,
   write: (env, group) => insert(env, group.length === 1 ? group[0] : pack(group)),
   // D1 does one after another.
   width: 2,

@@ -7,10 +7,10 @@ const PACK_MAX = 63_000;
 const MANY = 2;
 const BYTES = { contentType: "bytes" };
 
-const size = (group) => group.reduce((all, { message }) => all + 4 + message.length, 1);
+const size = ({ message }) => 4 + message.length;
 
 const pack = (group) => {
-  const bytes = new Uint8Array(size(group));
+  const bytes = new Uint8Array(group.reduce((all, one) => all + size(one), 1));
   const view = new DataView(bytes.buffer);
   bytes[0] = MANY;
   let at = 1;
@@ -23,7 +23,9 @@ const pack = (group) => {
 };
 
 const messages = new Together({
-  fits: (group, one) => one.queue === group[0].queue && size([...group, one]) <= PACK_MAX,
+  isKin: (one, other) => one.queue === other.queue,
+  size,
+  max: PACK_MAX - 1,
   write: (env, group) => env[group[0].queue].send(group.length === 1 ? group[0].message : pack(group), BYTES),
   // What else is ready has come after a turn of the runtime's loop.
   gather: () => new Promise((go) => setTimeout(go, 0)),

@@ -14,7 +14,7 @@ export const WRITTEN_WITHIN_MS = 10_000;
 /** From so many on it is worth while to gather: to be told by another request costs half as much as to write. */
 export const CROWD = 4;
 /** Writes after which somebody looks again whether others come meanwhile. */
-export const LOOK_AFTER = 16;
+export const LOOK_AFTER = 64;
 
 export class Together {
   /** When the writes under way began. */
@@ -27,19 +27,23 @@ export class Together {
   #crowd = 1;
   /** Writes since somebody gathered. */
   #since = 0;
-  #fits;
+  #isKin;
+  #size;
+  #max;
   #write;
   #width;
   #gather;
 
   /**
-   * `fits(group, item)`: whether `item` may go with those of `group`, which are one or more. `write(env, group)`: a promise that
-   * is fulfilled when all of them are durable. `width`: writes under way before others wait until one has ended. A store that takes
+   * `isKin(item, other)`: whether they may be written together, as far as `size(item)` of all of them in sum is `max` at most.
+   * `write(env, group)`: a promise that is fulfilled when all of a group are durable. `width`: writes under way before others wait until one has ended. A store that takes
    * as many writes as there are has none, but `gather()`: where many come, the first of them waits until it is fulfilled, and takes
    * along who has come by then.
    */
-  constructor({ fits, write, width = Infinity, gather }) {
-    this.#fits = fits;
+  constructor({ isKin, size, max, write, width = Infinity, gather }) {
+    this.#isKin = isKin;
+    this.#size = size;
+    this.#max = max;
     this.#write = write;
     this.#width = width;
     this.#gather = gather;
@@ -124,15 +128,16 @@ export class Together {
 
   /** Those who wait and fit. */
   #takeAlong(item) {
-    const group = [item];
     const others = [];
+    let room = this.#max - this.#size(item);
     // Who is still here after that time has died. If it is only late, it writes itself.
     const oldest = Date.now() - WRITTEN_WITHIN_MS;
     this.#waiting = this.#waiting.filter((one) => {
       if (one.since < oldest) return false;
-      if (!this.#fits(group, one.item)) return true;
+      const size = this.#size(one.item);
+      if (room < size || !this.#isKin(item, one.item)) return true;
+      room -= size;
       one.isTaken = true;
-      group.push(one.item);
       others.push(one);
       return false;
     });

@@ -12,7 +12,9 @@ beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
   writes = [];
   together = new Together({
-    fits: (group, item) => group.length < 3 && group[0].at(0) === item.at(0),
+    isKin: (item, other) => item.at(0) === other.at(0),
+    size: () => 1,
+    max: 3,
     write,
     width: 2,
   });
@@ -80,7 +82,9 @@ test("a write that fails fails for all of its group, and for nobody else", async
 
 test("a write that throws where it begins is one that fails", async () => {
   together = new Together({
-    fits: () => true,
+    isKin: () => true,
+    size: () => 1,
+    max: 3,
     write: () => {
       throw undefined;
     },
@@ -160,21 +164,20 @@ test("writes of requests that died do not hold up others for ever", async () => 
 });
 
 /** One that gathers: who did is let go on by `go`. */
-function gathering(fits = () => true) {
+function gathering(isKin = () => true) {
   const one = { begun: 0 };
   const gather = () => {
     one.begun += 1;
     return new Promise((go) => (one.go = go));
   };
-  together = new Together({ fits, write, gather });
+  together = new Together({ isKin, size: ({ length }) => length, max: 99, write, gather });
   return one;
 }
 
 /** Lets as many come at once as are a crowd, until that is known. */
 async function crowd(turn) {
-  put(...Array.from({ length: LOOK_AFTER + 1 }, (_, i) => `a${i}`));
-  for (let n = 0; n < 9; n += 1) {
-    put(...Array.from({ length: 2 * CROWD }, (_, i) => `b${n}${i}`));
+  for (let n = 0; n < 4; n += 1) {
+    put(...Array.from({ length: LOOK_AFTER + 2 * CROWD }, (_, i) => `x${i}`));
     turn.go();
     await settle();
   }
@@ -240,7 +243,7 @@ test("a crowd that has gone is one of the past", async () => {
 });
 
 test("what does not fit those who were gathered is written at once", async () => {
-  const turn = gathering((group, item) => group[0].at(0) === item.at(0));
+  const turn = gathering((item, other) => item.at(0) === other.at(0));
   await crowd(turn);
   const puts = put("a1", "b1", "a2", "b2", "c1");
   turn.go();
@@ -249,6 +252,16 @@ test("what does not fit those who were gathered is written at once", async () =>
   for (const { resolve } of writes) resolve();
   await settle();
   assert.equal(outcomes(puts), "durable durable durable durable durable");
+});
+
+test("no more are taken along than fit", async () => {
+  const turn = gathering();
+  await crowd(turn);
+  const [long, longer, most] = [60, 39, 38].map((length) => "a".repeat(length));
+  put("a", long, longer, most);
+  turn.go();
+  await settle();
+  assert.deepEqual(groups(), [`a ${long} ${most}`, longer]);
 });
 
 test("who died while it gathered holds nobody up", async () => {

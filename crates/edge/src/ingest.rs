@@ -387,7 +387,11 @@ async fn send_all(envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<b
 }
 
 /// Appends envelopes, as many in one row as it takes, and says of each whether it was appended.
-async fn append_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<bool> {
+pub(crate) async fn append_all(
+    shard: u32,
+    envelopes: &[(usize, Envelope)],
+    bindings: &Bindings,
+) -> Vec<bool> {
     let mut appended = Vec::with_capacity(envelopes.len());
     let journal = Patience::once("the journal");
     let mut rest = envelopes.iter().map(|(_, envelope)| envelope).peekable();

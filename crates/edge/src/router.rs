@@ -21,6 +21,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::{Delay, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result};
 
 use crate::bindings::Bindings;
+use crate::ingest::append_all;
 use crate::store::{Store, rows};
 use crate::stored::{self, Asker, Found, Loan, no_room, unavailable};
 use crate::{bell, chance, dead_letters, functions, hold, log, parked};
@@ -549,35 +550,42 @@ impl Waiting {
     }
 }
 
-/// Takes in what other consumers gave up on. An envelope goes into the journal, from where it is routed once the
+/// Takes in what other consumers gave up on. Envelopes go into the journal, from where they are routed once the
 /// cause is mended; the deliveries of a bell are left to the sweep; the rest is buried.
 pub(crate) async fn unbury_batch(batch: &MessageBatch<JsValue>, bindings: &Bindings) {
     for message in batch.raw_iter() {
-        let mut is_kept = true;
-        if drain_of(&message.body()).is_none() {
-            for one in read(&message) {
-                let kept = unbury(one, bindings).await;
-                if let Err(error) = &kept {
-                    log::error("dead_letter_not_kept", json!({"error": error.to_string()}));
-                }
-                is_kept &= kept.is_ok();
-            }
-        }
+        let is_kept = drain_of(&message.body()).is_some() || unbury(&message, bindings).await;
         settle(&message, is_kept, KEEP_RETRY_S);
     }
 }
 
-async fn unbury(one: std::result::Result<Envelope, Unread>, bindings: &Bindings) -> Result<()> {
-    match one {
-        Ok(envelope) => {
-            log::error("rerouted", json!({"event_id": envelope.meta.event_id}));
-            crate::ingest::append(bindings, &envelope).await
-        }
-        Err(unread) => match json::read_bytes::<Bell>(&unread.bytes) {
+/// Whether all of a message is kept.
+async fn unbury(message: &RawMessage, bindings: &Bindings) -> bool {
+    let mut is_kept = true;
+    let mut shards: Vec<(u32, Vec<(usize, Envelope)>)> = Vec::new();
+    for one in read(message) {
+        let unread = match one {
+            Ok(envelope) => {
+                log::error("rerouted", json!({"event_id": envelope.meta.event_id}));
+                group(&mut shards, envelope.meta.shard).push((0, envelope));
+                continue;
+            }
+            Err(unread) => unread,
+        };
+        let kept = match json::read_bytes::<Bell>(&unread.bytes) {
             Ok(bell) => watch(&bell, bindings).await,
             Err(_) => unread.bury("dead-letter queue", bindings).await,
-        },
+        };
+        if let Err(error) = kept {
+            log::error("dead_letter_not_kept", json!({"error": error.to_string()}));
+            is_kept = false;
+        }
     }
+    // Those of a message in one row: a database takes only so many statements from one invocation.
+    for (shard, envelopes) in shards {
+        is_kept &= !append_all(shard, &envelopes, bindings).await.contains(&false);
+    }
+    is_kept
 }
 
 /// Puts the deliveries of a bell under the eye of the sweep.

@@ -1,7 +1,8 @@
 //! The envelope: an accepted event on its way, on a queue or in the journal.
 //!
 //! A format that another version of the Worker reads is a promise. The first byte names the version;
-//! a new version decodes the one before it, because a deploy finds messages of the old one waiting.
+//! a new version decodes the one before it, because a deploy finds messages of the old one waiting. A Worker that is put back
+//! finds those of the new one, and what it cannot read becomes a dead letter: so a form is read first, and written by the next version.
 
 use std::borrow::Cow;
 
@@ -20,7 +21,8 @@ pub const ENVELOPE_MAX_BYTES: usize = 127_000;
 pub(crate) const META_MAX_BYTES: usize = 100 * 1024;
 const VERSION: u8 = 1;
 /// The first byte of a message of many envelopes: after it each of them, as it is alone, behind its length (4 bytes, little endian).
-/// `js/queue.mjs` of the edge writes it.
+/// `js/queue.mjs` of the edge writes it. Its events may be of many projects, so whoever cannot read it must not be asked to: a next form of
+/// it is read by one version before the next one writes it.
 const MANY: u8 = 2;
 
 /// The dedup claim that the router makes for an event.
