@@ -1,4 +1,5 @@
-//! Events that come at the same time share rows of the journal and messages of the queue: each is answered, stored and delivered as if it were alone.
+//! Events that come at the same time share rows of the journal and messages of the queue: each is answered, stored and
+//! delivered as if it were alone.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};

@@ -1,6 +1,6 @@
 // The Worker's main module: the Rust Worker (`gateway.js`, written by worker-build), and beside it the engine that runs
-// users' functions, what writes the journal and the queue, a reader of YAML and the texts that are served as they are, which Rust finds by their
-// names (`src/transform.rs`, `js/glue.js`).
+// users' functions, what writes the journal and the queue, a reader of YAML and the texts that are served as they are, which Rust
+// finds by their names (`src/transform.rs`, `js/glue.js`).
 import { WorkerEntrypoint } from "cloudflare:workers";
 import Worker from "./gateway.js";
 import { append } from "./journal.mjs";

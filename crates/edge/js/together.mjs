@@ -36,9 +36,9 @@ export class Together {
 
   /**
    * `isKin(item, other)`: whether they may be written together, as far as `size(item)` of all of them in sum is `max` at most.
-   * `write(env, group)`: a promise that is fulfilled when all of a group are durable. `width`: writes under way before others wait until one has ended. A store that takes
-   * as many writes as there are has none, but `gather()`: where many come, the first of them waits until it is fulfilled, and takes
-   * along who has come by then.
+   * `write(env, group)`: a promise that is fulfilled when all of a group are durable. `width`: writes under way before others
+   * wait until one has ended. A store that takes as many writes as there are has none, but `gather()`: where many come, the first
+   * of them waits until it is fulfilled, and takes along who has come by then.
    */
   constructor({ isKin, size, max, write, width = Infinity, gather }) {
     this.#isKin = isKin;
