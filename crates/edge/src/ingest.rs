@@ -336,7 +336,9 @@ pub(crate) async fn make_all_durable(
     for &way in bindings.settings.ways(rests) {
         let written = match way {
             Way::Queue => send_all(&waiting, bindings).await,
-            Way::Journal => append_all(shard, &waiting, bindings).await,
+            Way::Journal => {
+                append_all(shard, waiting.iter().map(|(_, envelope)| envelope), bindings).await
+            }
         };
         if way == Way::Journal && written.contains(&true) {
             bell::ring_router(shard, bindings, context);
@@ -389,12 +391,12 @@ async fn send_all(envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<b
 /// Appends envelopes, as many in one row as it takes, and says of each whether it was appended.
 pub(crate) async fn append_all(
     shard: u32,
-    envelopes: &[(usize, Envelope)],
+    envelopes: impl Iterator<Item = &Envelope>,
     bindings: &Bindings,
 ) -> Vec<bool> {
-    let mut appended = Vec::with_capacity(envelopes.len());
+    let mut appended = Vec::new();
     let journal = Patience::once("the journal");
-    let mut rest = envelopes.iter().map(|(_, envelope)| envelope).peekable();
+    let mut rest = envelopes.peekable();
     while rest.peek().is_some() {
         let mut pack = Pack::default();
         while rest.next_if(|next| pack.push(next)).is_some() {}

@@ -562,12 +562,12 @@ pub(crate) async fn unbury_batch(batch: &MessageBatch<JsValue>, bindings: &Bindi
 /// Whether all of a message is kept.
 async fn unbury(message: &RawMessage, bindings: &Bindings) -> bool {
     let mut is_kept = true;
-    let mut shards: Vec<(u32, Vec<(usize, Envelope)>)> = Vec::new();
+    let mut shards: Vec<(u32, Vec<Envelope>)> = Vec::new();
     for one in read(message) {
         let unread = match one {
             Ok(envelope) => {
                 log::error("rerouted", json!({"event_id": envelope.meta.event_id}));
-                group(&mut shards, envelope.meta.shard).push((0, envelope));
+                group(&mut shards, envelope.meta.shard).push(envelope);
                 continue;
             }
             Err(unread) => unread,
@@ -583,7 +583,7 @@ async fn unbury(message: &RawMessage, bindings: &Bindings) -> bool {
     }
     // Those of a message in one row: a database takes only so many statements from one invocation.
     for (shard, envelopes) in shards {
-        is_kept &= !append_all(shard, &envelopes, bindings).await.contains(&false);
+        is_kept &= !append_all(shard, envelopes.iter(), bindings).await.contains(&false);
     }
     is_kept
 }
