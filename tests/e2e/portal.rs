@@ -504,3 +504,45 @@ fn no_list_shows_anything_of_another_owner_however_it_is_asked() {
     a.get(&format!("/events/{older}")).expect(200);
     a.get(&format!("/eventdeliveries/{own}/deliveryattempts")).expect(200);
 }
+
+/// Rows of others stand before what is asked for: more than one look goes over, and then more than a page does.
+#[test]
+fn what_stands_behind_the_rows_of_others_is_found() {
+    let project = outgoing();
+    let tenant = Tenant::new(&project, "o", false);
+    let (event, delivery) = tenant.event(json!({"n": 1}));
+    let numbered = |from: u32, until: u32, sql: &str| {
+        let sql = format!(
+            "WITH RECURSIVE n(i) AS (SELECT CAST(?2 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?3), \
+             ids(id) AS (SELECT printf('7%09d%016d', i, 0) FROM n) {sql} FROM ids"
+        );
+        gateway().sql("EVENTS_0", &sql, &[json!(project.uid), json!(from), json!(until)]);
+    };
+    let deliveries = "INSERT INTO deliveries (project_id, id, event_id, subscription_id, endpoint_id, source_id, \
+        event_type, delivery_mode, status, created_at, updated_at) \
+        SELECT ?1, id, 'none', '', 'of-others', '', 't', 'at_least_once', 'Success', 1, 1";
+    let events = "INSERT INTO events (project_id, id, source_id, mask_id, event_type, received_at, headers, query, body, \
+        is_base64, status, failure_reason) SELECT ?1, id, '', '', 't', 1, '[]', '', '{}', 0, 'Success', ''";
+    let page = |path: &str| {
+        let page = tenant.get(path).expect(200).data();
+        let rows: Vec<String> = page["content"].as_array().unwrap().iter().map(uid).collect();
+        let next = page["pagination"]["next_page_cursor"].as_str().unwrap_or_default().to_owned();
+        (rows, next)
+    };
+    numbered(0, 12_000, deliveries);
+    numbered(0, 6_000, events);
+    let all = (vec![delivery.clone()], String::new());
+    assert_eq!(page("/eventdeliveries"), all);
+    assert_eq!(page("/events"), (vec![event], String::new()));
+    let back = "direction=prev&prev_page_cursor=7ZZZZZZZZZZZZZZZZZZZZZZZZZ&sort=asc";
+    assert_eq!(page(&format!("/eventdeliveries?{back}")).0, all.0);
+    let fail = "UPDATE deliveries SET status = 'Failure' WHERE project_id = ?1 AND id = ?2";
+    gateway().sql("EVENTS_0", fail, &[json!(project.uid), json!(delivery)]);
+    let letters: Vec<String> = project.list("/dead-letters").iter().map(uid).collect();
+    assert_eq!(letters, all.0);
+
+    numbered(12_000, 60_000, deliveries);
+    let (rows, cursor) = page("/eventdeliveries");
+    assert_eq!((rows.len(), cursor.is_empty()), (0, false), "that is too far for one page");
+    assert_eq!(page(&format!("/eventdeliveries?next_page_cursor={cursor}")), all);
+}

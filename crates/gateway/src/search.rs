@@ -1,7 +1,7 @@
 //! What the lists of events and deliveries are asked for.
 //!
 //! Ids begin with the time of their event, so a list by time is a range of the key. A filter that no key serves looks at
-//! [`SCAN_ROWS`] rows for one page at most; when they did not fill it, its cursor goes on where they ended.
+//! [`SCAN_ROWS`] rows, and [`LOOKS`] times for one page at most; when that did not fill it, its cursor goes on where they ended.
 
 use serde_json::{Value, json};
 
@@ -16,10 +16,15 @@ use crate::payload::query_value;
 use crate::repeated;
 use crate::time::parse_rfc3339;
 
-/// Rows that one page of a filtered list looks at.
+/// Rows that a filtered list looks at in one statement: for as long nobody else is served by the database.
 pub const SCAN_ROWS: u64 = 5_000;
 /// The same when it has to look into payloads.
 pub const SCAN_BODIES: u64 = 1_000;
+/// How often a page that is not full looks at as many rows again. A look is three statements; where Workers cost nothing, a call
+/// has fifty.
+pub const LOOKS: u32 = 10;
+/// Milliseconds after which a page does not look again.
+pub const LOOK_FOR_MS: u64 = 2_000;
 /// Values of one repeated filter.
 const VALUES_MAX: usize = 100;
 /// Fields of a `body` filter.
@@ -236,7 +241,15 @@ impl Search {
         self.any_of("t.status", &statuses);
     }
 
-    /// Rows that one page may look at; `None` when the key alone finds them.
+    /// What goes on where the rows of a look ended, unless the `found` rows of all looks fill the page: what it finds follows
+    /// after them.
+    pub fn onward(&self, end: Option<&str>, found: usize) -> Option<Self> {
+        let left = self.page.per_page.checked_sub(found).filter(|left| 0 < *left)?;
+        let page = PageQuery { per_page: left, cursor: Some(end?.to_owned()), ..self.page.clone() };
+        Some(Self { page, ..self.clone() })
+    }
+
+    /// Rows that one look may go over; `None` when the key alone finds them.
     pub fn scan_rows(&self) -> Option<u64> {
         if self.conditions.is_empty() {
             return None;

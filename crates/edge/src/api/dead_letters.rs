@@ -8,6 +8,7 @@ use inlet_gateway::page::Page;
 use inlet_gateway::routes::LettersCall;
 use inlet_gateway::search::Search;
 use inlet_gateway::wire::{Body, Envelope};
+use worker::D1Result;
 
 use super::events::json_data;
 use super::*;
@@ -25,6 +26,10 @@ fn page_of_letters(search: &Search, mut found: Vec<(String, Value)>, end: Option
     let content: Vec<Value> = found.into_iter().map(|(_, shown)| shown).collect();
     let data = json!(Page { content, pagination });
     Answer::ok(200, "Dead letters fetched successfully", data)
+}
+
+fn shown_letter(letter: &Stored) -> (String, Value) {
+    (letter.id.clone(), letter.present())
 }
 
 /// Whose dead letters, and in which shard.
@@ -53,7 +58,7 @@ impl Caller<'_> {
         match call {
             LettersCall::List => {
                 let (search, wanted) = Search::dead_letters(&self.query)?;
-                let found = self.letters(Holder::NOBODY, &search, &wanted, None).await?;
+                let found = self.letters(Holder::NOBODY, &search, &wanted).await?;
                 Ok(reply(&page_of_letters(&search, found, None)))
             }
             LettersCall::Get(id) => {
@@ -75,11 +80,10 @@ impl Caller<'_> {
         of: Holder<'_>,
         search: &Search,
         wanted: &Wanted,
-        end: Option<&str>,
     ) -> Result<Vec<(String, Value)>, Refusal> {
-        let page = sql::dead_letters(search, of.project_id, wanted, end);
+        let page = sql::dead_letters(search, of.project_id, wanted, None);
         let letters: Vec<Stored> = self.bindings.events(of.shard)?.rows(&page).await?;
-        Ok(letters.into_iter().map(|one| (one.id.clone(), one.present())).collect())
+        Ok(letters.iter().map(shown_letter).collect())
     }
 
     /// A delivery that was given up.
@@ -103,18 +107,24 @@ impl Caller<'_> {
     /// Deliveries and all else, merged: both go by ids that begin with a time.
     pub(super) async fn list_dead_letters(&self, project: &Project) -> Answered {
         let (search, wanted) = Search::dead_letters(&self.query)?;
-        let events = self.bindings.events(project.shard)?;
-        let (mut end, mut found) = (None, Vec::<(String, Value)>::new());
-        if wanted.has_deliveries() {
-            end = self.scan_end(project, &search, search.scan_rows()).await?;
-            let page = sql::search(&search, &project.uid, end.as_deref(), &[]);
-            let deliveries: Vec<Delivery> = events.rows(&page).await?;
-            found.extend(deliveries.iter().map(|one| (one.id.clone(), present_delivery(one))));
+        if !wanted.has_deliveries() {
+            let found = self.letters(Holder::of(project), &search, &wanted).await?;
+            return Ok(page_of_letters(&search, found, None));
         }
-        if wanted.has_others() {
-            let holder = Holder::of(project);
-            found.extend(self.letters(holder, &search, &wanted, end.as_deref()).await?);
-        }
+        let statements = |look: &Search, end: Option<&str>| {
+            let mut both = vec![sql::search(look, &project.uid, end, &[])];
+            if wanted.has_others() {
+                both.push(sql::dead_letters(look, &project.uid, &wanted, end));
+            }
+            both
+        };
+        let read = |_: &Search, results: &[D1Result]| {
+            let deliveries: Vec<Delivery> = results.first().map_or(Ok(Vec::new()), rows)?;
+            let others: Vec<Stored> = results.get(1).map_or(Ok(Vec::new()), rows)?;
+            let deliveries = deliveries.iter().map(|one| (one.id.clone(), present_delivery(one)));
+            Ok(deliveries.chain(others.iter().map(shown_letter)).collect())
+        };
+        let (found, end) = self.look_for(project, &search, (statements, read)).await?;
         Ok(page_of_letters(&search, found, end.as_deref()))
     }
 

@@ -73,16 +73,16 @@ impl Caller<'_> {
     pub(super) async fn list_events(&self, project: &Project) -> Result<Reply, Refusal> {
         let mut search = self.scope.search(Kind::Events, &self.query)?;
         self.know_owner(project, &mut search).await?;
-        let statements = |end: Option<&str>| {
+        let statements = |look: &Search, end: Option<&str>| {
             vec![
-                sql::search(&search, &project.uid, end, &[]),
-                sql::search_set_aside(&search, &project.uid, end),
+                sql::search(look, &project.uid, end, &[]),
+                sql::search_set_aside(look, &project.uid, end),
             ]
         };
-        let read = |results: &[D1Result]| {
+        let read = |look: &Search, results: &[D1Result]| {
             let [stored, set_aside] = results else { return Ok(Vec::new()) };
             let waiting: Vec<parked::Row> = rows(set_aside)?;
-            Ok(parked::together(rows(stored)?, &waiting, &search, &project.uid))
+            Ok(parked::together(rows(stored)?, &waiting, look, &project.uid))
         };
         let found = self
             .search_by(project, &search, (statements, read), |event: &StoredEvent| {

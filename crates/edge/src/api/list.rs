@@ -2,7 +2,7 @@
 
 use inlet_gateway::page::{Page, PageQuery, Pagination};
 use inlet_gateway::payload::query_value;
-use inlet_gateway::search::{Search, values};
+use inlet_gateway::search::{LOOK_FOR_MS, LOOKS, Search, values};
 use worker::D1Result;
 
 use super::*;
@@ -80,34 +80,62 @@ impl Caller<'_> {
         search: &Search,
         id: impl Fn(&T) -> &str,
     ) -> Result<Found<T>, Refusal> {
-        let statements = |end: Option<&str>| vec![sql::search(search, &project.uid, end, &[])];
-        let read = |results: &[D1Result]| results.first().map_or(Ok(Vec::new()), rows);
+        let statements =
+            |search: &Search, end: Option<&str>| vec![sql::search(search, &project.uid, end, &[])];
+        let read = |_: &Search, results: &[D1Result]| results.first().map_or(Ok(Vec::new()), rows);
         self.search_by(project, search, (statements, read), id).await
     }
 
-    /// The same with what else has to be read for a page, up to where its rows end.
+    /// The same with what else has to be read for a page, up to where the rows of a look end.
     pub(super) async fn search_by<T>(
         &self,
         project: &Project,
         search: &Search,
-        (statements, read): (
-            impl Fn(Option<&str>) -> Vec<Statement>,
-            impl Fn(&[D1Result]) -> worker::Result<Vec<T>>,
+        of_look: (
+            impl Fn(&Search, Option<&str>) -> Vec<Statement>,
+            impl Fn(&Search, &[D1Result]) -> worker::Result<Vec<T>>,
         ),
         id: impl Fn(&T) -> &str,
     ) -> Result<Found<T>, Refusal> {
-        let end = self.scan_end(project, search, search.scan_rows()).await?;
-        let events = self.bindings.events(project.shard)?;
-        let found: Vec<T> = read(&events.batch(&statements(end.as_deref())).await?)?;
+        let (found, end) = self.look_for(project, search, of_look).await?;
         let has_before = match search.page.asks_before(found.first().map(&id)) {
-            Some(first) => events.has(&sql::has_before(search, &project.uid, first)).await?,
+            Some(first) => {
+                let statement = sql::has_before(search, &project.uid, first);
+                self.bindings.events(project.shard)?.has(&statement).await?
+            }
             None => false,
         };
         let (rows, pagination) = search.page.page(found, id, end.as_deref(), has_before);
         Ok(Found { rows, pagination })
     }
 
-    /// Where the rows end that one page, or one step through many, may look at.
+    /// Looks until a page is full, and says where it stopped if there may be more. What is asked for may stand far
+    /// behind what others have, and one statement that goes all the way would hold up everybody.
+    pub(super) async fn look_for<T>(
+        &self,
+        project: &Project,
+        search: &Search,
+        (statements, read): (
+            impl Fn(&Search, Option<&str>) -> Vec<Statement>,
+            impl Fn(&Search, &[D1Result]) -> worker::Result<Vec<T>>,
+        ),
+    ) -> Result<(Vec<T>, Option<String>), Refusal> {
+        let events = self.bindings.events(project.shard)?;
+        let until_ms = now_ms() + LOOK_FOR_MS;
+        let (mut found, mut end, mut looks) = (Vec::new(), None, 0);
+        let mut next = Some(search.clone());
+        while let Some(look) = next {
+            end = self.scan_end(project, &look, look.scan_rows()).await?;
+            let results = events.batch(&statements(&look, end.as_deref())).await?;
+            found.extend(read(&look, &results)?);
+            looks += 1;
+            let may = looks < LOOKS && now_ms() < until_ms;
+            next = search.onward(end.as_deref(), found.len()).filter(|_| may);
+        }
+        Ok((found, end))
+    }
+
+    /// Where the rows end that one look, or one step through many, may go over.
     pub(super) async fn scan_end(
         &self,
         project: &Project,

@@ -117,7 +117,7 @@ fn order(search: &Search) -> &'static str {
     if search.goes_down() { "DESC" } else { "ASC" }
 }
 
-/// Where the rows end that a page may look at, as `id`: for the next page the first that it may not, because a cursor
+/// Where the rows end that a look may go over, as `id`: for the next page the first that it may not, because a cursor
 /// includes its row; for the page before the last that it may. No row when they do not end before the list does, `None` when
 /// there is no such limit.
 pub fn scan_end(search: &Search, project_id: &str, rows: u64) -> Option<Statement> {

@@ -94,21 +94,35 @@ fn twenty() -> (rusqlite::Connection, Vec<String>) {
     (db, ids)
 }
 
+/// The rows of a page that may look `looks` times at `scan` rows, and where they ended.
+fn looked_for(
+    db: &rusqlite::Connection,
+    asked: &Search,
+    (scan, looks): (u64, u32),
+) -> (Vec<String>, Option<String>) {
+    let (mut found, mut end, mut next) = (Vec::new(), None, Some(asked.clone()));
+    for _ in 0..looks {
+        let Some(look) = next else { break };
+        let ended = look.scan_rows().and_then(|_| scan_end(&look, "p", scan));
+        end = ended.and_then(|end| Some(run(db, &end).first()?["id"].as_str()?.to_owned()));
+        let rows = run(db, &search(&look, "p", end.as_deref(), &["id"]));
+        found.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        next = asked.onward(end.as_deref(), found.len());
+    }
+    (found, end)
+}
+
 /// All pages of a list, as the numbers of the events, and how many pages there were.
 fn all_pages(
     db: &rusqlite::Connection,
     ids: &[String],
     query: &str,
-    scan: u64,
+    scan: (u64, u32),
 ) -> (Vec<usize>, usize) {
     let (mut numbers, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
     loop {
         let asked = Search::events(&format!("{query}&next_page_cursor={cursor}")).unwrap();
-        let end = asked.scan_rows().and_then(|_| scan_end(&asked, "p", scan));
-        let end = end.and_then(|end| Some(run(db, &end).first()?["id"].as_str()?.to_owned()));
-        let rows = run(db, &search(&asked, "p", end.as_deref(), &[]));
-        let found: Vec<String> =
-            rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+        let (found, end) = looked_for(db, &asked, scan);
         let (shown, pagination) = asked.page.page(found, |id| id, end.as_deref(), false);
         let number = |id: &String| ids.iter().position(|have| have == id).unwrap();
         numbers.extend(shown.iter().map(number));
@@ -126,22 +140,30 @@ fn pages_show_each_event_once_however_few_rows_they_may_look_at() {
     let (db, ids) = twenty();
     let newest =
         |step: usize, of: usize| (0..20).rev().filter(|n| n % step == of).collect::<Vec<_>>();
-    for scan in [1, 3, 7, 19, 20, 100] {
+    for scan in
+        [(1, 1), (1, 2), (1, 7), (3, 1), (3, 3), (7, 1), (7, 10), (19, 1), (20, 2), (100, 1)]
+    {
         let all = |query: &str| all_pages(&db, &ids, query, scan).0;
-        assert_eq!(all("perPage=3"), newest(1, 0), "{scan}");
-        assert_eq!(all("perPage=3&sourceId=s1"), newest(2, 1), "{scan}");
-        assert_eq!(all("perPage=3&endpointId=e2"), newest(4, 2), "{scan}");
-        assert_eq!(all("sourceId=s1&sourceId=s0"), newest(1, 0), "{scan}");
+        assert_eq!(all("perPage=3"), newest(1, 0), "{scan:?}");
+        assert_eq!(all("perPage=3&sourceId=s1"), newest(2, 1), "{scan:?}");
+        assert_eq!(all("perPage=3&endpointId=e2"), newest(4, 2), "{scan:?}");
+        assert_eq!(all("sourceId=s1&sourceId=s0"), newest(1, 0), "{scan:?}");
         let mut oldest = newest(2, 1);
         oldest.reverse();
-        assert_eq!(all("perPage=3&sourceId=s1&sort=asc"), oldest, "{scan}");
-        assert_eq!(all("query=TEXT 1"), [19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 1], "{scan}");
-        assert_eq!(all("body={\"deep\":{\"is\":true},\"n\":4}"), [4], "{scan}");
-        assert_eq!(all("body={\"n\":\"4\"}"), [0; 0], "{scan}");
-        assert_eq!(all("body={\"deep\":{\"is\":1}}"), [0; 0], "{scan}");
+        assert_eq!(all("perPage=3&sourceId=s1&sort=asc"), oldest, "{scan:?}");
+        assert_eq!(all("query=TEXT 1"), [19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 1], "{scan:?}");
+        assert_eq!(all("body={\"deep\":{\"is\":true},\"n\":4}"), [4], "{scan:?}");
+        assert_eq!(all("body={\"n\":\"4\"}"), [0; 0], "{scan:?}");
+        assert_eq!(all("body={\"deep\":{\"is\":1}}"), [0; 0], "{scan:?}");
         assert_eq!(all("startDate=1970-01-01T00:00:05&endDate=1970-01-01T00:00:07"), [7, 6, 5]);
     }
-    assert_eq!(all_pages(&db, &ids, "sourceId=none", 3), (vec![], 7));
+    assert_eq!(all_pages(&db, &ids, "sourceId=none", (3, 1)), (vec![], 7));
+    // Pages that may look on are fewer.
+    for (looks, pages) in [(1, 7), (2, 4), (3, 3), (4, 2), (10, 2)] {
+        let (numbers, came) = all_pages(&db, &ids, "perPage=5&sourceId=s1", (3, looks));
+        assert_eq!((numbers.len(), came), (10, pages), "{looks}");
+    }
+    assert_eq!(all_pages(&db, &ids, "sourceId=none", (3, 7)), (vec![], 1));
 }
 
 #[test]
@@ -149,19 +171,15 @@ fn going_back_shows_what_was_shown_before() {
     let (db, ids) = twenty();
     for sort in ["asc", "desc"] {
         let query = format!("perPage=3&sourceId=s1&sort={sort}");
-        let (mut expect, _) = all_pages(&db, &ids, &query, 100);
+        let (mut expect, _) = all_pages(&db, &ids, &query, (100, 1));
         expect.truncate(expect.iter().position(|n| *n == 9).unwrap());
-        for scan in [1, 2, 5, 100] {
+        for scan in [(1, 1), (1, 3), (2, 1), (2, 2), (5, 1), (5, 9), (100, 1)] {
             let (mut numbers, mut cursor) = (Vec::new(), ids[9].clone());
             for _ in 0..50 {
                 let asked =
                     Search::events(&format!("{query}&direction=prev&prev_page_cursor={cursor}"))
                         .unwrap();
-                let end = scan_end(&asked, "p", scan).map(|end| run(&db, &end));
-                let end = end.and_then(|rows| Some(rows.first()?["id"].as_str()?.to_owned()));
-                let rows = run(&db, &search(&asked, "p", end.as_deref(), &["id"]));
-                let found: Vec<String> =
-                    rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+                let (found, end) = looked_for(&db, &asked, scan);
                 let (shown, pagination) = asked.page.page(found, |id| id, end.as_deref(), true);
                 assert!(pagination.has_next_page);
                 let number = |id: &String| ids.iter().position(|have| have == id).unwrap();
@@ -172,7 +190,7 @@ fn going_back_shows_what_was_shown_before() {
                 cursor = pagination.prev_page_cursor;
             }
             numbers.reverse();
-            assert_eq!(numbers, expect, "{sort} {scan}");
+            assert_eq!(numbers, expect, "{sort} {scan:?}");
         }
     }
 }
