@@ -342,7 +342,16 @@ fn endpoints_are_managed_only_where_the_link_says_so_and_stay_with_their_owner()
     let (reader, manager) = (Tenant::new(&project, "r", false), Tenant::new(&project, "m", true));
     let body = json!({"name": "new", "url": "http://127.0.0.1:9/", "owner_id": "r"});
     reader.call("POST", "/endpoints", &body).expect(403);
-    reader.call("DELETE", &format!("/endpoints/{}", reader.endpoint), &json!({})).expect(403);
+    let own = format!("/endpoints/{}", reader.endpoint);
+    for (method, path) in [
+        ("PUT", own.clone()),
+        ("DELETE", own.clone()),
+        ("PUT", format!("{own}/pause")),
+        ("POST", format!("{own}/activate")),
+        ("PUT", format!("{own}/expire_secret")),
+    ] {
+        reader.call(method, &path, &json!({})).expect(403);
+    }
     let created = manager.call("POST", "/endpoints", &body).expect(201).data();
     assert_eq!(created["owner_id"], "m", "whatever the body says");
     let path = format!("/endpoints/{}", uid(&created));
@@ -350,7 +359,18 @@ fn endpoints_are_managed_only_where_the_link_says_so_and_stay_with_their_owner()
         manager.call("PUT", &path, &json!({"name": "n2", "owner_id": "r"})).expect(202).data();
     assert_eq!((&updated["owner_id"], &updated["name"]), (&json!("m"), &json!("n2")));
     assert_eq!(manager.list("/endpoints").len(), 2);
-    manager.call("PUT", &format!("{path}/expire_secret"), &json!({})).expect(200);
+    let secret = |endpoint: &Value| {
+        let all = endpoint["secrets"].as_array().unwrap();
+        all.last().unwrap()["value"].as_str().unwrap().to_owned()
+    };
+    let exchange = format!("{path}/expire_secret");
+    let exchanged = manager.call("PUT", &exchange, &json!({"expiration": 1})).expect(200).data();
+    assert_ne!(secret(&created), secret(&exchanged));
+    let seen =
+        manager.list("/endpoints").into_iter().chain([manager.get(&path).expect(200).data()]);
+    for endpoint in seen {
+        assert!(secret(&endpoint).starts_with("********"), "a secret is shown once: {endpoint}");
+    }
     let subscribed = json!({"name": "s", "endpoint_id": uid(&created)});
     let subscription = manager.call("POST", "/subscriptions", &subscribed).expect(201).data();
     manager.call("PUT", &format!("/subscriptions/{}", uid(&subscription)), &subscribed).expect(202);

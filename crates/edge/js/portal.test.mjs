@@ -35,6 +35,9 @@ class Element {
     this.parts = [];
     this.append(...parts);
   }
+  insertBefore(part, next) {
+    this.insert(this.parts.indexOf(next), [part]);
+  }
   after(...parts) {
     this.parent?.insert(this.parent.parts.indexOf(this) + 1, parts);
   }
@@ -69,9 +72,16 @@ class Element {
   addEventListener(kind, listener) {
     this.listeners[kind] = listener;
   }
+  showModal() {
+    this.open = true;
+  }
+  close() {
+    this.open = false;
+    this.fire("close");
+  }
   /** Resolves when the page has done what it does then. */
   fire(kind) {
-    return this.listeners[kind]({ currentTarget: this });
+    return this.listeners[kind]({ currentTarget: this, preventDefault() {} });
   }
 }
 class Button extends Element {}
@@ -113,10 +123,12 @@ async function open(pages, others = [], search = "?token=PRT.a.b") {
     },
   };
   const asked = [];
-  const fetch = async (path) => {
+  const sent = [];
+  const fetch = async (path, { method, body: text }) => {
     asked.push(path);
+    if (method !== "GET") sent.push([method, path.replace("/portal-api", ""), text]);
     const page = (content, next) => ({ content, pagination: { has_next_page: Boolean(next), next_page_cursor: next ?? "" } });
-    const reply = others.find(([pattern]) => pattern.test(path));
+    const reply = others.find(([pattern]) => pattern.test(`${method} ${path}`));
     if (reply) return reply[1]();
     const answers = [
       [/\/portal_link$/, () => ({ name: "n", owner_id: "o" })],
@@ -136,7 +148,21 @@ async function open(pages, others = [], search = "?token=PRT.a.b") {
   const line = (uid) => byId.get("deliveries").children.find((one) => one.dataset.uid === uid);
   const button = (uid, text) => line(uid).querySelectorAll("button").find((one) => one.textContent === text);
   const rows = () => byId.get("deliveries").children.map((one) => one.dataset.uid);
-  return { document, at: (id) => byId.get(id), button, rows, asked };
+  const forms = () => byId.get("parts").querySelectorAll("form");
+  /** What a person sees of a part of the dialog, and does in it. */
+  const part = (title) => {
+    const form = forms().find((one) => one.querySelector("h3").textContent.startsWith(title));
+    const label = (text) => form.querySelectorAll("label").find((one) => one.textContent.trim().startsWith(text));
+    return {
+      form,
+      field: (text) => label(text).children[0],
+      press: form.querySelectorAll("button").find((one) => one.type === "submit"),
+      says: () => form.querySelectorAll("p").at(-1).textContent,
+      submit: async () => { await form.fire("submit"); await settled(); },
+    };
+  };
+  const titles = () => forms().map((form) => form.querySelector("h3").textContent);
+  return { document, at: (id) => byId.get(id), button, rows, asked, sent, part, titles };
 }
 
 test("the keyboard stays where it is when the table is drawn anew", async () => {
@@ -180,7 +206,7 @@ test("an owner's deliveries are looked for behind those of others", async () => 
 });
 
 test("where the page stops looking, it says how far it came", async () => {
-  const empty = Array.from({ length: 20 }, () => [[], CURSOR]);
+  const empty = Array.from({ length: 4 }, () => [[], CURSOR]);
   const { at, rows } = await open([...empty, [[delivery("a", "Success")]], [[]]]);
   assert.match(at("progress").textContent, /^None back to .*2025/);
   assert.deepEqual([at("more").hidden, at("more").textContent], [false, "Look further back"]);
@@ -272,4 +298,201 @@ test("deliveries are found by each status that they can have", () => {
   const select = /<select id="status">(.*?)<\/select>/.exec(html)[1];
   const offered = Array.from(select.matchAll(/<option>(\w+)/g), ([, name]) => name);
   assert.deepEqual(offered.sort(), [...known].sort());
+});
+
+/** The page of a link that may change endpoints. `replies` are patterns of calls, each with a status and the data or message of the answer. */
+async function managing(...replies) {
+  const answered = (reply) => async () => {
+    const [, status, value] = reply;
+    return { ok: status < 400, status, json: async () => (status < 400 ? { data: value } : { message: value }) };
+  };
+  const known = [
+    [/portal_link$/, 200, { name: "n", owner_id: "o", can_manage_endpoint: true }],
+    [/GET .*\/event-types$/, 200, [{ name: "paid", deprecated_at: null }, { name: "old", deprecated_at: "2026-01-01T00:00:00Z" }]],
+    [/GET .*\/endpoints\?/, 200, { content: [billing], pagination: {} }],
+    [/GET .*\/eventdeliveries\?/, 200, { content: [], pagination: {} }],
+    [/GET .*\/subscriptions\?/, 200, { content: [] }],
+  ];
+  const page = await open([], [...replies, ...known].map((reply) => [reply[0], answered(reply)]));
+  const opened = async () => {
+    const manage = page.at("endpoints").querySelector("button");
+    manage.focus();
+    await manage.fire("click");
+    await settled();
+  };
+  return { ...page, opened };
+}
+const billing = {
+  uid: "e", name: "billing", url: "u", description: "d", status: "active", status_reason: "",
+  secrets: [{ uid: "s", value: "********abcd", created_at: "2026-11-26T12:00:00Z", expires_at: null }],
+};
+const FORBIDDEN = "the project says no";
+
+test("who may not change endpoints is offered nothing that does", async () => {
+  const { at, asked } = await open([[[]]]);
+  assert.deepEqual([at("new").hidden, at("endpoints").querySelectorAll("button").length, at("actions").parent], [true, 0, null]);
+  assert.ok(!asked.some((path) => path.includes("subscriptions")));
+});
+
+test("an endpoint is created with what it is subscribed to, and its secret is shown once", async () => {
+  const one = { ...billing, uid: "n", name: "new", secrets: [{ ...billing.secrets[0], value: "whsec_new" }] };
+  const page = await managing([/POST .*\/endpoints$/, 201, one], [/POST .*\/subscriptions$/, 201, {}]);
+  const { at, part, sent, document } = page;
+  assert.ok(!at("new").hidden && at("actions").parent);
+  await at("new").fire("click");
+  await settled();
+  assert.deepEqual([at("dialog").open, at("title").textContent], [true, "New endpoint"]);
+  const form = part("Endpoint");
+  form.field("Name").value = "new";
+  form.field("URL").value = "u";
+  const known = form.form.querySelectorAll("button").filter((button) => button.type === "button");
+  assert.deepEqual(known.map((button) => button.textContent), ["paid"]);
+  known[0].fire("click");
+  assert.equal(form.field("Event types").value, "paid", "in the place of all");
+  await form.submit();
+  assert.deepEqual(sent, [
+    ["POST", "/endpoints", '{"name":"new","url":"u","description":""}'],
+    ["POST", "/subscriptions", '{"name":"new","endpoint_id":"n","filter_config":{"event_types":["paid"]}}'],
+  ]);
+  const secret = part("Signing secret").field("Copy it now");
+  assert.deepEqual([at("title").textContent, secret.value, document.activeElement], ["new", "whsec_new", secret]);
+});
+
+test("a secret is shown although the subscription is refused, and what was typed stays", async () => {
+  const one = { ...billing, uid: "n", secrets: [{ ...billing.secrets[0], value: "whsec_new" }] };
+  const refused = await managing([/POST .*\/endpoints$/, 400, FORBIDDEN]);
+  await refused.at("new").fire("click");
+  const form = refused.part("Endpoint");
+  form.field("Name").value = "typed";
+  await form.submit();
+  assert.deepEqual([form.says(), form.field("Name").value, refused.at("notice").textContent], [FORBIDDEN, "typed", ""]);
+  const half = await managing([/POST .*\/endpoints$/, 201, one], [/POST .*\/subscriptions$/, 400, FORBIDDEN]);
+  await half.at("new").fire("click");
+  half.part("Endpoint").field("Event types").value = "a\n\n b ";
+  await half.part("Endpoint").submit();
+  assert.equal(half.part("Signing secret").field("Copy it now").value, "whsec_new");
+  assert.equal(half.part("Events").field("Event types").value, "a\nb");
+  assert.equal(half.part("Events").says(), `The endpoint is there, but not subscribed: ${FORBIDDEN}`);
+});
+
+test("an endpoint is changed, and the keyboard goes back to its row", async () => {
+  const page = await managing([/PUT .*\/endpoints\/e$/, 202, { ...billing, name: "other" }]);
+  const { at, part, sent, titles, opened, document } = page;
+  await opened();
+  assert.deepEqual(titles(), ["Endpoint", "Status", "Signing secret", "Events", "Test event", "Delete"]);
+  const form = part("Endpoint");
+  assert.equal(document.activeElement, form.field("Name"));
+  form.field("Name").value = "other";
+  await form.submit();
+  assert.deepEqual(sent, [["PUT", "/endpoints/e", '{"name":"other","url":"u","description":"d"}']]);
+  assert.deepEqual([form.says(), at("title").textContent], ["It is saved.", "other"]);
+  await at("close").fire("click");
+  assert.equal(document.activeElement, at("endpoints").querySelector("button"), "of the row as it is now");
+});
+
+test("a pause is turned round only as it is shown", async () => {
+  const paused = { ...billing, status: "paused" };
+  const page = await managing([/PUT .*\/pause$/, 202, paused], [/GET .*\/endpoints\/e$/, 200, billing]);
+  await page.opened();
+  const form = page.part("Status");
+  assert.equal(form.press.textContent, "Pause");
+  await form.submit();
+  assert.deepEqual([form.says(), form.press.textContent], ["It is paused.", "Activate"]);
+  await form.submit();
+  assert.deepEqual([form.says(), form.press.textContent], ["It was changed in the meantime.", "Pause"]);
+  assert.deepEqual(page.sent, [["PUT", "/endpoints/e/pause", undefined]]);
+});
+
+test("another secret is shown to who asked for it, wherever they are by then", async () => {
+  const now = { ...billing, secrets: [billing.secrets[0], { ...billing.secrets[0], value: "whsec_other" }] };
+  const page = await managing([/PUT .*\/expire_secret$/, 200, now]);
+  await page.opened();
+  page.part("Signing secret").field("Hours").value = "3";
+  await page.part("Signing secret").submit();
+  assert.deepEqual(page.sent, [["PUT", "/endpoints/e/expire_secret", '{"expiration":3}']]);
+  assert.equal(page.part("Signing secret").field("Copy it now").value, "whsec_other");
+  const late = page.part("Signing secret").submit();
+  page.at("close").fire("click");
+  await late;
+  assert.deepEqual([page.at("dialog").open, page.part("Signing secret").field("Copy it now").value], [true, "whsec_other"]);
+});
+
+test("subscriptions are changed, stopped and started; those to a source are only shown", async () => {
+  const one = (uid, source_id) => ({ uid, name: uid, source_id, status: "active", filter_config: { event_types: ["a"] } });
+  const page = await managing(
+    [/GET .*\/subscriptions\?/, 200, { content: [one("own", ""), one("bound", "s")] }],
+    [/PUT .*\/subscriptions\/own$/, 400, FORBIDDEN],
+    [/PUT .*\/toggle_status$/, 202, { ...one("own", ""), status: "inactive" }],
+  );
+  await page.opened();
+  assert.deepEqual(page.titles().slice(3, 5), ["Events of own", "Events of bound"]);
+  const own = page.part("Events of own");
+  own.field("Event types").value = "b";
+  await own.submit();
+  assert.deepEqual([own.says(), own.field("Event types").value], [FORBIDDEN, "b"]);
+  const stop = own.form.querySelectorAll("button").at(-1);
+  await stop.fire("click");
+  assert.deepEqual([stop.textContent, own.says()], ["Start", "It takes no events until it is started."]);
+  assert.deepEqual(page.sent, [
+    ["PUT", "/subscriptions/own", '{"filter_config":{"event_types":["b"]}}'],
+    ["PUT", "/subscriptions/own/toggle_status", undefined],
+  ]);
+  assert.equal(page.part("Events of bound").form.querySelectorAll("button").length, 0);
+});
+
+test("a list of subscriptions that fails can be asked for again", async () => {
+  const reply = [/GET .*\/subscriptions\?/, 503, "boom"];
+  const { part, opened, document } = await managing(reply);
+  await opened();
+  const failed = part("Events");
+  assert.deepEqual([failed.says(), failed.press.textContent], ["boom", "Load"]);
+  reply.splice(1, 2, 200, { content: [] });
+  failed.press.focus();
+  await failed.submit();
+  assert.equal(part("Events").press.textContent, "Subscribe");
+  assert.equal(document.activeElement, part("Events").field("Event types"));
+});
+
+test("a test event goes as it is written, or not at all", async () => {
+  const page = await managing([/POST .*\/events$/, 201, { uid: "ev" }]);
+  await page.opened();
+  const form = page.part("Test event");
+  form.field("Data").value = "{a}";
+  await form.submit();
+  assert.match(form.says(), /^The data is not JSON: /);
+  form.field("Data").value = '{"id":12345678901234567890}';
+  await form.submit();
+  assert.deepEqual(page.sent, [["POST", "/events", '{"endpoint_id":"e","event_type":"test","data":{"id":12345678901234567890}}']]);
+  assert.match(form.says(), /^It is event ev: /);
+  assert.ok(page.asked.includes("/portal-api/eventdeliveries?eventId=ev"));
+});
+
+test("what is deleted is meant to be", async () => {
+  const page = await managing([/DELETE .*\/endpoints\/e$/, 200, null]);
+  await page.opened();
+  const form = page.part("Delete");
+  await form.submit();
+  assert.deepEqual([form.says().startsWith("Tick the box"), page.sent], [true, []]);
+  form.field("Yes").checked = true;
+  await form.submit();
+  assert.deepEqual(page.sent, [["DELETE", "/endpoints/e", undefined]]);
+  assert.deepEqual([page.at("dialog").open, page.at("notice").textContent], [false, "The endpoint is deleted."]);
+  assert.equal(page.document.activeElement, page.at("new"));
+});
+
+test("what is gone is told in words where it was asked for", async () => {
+  const page = await managing([/PUT .*\/endpoints\/e$/, 401, "unauthorized"]);
+  await page.opened();
+  await page.part("Endpoint").submit();
+  assert.deepEqual([page.part("Endpoint").says(), page.at("notice").textContent], ["It is not there any more.", ""]);
+});
+
+test("the keyboard stays at an endpoint when the table is drawn anew", async () => {
+  const { at, document } = await managing();
+  const before = at("endpoints").querySelector("button");
+  before.focus();
+  await at("refresh").fire("click");
+  await settled();
+  const now = at("endpoints").querySelector("button");
+  assert.ok(now !== before && document.activeElement === now);
 });
