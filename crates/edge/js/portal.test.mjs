@@ -426,6 +426,7 @@ test("subscriptions are changed, stopped and started; those to a source are only
   );
   await page.opened();
   assert.deepEqual(page.titles().slice(3, 5), ["Events of own", "Events of bound"]);
+  assert.equal(page.part("Test event").field("Event type").value, "a", "one that it takes");
   const own = page.part("Events of own");
   own.field("Event types").value = "b";
   await own.submit();
@@ -454,7 +455,8 @@ test("a list of subscriptions that fails can be asked for again", async () => {
 });
 
 test("a test event goes as it is written, or not at all", async () => {
-  const page = await managing([/POST .*\/events$/, 201, { uid: "ev" }]);
+  const list = [/GET .*\/eventdeliveries\?eventId=/, 200, { content: [delivery("d", "Success")], pagination: {} }];
+  const page = await managing([/POST .*\/events$/, 201, { uid: "ev" }], list);
   await page.opened();
   const form = page.part("Test event");
   form.field("Data").value = "{a}";
@@ -464,6 +466,9 @@ test("a test event goes as it is written, or not at all", async () => {
   await form.submit();
   assert.deepEqual(page.sent, [["POST", "/events", '{"endpoint_id":"e","event_type":"test","data":{"id":12345678901234567890}}']]);
   assert.match(form.says(), /^It is event ev: /);
+  list[2] = { content: [], pagination: {} };
+  await form.submit();
+  assert.match(form.says(), /^Event ev has no delivery: /);
   assert.ok(page.asked.includes("/portal-api/eventdeliveries?eventId=ev"));
 });
 
