@@ -441,6 +441,21 @@ test("subscriptions are changed, stopped and started; those to a source are only
   assert.equal(page.part("Events of bound").form.querySelectorAll("button").length, 0);
 });
 
+test("an endpoint that is not called says why, and a subscription that it chooses", async () => {
+  const breaker = { state: "open", since: null, reason: "5 of 5 calls failed", next_try: "2026-11-26T12:00:00Z" };
+  const filter = { headers: {}, body: { a: 1 } };
+  const filtered = { uid: "q", name: "q", source_id: "", status: "inactive", filter_config: { event_types: ["a"], filter } };
+  const page = await managing(
+    [/GET .*\/endpoints\?/, 200, { content: [{ ...billing, breaker }], pagination: {} }],
+    [/GET .*\/subscriptions\?/, 200, { content: [filtered] }],
+  );
+  assert.match(page.at("endpoints").textContent, /activefails, rests/);
+  await page.opened();
+  assert.match(page.part("Status").form.textContent, /active, called again at .*2026.*: 5 of 5 calls failed/);
+  assert.match(page.part("Events of q").form.textContent, /A filter chooses among them\./);
+  assert.equal(page.part("Events of q").says(), "It takes no events until it is started.");
+});
+
 test("a list of subscriptions that fails can be asked for again", async () => {
   const reply = [/GET .*\/subscriptions\?/, 503, "boom"];
   const { part, opened, document } = await managing(reply);
