@@ -112,6 +112,7 @@ fn a_list_without_limits_or_with_bad_ones_has_twenty_to_a_page() {
             ("perPage=0", 20),
             ("perPage=3.5", 20),
             ("perPage=100000", 1000),
+            ("per_page=0", 20),
         ] {
             let (ids, pagination) = page(&project, &format!("{list}?{query}"));
             assert_eq!(
@@ -126,6 +127,8 @@ fn a_list_without_limits_or_with_bad_ones_has_twenty_to_a_page() {
         );
         let (ids, pagination) = page(&project, &format!("{list}?{query}"));
         assert_eq!(ids, page(&project, &format!("{list}?perPage=2")).0);
+        let query = "per_page=2&prev_page_cursor=&next_page_cursor=";
+        assert_eq!(ids, page(&project, &format!("{list}?{query}")).0, "as Go writes it");
         assert_eq!(pagination["has_prev_page"], false, "{list}");
     }
 }

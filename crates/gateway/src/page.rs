@@ -37,6 +37,12 @@ pub(crate) fn no_cursor() -> ApiError {
     ApiError::bad_request("the page cursor is not one that a list has given")
 }
 
+/// `perPage`, or `per_page` as Convoy's client in Go writes it.
+fn per_page(query: &str) -> Option<String> {
+    let value = |name| query_value(query, name).filter(|text| !text.is_empty());
+    value("perPage").or_else(|| value("per_page"))
+}
+
 /// What a page holds that nobody measured.
 const PER_PAGE: usize = 20;
 /// The most items that one page holds.
@@ -53,7 +59,7 @@ impl PageQuery {
             None if next.is_none() && prev.is_some() => Direction::Prev,
             _ => Direction::Next,
         };
-        let per_page = value("perPage").and_then(|text| text.parse().ok());
+        let per_page = per_page(query).and_then(|text| text.parse().ok());
         let per_page = per_page.filter(|number| 0 < *number).unwrap_or(PER_PAGE);
         let cursor = match direction {
             Direction::Next => next,
@@ -89,8 +95,7 @@ impl PageQuery {
 
     /// The same, for lists of ours alone: Convoy's take what is no number for no number.
     pub fn read_strictly(query: &str) -> Result<Self, ApiError> {
-        let per_page = query_value(query, "perPage").filter(|text| !text.is_empty());
-        match per_page.map(|text| text.parse::<u32>()) {
+        match per_page(query).map(|text| text.parse::<u32>()) {
             None | Some(Ok(1..)) => Self::read(query),
             Some(_) => {
                 Err(ApiError::bad_request(format!("perPage:a number from 1 to {PER_PAGE_MAX}")))
@@ -243,7 +248,7 @@ mod tests {
             assert!(PageQuery::read(&format!("perPage={bad}")).is_ok());
         }
         for (good, per_page) in
-            [("", 20), ("perPage=", 20), ("perPage=7", 7), ("perPage=5000", 1000)]
+            [("", 20), ("perPage=", 20), ("perPage=7", 7), ("perPage=5000", 1000), ("per_page=7", 7)]
         {
             assert_eq!(PageQuery::read_strictly(good).unwrap().per_page, per_page);
         }

@@ -288,11 +288,12 @@ const SINGLE: [&str; 4] = ["ownerId", "idempotencyKey", "brokerMessageId", "even
 /// What looks into payloads.
 const PAYLOAD: [&str; 3] = ["query", "q", "body"];
 /// What says how much of it, and in which order; clients write it at every call.
-const OF_PAGES: [&str; 7] = [
+const OF_PAGES: [&str; 8] = [
     "startDate",
     "endDate",
     "sort",
     "perPage",
+    "per_page",
     "direction",
     "next_page_cursor",
     "prev_page_cursor",

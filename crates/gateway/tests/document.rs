@@ -77,7 +77,8 @@ fn the_parameters_of_searches_are_those_that_are_read() {
         let read = read.into_iter().chain(cursors);
         // Calls on all that is found read no payloads, and have no pages.
         let is_read = |name: &String| {
-            let of_lists = ["query", "q", "body", "perPage", "direction", "prev_page_cursor"];
+            let of_lists =
+                ["query", "q", "body", "perPage", "per_page", "direction", "prev_page_cursor"];
             !of_all || !of_lists.contains(&name.as_str())
         };
         let read: BTreeSet<String> = read.filter(is_read).collect();

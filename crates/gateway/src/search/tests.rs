@@ -115,6 +115,7 @@ fn a_call_on_all_that_is_found_takes_no_parameter_that_it_does_not_know() {
         (Kind::Deliveries, "sourceId[]=a&eventId=e&sort=ASC&perPage=5&token=t", None),
         // Convoy's clients write what they leave out, too.
         (Kind::Deliveries, "eventId=&subscriptionId=&direction=", None),
+        (Kind::Deliveries, "per_page=0&next_page_cursor=&startDate=0001-01-01T00:00:00", None),
     ] {
         let error = kind.check_selection(query, b"").err().map(|error| error.message);
         match wrong {

@@ -37,9 +37,10 @@ const DIRECTION: Parameter = Parameter {
 };
 
 /// What every paged list takes.
-fn paging() -> [Parameter; 4] {
+fn paging() -> [Parameter; 5] {
     [
         PER_PAGE,
+        Parameter { name: "per_page", about: "The same.", ..PER_PAGE },
         DIRECTION,
         parameter("next_page_cursor", "As the page before gave it."),
         parameter(
@@ -50,10 +51,10 @@ fn paging() -> [Parameter; 4] {
 }
 
 /// The same for lists of ours alone.
-fn paging_of_ours() -> [Parameter; 4] {
+fn paging_of_ours() -> [Parameter; 5] {
     let about = "Items of a page. More than 1000 are 1000; what is no number from 1 on is refused.";
-    let [_, direction, next, prev] = paging();
-    [Parameter { about, ..PER_PAGE }, direction, next, prev]
+    let [_, same, direction, next, prev] = paging();
+    [Parameter { about, ..PER_PAGE }, same, direction, next, prev]
 }
 
 /// A parameter that may be repeated: each value is one that will do.
