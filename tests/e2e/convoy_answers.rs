@@ -105,7 +105,9 @@ fn events_deliveries_and_attempts_are_shown_with_convoys_fields() {
     let endpoint = uid(&project.endpoint(json!({"name": "e", "url": server.url("/hook")})));
     let body = json!({"endpoint_id": endpoint, "event_type": "a", "data": {"n": 1}, "idempotency_key": "key-1",
         "custom_headers": {"X-Own": "1"}});
-    let event = uid(&project.post("/events", &body).says(201, "Event queued successfully"));
+    let queued = project.post("/events", &body).says(201, "Event queued successfully");
+    let event = uid(&queued);
+    assert_eq!(queued, json!({"uid": event, "event_type": "a", "idempotency_key": "key-1"}));
     let delivery = uid(&project.wait_for_delivery(&event, "Failure"));
     let read = project.event(&event);
     let fields = "text: project_id event_type source_id idempotency_key raw status failure_reason acknowledged_at

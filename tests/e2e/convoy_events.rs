@@ -260,7 +260,8 @@ fn an_event_is_replayed_counted_and_replayed_by_filter() {
     let count = project.get(&format!("/events/countbatchreplayevents?{query}"));
     assert_eq!(count.says(200, "events count successful")["num"], 1);
     let call = project.call("POST", &format!("/events/batchreplay?{query}")).send();
-    assert_eq!(call.says(200, "1 successful, 0 failed")["num"], 1);
+    assert_eq!(call.json()["num"], 1);
+    assert_eq!(call.says(200, "1 successful, 0 failed"), Value::Null);
     server.wait_for(3);
     for (path, message) in [
         ("/events/batchreplay?query=x", "batch replay does not support search filters"),

@@ -25,13 +25,22 @@ impl Answer {
         Self { status, body }
     }
 
-    /// The same, where the edge has still to hear of so many sources: said beside the data, because Convoy's has no place for it.
+    /// The same, with these fields beside the data, because Convoy's has no place for them.
     #[must_use]
-    pub fn leaving(mut self, untold_sources: u64) -> Self {
-        if let Some(fields) = self.body.as_object_mut().filter(|_| 0 < untold_sources) {
-            fields.insert("untold_sources".into(), untold_sources.into());
+    pub fn beside(mut self, fields: Value) -> Self {
+        if let (Some(body), Value::Object(fields)) = (self.body.as_object_mut(), fields) {
+            body.extend(fields);
         }
         self
+    }
+
+    /// The same, where the edge has still to hear of so many sources.
+    #[must_use]
+    pub fn leaving(self, untold_sources: u64) -> Self {
+        if untold_sources == 0 {
+            return self;
+        }
+        self.beside(serde_json::json!({"untold_sources": untold_sources}))
     }
 }
 

@@ -247,9 +247,13 @@ mod tests {
             assert_eq!(error.message, "perPage:a number from 1 to 1000");
             assert!(PageQuery::read(&format!("perPage={bad}")).is_ok());
         }
-        for (good, per_page) in
-            [("", 20), ("perPage=", 20), ("perPage=7", 7), ("perPage=5000", 1000), ("per_page=7", 7)]
-        {
+        for (good, per_page) in [
+            ("", 20),
+            ("perPage=", 20),
+            ("perPage=7", 7),
+            ("perPage=5000", 1000),
+            ("per_page=7", 7),
+        ] {
             assert_eq!(PageQuery::read_strictly(good).unwrap().per_page, per_page);
         }
     }

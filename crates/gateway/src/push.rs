@@ -229,6 +229,12 @@ fn check_one_receiver(kind: Kind, fields: &RawFields<'_>) -> Result<(), ApiError
 }
 
 impl Push {
+    /// What the caller reads of it, once it is durable as this event.
+    pub fn queued(&self, uid: &str) -> Value {
+        let key = self.idempotency_key.as_deref().unwrap_or_default();
+        json!({"uid": uid, "event_type": self.event_type, "idempotency_key": key})
+    }
+
     /// Reads the payload of one event: the first JSON value of `body`.
     pub fn parse(kind: Kind, body: &[u8]) -> Result<Self, ApiError> {
         let fields = first_value::<RawFields<'_>>(body)?.ok_or_else(not_an_object)?;

@@ -45,8 +45,9 @@ impl Caller<'_> {
         self.schemas(project, [push.event_type.as_str()]).await?.check(&push)?;
         self.find_target(project, &mut push).await?;
         let now = now_ms();
-        let envelope = push.envelope(project, Origin::default(), chance::uid(now), now)?;
-        let id = envelope.meta.event_id.clone();
+        let id = chance::uid(now);
+        let queued = push.queued(&id);
+        let envelope = push.envelope(project, Origin::default(), id.clone(), now)?;
         let done = make_all_durable(vec![envelope], self.bindings, self.context).await;
         for done in done {
             if let Err(rejection) = done {
@@ -54,7 +55,7 @@ impl Caller<'_> {
             }
         }
         log::debug("accepted", || json!({"event_id": id, "project_id": project.uid}));
-        let mut reply = reply(&Answer::ok(201, kind.accepted(), json!({"uid": id})));
+        let mut reply = reply(&Answer::ok(201, kind.accepted(), queued));
         reply.headers.push(("inlet-event-id".into(), id));
         Ok(reply)
     }

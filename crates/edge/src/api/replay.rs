@@ -187,7 +187,9 @@ impl Caller<'_> {
             }
             search.page.cursor = next;
         };
-        Ok(Answer::ok(200, &tally.message(), tally.present(go_on.or(end))))
+        // Convoy's clients read a text as `data`.
+        let answer = Answer::ok(200, &tally.message(), Value::Null);
+        Ok(answer.beside(tally.present(go_on.or(end))))
     }
 
     /// Replays one page of a search, or as much of it as can be, and says where to go on.

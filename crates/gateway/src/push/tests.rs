@@ -25,6 +25,18 @@ fn data_keeps_its_bytes() {
 }
 
 #[test]
+fn what_is_queued_is_told_as_convoys_clients_read_it() {
+    for (key, told) in
+        [("", ""), (r#","idempotency_key":"k""#, "k"), (r#","idempotency_key":"""#, "")]
+    {
+        let body = format!(r#"{{"event_type":"t","endpoint_id":"e","data":1{key}}}"#);
+        let push = Push::parse(Kind::Single, body.as_bytes()).unwrap();
+        let queued = json!({"uid": "id", "event_type": "t", "idempotency_key": told});
+        assert_eq!(push.queued("id"), queued);
+    }
+}
+
+#[test]
 fn what_is_missing_is_said_in_convoys_words() {
     use Kind::*;
     for (kind, body, expect) in [

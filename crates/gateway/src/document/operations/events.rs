@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{BAD_QUERY, LIMITED, again, going_on, in_project, of_events, of_payloads, paging};
+use super::{BAD_QUERY, LIMITED, going_on, in_project, of_events, of_payloads, paging};
 use crate::api::ApiError;
 use crate::document::samples::EVENT;
 use crate::document::{Data, Operation};
@@ -17,12 +17,14 @@ fn push(
     example: &str,
     check: fn(&[u8]) -> Result<(), ApiError>,
 ) -> Operation {
-    let uid =
-        json!({"type": "object", "required": ["uid"], "properties": {"uid": {"type": "string"}}});
+    let queued = json!({"type": "object", "required": ["uid", "event_type", "idempotency_key"], "properties": {
+        "uid": {"type": "string"}, "event_type": {"type": "string"},
+        "idempotency_key": {"type": "string", "description": "Empty without one."}}});
+    let shown = json!({"uid": EVENT, "event_type": "invoice.paid", "idempotency_key": ""});
     in_project("POST", path, id, summary)
         .fails(429, LIMITED)
         .reads_with::<PushInput>(example, check)
-        .shows(201, kind.accepted(), Data::Plain(uid, json!({"uid": EVENT})))
+        .shows(201, kind.accepted(), Data::Plain(queued, shown))
 }
 
 pub(super) fn events() -> Vec<Operation> {
@@ -73,11 +75,15 @@ pub(super) fn events() -> Vec<Operation> {
             .shows(201, "1 successful, 0 failed", Plain(result.clone(), stored))
             .shows(207, "1 successful, 1 failed", Plain(result, some)),
         in_project("POST", "/events/batchreplay", "replayEvents", "Replay the events that a search finds")
-            .about("Takes the filters of the list but those of payloads, and no parameter that it does not know; those of pages say nothing. Past 10,000 events, `next_page_cursor` says where to go on.")
+            .about("Takes the filters of the list but those of payloads, and no parameter that it does not know; those of pages say nothing. `num` are delivered again, `failed` are not. Past 10,000 events, `next_page_cursor` says where to go on.")
             .query(&of_events())
             .query(&going_on())
             .fails(400, BAD_QUERY)
-            .shows(200, "12 successful, 3 failed", again("Events that are delivered again.", 12, 3)),
+            .shows(200, "12 successful, 3 failed", Data::Nothing)
+            .beside("num", json!(12))
+            .beside("failed", json!(3))
+            .beside("reasons", json!([{"reason": "no subscription matched this event", "num": 3}]))
+            .beside("next_page_cursor", json!("")),
         in_project("GET", "/events/countbatchreplayevents", "countReplay", "Count the events that a replay would find")
             .query(&of_events())
             .query(&going_on())
