@@ -6,9 +6,12 @@ RECEIVER    the URL that an endpoint is made for
 
 import json
 import os
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from convoy import Convoy
+from convoy.utils.webhook import Webhook
 
 URL = os.environ["INLET_URL"]
 convoy = Convoy({"api_key": os.environ["INLET_KEY"], "uri": URL})
@@ -86,6 +89,73 @@ must(convoy.endpoint.update(endpoint["uid"], {}, {"name": "receiver 2", "url": o
 # The SDK leaves a slash out between its base and this path.
 with_slash = Convoy({"api_key": os.environ["INLET_KEY"], "uri": URL + "/"})
 must(with_slash.endpoint.find(endpoint["uid"], {}), 200, "Endpoint fetched successfully")
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Keeps what the SDK's own check of signatures reads."""
+
+    received = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.received.append((body, self.headers["X-Convoy-Signature"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    signed = must(
+        convoy.endpoint.create({}, {
+            "name": "signed", "url": f"http://127.0.0.1:{server.server_port}/", "secret": "another-secret",
+            "advanced_signatures": False,
+        }), 201, "Endpoint created successfully")
+    more = [must(
+        convoy.event.create({}, {"endpoint_id": signed["uid"], "event_type": "payment.failed", "data": {"n": n},
+                                 "idempotency_key": f"key-{n}"}),
+        201, "Event queued successfully") for n in range(3)]
+    assert [(one["event_type"], one["idempotency_key"]) for one in more] == [("payment.failed", f"key-{n}") for n in range(3)], more
+    wait_for("three deliveries", lambda: len(Receiver.received) == 3)
+    server.shutdown()
+for body, signature in Receiver.received:
+    assert Webhook("another-secret").verify_signature(body, signature) is True, (body, signature)
+    assert Webhook("a-wrong-secret").verify_signature(body, signature) == "Invalid signature.", signature
+
+# Lists by the cursors that they give, forward and back.
+query, seen = {"perPage": 1, "endpointId": signed["uid"]}, []
+while True:
+    page = must(convoy.event.all(query), 200, "App events fetched successfully")
+    seen += [one["uid"] for one in page["content"]]
+    if not page["pagination"]["has_next_page"]:
+        break
+    query["next_page_cursor"] = page["pagination"]["next_page_cursor"]
+assert seen == [one["uid"] for one in reversed(more)], seen
+assert page["pagination"]["has_prev_page"] is True, page["pagination"]
+found = must(convoy.event_delivery.all({"status": ["Success", "Retry"], "endpointId": signed["uid"]}),
+             200, "Event deliveries fetched successfully")
+assert len(found["content"]) == 3, found
+
+must(convoy.subscription.update(subscription["uid"], {}, {
+    "name": "some of them", "endpoint_id": endpoint["uid"], "source_id": source["uid"],
+    "filter_config": {"event_types": ["payment.failed"]},
+}), 202, "Subscription updated successfully")
+refused, status = convoy.subscription.create({}, {"name": "nobody's", "endpoint_id": "none", "source_id": source["uid"]})
+assert (status, refused) == (400, {"status": False, "message": "failed to find endpoint by id"}), (status, refused)
+# The SDK sends a body with what it deletes.
+for api, one, message in [
+    (convoy.subscription, must(convoy.subscription.create({}, {
+        "name": "of no use", "endpoint_id": signed["uid"], "source_id": source["uid"]}), 201, "Subscription created successfully"),
+     "Subscription deleted successfully"),
+    (convoy.source, must(convoy.source.create({}, {"name": "of no use", "type": "http"}), 201, "Source created successfully"),
+     "Source deleted successfully"),
+    (convoy.endpoint, signed, "Endpoint deleted successfully"),
+]:
+    must(api.delete(one["uid"], {}, {}), 200, message)
+gone, status = with_slash.endpoint.find(signed["uid"], {})
+assert (status, gone) == (404, {"status": False, "message": "Resource not found"}), (status, gone)
 
 print(json.dumps({"event": pushed["uid"], "delivery": failed["uid"], "source": source["uid"],
                   "subscription": subscription["uid"], "endpoint": endpoint["uid"]}))
