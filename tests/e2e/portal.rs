@@ -94,6 +94,13 @@ fn portal_links_are_created_listed_changed_and_revoked() {
     assert_eq!(project.list("/portal-links?perPage=2").len(), 2);
     assert_eq!(project.list("/portal-links?ownerId=o1")[0]["endpoints"], json!([tenant.endpoint]));
 
+    // What was read can be sent back, as clients do that change a name; another list cannot.
+    let mut back = shown.data();
+    back["name"] = json!("named");
+    assert_eq!(project.put(&path, &back).expect(202).data()["name"], "named");
+    back["endpoints"] = json!(["none"]);
+    assert!(project.put(&path, &back).expect(400).message().starts_with("endpoints:"));
+
     let reply = project.put(&path, &json!({"name": "other", "owner_id": "o2"})).expect(202);
     assert_eq!(reply.message(), "Portal link updated successfully");
     assert_eq!(

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::{
-    ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, refuse_unsupported,
+    ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, asks_for_something, check_length,
 };
 use crate::fields::{Fields, FromFields};
 use crate::ids::{self, Fill};
@@ -86,6 +86,28 @@ impl FromFields for PortalLinkInput {
     }
 }
 
+impl PortalLinkInput {
+    /// Whether it lists endpoints: then those count that the link shows, see [`PortalLink::update`].
+    pub fn lists_endpoints(&self) -> bool {
+        self.endpoints.as_ref().is_some_and(asks_for_something)
+    }
+
+    /// Refuses a list that is not the one that was `shown`.
+    fn check_endpoints(&self, shown: &[String]) -> Result<(), ApiError> {
+        let listed = self.endpoints.as_ref().and_then(Value::as_array);
+        let is_shown = listed.is_some_and(|listed| {
+            let has = |shown: &String| listed.iter().any(|listed| listed == shown);
+            listed.len() == shown.len() && shown.iter().all(has)
+        });
+        if is_shown || !self.lists_endpoints() {
+            return Ok(());
+        }
+        Err(ApiError::bad_request(
+            "endpoints:a link opens all endpoints of its owner_id: set that on the endpoints",
+        ))
+    }
+}
+
 impl PortalLink {
     /// A new link, and the first token for it.
     pub fn create(
@@ -105,6 +127,7 @@ impl PortalLink {
             }
         }
         faults.check()?;
+        input.check_endpoints(&[])?;
         let mut link = Self {
             uid: ids::uid(now_ms, &mut *fill),
             project_id: project_id.to_owned(),
@@ -122,14 +145,17 @@ impl PortalLink {
     }
 
     /// Applies an update: what is given replaces what is there. A token comes back when the way to authenticate, or the owner
-    /// whose things it opens, is another one now; those before it are then void.
+    /// whose things it opens, is another one now; those before it are then void. The endpoints that the link has `shown` may be
+    /// sent back, and no others.
     pub fn update(
         &mut self,
         input: PortalLinkInput,
+        shown: &[String],
         vault: &Vault,
         now_ms: u64,
         fill: Fill<'_>,
     ) -> Result<Option<NewToken>, ApiError> {
+        input.check_endpoints(shown)?;
         let before = (self.auth_type, self.owner_id.clone());
         self.change(input, now_ms)?;
         if (self.auth_type, self.owner_id.as_str()) == (before.0, before.1.as_str()) {
@@ -140,11 +166,6 @@ impl PortalLink {
     }
 
     fn change(&mut self, input: PortalLinkInput, now_ms: u64) -> Result<(), ApiError> {
-        refuse_unsupported("endpoints", input.endpoints.as_ref()).map_err(|_| {
-            ApiError::bad_request(
-                "endpoints:a link opens all endpoints of its owner_id: set that on the endpoints",
-            )
-        })?;
         for (field, given, most, stored) in [
             ("name", input.name, NAME_MAX_CHARS, &mut self.name),
             ("owner_id", input.owner_id, TEXT_MAX_CHARS, &mut self.owner_id),
@@ -323,10 +344,31 @@ mod tests {
         assert_eq!(link.static_token(&vault()).unwrap(), None);
         assert_eq!(link.present("https://x", None, &[])["auth_key"], "");
         let update = parse(br#"{"name":"b"}"#).unwrap();
-        assert!(link.update(update, &vault(), 1, &mut |b| b.fill(9)).unwrap().is_none());
+        assert!(link.update(update, &[], &vault(), 1, &mut |b| b.fill(9)).unwrap().is_none());
         let update = parse(br#"{"auth_type":"static_token"}"#).unwrap();
-        let token = link.update(update, &vault(), 1, &mut |b| b.fill(9)).unwrap().unwrap();
+        let token = link.update(update, &[], &vault(), 1, &mut |b| b.fill(9)).unwrap().unwrap();
         assert_eq!(link.static_token(&vault()).unwrap(), Some(token.text));
+    }
+
+    #[test]
+    fn the_endpoints_that_a_link_shows_may_be_sent_back() {
+        let shown = ["e".to_owned(), "f".to_owned()];
+        for (endpoints, is_taken) in [
+            (json!(["e", "f"]), true),
+            (json!(["f", "e"]), true),
+            (json!([]), true),
+            (json!(["e"]), false),
+            (json!(["e", "e"]), false),
+            (json!(["e", "f", "g"]), false),
+            (json!("e"), false),
+        ] {
+            let (mut link, _) = create(r#"{"name":"a","owner_id":"o"}"#).unwrap();
+            let body = json!({"name": "b", "owner_id": "o", "endpoints": endpoints}).to_string();
+            let input: PortalLinkInput = parse(body.as_bytes()).unwrap();
+            assert_eq!(input.lists_endpoints(), endpoints != json!([]));
+            let changed = link.update(input, &shown, &vault(), 1, &mut |b| b.fill(9));
+            assert_eq!(changed.is_ok(), is_taken, "{endpoints}");
+        }
     }
 
     #[test]
@@ -334,7 +376,7 @@ mod tests {
         let (mut link, old) = create(r#"{"name":"a","owner_id":"o"}"#).unwrap();
         let mut update = |body: &str| {
             let input = parse(body.as_bytes()).unwrap();
-            let token = link.update(input, &vault(), 1, &mut |b| b.fill(9)).unwrap();
+            let token = link.update(input, &[], &vault(), 1, &mut |b| b.fill(9)).unwrap();
             (token.map(|token| token.text), link.static_token(&vault()).unwrap())
         };
         for same in [r#"{"owner_id":" o "}"#, r#"{"can_manage_endpoint":true,"name":"b"}"#] {

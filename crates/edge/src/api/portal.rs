@@ -1,6 +1,6 @@
 //! Portal links, and what the owner who holds one may do.
 
-use inlet_gateway::portal::{NewToken, Opened, PortalLink};
+use inlet_gateway::portal::{NewToken, Opened, PortalLink, PortalLinkInput};
 use inlet_gateway::route::Owned;
 use inlet_gateway::scope::{Owner, Scope, Theirs, unauthorized};
 use inlet_gateway::sql::Kept;
@@ -80,9 +80,13 @@ impl Caller<'_> {
         link: &PortalLink,
         new: Option<&NewToken>,
     ) -> Result<Value, Refusal> {
+        self.present_link(link, new, &self.owned(link).await?)
+    }
+
+    /// The endpoints that a link opens.
+    async fn owned(&self, link: &PortalLink) -> Result<Vec<Owned>, Refusal> {
         let statement = sql::endpoints_of_owners(&[(&link.project_id, &link.owner_id)]);
-        let owned: Vec<Owned> = self.bindings.db()?.rows(&statement).await?;
-        self.present_link(link, new, &owned)
+        Ok(self.bindings.db()?.rows(&statement).await?)
     }
 
     fn present_link(
@@ -143,7 +147,10 @@ impl Caller<'_> {
         let vault = self.bindings.vault()?;
         let mut link = self.portal_link(project, id).await?;
         let before = link.updated_at;
-        let token = link.update(api::parse(&self.body)?, &vault, now_ms(), &mut fill)?;
+        let input: PortalLinkInput = api::parse(&self.body)?;
+        let owned = if input.lists_endpoints() { self.owned(&link).await? } else { Vec::new() };
+        let owned: Vec<String> = owned.into_iter().map(|one| one.endpoint_id).collect();
+        let token = link.update(input, &owned, &vault, now_ms(), &mut fill)?;
         let mut statements = vec![sql::update_portal_link(&link, before)];
         if let Some(token) = &token {
             let kept = Kept::PortalLink(&project.uid, &link.uid);
