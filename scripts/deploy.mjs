@@ -8,6 +8,7 @@
 //   ROOT_KEY            the key that creates projects, when you do not want one made up (16 characters at least)
 //   ENCRYPTION_KEY      32 bytes in base64; only to bring back the key of an earlier deployment
 //   DLQ_RETENTION_SECS  how long dead letters are kept on their queues (1209600; the free plan allows 86400); kept likewise
+//   SHARDS              how many event databases there are (1, or as many as there have ever been); projects are spread over them
 //   DEPLOY_DIR          where the generated files go (.inlet)
 //   HEALTH_SECS         how long to wait for the deployed Worker to answer (60; 0: do not look)
 import { randomBytes } from "node:crypto";
@@ -35,6 +36,7 @@ import {
   shell,
   wanted,
 } from "./deploy-plan.mjs";
+import { shardCount, withShards } from "./shards.mjs";
 import { Explained, ROOT, WRANGLER, exec, makeFolder, run, say, stopAll, wranglerEnv } from "./lib.mjs";
 
 const DRY = !["", "0", "false"].includes(process.env.DRY_RUN ?? "");
@@ -220,7 +222,16 @@ async function build() {
 const withConfig = (args) => [...args, ...(args[0] === "r2" ? [] : CONFIG_ARGS)];
 const migrations = (want) => want.databases.map(({ binding }) => ["d1", "migrations", "apply", binding, "--remote", ...CONFIG_ARGS]);
 
-async function rehearse(config, want) {
+/** The configuration with as many event databases as there are to be. */
+function sharded(config, names) {
+  const { shards, problem } = shardCount({ given: process.env.SHARDS, name: NAME, names });
+  if (problem) throw new Explained(problem);
+  return withShards(config, shards);
+}
+
+async function rehearse(written) {
+  const config = sharded(written, []);
+  const want = wanted(config, NAME);
   const { publicUrl, retention } = readSettings(config, false);
   writeConfig(config, {}, publicUrl);
   say(`wrote ${relative(ROOT, CONFIG)} with placeholder ids\n\nIn an account that has none of it, make deploy would run:\n`);
@@ -254,12 +265,14 @@ async function rehearse(config, want) {
   say(`\nThe bundle is in ${relative(ROOT, outdir)}. Nothing was deployed.`);
 }
 
-async function deploy(config, want) {
+async function deploy(written) {
   // Some of wrangler's commands want a configuration to read the account from, before there are any ids.
-  writeConfig(config, {});
+  writeConfig(written, {});
   const deployed = await secretNames();
-  const { publicUrl, retention, keep, notes } = readSettings(config, deployed !== null);
+  const { publicUrl, retention, keep, notes } = readSettings(written, deployed !== null);
   let have = await look(deployed);
+  const config = sharded(written, have.databases.map(({ name }) => name));
+  const want = wanted(config, NAME);
   const { commands, clashes } = plan(want, have, { retention });
   writeConfig(config, ids(want, have), publicUrl);
   clashes.push(...(await foreign(config, want, have)));
@@ -311,7 +324,7 @@ await run(async () => {
   if (problem) throw new Explained(problem);
   const config = readConfig();
   readSettings(config, false);
+  sharded(config, []);
   await build();
-  const want = wanted(config, NAME);
-  await (DRY ? rehearse(config, want) : deploy(config, want));
+  await (DRY ? rehearse(config) : deploy(config));
 });

@@ -127,7 +127,7 @@ after(() => server.close());
 async function deploy(env = {}) {
   const result = await exec(process.execPath, ["scripts/deploy.mjs"], {
     capture: true,
-    env: { ...process.env, CLOUDFLARE_API_BASE_URL: base, CLOUDFLARE_API_TOKEN: "t", CLOUDFLARE_ACCOUNT_ID: "acc", DEPLOY_DIR: dir, HEALTH_SECS: "0", DRY_RUN: "", INLET_NAME: "", ROOT_KEY: "", ENCRYPTION_KEY: "", PUBLIC_URL: "", DLQ_RETENTION_SECS: "", ...env },
+    env: { ...process.env, CLOUDFLARE_API_BASE_URL: base, CLOUDFLARE_API_TOKEN: "t", CLOUDFLARE_ACCOUNT_ID: "acc", DEPLOY_DIR: dir, HEALTH_SECS: "0", DRY_RUN: "", INLET_NAME: "", ROOT_KEY: "", ENCRYPTION_KEY: "", PUBLIC_URL: "", DLQ_RETENTION_SECS: "", SHARDS: "", ...env },
   });
   assert.deepEqual(account.unknown, [], `wrangler asked for what the pretended account lacks; it said ${result.stderr}`);
   return { ...result, text: result.stdout + result.stderr };
@@ -200,6 +200,7 @@ test("what was given stays for the next deployment, and what cannot be stops it 
   const bad = [
     { PUBLIC_URL: "hooks.example.com" },
     { DLQ_RETENTION_SECS: "5" },
+    { SHARDS: "33" },
     { ENCRYPTION_KEY: Buffer.alloc(32, 255).toString("base64url") },
     { ROOT_KEY: "x" },
     { HEALTH_SECS: "abc" },
@@ -216,7 +217,7 @@ test("what was given stays for the next deployment, and what cannot be stops it 
   const ill = createServer((_, response) => response.writeHead(503).end('{"status":false,"message":"DURABILITY has to be queue or journal"}'));
   await new Promise((done) => ill.listen(0, "127.0.0.1", done));
   const url = `http://127.0.0.1:${ill.address().port}`;
-  const first = await deploy({ PUBLIC_URL: `${url}/`, DLQ_RETENTION_SECS: "86400", HEALTH_SECS: "1" });
+  const first = await deploy({ PUBLIC_URL: `${url}/`, DLQ_RETENTION_SECS: "86400", HEALTH_SECS: "1", SHARDS: "2" });
   ill.close();
   assert.equal(first.code, 1, first.text);
   assert.match(first.stderr, /healthz answers 503 after 1 s: DURABILITY has to be queue or journal/);
@@ -228,6 +229,18 @@ test("what was given stays for the next deployment, and what cannot be stops it 
   assert.equal(config.vars.PUBLIC_URL, url);
   const retained = account.queues.map(({ settings }) => settings?.message_retention_period).filter(Boolean);
   assert.deepEqual(retained, [86_400, 86_400]);
+
+  // Each event database has its queue, and there are never fewer.
+  assert.deepEqual(account.databases.map(({ name }) => name), ["inlet-control", "inlet-events-0", "inlet-events-1"]);
+  assert.equal(account.queues.find(({ queue_name }) => queue_name === "inlet-ingest-1").consumers_total_count, 1);
+  assert.match(first.stdout, /npx wrangler d1 migrations apply EVENTS_1 --remote/);
+  for (const binding of ["EVENTS_1", "INGEST_1"]) assert.match(account.worker.uploaded, new RegExp(`"${binding}"`));
+  account.calls = [];
+  account.worker.uploaded = null;
+  const fewer = await deploy({ SHARDS: "1" });
+  assert.equal(fewer.code, 1);
+  assert.match(fewer.stderr, /there are 2 event databases .* Their number only grows/);
+  assert.deepEqual([posts(), account.worker.uploaded], [[], null]);
   rmSync(dir, { recursive: true });
 });
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use inlet_tests::{Endpoint, Gateway, poll_until, poll_until_within};
+use inlet_tests::{Endpoint, Gateway, poll_until, poll_until_within, shard};
 use serde_json::{Value, json};
 
 use crate::story::{Story, bodies};
@@ -321,8 +321,8 @@ fn an_alarm_can_be_set_on_what_waits_and_on_a_shard_that_cannot_be_read() {
     let state = |status: u16, state: &str| {
         poll_until(state, || {
             let reply = health();
-            let is_so = reply.status == status && reply.data()["shards"][0]["state"] == state;
-            is_so.then(|| reply.data()["shards"][0].clone())
+            let is_so = reply.status == status && reply.data()["shards"][shard()]["state"] == state;
+            is_so.then(|| reply.data()["shards"][shard()].clone())
         })
     };
     assert_eq!(state(200, "ok")["events_wait_ms"], 0);

@@ -1,6 +1,6 @@
 //! Numbers of deliveries, for owners and for operators.
 
-use inlet_tests::{Answer, Endpoint, Gateway, Project, ROOT_KEY, Reply, poll_until, uid};
+use inlet_tests::{Answer, Endpoint, Gateway, Project, ROOT_KEY, Reply, poll_until, shard, uid};
 use serde_json::{Value, json};
 
 use crate::gateway;
@@ -89,8 +89,8 @@ fn an_operator_reads_what_waits_what_came_and_what_was_given_up() {
         (of("inlet_recent_deliveries", ",status=\"Failure\""), 1),
         (of("inlet_recent_deliveries", ",status=\"Scheduled\""), 1),
         (of("inlet_deliveries_held", ",hold=\"endpoint\""), 1),
-        ("inlet_events_wait_seconds{shard=\"0\"}".to_owned(), 0),
-        ("inlet_shard_up{shard=\"0\"}".to_owned(), 1),
+        (format!("inlet_events_wait_seconds{{shard=\"{}\"}}", shard()), 0),
+        (format!("inlet_shard_up{{shard=\"{}\"}}", shard()), 1),
     ];
     let came = (format!("inlet_events_total{{project=\"{}\"}}", incoming.uid), 1);
     let all = poll_until("all to be counted", || {

@@ -68,6 +68,7 @@ mod room;
 mod senders;
 mod sent;
 mod set_aside;
+mod shards;
 mod signatures;
 mod silent_stores;
 mod source_changes;

@@ -15,6 +15,7 @@
 //   tap         true: the Worker runs behind `tap.mjs`, which counts and refuses binding calls
 //   outbound    {"<url>": "<document>"}: what the Worker gets when it fetches these; all else goes out as it is
 //   closed      true: nothing goes out but to 127.0.0.1; whoever is called elsewhere answers 502
+//   shards      how many event databases there are (1)
 //   port        of the Worker (default: any free one)
 //   migrate     false: leave the databases as they are
 
@@ -22,6 +23,7 @@ import { mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetch as miniflareFetch, Log, LogLevel, Miniflare, Response } from "miniflare";
+import { withShards } from "../../scripts/shards.mjs";
 
 const HARNESS = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HARNESS, "..", "..");
@@ -121,7 +123,7 @@ if (!options.state) throw new Error('the option "state" (a folder) is missing');
 mkdirSync(options.state, { recursive: true });
 const started = performance.now();
 
-const config = parseToml(readFileSync(join(ROOT, "wrangler.toml"), "utf8"));
+const config = withShards(parseToml(readFileSync(join(ROOT, "wrangler.toml"), "utf8")), options.shards ?? 1);
 const main = options.worker ?? join(ROOT, config.main);
 const databases = config.d1_databases ?? [];
 const consumers = Object.fromEntries(

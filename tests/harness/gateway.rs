@@ -34,6 +34,19 @@ pub fn scratch_folder(name: &str) -> PathBuf {
     folder
 }
 
+/// The event database that projects of the tests live in: `INLET_SHARD`, or the first. All tests can run on any.
+pub fn shard() -> usize {
+    std::env::var("INLET_SHARD").map_or(0, |shard| shard.parse().expect("INLET_SHARD is a number"))
+}
+
+/// What is called so for the first event database (`EVENTS_0`, `inlet-ingest-0`) is called so for that of the tests.
+fn of_shard(name: &str) -> String {
+    match name.strip_suffix('0') {
+        Some(start) if start.ends_with(['_', '-']) => format!("{start}{}", shard()),
+        _ => name.to_owned(),
+    }
+}
+
 /// How a gateway is to run; see `gateway.mjs` for the meaning of each option.
 #[derive(Clone, Debug)]
 pub struct Builder {
@@ -46,6 +59,7 @@ pub struct Builder {
     tap: bool,
     closed: bool,
     migrate: bool,
+    shards: usize,
 }
 
 impl Builder {
@@ -70,14 +84,14 @@ impl Builder {
     /// Overrides the settings of a queue's consumer, e.g. `{"retryDelay": 0}`.
     #[must_use]
     pub fn consumer(mut self, queue: &str, settings: Value) -> Self {
-        self.consumers.insert(queue.to_owned(), settings);
+        self.consumers.insert(of_shard(queue), settings);
         self
     }
 
     /// Messages of this queue vanish in a second Worker, so that ingest is alone.
     #[must_use]
     pub fn sink(mut self, queue: &str) -> Self {
-        self.sink.push(queue.to_owned());
+        self.sink.push(of_shard(queue));
         self
     }
 
@@ -85,6 +99,13 @@ impl Builder {
     #[must_use]
     pub fn outbound(mut self, url: &str, document: &str) -> Self {
         self.outbound.insert(url.to_owned(), json!(document));
+        self
+    }
+
+    /// How many event databases there are.
+    #[must_use]
+    pub fn shards(mut self, count: usize) -> Self {
+        self.shards = count;
         self
     }
 
@@ -166,7 +187,7 @@ impl Running {
             "consumers": builder.consumers,
             "sink": builder.sink, "outbound": (!builder.outbound.is_empty()).then_some(&builder.outbound),
             "tap": builder.tap, "closed": builder.closed,
-            "migrate": builder.migrate,
+            "migrate": builder.migrate, "shards": builder.shards,
         });
         let mut child = Command::new("node")
             .arg(repository().join("tests/harness/gateway.mjs"))
@@ -249,6 +270,7 @@ impl Gateway {
             tap: false,
             closed: false,
             migrate: true,
+            shards: shard() + 1,
         }
     }
 
@@ -322,8 +344,11 @@ impl Gateway {
     /// Rows of a statement, as objects.
     #[track_caller]
     pub fn sql(&self, db: &str, sql: &str, params: &[Value]) -> Vec<Value> {
-        let answer =
-            self.control("POST", "/sql", Some(&json!({"db": db, "sql": sql, "params": params})));
+        let answer = self.control(
+            "POST",
+            "/sql",
+            Some(&json!({"db": of_shard(db), "sql": sql, "params": params})),
+        );
         answer["rows"].as_array().cloned().unwrap_or_default()
     }
 
@@ -355,26 +380,36 @@ impl Gateway {
 
     /// From now on calls of this binding fail (those with `matching` in their text, if given).
     pub fn refuse(&self, binding: &str, matching: Option<&str>) {
-        let fault = json!({"binding": binding, "refuse": true, "match": matching});
+        let fault = json!({"binding": of_shard(binding), "refuse": true, "match": matching});
         self.control("POST", "/fault", Some(&fault));
     }
 
     /// From now on calls of this binding begin so much later (those with `matching` in their text, if given).
     pub fn slow_down(&self, binding: &str, matching: Option<&str>, by: Duration) {
         let delay_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        let fault =
-            json!({"binding": binding, "refuse": true, "match": matching, "delayMs": delay_ms});
+        let fault = json!({"binding": of_shard(binding), "refuse": true, "match": matching, "delayMs": delay_ms});
         self.control("POST", "/fault", Some(&fault));
     }
 
     /// Ends what [`Gateway::refuse`] or [`Gateway::slow_down`] began.
     pub fn allow(&self, binding: &str) {
-        self.control("POST", "/fault", Some(&json!({"binding": binding, "refuse": false})));
+        self.control(
+            "POST",
+            "/fault",
+            Some(&json!({"binding": of_shard(binding), "refuse": false})),
+        );
     }
 
     /// What the Worker asked of its bindings since the last reset.
     pub fn counters(&self, reset: bool) -> Value {
-        self.control("POST", "/counters", Some(&json!({"reset": reset})))
+        let mut counters = self.control("POST", "/counters", Some(&json!({"reset": reset})));
+        if let Some(counters) = counters.as_object_mut().filter(|_| shard() > 0) {
+            for name in ["EVENTS_0", "INGEST_0"] {
+                let own = counters.remove(&of_shard(name));
+                counters.insert(name.to_owned(), own.unwrap_or_default());
+            }
+        }
+        counters
     }
 
     /// Every line the Worker logged so far.

@@ -34,7 +34,7 @@ mod wire;
 pub use batch::{BrokerMessage, Companion, framed};
 pub use client::{Call, Connection, Reply};
 pub use endpoint::{Answer, Endpoint, Received};
-pub use gateway::{Builder, ENCRYPTION_KEY, Gateway, ROOT_KEY, repository, scratch_folder};
+pub use gateway::{Builder, ENCRYPTION_KEY, Gateway, ROOT_KEY, repository, scratch_folder, shard};
 pub use poll::{DEADLINE, poll_until, poll_until_within};
 pub use project::{Project, source_path, uid};
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Call, Reply};
 use crate::endpoint::Endpoint;
-use crate::gateway::{Gateway, ROOT_KEY};
+use crate::gateway::{Gateway, ROOT_KEY, shard};
 use crate::poll::poll_until;
 
 /// A tenant of its own for one test, with the calls of Convoy's API.
@@ -45,7 +45,10 @@ impl Gateway {
     }
 
     #[track_caller]
-    pub fn create_project(&self, body: Value) -> Project<'_> {
+    pub fn create_project(&self, mut body: Value) -> Project<'_> {
+        if shard() > 0 && body["shard"].is_null() {
+            body["shard"] = json!(shard());
+        }
         let call = self.call("POST", "/api/v1/projects").bearer(ROOT_KEY).json(&body);
         let data = call.send().expect(201).data();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();

@@ -71,7 +71,7 @@ pub(crate) fn ring_router(shard: u32, bindings: &Bindings, context: &Context) {
 pub(crate) async fn send_drain(shard: u32, bindings: &Bindings) -> worker::Result<()> {
     let text = JsValue::from_str(&format!("{DRAIN}{shard}"));
     let message = RawMessageBuilder::new(text).build_with_content_type(QueueContentType::Text);
-    bindings.ingest_queue()?.send_raw(message).await
+    bindings.ingest_queue(shard)?.send_raw(message).await
 }
 
 /// Rings for deliveries. `delay_ms` is for all of them. The error is the first; the other bells are rung all the same.

@@ -4,6 +4,7 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use inlet_gateway::settings::Settings;
+use inlet_gateway::shard::SHARDS_MAX;
 use inlet_gateway::vault::Vault;
 use js_sys::Uint8Array;
 use serde_json::json;
@@ -61,7 +62,7 @@ impl Bindings {
 
     /// All event shards, counted from 0 up to the first that is not bound.
     pub(crate) fn shards(&self) -> Vec<u32> {
-        (0..64).take_while(|shard| self.d1(&events_name(*shard)).is_ok()).collect()
+        (0..SHARDS_MAX).take_while(|shard| self.d1(&events_name(*shard)).is_ok()).collect()
     }
 
     pub(crate) fn config(&self) -> Result<KvStore> {
@@ -72,18 +73,20 @@ impl Bindings {
         self.env.bucket("BODIES")
     }
 
-    pub(crate) fn ingest_queue(&self) -> Result<Queue> {
-        self.env.queue("INGEST_0")
+    /// The ingest queue of a shard.
+    pub(crate) fn ingest_queue(&self, shard: u32) -> Result<Queue> {
+        self.env.queue(&ingest_name(shard))
     }
 
-    /// Sends one message to the ingest queue. When this returns `Ok`, it is durable.
+    /// Sends one message to the ingest queue of a shard. When this returns `Ok`, it is durable.
     pub(crate) async fn send_ingest(
         &self,
+        shard: u32,
         head: &[u8],
         body: &[u8],
         read: Option<&Uint8Array>,
     ) -> Result<()> {
-        glue::send(&self.env, "INGEST_0", head, body, read).await
+        glue::send(&self.env, &ingest_name(shard), head, body, read).await
     }
 
     /// Inserts a row of three values into the events of a shard: fields, body, and whether that is base64.
@@ -127,6 +130,10 @@ impl Bindings {
 
 fn events_name(shard: u32) -> String {
     format!("EVENTS_{shard}")
+}
+
+fn ingest_name(shard: u32) -> String {
+    format!("INGEST_{shard}")
 }
 
 /// A variable or secret; empty when it is not set.

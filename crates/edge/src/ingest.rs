@@ -259,10 +259,11 @@ async fn make_durable(
     bindings: &Bindings,
 ) -> Result<Way, Rejection> {
     let envelope = store_body(envelope, &Patience::once(STORE), bindings).await?;
-    for &way in bindings.settings.ways(rests) {
+    for &way in bindings.settings.ways(|way| rests(way, envelope.meta.shard)) {
+        let of = (way, envelope.meta.shard);
         let written = match way {
-            Way::Queue => watched(way, send(bindings, &envelope, read)).await,
-            Way::Journal => watched(way, append(bindings, &envelope)).await,
+            Way::Queue => watched(of, send(bindings, &envelope, read)).await,
+            Way::Journal => watched(of, append(bindings, &envelope)).await,
         };
         match written {
             Ok(()) => return Ok(way),
@@ -333,9 +334,9 @@ pub(crate) async fn make_all_durable(
             Err(rejection) => done.push(Err(rejection)),
         }
     }
-    for &way in bindings.settings.ways(rests) {
+    for &way in bindings.settings.ways(|way| rests(way, shard)) {
         let written = match way {
-            Way::Queue => send_all(&waiting, bindings).await,
+            Way::Queue => send_all(shard, &waiting, bindings).await,
             Way::Journal => {
                 append_all(shard, waiting.iter().map(|(_, envelope)| envelope), bindings).await
             }
@@ -363,8 +364,8 @@ fn not_written(way: Way, events: usize, error: &worker::Error) {
     log::error("not_durable_this_way", fields);
 }
 
-/// Sends envelopes, as many at once as the queue takes, and says of each whether it was sent.
-async fn send_all(envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<bool> {
+/// Sends envelopes of a shard, as many at once as the queue takes, and says of each whether it was sent.
+async fn send_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<bool> {
     let mut sent = Vec::with_capacity(envelopes.len());
     let queue = Patience::once("the queue");
     let mut rest = envelopes.iter().map(|(_, envelope)| envelope.encode()).peekable();
@@ -380,8 +381,8 @@ async fn send_all(envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<b
         }
         let count = messages.len();
         let batch = BatchMessageBuilder::new().messages(messages).build();
-        let done = async { bindings.ingest_queue()?.send_raw_batch(batch).await };
-        let done = watched(Way::Queue, queue.wait(WRITE_WITHIN_MS, done)).await;
+        let done = async { bindings.ingest_queue(shard)?.send_raw_batch(batch).await };
+        let done = watched((Way::Queue, shard), queue.wait(WRITE_WITHIN_MS, done)).await;
         let done = done.inspect_err(|error| not_written(Way::Queue, count, error));
         sent.resize(sent.len() + count, done.is_ok());
     }
@@ -403,7 +404,7 @@ pub(crate) async fn append_all(
         let count = pack.len();
         let (meta, body) = pack.into_row();
         let done = append_row(shard, &meta, &body, bindings);
-        let done = watched(Way::Journal, journal.wait(WRITE_WITHIN_MS, done)).await;
+        let done = watched((Way::Journal, shard), journal.wait(WRITE_WITHIN_MS, done)).await;
         let done = done.inspect_err(|error| not_written(Way::Journal, count, error));
         appended.resize(appended.len() + count, done.is_ok());
     }
@@ -427,7 +428,9 @@ async fn send(
 ) -> worker::Result<()> {
     // What is in R2 is not in the message.
     let read = read.filter(|_| matches!(envelope.body, Body::Inline(_)));
-    bindings.send_ingest(&envelope.encode_head(), envelope.inline(), read).await
+    bindings
+        .send_ingest(envelope.meta.shard, &envelope.encode_head(), envelope.inline(), read)
+        .await
 }
 
 pub(crate) async fn append(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {

@@ -1,6 +1,7 @@
 //! How long stores are waited for.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,8 +33,8 @@ pub(crate) const DATABASE: &str = "the database";
 
 thread_local! {
     static BODIES: Rc<Patience> = Rc::new(Patience::with(STORE, REST_MS));
-    static QUEUE: Rc<Patience> = Rc::new(Patience::with("the queue", WAY_RESTS_MS));
-    static JOURNAL: Rc<Patience> = Rc::new(Patience::with("the journal", WAY_RESTS_MS));
+    /// The ways of one shard say nothing about those of another.
+    static WAYS: RefCell<BTreeMap<(Way, u32), Rc<Patience>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Waits so long for a store, and not any more. What it has begun goes on without anybody.
@@ -93,24 +94,31 @@ impl Patience {
     }
 }
 
-fn patience_with(way: Way) -> Rc<Patience> {
-    match way {
-        Way::Queue => QUEUE.with(Rc::clone),
-        Way::Journal => JOURNAL.with(Rc::clone),
-    }
+fn patience_with((way, shard): (Way, u32)) -> Rc<Patience> {
+    let new = || {
+        let store = match way {
+            Way::Queue => "the queue",
+            Way::Journal => "the journal",
+        };
+        Rc::new(Patience::with(store, WAY_RESTS_MS))
+    };
+    WAYS.with_borrow_mut(|ways| Rc::clone(ways.entry((way, shard)).or_insert_with(new)))
 }
 
 /// Whether a way to durability has been silent just now.
-pub(crate) fn rests(way: Way) -> bool {
-    patience_with(way).rest.get().is_on(chance::now_ms())
+pub(crate) fn rests(way: Way, shard: u32) -> bool {
+    patience_with((way, shard)).rest.get().is_on(chance::now_ms())
 }
 
 /// Waits for a durable write, which takes [`WRITE_WITHIN_MS`] at most.
-pub(crate) async fn watched<T>(way: Way, answer: impl Future<Output = Result<T>>) -> Result<T> {
-    patience_with(way).watch(WRITE_WITHIN_MS, answer).await
+pub(crate) async fn watched<T>(
+    of: (Way, u32),
+    answer: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    patience_with(of).watch(WRITE_WITHIN_MS, answer).await
 }
 
-fn silent(store: &str) -> worker::Error {
+pub(crate) fn silent(store: &str) -> worker::Error {
     worker::Error::RustError(format!("{store} does not answer"))
 }
 

@@ -1,7 +1,7 @@
 //! D1: binds and executes the statements of `inlet_gateway::sql`, and nothing else.
 
 use inlet_gateway::json;
-use inlet_gateway::sql::{Param, Statement};
+use inlet_gateway::sql::{self, Param, Statement};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement, D1Result, Error, Result};
@@ -64,6 +64,12 @@ impl Store {
 
     async fn all(&self, statement: &Statement) -> Result<D1Result> {
         self.prepare(statement)?.all().await.map_err(in_a_line)
+    }
+
+    /// Bytes that the database has.
+    pub(crate) async fn size(&self) -> Result<u64> {
+        let meta = self.all(&sql::nothing()).await?.meta()?;
+        Ok(meta.and_then(|meta| meta.size_after).unwrap_or_default() as u64)
     }
 
     /// Runs one statement for its effect.

@@ -3,6 +3,8 @@
 
 use std::cell::Cell;
 
+use futures_util::future::join;
+use futures_util::stream::{self, StreamExt};
 use inlet_gateway::ids;
 use inlet_gateway::meta_event::shadow_id;
 use inlet_gateway::project::Project;
@@ -14,7 +16,7 @@ use worker::{Context, Result};
 
 use crate::bindings::Bindings;
 use crate::router::{self, Waiting};
-use crate::store::count_of;
+use crate::store::{Store, count_of};
 use crate::{chance, config, gone, hold, log, meta_events, owed, parked, sessions};
 
 /// How often an isolate sweeps on its own.
@@ -24,6 +26,9 @@ const EXPIRE_EVERY_MS: u64 = 600_000;
 
 /// Bulks that one sweep takes; what is left waits for the next.
 const ROUNDS_MAX: usize = 5;
+
+/// Shards that are seen to side by side: one that does not answer holds up few, and what waits in some of them fits into memory.
+const SHARDS_AT_ONCE: usize = 4;
 
 thread_local! {
     static SWEPT_AT: Cell<Option<u64>> = const { Cell::new(None) };
@@ -64,12 +69,14 @@ pub(crate) async fn sweep(bindings: &Bindings) {
     if let Err(error) = config::tell_noted(None, config::STEPS_OF_SWEEP, bindings).await {
         log::error("sources_not_told", json!({"error": error.to_string()}));
     }
-    owed::settle(None, bindings).await;
-    for shard in bindings.shards() {
+    let shards = stream::iter(bindings.shards());
+    let swept = shards.for_each_concurrent(SHARDS_AT_ONCE, |shard| async move {
         if let Err(error) = sweep_shard(shard, bindings).await {
             log::error("not_swept", json!({"shard": shard, "error": error.to_string()}));
         }
-    }
+    });
+    // What is owed to a shard that does not answer holds up no other.
+    join(owed::settle(None, bindings), swept).await;
 }
 
 /// Removes what is older than its project keeps it, and what deleted projects have left.
@@ -90,31 +97,47 @@ pub(crate) async fn expire(bindings: &Bindings) {
         let projects = db.each_doc(&sql::projects()).await?.into_iter();
         let projects: Vec<Project> =
             projects.filter_map(|project| project.inspect_err(unreadable).ok()).collect();
-        for shard in bindings.shards() {
-            let expiring = expiring(&projects, shard, now);
-            if let Err(error) = expire_shard(shard, &expiring, now, bindings).await {
-                log::error("not_expired", json!({"shard": shard, "error": error.to_string()}));
-            }
-        }
-        #[derive(Deserialize)]
-        struct Deleted {
-            id: String,
-            shard: u32,
-            #[serde(rename = "deleted_at")]
-            at: u64,
-        }
         let deleted: Vec<Deleted> = db.rows(&sql::deleted_projects()).await?;
-        for project in deleted {
-            let is_empty = remove(&project.id, project.shard, bindings).await;
-            if is_empty && is_forgotten(project.at, now) {
-                db.run(&sql::forget_project(&project.id)).await?;
-            }
-        }
+        let (projects, deleted, db) = (&projects, &deleted, &db);
+        let shards = stream::iter(bindings.shards());
+        let expired = shards.for_each_concurrent(SHARDS_AT_ONCE, |shard| async move {
+            let expiring = expiring(projects, shard, now);
+            let expired = expire_shard(shard, &expiring, now, bindings).await;
+            let deleted = deleted.iter().filter(|project| project.shard == shard);
+            expired.and(remove_all(deleted, now, db, bindings).await).unwrap_or_else(|error| {
+                log::error("not_expired", json!({"shard": shard, "error": error.to_string()}));
+            });
+        });
+        expired.await;
         Ok::<_, worker::Error>(())
     };
     if let Err(error) = expired.await {
         log::error("not_expired", json!({"error": error.to_string()}));
     }
+}
+
+#[derive(Deserialize)]
+struct Deleted {
+    id: String,
+    shard: u32,
+    #[serde(rename = "deleted_at")]
+    at: u64,
+}
+
+/// Removes what deleted projects of a shard have left.
+async fn remove_all(
+    deleted: impl Iterator<Item = &Deleted>,
+    now: u64,
+    db: &Store,
+    bindings: &Bindings,
+) -> Result<()> {
+    for project in deleted {
+        let is_empty = remove(&project.id, project.shard, bindings).await;
+        if is_empty && is_forgotten(project.at, now) {
+            db.run(&sql::forget_project(&project.id)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// One project whose rows cannot be removed does not keep the others from it.

@@ -77,6 +77,7 @@ pub mod seldom;
 pub mod sent;
 pub mod settings;
 pub mod shape;
+pub mod shard;
 pub mod source;
 pub mod source_count;
 pub mod sql;

@@ -14,6 +14,7 @@ use crate::ids::{self, Fill};
 use crate::meta_event::{Means, MetaEvents, MetaEventsInput};
 use crate::pace::{RateLimit, RateLimitInput};
 use crate::retry::{Strategy, StrategyKind};
+use crate::shard::SHARDS_MAX;
 use crate::time::{self, rfc3339};
 
 mod retention;
@@ -37,7 +38,7 @@ pub struct Project {
     /// A picture of it, for pages that show it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub logo_url: String,
-    /// The event database that holds this project's events.
+    /// The event database that holds this project's events: see [`crate::shard`].
     pub shard: u32,
     pub config: Config,
     /// Whether any of its event types has a JSON schema.
@@ -162,6 +163,7 @@ pub struct ProjectInput {
     name: Option<String>,
     kind: Option<String>,
     logo_url: Option<String>,
+    shard: Option<u64>,
     config: Option<ConfigInput>,
 }
 
@@ -171,12 +173,18 @@ impl FromFields for ProjectInput {
             name: fields.text("name")?,
             kind: fields.text("type")?,
             logo_url: fields.text("logo_url")?,
+            shard: fields.number("shard", 0..=u64::from(SHARDS_MAX - 1))?,
             config: fields.object("config")?,
         })
     }
 }
 
 impl ProjectInput {
+    /// The event database that is asked for.
+    pub fn shard(&self) -> Option<u64> {
+        self.shard
+    }
+
     pub fn take_meta_events(&mut self) -> Option<MetaEventsInput> {
         self.config.as_mut()?.meta_event.take()
     }
@@ -326,6 +334,12 @@ impl Project {
                 self.kind
             )));
         }
+        if input.shard.is_some_and(|shard| shard != u64::from(self.shard)) {
+            return Err(ApiError::bad_request(format!(
+                "shard:a project stays in its event database: it is {}",
+                self.shard
+            )));
+        }
         if let Some(name) = &input.name {
             if name.trim().is_empty() {
                 return Err(ApiError::bad_request("name:please provide a valid name"));
@@ -397,7 +411,7 @@ impl Project {
             fields.insert("retention_policy".into(), self.config.retention_policy.present());
         }
         json!({
-            "uid": self.uid, "name": self.name, "type": self.kind, "logo_url": self.logo_url, "config": config,
+            "uid": self.uid, "name": self.name, "type": self.kind, "logo_url": self.logo_url, "shard": self.shard, "config": config,
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
         })
     }

@@ -4,7 +4,7 @@
 use url::Url;
 
 /// A way in which an accepted event becomes durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
     Queue,
     Journal,

@@ -1,9 +1,14 @@
 //! Figures for an operator's Prometheus.
 
+use futures_util::future::join_all;
 use inlet_gateway::metrics::{self, Figure, OfShard, Read, Row};
 
 use super::*;
+use crate::patience::{DATABASE, in_time};
 use crate::{backlog, key_check};
+
+/// How long a shard has for its figures: they are counts over all that it holds, and a scrape is given up after ten seconds.
+const FIGURES_WITHIN_MS: u64 = 8_000;
 
 impl Caller<'_> {
     /// `GET /metrics`: of all projects, or of the one whose key came.
@@ -17,8 +22,8 @@ impl Caller<'_> {
                 (self.bindings.shards(), all.into_iter().map(Rc::new).collect())
             }
         };
-        let mut read = Vec::with_capacity(shards.len());
-        for shard in shards {
+        let projects = &projects;
+        let read = shards.into_iter().map(|shard| async move {
             let own = projects.iter().filter(|project| project.shard == shard);
             let own = own.flat_map(|project| metrics::counted(project));
             let own: Vec<String> = own.chain(metrics::nobodys(is_root, shard)).collect();
@@ -27,16 +32,16 @@ impl Caller<'_> {
                 let statements = Figure::ALL.map(|figure| sql::figure(figure, &own));
                 let results = self.bindings.events(shard)?.batch(&statements).await?;
                 let rows = results.iter().map(rows::<Row>).collect::<worker::Result<Vec<_>>>()?;
-                Ok::<_, worker::Error>(Read {
-                    oldest,
-                    figures: Figure::ALL.into_iter().zip(rows).collect(),
-                })
+                let figures = Figure::ALL.into_iter().zip(rows).collect();
+                Ok::<_, worker::Error>(Read { oldest, figures })
             };
-            let figures = figures.await.inspect_err(|error| {
+            let figures = in_time(DATABASE, FIGURES_WITHIN_MS, figures).await;
+            let figures = figures.inspect_err(|error| {
                 log::error("shard_unreadable", json!({"shard": shard, "error": error.to_string()}));
             });
-            read.push(OfShard { shard, read: figures.ok() });
-        }
+            OfShard { shard, read: figures.ok() }
+        });
+        let read = join_all(read).await;
         Ok(metrics::reply(&read, key_check::fits(self.bindings).await, now))
     }
 }

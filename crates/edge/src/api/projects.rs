@@ -1,13 +1,16 @@
 //! Projects.
 
+use futures_util::future::join_all;
 use inlet_gateway::api_key::NewApiKey;
 use inlet_gateway::event_type::{self, EventType};
 use inlet_gateway::meta_event::{Kind, Means};
 use inlet_gateway::project::ProjectInput;
+use inlet_gateway::shard::{self, Shard};
 use inlet_gateway::sql::Kept;
 
 use super::*;
 use crate::meta_events::{self, Told, forward};
+use crate::patience::{ANSWER_WITHIN_MS, DATABASE, in_time, silent};
 use crate::sweep;
 
 fn taken() -> ApiError {
@@ -24,7 +27,8 @@ impl Caller<'_> {
         let now = now_ms();
         let mut input: ProjectInput = api::parse(&self.body)?;
         let meta_events = input.take_meta_events();
-        let mut project = Project::create(input, 0, now, &mut fill)?;
+        let shard = self.shard_for(&input).await?;
+        let mut project = Project::create(input, shard, now, &mut fill)?;
         let vault = self.bindings.vault()?;
         project.change_meta_events(meta_events, self.means(&vault, now), &mut fill)?;
         let db = self.bindings.db()?;
@@ -38,6 +42,39 @@ impl Caller<'_> {
         statements.push(sql::insert_api_key(&hash, &key, &project.uid));
         db.batch(&statements).await.map_err(|error| if_taken(error.into()))?;
         Ok(Answer::ok(201, "Project created successfully", key.present_with(&project)))
+    }
+
+    /// The event database of a new project. One that does not answer gets none.
+    async fn shard_for(&self, input: &ProjectInput) -> Result<u32, Refusal> {
+        let bound = self.bindings.shards();
+        if let Some(number) = input.shard() {
+            return Ok(shard::asked_for(number, &bound)?);
+        }
+        if bound.len() <= 1 {
+            return Ok(0);
+        }
+        #[derive(Deserialize)]
+        struct Of {
+            shard: u32,
+            projects: u64,
+        }
+        let taken: Vec<Of> = self.bindings.db()?.rows(&sql::projects_of_shards()).await?;
+        let asked = bound.iter().map(|&number| async move {
+            let size = async { self.bindings.events(number)?.size().await };
+            let size = in_time(DATABASE, ANSWER_WITHIN_MS, size).await;
+            size.inspect_err(|error| {
+                let fields = json!({"shard": number, "error": error.to_string()});
+                log::error("shard_without_answer", fields);
+            })
+        });
+        let sizes = join_all(asked).await;
+        let answering = bound.iter().zip(&sizes).filter_map(|(&number, size)| {
+            let there = taken.iter().find(|of| of.shard == number);
+            let projects = there.map_or(0, |of| of.projects);
+            Some(Shard { number, bytes: *size.as_ref().ok()?, projects })
+        });
+        let found = shard::emptiest(&answering.collect::<Vec<_>>());
+        Ok(found.ok_or_else(|| silent(DATABASE))?)
     }
 
     fn means<'v>(&'v self, vault: &'v Vault, now_ms: u64) -> Means<'v> {

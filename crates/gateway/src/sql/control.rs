@@ -47,6 +47,19 @@ pub fn projects() -> Statement {
     statement("SELECT doc FROM projects ORDER BY id", [])
 }
 
+/// How many projects there are in each shard: `shard`, `projects`.
+pub fn projects_of_shards() -> Statement {
+    statement(
+        "SELECT doc ->> '$.shard' AS shard, count(*) AS projects FROM projects GROUP BY 1",
+        [],
+    )
+}
+
+/// What every database answers without a look at a table.
+pub fn nothing() -> Statement {
+    statement("SELECT 1 AS one", [])
+}
+
 /// Replaces a source that was last changed at `before_ms`; a row comes back if there was one, and if no other has the name that
 /// it gets where names have to be `unique`. A name that it has already may be another's: they were not always unique.
 pub fn update_source(source: &Source, unique: bool, before_ms: u64) -> Statement {
