@@ -1,6 +1,6 @@
 //! What a batch of events is answered when stores are away.
 
-use inlet_tests::{Gateway, Project, Reply};
+use inlet_tests::{Endpoint, Gateway, Project, Received, Reply};
 use serde_json::{Value, json};
 
 fn results(reply: &Reply) -> Vec<(u64, bool)> {
@@ -59,4 +59,22 @@ fn items_whose_targets_cannot_be_looked_up_do_not_hold_up_the_others() {
     assert_eq!(results(&none), [refused]);
     gateway.allow("DB");
     push(&project, &items).expect(201);
+}
+
+#[test]
+fn a_batch_is_few_messages_of_the_queue() {
+    let gateway = Gateway::builder().durability("queue").tapped().start();
+    let project = gateway.outgoing(json!({}));
+    let receiver = Endpoint::ok();
+    let endpoint = project.endpoint(json!({"name": "e", "url": receiver.url("/hook")}));
+    project.subscription(json!({"name": "all", "endpoint_id": endpoint["uid"]}));
+    let items: Vec<Value> = (0..200).map(|n| event(&endpoint, n)).collect();
+    gateway.counters(true);
+    push(&project, &items).expect(201);
+    let sent = gateway.counters(true)["INGEST_0"]["messages"].as_u64();
+    assert!(sent.is_some_and(|sent| sent <= 4), "{sent:?}");
+    let mut bodies: Vec<String> = receiver.wait_for(200).iter().map(Received::text).collect();
+    bodies.sort_unstable();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 200);
 }

@@ -150,9 +150,8 @@ impl Ill {
         let (status, body) = create(gateway, json!({"name": "another"}));
         assert_eq!((status, &body["data"]["project"]["shard"]), (201, &json!(0)));
         let health = gateway.get("/healthz/events").expect(503).json();
-        let states = health["data"]["shards"].as_array().expect("a list").iter();
-        let states: Vec<&Value> = states.map(|shard| &shard["state"]).collect();
-        assert_eq!(states, ["ok", "unreadable"]);
+        let shown = [0, 1].map(|shard| &health["data"]["shards"][shard]["state"]);
+        assert_eq!(shown, ["ok", "unreadable"]);
         let metrics = gateway.call("GET", "/metrics").bearer(ROOT_KEY).send().expect(200).text();
         for (shard, up) in [(0, 1), (1, 0)] {
             let line = format!("inlet_shard_up{{shard=\"{shard}\"}} {up}");

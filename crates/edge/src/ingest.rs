@@ -12,7 +12,7 @@ use inlet_gateway::room::Unread;
 use inlet_gateway::seldom::{Few, Seldom};
 use inlet_gateway::settings::Way;
 use inlet_gateway::sql::{self, Journal};
-use inlet_gateway::wire::{Body, Envelope, Pack, Text, body_key};
+use inlet_gateway::wire::{Body, Envelope, Message, Pack, Text, body_key};
 use inlet_verify::Refused;
 use js_sys::Uint8Array;
 use serde_json::json;
@@ -364,22 +364,28 @@ fn not_written(way: Way, events: usize, error: &worker::Error) {
     log::error("not_durable_this_way", fields);
 }
 
-/// Sends envelopes of a shard, as many at once as the queue takes, and says of each whether it was sent.
+/// Sends envelopes of a shard, as many in a message and at once as the queue takes, and says of each whether it was sent.
 async fn send_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<bool> {
     let mut sent = Vec::with_capacity(envelopes.len());
     let queue = Patience::once("the queue");
-    let mut rest = envelopes.iter().map(|(_, envelope)| envelope.encode()).peekable();
-    while rest.peek().is_some() {
-        let (mut messages, mut bytes) = (Vec::<SendMessage<JsValue>>::new(), 0);
-        while let Some(next) = rest.next_if(|next| {
+    let mut rest = envelopes.iter().map(|(_, envelope)| envelope).peekable();
+    let packed = std::iter::from_fn(|| {
+        let mut message = Message::default();
+        while rest.next_if(|next| message.push(next)).is_some() {}
+        (!message.is_empty()).then_some(message)
+    });
+    let mut packed = packed.peekable();
+    while packed.peek().is_some() {
+        let (mut messages, mut bytes, mut count) = (Vec::<SendMessage<JsValue>>::new(), 0, 0);
+        while let Some(next) = packed.next_if(|next| {
             messages.is_empty()
-                || (messages.len() < SEND_MAX && bytes + next.len() <= SEND_MAX_BYTES)
+                || (messages.len() < SEND_MAX && bytes + next.bytes().len() <= SEND_MAX_BYTES)
         }) {
-            bytes += next.len();
-            let message = RawMessageBuilder::new(Uint8Array::from(next.as_slice()).into());
+            bytes += next.bytes().len();
+            count += next.len();
+            let message = RawMessageBuilder::new(Uint8Array::from(next.bytes()).into());
             messages.push(message.build_with_content_type(QueueContentType::V8));
         }
-        let count = messages.len();
         let batch = BatchMessageBuilder::new().messages(messages).build();
         let done = async { bindings.ingest_queue(shard)?.send_raw_batch(batch).await };
         let done = watched((Way::Queue, shard), queue.wait(WRITE_WITHIN_MS, done)).await;
