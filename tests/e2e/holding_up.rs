@@ -7,6 +7,9 @@ use crate::story::{Story, bodies};
 
 #[test]
 fn what_cannot_be_routed_is_buried_and_holds_up_nobody() {
+    if shard() > 0 {
+        return; // What is nobody's is kept in the first database.
+    }
     let story = Story::new(Gateway::builder().durability("journal"));
     let insert = "INSERT INTO journal_0 (meta, body, is_base64) VALUES (?1, ?2, 0)";
     for journal in ["journal_0", "journal_1"] {
@@ -57,7 +60,7 @@ fn one_event_that_cannot_be_stored_is_buried_alone() {
     let story = Story::new(Gateway::builder().durability("journal"));
     // An envelope that the journal took, and that is too large for a parameter once its headers are written
     // into the row of an event.
-    let meta = json!({"id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "p": story.uid, "n": 0, "s": story.source["uid"],
+    let meta = json!({"id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "p": story.uid, "n": shard(), "s": story.source["uid"],
         "m": "mask", "t": "x", "at": 1, "h": [["x-large", "\"".repeat(600_000)]]});
     for journal in ["journal_0", "journal_1"] {
         let insert =
@@ -233,6 +236,9 @@ fn the_journal_goes_on_without_an_event_whose_body_cannot_be_had() {
 
 #[test]
 fn what_cannot_be_read_is_one_dead_letter_while_the_mark_stands() {
+    if shard() > 0 {
+        return; // What is nobody's is kept in the first database.
+    }
     let story = Story::new(Gateway::builder().durability("journal").tapped());
     story.gateway.refuse("EVENTS_0", Some("INSERT INTO events"));
     story.post("{\"n\":0}").expect(200);
@@ -259,7 +265,7 @@ fn an_event_that_cannot_be_stored_is_one_dead_letter_while_the_mark_stands() {
     let story = Story::new(Gateway::builder().durability("journal").tapped());
     story.gateway.refuse("EVENTS_0", Some("UPDATE journal_state SET done"));
     // In both journals: it is one event.
-    let meta = json!({"id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "p": story.uid, "n": 0, "s": story.source["uid"],
+    let meta = json!({"id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "p": story.uid, "n": shard(), "s": story.source["uid"],
         "m": "mask", "t": "x", "at": 1, "h": [["x-large", "\"".repeat(600_000)]]});
     for journal in ["journal_0", "journal_1"] {
         let insert =

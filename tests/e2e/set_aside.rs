@@ -1,6 +1,6 @@
 //! Events that are set aside are tried again in a fair order, whoever makes a function of theirs stop.
 
-use inlet_tests::{Builder, Endpoint, Gateway, Project, poll_until};
+use inlet_tests::{Builder, Endpoint, Gateway, Project, poll_until, shard};
 use serde_json::{Value, json};
 
 const FUNCTION: &str = "function transform(x) { while (x.endless) x.n++; return x }";
@@ -30,7 +30,7 @@ fn set_aside(project: &Project<'_>, source: &Value, first: u64, count: u64, body
     let rows: Vec<Value> = (first..first + count)
         .map(|n| {
             let id = format!("01ARZ3NDEKTSV4RRFFQ6{n:06}");
-            let meta = json!({"id": id, "p": project.uid, "n": 0, "s": source["uid"], "m": "mask", "t": "x",
+            let meta = json!({"id": id, "p": project.uid, "n": shard(), "s": source["uid"], "m": "mask", "t": "x",
                 "at": 1, "c": "application/json", "f": true});
             json!([project.uid, id, meta.to_string(), source["uid"], n])
         })
