@@ -132,6 +132,8 @@ const PROJECT: &str = r#"
     config.signature | {"header":"X-Own","versions":[{"hash":"SHA512","encoding":"hex"}]} | shown config.signature.header "X-Own"
     config.ssl.enforce_secure_endpoints | true | kept
     config.retention_policy | {"policy":"720h"} | shown config.retention_policy.days 30
+    config | {"retention_policy":{"policy":"48h"},"is_retention_policy_enabled":true} | shown config.retention_policy.days 2
+    config | {"retention_policy":{"policy":"48h"},"is_retention_policy_enabled":false} | refused is_retention_policy_enabled
     config.meta_event | {"is_enabled":true,"type":"http","url":"https://example.com/meta","secret":"a-long-secret","event_type":["endpoint.created"]} | shown config.meta_event.event_type ["endpoint.created"]
     config.meta_event | {"is_enabled":true,"type":"http","url":"https://example.com/meta","secret":"a-long-secret"} | shown config.meta_event.secret "********cret"
     config.meta_event | {"is_enabled":true,"type":"pub_sub","pub_sub":{"type":"sqs"}} | refused meta_event

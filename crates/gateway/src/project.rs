@@ -196,6 +196,7 @@ struct ConfigInput {
     strategy: Option<StrategyInput>,
     signature: Option<SignatureInput>,
     retention_policy: Option<RetentionInput>,
+    is_retention_policy_enabled: Option<bool>,
     meta_event: Option<MetaEventsInput>,
     ratelimit: Option<RateLimitInput>,
     multiple_endpoint_subscriptions: Option<bool>,
@@ -216,6 +217,7 @@ impl FromFields for ConfigInput {
             strategy: fields.object("strategy")?,
             signature: fields.object("signature")?,
             retention_policy: fields.object("retention_policy")?,
+            is_retention_policy_enabled: fields.flag("is_retention_policy_enabled")?,
             meta_event: fields.object("meta_event")?,
             ratelimit: fields.object("ratelimit")?,
             multiple_endpoint_subscriptions: fields.flag("multiple_endpoint_subscriptions")?,
@@ -457,9 +459,16 @@ impl Config {
         }
         if let Some(retention) = input.retention_policy {
             match retention.days(self.retention_policy.days) {
+                // Convoy's clients for Go and JavaScript say apart whether events are removed at all.
+                Ok(1..) if input.is_retention_policy_enabled == Some(false) => {
+                    faults.add("config.is_retention_policy_enabled", NOT_ENABLED);
+                }
                 Ok(days) => self.retention_policy.days = days,
                 Err(fault) => faults.add("config.retention_policy", fault),
             }
+        }
+        if input.is_retention_policy_enabled == Some(true) && self.retention_policy.days == 0 {
+            faults.add("config.is_retention_policy_enabled", "there is no retention_policy");
         }
         self.disable_endpoint = input.disable_endpoint.unwrap_or(self.disable_endpoint);
         if let Some(breaker) = &input.circuit_breaker {
@@ -499,6 +508,7 @@ impl Config {
     }
 }
 
+const NOT_ENABLED: &str = "there is a retention_policy; say true, or leave it out";
 const OTHER_MEANING: &str = "this name has another meaning; choose one of your own";
 
 fn set(flag: &mut bool, given: Option<bool>) {

@@ -157,6 +157,27 @@ fn an_endpoints_own_header_is_none_that_the_project_sets() {
 }
 
 #[test]
+fn a_retention_policy_is_one_that_is_enabled() {
+    let days = |config: &str| {
+        let body = format!(r#"{{"name":"a","type":"incoming","config":{config}}}"#);
+        create(&body).map(|project| project.config.retention_policy.days)
+    };
+    for (config, expect) in [
+        (r#"{"retention_policy":{"policy":"720h"},"is_retention_policy_enabled":true}"#, Ok(30)),
+        (r#"{"retention_policy":null,"is_retention_policy_enabled":false}"#, Ok(0)),
+        (r#"{"retention_policy":{"policy":""},"is_retention_policy_enabled":false}"#, Ok(0)),
+        (
+            r#"{"retention_policy":{"policy":"720h"},"is_retention_policy_enabled":false}"#,
+            Err(NOT_ENABLED),
+        ),
+        (r#"{"is_retention_policy_enabled":true}"#, Err("there is no retention_policy")),
+    ] {
+        let expect = expect.map_err(|why| format!("config.is_retention_policy_enabled:{why}"));
+        assert_eq!(days(config), expect, "{config}");
+    }
+}
+
+#[test]
 fn retention_is_shown_in_both_ways_and_what_was_changed_decides() {
     let mut project = create(r#"{"name":"a","type":"outgoing"}"#).unwrap();
     let mut put = |policy: &str| {
