@@ -4,7 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use inlet_tests::{BrokerMessage, Companion, Endpoint, framed, poll_until};
+use inlet_tests::{BrokerMessage, Companion, Endpoint, Gateway, framed, poll_until};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
@@ -279,6 +279,33 @@ fn every_kind_of_message_becomes_its_event() {
         let again = companion.verdicts(uid(&source), &messages[..1]);
         assert_eq!(again[0], json!({"status": "duplicate", "event_id": events[0]}));
     });
+}
+
+#[test]
+fn what_stands_behind_a_message_that_cannot_be_stored_comes_again_behind_it() {
+    for mode in ["queue", "journal"] {
+        let gateway = Gateway::builder().durability(mode).tapped().start();
+        let project = gateway.project();
+        let (companion, source, server) =
+            (project.companion(), project.source(kafka()), Endpoint::ok());
+        let endpoint = project.endpoint(json!({"name": "e", "url": server.url("/hook")}));
+        let large = format!("\"{}\"", "x".repeat(200_000));
+        let messages: Vec<BrokerMessage> = (0..)
+            .zip(["1", &large, "3", "4"])
+            .map(|(n, data)| BrokerMessage::new(&format!("orders-0-{n}"), single(&endpoint, data)))
+            .collect();
+        gateway.refuse("BODIES", None);
+        let verdicts = companion.verdicts(uid(&source), &messages);
+        let status = |verdicts: &[Value]| -> Vec<String> {
+            verdicts.iter().map(|one| one["status"].as_str().expect("a word").to_owned()).collect()
+        };
+        assert_eq!(status(&verdicts), ["accepted", "retry", "retry", "retry"], "{mode}");
+        gateway.allow("BODIES");
+        let verdicts = companion.verdicts(uid(&source), &messages[1..]);
+        assert_eq!(status(&verdicts), ["accepted", "accepted", "accepted"], "{mode}");
+        server.wait_for(4);
+        assert_eq!(project.stored_events().len(), 4);
+    }
 }
 
 #[test]

@@ -305,10 +305,19 @@ const SEND_MAX_BYTES: usize = 240_000;
 /// Messages that one `sendBatch` takes.
 const SEND_MAX: usize = 100;
 
+/// What becomes of the events behind one that cannot be made durable.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// They are not made durable either: they come again behind it.
+    Kept,
+    Free,
+}
+
 /// Makes many events of one shard durable, and rings. Says of each whether it is; those that came together may share a
 /// fate.
 pub(crate) async fn make_all_durable(
     mut envelopes: Vec<Envelope>,
+    order: Order,
     bindings: &Bindings,
     context: &Context,
 ) -> Vec<Result<(), Rejection>> {
@@ -322,16 +331,14 @@ pub(crate) async fn make_all_durable(
         }
         return vec![done.map(|_| ())];
     }
-    let mut done = Vec::with_capacity(envelopes.len());
+    let mut done = vec![Err(Rejection::NotDurable); envelopes.len()];
     let mut waiting = Vec::with_capacity(envelopes.len());
     let store = Patience::once(STORE);
     for (place, envelope) in envelopes.into_iter().enumerate() {
         match store_body(envelope, &store, bindings).await {
-            Ok(ready) => {
-                waiting.push((place, ready));
-                done.push(Err(Rejection::NotDurable));
-            }
-            Err(rejection) => done.push(Err(rejection)),
+            Ok(ready) => waiting.push((place, ready)),
+            Err(_) if order == Order::Kept => break,
+            Err(_) => {}
         }
     }
     for &way in bindings.settings.ways(|way| rests(way, shard)) {
@@ -364,7 +371,8 @@ fn not_written(way: Way, events: usize, error: &worker::Error) {
     log::error("not_durable_this_way", fields);
 }
 
-/// Sends envelopes of a shard, as many in a message and at once as the queue takes, and says of each whether it was sent.
+/// Sends envelopes of a shard, as many in a message and at once as the queue takes, and says of each whether it was sent; none after the first that
+/// was not.
 async fn send_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<bool> {
     let mut sent = Vec::with_capacity(envelopes.len());
     let queue = Patience::once("the queue");
@@ -391,11 +399,14 @@ async fn send_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bindin
         let done = watched((Way::Queue, shard), queue.wait(WRITE_WITHIN_MS, done)).await;
         let done = done.inspect_err(|error| not_written(Way::Queue, count, error));
         sent.resize(sent.len() + count, done.is_ok());
+        if done.is_err() {
+            break; // What comes after it is not to be there before it.
+        }
     }
     sent
 }
 
-/// Appends envelopes, as many in one row as it takes, and says of each whether it was appended.
+/// Appends envelopes, as many in one row as it takes, and says of each whether it was appended; none after the first that was not.
 pub(crate) async fn append_all(
     shard: u32,
     envelopes: impl Iterator<Item = &Envelope>,
@@ -413,6 +424,9 @@ pub(crate) async fn append_all(
         let done = watched((Way::Journal, shard), journal.wait(WRITE_WITHIN_MS, done)).await;
         let done = done.inspect_err(|error| not_written(Way::Journal, count, error));
         appended.resize(appended.len() + count, done.is_ok());
+        if done.is_err() {
+            break;
+        }
     }
     appended
 }

@@ -47,7 +47,7 @@ pub(crate) async fn forward(
         return;
     }
     let ids: Vec<String> = envelopes.iter().map(|one| one.meta.event_id.clone()).collect();
-    let done = ingest::make_all_durable(envelopes, bindings, context).await;
+    let done = ingest::make_all_durable(envelopes, ingest::Order::Free, bindings, context).await;
     let ids: Vec<String> =
         ids.into_iter().zip(done).filter_map(|(id, done)| done.ok().map(|()| id)).collect();
     if let Err(error) = forget(&ids, bindings).await {

@@ -20,7 +20,7 @@ use inlet_gateway::settings::Way;
 use super::consumer_keys::{note_key, project_of};
 use super::dynamic::Dynamics;
 use super::*;
-use crate::ingest::make_all_durable;
+use crate::ingest::{Order, make_all_durable};
 use crate::patience::{ANSWER_WITHIN_MS, DATABASE, in_time};
 use crate::{backlog, companions, dead_letters, transform};
 
@@ -263,7 +263,7 @@ impl Caller<'_> {
                 }
             });
         }
-        let durable = make_all_durable(envelopes, self.bindings, self.context).await;
+        let durable = make_all_durable(envelopes, Order::Kept, self.bindings, self.context).await;
         for (place, done) in ready.into_iter().zip(durable) {
             if let (Err(rejection), Some(verdict)) = (done, verdicts.get_mut(place)) {
                 *verdict = Verdict::Retry { reason: rejection.to_string(), is_ours: true };

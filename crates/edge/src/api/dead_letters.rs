@@ -12,7 +12,7 @@ use worker::D1Result;
 
 use super::events::json_data;
 use super::*;
-use crate::ingest::make_all_durable;
+use crate::ingest::{Order, make_all_durable};
 
 const MISSING: &str = "dead letter not found";
 
@@ -171,7 +171,8 @@ impl Caller<'_> {
                 ApiError::new(422, format!("this event cannot be read: {error}"))
             })?;
             let event_id = envelope.meta.event_id.clone();
-            let durable = make_all_durable(vec![envelope], self.bindings, self.context).await;
+            let durable =
+                make_all_durable(vec![envelope], Order::Free, self.bindings, self.context).await;
             if let Some(Err(rejection)) = durable.into_iter().next() {
                 return Err(ApiError::new(503, rejection.to_string()).into());
             }

@@ -10,7 +10,7 @@ use inlet_gateway::wire::{Envelope, Target};
 
 use super::dynamic::Dynamics;
 use super::*;
-use crate::ingest::make_all_durable;
+use crate::ingest::{Order, make_all_durable};
 use crate::known::STALE_MAX_MS;
 use crate::limits;
 
@@ -48,7 +48,7 @@ impl Caller<'_> {
         let id = chance::uid(now);
         let queued = push.queued(&id);
         let envelope = push.envelope(project, Origin::default(), id.clone(), now)?;
-        let done = make_all_durable(vec![envelope], self.bindings, self.context).await;
+        let done = make_all_durable(vec![envelope], Order::Free, self.bindings, self.context).await;
         for done in done {
             if let Err(rejection) = done {
                 return Ok(rejection.reply());
@@ -109,7 +109,7 @@ impl Caller<'_> {
             }
         }
         let mut durable =
-            make_all_durable(envelopes, self.bindings, self.context).await.into_iter();
+            make_all_durable(envelopes, Order::Free, self.bindings, self.context).await.into_iter();
         for result in &mut results {
             if result.is_ok()
                 && let Err(rejection) = durable.next().unwrap_or(Err(Rejection::NotDurable))
