@@ -8,6 +8,9 @@ use crate::api::ApiError;
 use crate::source::{Source, StoredVerifier};
 use crate::trust::Mode;
 
+/// Both a row of the catalogue and a `verification_type`.
+const STANDARD: &str = "standard_webhooks";
+
 /// What is asked for, beside what is there.
 struct Asked<'a> {
     source: &'a Source,
@@ -27,7 +30,11 @@ pub(super) fn verification(
 ) -> Result<Value, ApiError> {
     let kind = input.verification_type.as_deref();
     let kind = kind.map(|text| text.trim().to_ascii_lowercase().replace('-', "_"));
-    choose_template(source, input.template.as_deref(), kind.as_deref())?;
+    // What is empty leaves alone.
+    let kind = kind.as_deref().filter(|kind| !kind.is_empty());
+    let template = input.template.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    let (checked, enforced) = (show::kind_of(source).is_some(), show::enforces(source));
+    choose_template(source, template, kind)?;
     let secret = input.verification_secret.as_deref();
     if secret == Some("") {
         return Err(bad(
@@ -36,19 +43,27 @@ pub(super) fn verification(
     }
     let mask = show::secret_hint(source);
     let secret = secret.filter(|secret| Some(*secret) != mask.as_deref());
-    let kind = kind.as_deref();
     let mut asked = Asked { source, input, kind, secret, verifier: Map::new() };
     let checks = match source.signing_row() {
         Some(row) => asked.of_template(row).map(|()| true)?,
         None => asked.of_ones_own(mask)?,
     };
-    // Whoever names a template expects to be protected.
-    let is_open = !checks && kind.is_none() && input.verification_enabled.is_none();
-    if input.template.is_some() && is_open && !source.provider.is_empty() {
-        return Err(bad(format!(
-            "template: {} signs nothing; say by verification_type what protects the source, or none",
-            source.provider
-        )));
+    let says_off = input.verification_enabled == Some(false) || kind == Some("none");
+    if let Some(template) = template.filter(|_| !says_off) {
+        // Whoever names a template expects to be protected, and whoever was protected to stay it.
+        let signs_nothing = !checks && !source.provider.is_empty();
+        let why = if signs_nothing {
+            "signs nothing; say by verification_type what protects the source, or none"
+        } else if checked && !checks {
+            "would open the source and forget its secret; say by verification_type what protects it, or none"
+        } else if enforced && source.verifier.trust.mode == Mode::Observe {
+            "is known by hearsay only, so it would open the source; say so with verification_enabled: false"
+        } else {
+            ""
+        };
+        if !why.is_empty() {
+            return Err(bad(format!("template: {template} {why}")));
+        }
     }
     match input.verification_enabled {
         Some(true) if !checks => {
@@ -68,17 +83,17 @@ fn choose_template(
     template: Option<&str>,
     kind: Option<&str>,
 ) -> Result<(), ApiError> {
-    let standard = kind == Some("standard_webhooks");
     let current = catalogue::find(&source.provider);
-    let chosen = match template.map(str::trim) {
-        None | Some("" | "custom") if standard => {
+    let chosen = match template {
+        None | Some("custom") if kind == Some(STANDARD) => {
             // One that speaks Standard Webhooks already stays.
-            let speaks =
-                |row: &&Provider| template.is_none() && show::type_of(row) == "standard_webhooks";
-            Some(current.filter(speaks).map_or("standard_webhooks", |row| row.name))
+            let speaks = |row: &&Provider| template.is_none() && show::type_of(row) == STANDARD;
+            Some(current.filter(speaks).map_or(STANDARD, |row| row.name))
         }
         None => return Ok(()),
-        Some("" | "custom") => None,
+        // So it is called by whoever described it by its type.
+        Some("custom") if kind.is_none() && source.provider == STANDARD => return Ok(()),
+        Some("custom") => None,
         Some(name) => match catalogue::find(name) {
             Some(row) => Some(row.name),
             None => {
@@ -179,15 +194,23 @@ impl Asked<'_> {
         // What stays is sent as its mask.
         let secret = self.secret.map(str::to_owned).or(mask.filter(|_| kind == has.as_deref()));
         let secret = || secret.clone().ok_or_else(|| needs("verification_secret"));
+        // Those of another kind go with it; a token that answers questions stays.
+        let drop_further = |asked: &mut Self| {
+            if kind != has.as_deref() {
+                asked.put("secrets", json!([]));
+            }
+        };
         match kind {
             None => {
                 self.allow(&[])?;
                 return Ok(false);
             }
-            Some("" | "none") => {
+            Some("none") => {
                 self.allow(&[])?;
                 self.put("type", json!("noop"));
-                self.put("secrets", json!([]));
+                if has.is_some() {
+                    self.put("secrets", json!([]));
+                }
                 self.put("mode", json!("enforce"));
                 return Ok(false);
             }
@@ -199,14 +222,14 @@ impl Asked<'_> {
                 let basic = json!({"username": username, "password": secret()?});
                 self.put("type", json!("basic_auth"));
                 self.put("basic_auth", basic);
-                self.put("secrets", json!([]));
+                drop_further(self);
             }
             Some("api_key") => {
                 self.allow(&[])?;
                 let key = json!({"header_name": header()?, "header_value": secret()?});
                 self.put("type", json!("api_key"));
                 self.put("api_key", key);
-                self.put("secrets", json!([]));
+                drop_further(self);
             }
             Some("scheme") => {
                 self.times_and_urls(&["scheme"])?;

@@ -16,8 +16,7 @@ pub fn present(source: &Source, origin: &str, counts: &[SourceCount]) -> Value {
     let admission = &source.admission;
     let row = catalogue::find(&source.provider);
     let signs = source.signing_row();
-    let kind = signs.map(type_of).or_else(|| own_type(source));
-    let enforces = kind.is_some() && source.verifier.trust.mode == Mode::Enforce;
+    let kind = kind_of(source);
     let header = signs.map_or_else(|| own_header(source), header_of);
     let template = match (row, &kind) {
         (Some(_), _) => Some(source.provider.as_str()),
@@ -41,7 +40,7 @@ pub fn present(source: &Source, origin: &str, counts: &[SourceCount]) -> Value {
         "id": source.uid, "org_id": source.project_id, "env_id": source.project_id,
         "slug": shown_slug(source), "name": source.name, "description": some(&source.profile.description),
         "template": template, "type": source.kind, "source_config": in_text(config(source)),
-        "verification_enabled": u8::from(enforces), "verification_type": kind,
+        "verification_enabled": u8::from(enforces(source)), "verification_type": kind,
         "verification_secret": secret_hint(source), "verification_header": header,
         "verification_config": in_text(verification_config(source)),
         "dedup_enabled": u8::from(dedups), "dedup_strategy": strategy, "dedup_field": place,
@@ -167,6 +166,16 @@ pub(super) fn header_of(row: &Provider) -> Option<String> {
     let said = row.describe();
     let name = |place: &String| Some(place.strip_prefix("header `")?.strip_suffix('`')?.to_owned());
     said.places.iter().find_map(name)
+}
+
+/// What a source checks, as a `verification_type`; nothing where it believes everybody.
+pub(super) fn kind_of(source: &Source) -> Option<String> {
+    source.signing_row().map(type_of).or_else(|| own_type(source))
+}
+
+/// Whether it refuses what it does not believe.
+pub(super) fn enforces(source: &Source) -> bool {
+    source.verifier.trust.mode == Mode::Enforce && kind_of(source).is_some()
 }
 
 /// What a source without a template checks.

@@ -1,6 +1,6 @@
 mod requests;
 
-use inlet_verify::{Hash, Verifier};
+use inlet_verify::{Hash, Provider, Verifier};
 
 use super::*;
 use crate::api::parse;
@@ -366,13 +366,87 @@ fn a_check_can_be_switched_off_on_and_exchanged() {
     changed(&mut source, &json!({"verification_secret": "********ours", "name": "b"})).unwrap();
     let Verifier::Provider { secrets, .. } = verifier(&source) else { panic!() };
     assert_eq!(secrets[0].expose(), SECRET.as_bytes());
-    changed(&mut source, &json!({"template": "custom"})).unwrap();
+    changed(&mut source, &json!({"template": "custom", "verification_enabled": false})).unwrap();
     assert!(matches!(verifier(&source), Verifier::Noop));
     assert_eq!(shown(&source)["verification_secret"], Value::Null);
     changed(&mut source, &hmac(&json!({"verification_enabled": 0}))).unwrap();
     changed(&mut source, &json!({"verification_type": "none"})).unwrap();
     assert_eq!(shown(&source)["verification_type"], Value::Null);
     assert!(matches!(verifier(&source), Verifier::Noop));
+}
+
+#[test]
+fn a_check_ends_only_where_that_is_said() {
+    let basic = json!({"type": "basic_auth", "basic_auth": {"username": "u", "password": SECRET}});
+    let mut all = all_kinds();
+    // One that signs nothing and asks a question, for which a token is kept.
+    let asks = |row: &&&Provider| row.is_unsigned() && row.asks_for_token();
+    for row in catalogue::all().iter().filter(asks) {
+        let mut verifier = basic.clone();
+        verifier["secrets"] = json!([{"value": "a-verify-token"}]);
+        all.push(convoy(
+            &json!({"name": "a", "type": "http", "provider": row.name, "verifier": verifier}),
+        ));
+    }
+    let stored =
+        |source: &Source| serde_json::to_value((&source.provider, &source.verifier)).unwrap();
+    for source in all {
+        let before = shown(&source);
+        for fields in [
+            json!({"template": ""}),
+            json!({"template": " ", "verification_type": ""}),
+            json!({"template": "custom"}),
+            json!({"template": "custom", "verification_type": "", "name": "b"}),
+            json!({"template": "zapier", "verification_type": ""}),
+            json!({"template": "clio"}),
+            json!({"verification_type": ""}),
+            json!({"verification_type": "", "name": "b"}),
+            json!({"name": "b"}),
+        ] {
+            let mut again = source.clone();
+            let answer = changed(&mut again, &fields);
+            let template = fields.get("template").and_then(Value::as_str).unwrap_or_default();
+            match &answer {
+                Err(error) => assert!(
+                    error.starts_with("template: ") && !template.trim().is_empty(),
+                    "{before} {fields}: {error}"
+                ),
+                Ok(()) if template == "clio" => {
+                    assert_eq!(before["verification_enabled"], 0, "{before} {fields}");
+                }
+                Ok(()) => assert_eq!(stored(&again), stored(&source), "{before} {fields}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_a_check_is_done() {
+    let github = json!({"template": "github", "verification_secret": SECRET});
+    for (fields, kind, enabled) in [
+        (json!({"template": "custom", "verification_enabled": false}), Value::Null, 0),
+        (json!({"template": "custom", "verification_type": "none"}), Value::Null, 0),
+        (json!({"template": "", "verification_enabled": false}), json!("hmac_sha256"), 0),
+        (json!({"template": "zapier", "verification_type": "none"}), Value::Null, 0),
+        (json!({"template": "clio", "verification_enabled": false}), json!("hmac_sha256"), 0),
+        (
+            hmac(&json!({"template": "custom", "verification_type": "hmac_sha1"})),
+            json!("hmac_sha1"),
+            1,
+        ),
+        (json!({"template": "stripe"}), json!("hmac_sha256"), 1),
+    ] {
+        let mut source = made(github.clone()).unwrap();
+        changed(&mut source, &fields).unwrap_or_else(|error| panic!("{fields}: {error}"));
+        let after = shown(&source);
+        assert_eq!(
+            (&after["verification_type"], &after["verification_enabled"]),
+            (&kind, &json!(enabled)),
+            "{fields}"
+        );
+    }
+    let source = made(hmac(&json!({"template": "", "verification_type": ""}))).unwrap();
+    assert_eq!(shown(&source)["verification_type"], "hmac_sha256", "a secret is for a check");
 }
 
 #[test]
