@@ -8,7 +8,7 @@ use crate::api::{ApiError, check_length};
 use crate::custom_response::{check_content_type, given};
 use crate::fields::{ANY, Fields, FromFields};
 use crate::time::{parse_rfc3339, rfc3339};
-use crate::vault::Sealed;
+use crate::vault::{Sealed, is_hint};
 
 /// Secrets of one source, beside that of `hmac`.
 pub const SECRETS_MAX: usize = 10;
@@ -122,6 +122,16 @@ impl FromFields for SecretInput {
 }
 
 impl SecretInput {
+    /// Which stored secret is meant, where that is said.
+    pub fn uid(&self) -> Option<&String> {
+        self.uid.as_ref().filter(|uid| !uid.is_empty())
+    }
+
+    /// The mask that stands for a stored secret, where nothing else does.
+    pub fn mask(&self) -> Option<&str> {
+        self.value.as_deref().filter(|value| self.uid().is_none() && is_hint(value))
+    }
+
     /// Unix milliseconds, where there is an end.
     pub fn expiry(&self) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.expires_at.as_deref().filter(|text| !text.is_empty()) else {

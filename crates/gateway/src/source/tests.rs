@@ -346,6 +346,81 @@ fn secrets_overlap_are_masked_and_are_kept_by_uid_or_mask() {
     assert!(update(&mut source, &with(&format!("[{many}]"))).is_err());
 }
 
+/// A source with these secrets, each with a uid of its own.
+fn with_secrets(values: &[&str]) -> Source {
+    let secrets: Vec<Value> =
+        values.iter().map(|value| json!({"value": value, "label": value})).collect();
+    let body = json!({"name": "a", "type": "http", "provider": "github", "verifier": {"secrets": secrets}});
+    let input = parse(body.to_string().as_bytes()).unwrap();
+    let mut next = 0;
+    let mut fill = |bytes: &mut [u8]| {
+        next += 1;
+        bytes.fill(next);
+    };
+    Source::create(input, "p", &vault(), 0, &mut fill).unwrap()
+}
+
+#[test]
+fn a_mask_stands_for_one_secret() {
+    // The first three have the same mask.
+    let values = ["one", "two", "three", "a-secret-of-sixteen"];
+    let source = with_secrets(&values);
+    let shown = source.present("")["verifier"]["secrets"].clone();
+    let entry = |at: usize, by_uid: bool| {
+        let mut entry = shown[at].clone();
+        if !by_uid {
+            entry.as_object_mut().unwrap().remove("uid");
+        }
+        entry
+    };
+    let put = |secrets: Vec<Value>| {
+        let mut again = source.clone();
+        let body = json!({"name": "a", "type": "http", "verifier": {"secrets": secrets}});
+        update(&mut again, &body.to_string())?;
+        let uid = |secret: &StoredSecret| (secret.uid.clone(), secret.label.clone());
+        Ok::<Vec<_>, String>(again.verifier.trust.secrets.iter().map(uid).collect())
+    };
+    let uids = |of: &[usize]| -> Vec<(String, String)> {
+        let text = |at: usize, name: &str| shown[at][name].as_str().unwrap().to_owned();
+        of.iter().map(|at| (text(*at, "uid"), text(*at, "label"))).collect()
+    };
+    let all = [0, 1, 2, 3];
+    assert_eq!(put(all.map(|at| entry(at, false)).to_vec()).unwrap(), uids(&all));
+    assert_eq!(put(vec![entry(3, false)]).unwrap(), uids(&[3]));
+    // Those with a uid have theirs, wherever they stand.
+    let mixed = vec![entry(1, false), entry(2, false), entry(0, true)];
+    assert_eq!(put(mixed).unwrap(), uids(&[1, 2, 0]));
+    let exchanged =
+        vec![entry(0, false), entry(1, false), entry(2, false), json!({"value": "new", "uid": ""})];
+    assert_eq!(put(exchanged).unwrap()[..3], uids(&[0, 1, 2]));
+    for (secrets, expect) in [
+        (vec![entry(1, false)], "several secrets have the mask ********;"),
+        (vec![entry(0, false), entry(1, false)], "several secrets have the mask"),
+        (vec![entry(2, false), entry(1, false), entry(0, false)], "several secrets have the mask"),
+        (
+            vec![entry(0, false), entry(1, false), entry(2, false), entry(2, false)],
+            "send the secret itself",
+        ),
+        (vec![entry(3, true), entry(3, true)], "send the secret itself"),
+        (vec![entry(3, true), entry(3, false)], "send the secret itself"),
+    ] {
+        let error = put(secrets.clone()).expect_err(&json!(secrets).to_string());
+        assert!(error.contains(expect), "{secrets:?}: {error}");
+    }
+    let mut ending = source.clone();
+    ending.verifier.trust.secrets.truncate(2);
+    ending.verifier.trust.secrets.iter_mut().for_each(|secret| secret.label.clear());
+    ending.verifier.trust.secrets[0].expires_at = Some(1_000);
+    let (first, last) = (
+        json!({"value": "********", "expires_at": "1970-01-01T00:00:01Z"}),
+        json!({"value": "********"}),
+    );
+    for (secrets, fits) in [([&first, &last], true), ([&last, &first], false)] {
+        let body = json!({"name": "a", "type": "http", "verifier": {"secrets": secrets}});
+        assert_eq!(update(&mut ending.clone(), &body.to_string()).is_ok(), fits, "{body}");
+    }
+}
+
 #[test]
 fn a_scheme_of_ones_own_is_checked_when_it_is_saved() {
     let with = |scheme: &str| {

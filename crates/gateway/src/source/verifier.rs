@@ -205,21 +205,18 @@ impl Source {
             return Err(ApiError::bad_request(text));
         }
         let mut secrets = Vec::with_capacity(inputs.len());
-        for input in inputs {
+        let named = named_secrets(&self.verifier.trust.secrets, &inputs)?;
+        for (input, stored) in inputs.into_iter().zip(named) {
             let expires_at = input.expiry()?;
             let label = input.label.clone().unwrap_or_default().trim().to_owned();
             check_length("verifier.secrets.label", &label, 64)?;
             let value = input.value.unwrap_or_default();
-            let stored = self.verifier.trust.secrets.iter().find(|stored| match &input.uid {
-                Some(uid) => stored.uid == *uid,
-                None => is_hint(&value) && stored.value.hint == value,
-            });
             let keeps = value.is_empty() || is_hint(&value);
             let secret = match stored {
                 Some(stored) if keeps => StoredSecret { label, expires_at, ..stored.clone() },
                 None if keeps => {
                     return Err(ApiError::bad_request(
-                        "verifier.secrets.value:send the secret itself; there is none of this uid or mask",
+                        "verifier.secrets.value:send the secret itself; there is none of this uid or mask, or another entry has it",
                     ));
                 }
                 _ if is_weak(&value) => {
@@ -365,6 +362,40 @@ impl Source {
             _ => Ok(Verifier::Noop),
         }
     }
+}
+
+/// The stored secret that each entry names, by its uid or else its mask; each of them once.
+fn named_secrets<'a>(
+    stored: &'a [StoredSecret],
+    inputs: &[SecretInput],
+) -> Result<Vec<Option<&'a StoredSecret>>, ApiError> {
+    let mut free: Vec<&StoredSecret> = stored.iter().collect();
+    let mut named = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let of_uid = |one: &&StoredSecret| input.uid() == Some(&one.uid);
+        named.push(free.iter().position(of_uid).map(|at| free.remove(at)));
+    }
+    for (at, (input, slot)) in inputs.iter().zip(&mut named).enumerate() {
+        let Some(mask) = input.mask() else { continue };
+        let fits = |one: &&&StoredSecret| one.value.hint == mask;
+        let left = inputs.iter().skip(at).filter(|input| input.mask() == Some(mask)).count();
+        let (label, end) = (input.label.as_deref().unwrap_or_default().trim(), input.expiry()?);
+        let has_label = |one: &&StoredSecret| one.label == label;
+        let is_same = |one: &&StoredSecret| one.label == label && one.expires_at == end;
+        // As many as there are: in their order, unless a label or an end says another.
+        let first = free.iter().find(fits);
+        let any = |of: &dyn Fn(&&StoredSecret) -> bool| free.iter().filter(fits).any(of);
+        let moved = first.is_some_and(|first| {
+            (!has_label(first) && any(&has_label)) || (!is_same(first) && any(&is_same))
+        });
+        if left < free.iter().filter(fits).count() || moved {
+            return Err(ApiError::bad_request(format!(
+                "verifier.secrets.value:several secrets have the mask {mask}; name by its uid which is meant"
+            )));
+        }
+        *slot = free.iter().position(|one| fits(&one)).map(|at| free.remove(at));
+    }
+    Ok(named)
 }
 
 /// Which kind of verifier is meant: of several that are given, as Convoy's example has them, the one that the type names. `given`: hmac, `basic_auth`, `api_key`, scheme. `None`: nothing is said, so nothing changes.
