@@ -117,6 +117,8 @@ fn all_kinds() -> Vec<Source> {
                 "kafka": {"brokers": ["kafka.example.com:9092"], "topic_name": "orders"}}}),
             json!({"name": "rotating", "type": "http", "provider": "github", "verifier": {"mode": "observe", "secrets": [
                 {"value": SECRET, "label": "new"}, {"value": "an-older-secret", "expires_at": "2030-01-31T00:00:00Z"}]}}),
+            json!({"name": "typed", "type": "http", "provider": "github",
+                "verifier": {"type": "hmac", "hmac": {"secret": SECRET}}}),
             json!({"name": "query", "type": "http", "idempotency_keys": ["request.query.id"], "is_disabled": true}),
             json!({"name": "basic", "type": "http",
                 "verifier": {"type": "basic_auth", "basic_auth": {"username": "u", "password": SECRET}}}),

@@ -160,8 +160,9 @@ impl Source {
         let unsigned = catalogue::find(&self.provider).filter(|row| row.is_unsigned());
         if !self.provider.is_empty() && unsigned.is_none() {
             let hmac = hmac.or_else(|| old.hmac.clone());
+            let kind = text(input.kind);
             return Ok(StoredVerifier {
-                kind: text(input.kind),
+                kind: if kind.is_empty() { old.kind.clone() } else { kind },
                 hmac,
                 basic_auth: None,
                 api_key: None,
