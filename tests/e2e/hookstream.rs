@@ -264,6 +264,8 @@ fn signatures_are_checked_and_the_check_can_be_switched_off() {
     refused(ingest(&project, &source, &wrong, "{}"), 401, "Request verification failed");
     refused(ingest(&project, &source, &[], "{}"), 401, "Request verification failed");
     assert_eq!(patch(&project, &source, &source)["verification_secret"], "********mine");
+    patch(&project, &source, &json!({"template": "", "verification_type": "", "name": "b"}));
+    refused(ingest(&project, &source, &wrong, "{}"), 401, "Request verification failed");
     ingest(&project, &source, &[("X-Signature", &mac)], "{}").expect(200);
     patch(&project, &source, &json!({"verification_enabled": 0}));
     let reply = ingest(&project, &source, &wrong, "{}").expect(200).json();
