@@ -16,6 +16,7 @@ fn many_endpoints_are_made_at_once_and_get_what_they_are_subscribed_to() {
     let dry =
         project.post("/onboard?dry_run=true", &items).says(200, "Dry run validation complete");
     assert_eq!(dry, json!({"total_rows": 2, "valid_count": 2, "errors": []}));
+    project.post("/onboard?dryRun=true", &items).expect(400);
     assert!(project.list("/endpoints").is_empty(), "nothing is stored");
     let made = project.post("/onboard", &items).says(202, "Bulk onboard request accepted");
     assert_eq!(

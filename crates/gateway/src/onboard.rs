@@ -26,6 +26,17 @@ pub struct OnboardInput {
     items: Option<Vec<OnboardItem>>,
 }
 
+/// Whether the query asks for a dry run. A slip in it is refused, because it would make all that was only to be checked.
+pub fn is_dry_run(query: &str) -> Result<bool, ApiError> {
+    payload::check_parameters(query, |key| key == "dry_run", || "dry_run is the only one".into())?;
+    let Some(value) = payload::query_value(query, "dry_run") else { return Ok(false) };
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(ApiError::bad_request("dry_run:true or false")),
+    }
+}
+
 /// One endpoint to be.
 #[derive(Debug)]
 pub struct OnboardItem {
@@ -367,6 +378,25 @@ mod tests {
                 if is_circle { Err(ApiError::bad_request("round and round")) } else { Ok(()) }
             },
         )
+    }
+
+    #[test]
+    fn a_slip_in_a_dry_run_is_refused() {
+        for (query, expect) in [
+            ("", Ok(false)),
+            ("dry_run=false", Ok(false)),
+            ("dry_run=0", Ok(false)),
+            ("dry_run=true", Ok(true)),
+            ("dry_run=True&token=t", Ok(true)),
+            ("dry_run=1", Ok(true)),
+            ("dry_run", Err("dry_run:true or false")),
+            ("dry_run=yes", Err("dry_run:true or false")),
+            ("dryRun=true", Err("dryRun:no such parameter here; dry_run is the only one")),
+            ("dry_run=true&x=1", Err("x:no such parameter here; dry_run is the only one")),
+        ] {
+            let asked = is_dry_run(query).map_err(|error| error.message);
+            assert_eq!(asked, expect.map_err(ToOwned::to_owned), "{query}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::api::ApiError;
 use crate::lenient;
 
 /// How a body is to be read.
@@ -69,6 +70,20 @@ pub fn query_value(query: &str, name: &str) -> Option<String> {
     crate::document::note_parameter(name);
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// Refuses a parameter that a call does not know, which would have no effect; `hint` says what it knows. A portal link's `token`
+/// may stand beside any.
+pub fn check_parameters(
+    query: &str,
+    is_known: impl Fn(&str) -> bool,
+    hint: impl FnOnce() -> String,
+) -> Result<(), ApiError> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let is_wrong = |key: &str| !is_known(key) && key != "token";
+    let Some((wrong, _)) = pairs.find(|(key, _)| is_wrong(key)) else { return Ok(()) };
+    let shown: String = wrong.chars().take(64).collect();
+    Err(ApiError::bad_request(format!("{shown}:no such parameter here; {}", hint())))
 }
 
 /// A part of a path as it was before it was written into a URL.

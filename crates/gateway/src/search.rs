@@ -12,7 +12,7 @@ use crate::ids;
 use crate::needle;
 use crate::number;
 use crate::page::{Direction, PageQuery};
-use crate::payload::query_value;
+use crate::payload::{check_parameters, query_value};
 use crate::repeated;
 use crate::time::parse_rfc3339;
 
@@ -349,17 +349,12 @@ impl Kind {
     ) -> Result<(), ApiError> {
         let is_known = |key: &str| {
             let bare = key.strip_suffix("[]").filter(|name| REPEATED.contains(name));
-            self.selects_by().any(|name| name == bare.unwrap_or(key))
-                || is_other(key)
-                || key == "token"
+            self.selects_by().any(|name| name == bare.unwrap_or(key)) || is_other(key)
         };
-        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        let Some((wrong, _)) = pairs.find(|(key, _)| !is_known(key)) else { return Ok(()) };
-        let known: Vec<&str> = self.selects_by().chain(others.iter().copied()).collect();
-        let shown: String = wrong.chars().take(64).collect();
-        let known = known.join(", ");
-        let text = format!("{shown}:no such parameter here; what is {done} is chosen by {known}");
-        Err(ApiError::bad_request(text))
+        check_parameters(query, is_known, || {
+            let known: Vec<&str> = self.selects_by().chain(others.iter().copied()).collect();
+            format!("what is {done} is chosen by {}", known.join(", "))
+        })
     }
 }
 

@@ -1,8 +1,7 @@
 //! Many endpoints at once.
 
 use inlet_gateway::meta_event::Kind;
-use inlet_gateway::onboard::{Means, OnboardInput, ROWS_TOGETHER};
-use inlet_gateway::payload::query_value;
+use inlet_gateway::onboard::{Means, OnboardInput, ROWS_TOGETHER, is_dry_run};
 
 use super::meta_events::tell_of;
 use super::*;
@@ -11,12 +10,12 @@ use crate::meta_events::{Told, forward};
 impl Caller<'_> {
     /// All are stored together, or none.
     pub(super) async fn onboard(&self, project: &Project) -> Answered {
+        let is_dry_run = is_dry_run(&self.query)?;
         let vault = self.bindings.vault()?;
         let allow_private = self.bindings.settings.allow_private_endpoints;
         let means = Means { project, allow_private, vault: &vault, now_ms: now_ms() };
         let input: OnboardInput = api::parse(&self.body)?;
         let plan = input.plan(means, &mut fill, |endpoint| self.check_circle(endpoint))?;
-        let is_dry_run = query_value(&self.query, "dry_run").is_some_and(|value| value == "true");
         if is_dry_run || !plan.is_valid() {
             return Ok(plan.findings(is_dry_run));
         }

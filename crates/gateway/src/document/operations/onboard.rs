@@ -25,7 +25,7 @@ pub(super) fn onboard() -> Vec<Operation> {
                 "Of an outgoing project. All are stored, or none. `dry_run=true` only says what is wrong: 200, with the same data as \
                  the 400 of a call in which some row is.",
             )
-            .query(&[super::parameter("dry_run", "`true`: nothing is stored.")])
+            .query(&[super::parameter("dry_run", "`true` (or `1`): nothing is stored; `false` (or `0`), or nothing: all is. Any other value or parameter is refused.")])
             .reads::<OnboardInput>(r#"{"items":[{"name":"billing","url":"https://billing.example.com/hooks","event_type":"invoice.paid"}]}"#)
             .required(&["items"])
             .change_body(|body| body.also = Some(("multipart/form-data", FORM)))
