@@ -26,6 +26,8 @@ pub struct ConsumerKeyInput {
 }
 
 impl FromFields for ConsumerKeyInput {
+    const IS_CLOSED: bool = true;
+
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let name = fields.text("name")?.unwrap_or_default().trim().to_owned();
         if name.is_empty() {
@@ -336,6 +338,14 @@ mod tests {
             all.extend(doc);
         }
         Seen { companion: companion.into(), version: "1".into(), seen_at: at, doc: all.to_string() }
+    }
+
+    #[test]
+    fn a_key_of_a_companion_takes_nothing_that_it_would_drop() {
+        let read = |body: &str| crate::api::parse::<ConsumerKeyInput>(body.as_bytes());
+        assert!(read(r#"{"name":"a","expires_at":""}"#).is_ok());
+        let error = read(r#"{"name":"a","expires_at":"2030-01-01T00:00:00Z"}"#).unwrap_err();
+        assert_eq!(error.message, "expires_at:unknown field: what is read here is name");
     }
 
     #[test]

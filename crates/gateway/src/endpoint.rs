@@ -383,8 +383,9 @@ impl Endpoint {
         Ok(())
     }
 
-    /// A new secret beside those that are there, which go on signing for `expiration` hours. The new one, in clear, is
-    /// returned to be shown this once.
+    /// A new secret beside those that are there: the one before it goes on signing for `expiration` hours (as in Convoy none, if
+    /// nothing is said), and those that were granted a time until then; a written 0 ends them all. The new one, in clear, is returned
+    /// to be shown this once.
     pub fn expire_secret(
         &mut self,
         input: ExpireInput,
@@ -414,12 +415,14 @@ impl Endpoint {
             .map_err(|error| ApiError::new(500, error.to_string()))?;
         let end = now_ms.saturating_add(hours * 3_600_000);
         self.secrets.retain(|secret| secret.is_valid(now_ms));
+        let keep_their_time = input.expiration != Some(0);
         for old in &mut self.secrets {
-            old.expires_at = Some(old.expires_at.map_or(end, |sooner| sooner.min(end)));
+            old.expires_at = old.expires_at.filter(|_| keep_their_time).or(Some(end));
         }
         // Those that have just ended are shown as long as there is room.
         while SECRETS_MAX <= self.secrets.len() {
-            self.secrets.remove(0);
+            let ended = self.secrets.iter().position(|secret| !secret.is_valid(now_ms));
+            self.secrets.remove(ended.unwrap_or(0));
         }
         let uid = ids::uid(now_ms, fill);
         self.secrets.push(EndpointSecret { uid, value, created_at: now_ms, expires_at: None });

@@ -76,8 +76,40 @@ fn no_secret_ends_before_its_time_unless_somebody_says_so() {
     exchange(&mut later, DAY + 1, 24).unwrap();
     assert_eq!(signing(&later, DAY + 1), 5);
 
+    // Who says nothing ends the newest, which had been granted no time yet.
+    let mut silent = endpoint.clone();
+    let ends = |endpoint: &Endpoint| endpoint.secrets.iter().map(|one| one.expires_at).collect();
+    let granted: Vec<_> = ends(&endpoint);
+    let input = parse(b"{}").unwrap();
+    silent.expire_secret(input, &vault(), 6, &mut |b| b.fill(8)).unwrap();
+    let left: Vec<_> = ends(&silent);
+    assert_eq!((&left[..4], left[4]), (&granted[..4], None));
+
+    let mut shorter = endpoint.clone();
+    exchange(&mut shorter, DAY + 1, 1).unwrap();
+    assert_eq!((signing(&shorter, DAY + 3), signing(&shorter, DAY + 1 + 3_600_000)), (3, 1));
+
     exchange(&mut endpoint, 6, 0).unwrap();
     assert_eq!((endpoint.secrets.len(), signing(&endpoint, 6)), (5, 1));
+}
+
+#[test]
+fn a_secret_keeps_the_time_that_it_was_granted() {
+    const HOUR: u64 = 3_600_000;
+    for (body, first_ends, second_ends) in [
+        ("{}", 24 * HOUR, 1),
+        (r#"{"expiration":1}"#, 24 * HOUR, HOUR + 1),
+        (r#"{"expiration":48}"#, 24 * HOUR, 48 * HOUR + 1),
+        (r#"{"expiration":0}"#, 1, 1),
+    ] {
+        let (mut endpoint, _) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+        for (body, now) in [(r#"{"expiration":24}"#, 0), (body, 1)] {
+            let input = parse(body.as_bytes()).unwrap();
+            endpoint.expire_secret(input, &vault(), now, &mut |b| b.fill(6)).unwrap();
+        }
+        let ends: Vec<_> = endpoint.secrets.iter().map(|secret| secret.expires_at).collect();
+        assert_eq!(ends, [Some(first_ends), Some(second_ends), None], "{body}");
+    }
 }
 
 #[test]

@@ -76,8 +76,9 @@ pub(super) fn endpoints() -> Vec<Operation> {
             "Exchange the secret",
         )
         .about(
-            "Adds a secret, shown this once; those before it go on signing for `expiration` hours. Five sign at most: \
-             a sixth is refused while all of them have time left, unless `expiration` is 0, which ends those that are there.",
+            "Adds a secret, shown this once; the one before it goes on signing for `expiration` hours, and those before that until \
+             the end that they have. Without `expiration` the one before it ends at once; 0 ends all that are there. Five sign at \
+             most: a sixth is refused while all of them have time left.",
         )
         .reads::<ExpireInput>(r#"{"expiration":24}"#)
         .fails(409, CHANGED)
