@@ -97,30 +97,31 @@ pub fn names_of_call(
     [("x-request-id", id), ("x-convoy-version", version.to_owned())]
 }
 
-/// Reads the first JSON value of a request body, as Convoy does; bytes after it are ignored.
+/// Reads the one JSON value of a request body. As in Convoy, brackets that close nothing may stand behind it.
 pub fn parse<T: FromFields>(body: &[u8]) -> Result<T, ApiError> {
-    Fields::of(String::new(), first_json(body)?)?.into_type()
+    Fields::of(String::new(), one_json(body)?)?.into_type()
 }
 
-/// The first JSON value of a body, in which no object has a key twice.
-pub(crate) fn first_json(body: &[u8]) -> Result<Value, ApiError> {
-    match first_value::<&RawValue>(body)? {
+/// The one JSON value of a body, in which no object has a key twice.
+pub(crate) fn one_json(body: &[u8]) -> Result<Value, ApiError> {
+    match one_value::<&RawValue>(body)? {
         None => Ok(Value::Null),
         Some(raw) => {
             repeated::check(raw.get())?;
-            Ok(first_value(body)?.unwrap_or_default())
+            Ok(one_value(body)?.unwrap_or_default())
         }
     }
 }
 
-/// The first JSON value of a body; `None` when it is of another type than `T`.
-pub(crate) fn first_value<'a, T: serde::Deserialize<'a>>(
+/// The one JSON value of a body; `None` when it is of another type than `T`. What stands behind it would be lost without a word,
+/// and is refused, but for brackets that close nothing.
+pub(crate) fn one_value<'a, T: serde::Deserialize<'a>>(
     body: &'a [u8],
 ) -> Result<Option<T>, ApiError> {
     value(body, false)
 }
 
-/// The same where nothing may stand behind it.
+/// The same where not even those may stand behind it.
 pub(crate) fn only_value<'a, T: serde::Deserialize<'a>>(
     body: &'a [u8],
 ) -> Result<Option<T>, ApiError> {
@@ -143,11 +144,19 @@ fn value<'a, T: serde::Deserialize<'a>>(
         None => Ok(None),
         Some(Ok(value)) => {
             let end = values.byte_offset();
-            let rest = text.get(end..).unwrap_or_default().trim_start();
-            if is_alone && !rest.is_empty() {
-                return Err(badly_formed(text.len() - rest.len() + 1));
+            let is_stray =
+                |c: char| c.is_ascii_whitespace() || (!is_alone && matches!(c, '}' | ']'));
+            let rest = text.get(end..).unwrap_or_default().trim_start_matches(is_stray);
+            if rest.is_empty() {
+                return Ok(Some(value));
             }
-            Ok(Some(value))
+            let at = text.len() - rest.len() + 1;
+            if is_alone {
+                return Err(badly_formed(at));
+            }
+            Err(ApiError::bad_request(format!(
+                "body contains more than one JSON value (at character {at}): send one"
+            )))
         }
         Some(Err(error)) if error.is_data() => Ok(None),
         Some(Err(error)) if error.is_eof() => {
@@ -304,7 +313,7 @@ mod tests {
             "body contains the key \"name\" twice in one object at line 1 column 20",
         );
         check(
-            r#"{"inner": {"secret": "a"}, "inner": {}} x"#,
+            r#"{"inner": {"secret": "a"}, "inner": {}}}"#,
             "body contains the key \"inner\" twice in one object at line 1 column 34",
         );
     }
@@ -328,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_after_the_first_value_and_unknown_fields_are_ignored() {
+    fn bytes_after_the_one_value_and_unknown_fields_are_ignored() {
         assert!(parse::<Sample>(b"{\"name\":\"a\",\"other\":1}}").is_ok());
     }
 

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::admit::HOP_HEADERS;
 use crate::api::{
-    Answer, ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, first_value, only_value,
+    Answer, ApiError, Faults, NAME_MAX_CHARS, TEXT_MAX_CHARS, check_length, one_value, only_value,
 };
 use crate::fields::{Fields, FromFields};
 use crate::header::{is_header_name, is_header_value, sendable};
@@ -235,9 +235,9 @@ impl Push {
         json!({"uid": uid, "event_type": self.event_type, "idempotency_key": key})
     }
 
-    /// Reads the payload of one event: the first JSON value of `body`.
+    /// Reads the payload of one event: the JSON value of `body`.
     pub fn parse(kind: Kind, body: &[u8]) -> Result<Self, ApiError> {
-        let fields = first_value::<RawFields<'_>>(body)?.ok_or_else(not_an_object)?;
+        let fields = one_value::<RawFields<'_>>(body)?.ok_or_else(not_an_object)?;
         check_one_receiver(kind, &fields)?;
         Self::of(kind, fields)
     }
@@ -326,7 +326,7 @@ impl Push {
     /// Reads the payloads of `POST /events/batch`: an array of events. An item is for whom it names, unless its `kind` says
     /// more: `broadcast` names nobody. One that cannot be read does not spoil the others.
     pub fn parse_batch(body: &[u8]) -> Result<Vec<Result<Self, ApiError>>, ApiError> {
-        let items = first_value::<Vec<&RawValue>>(body)?.ok_or_else(|| {
+        let items = one_value::<Vec<&RawValue>>(body)?.ok_or_else(|| {
             ApiError::bad_request("body contains incorrect JSON type: an array is expected")
         })?;
         if items.is_empty() {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{ApiError, first_value};
+use crate::api::{ApiError, one_value};
 use crate::event::StoredEvent;
 use crate::header::is_sensitive;
 use crate::push::Kind;
@@ -188,7 +188,7 @@ impl Owner {
 }
 
 fn object(body: &[u8]) -> Result<serde_json::Map<String, Value>, ApiError> {
-    match first_value::<Value>(body)? {
+    match one_value::<Value>(body)? {
         Some(Value::Object(fields)) => Ok(fields),
         _ => Err(ApiError::bad_request("body contains incorrect JSON type: an object is expected")),
     }

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiError, TEXT_MAX_CHARS, check_length, first_json};
+use crate::api::{ApiError, TEXT_MAX_CHARS, check_length, one_json};
 use crate::conditions::{Conditions, Facts};
 use crate::fields::{Fields, FromFields};
 use crate::filter::Part;
@@ -96,7 +96,7 @@ impl FromFields for FilterInput {
 impl FilterInput {
     /// Reads the list that the calls for many filters take.
     pub fn parse_list(body: &[u8]) -> Result<Vec<Self>, ApiError> {
-        let Value::Array(items) = first_json(body)? else {
+        let Value::Array(items) = one_json(body)? else {
             return Err(ApiError::bad_request(
                 "body contains incorrect JSON type: an array is expected",
             ));

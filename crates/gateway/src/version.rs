@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use crate::api::{ApiError, first_json};
+use crate::api::{ApiError, one_json};
 use crate::pace::seconds;
 
 /// In the order of their dates.
@@ -50,7 +50,7 @@ impl Version {
         if Self::V20240401 <= self {
             return Ok(Cow::Borrowed(body));
         }
-        let Value::Object(mut fields) = first_json(body)? else {
+        let Value::Object(mut fields) = one_json(body)? else {
             return Ok(Cow::Borrowed(body));
         };
         for name in TIMES {

@@ -39,7 +39,7 @@ const ABOUT: &str = "A webhook gateway at the edge. It speaks Convoy's API: call
     Hookstream's, for sources: `{\"source\": …}`, and refusals `{\"error\", \"status\", \"request_id\"}`. \
     Every answer of Convoy's is `{\"status\", \"message\", \"data\"}`; a refusal has no `data`, and its message says what to change.\n\n\
     In request bodies `null` is the same as a field that is left out. Unknown fields are ignored, but most that look like a slip \
-    of a known one (`nmae`) are refused, and below `/v1` all are; what stands after the first JSON value is ignored, too; a key that an object has twice is refused, but for what stands in an event's `data`. Ids are ULIDs. Times are RFC 3339.";
+    of a known one (`nmae`) are refused, and below `/v1` all are; what stands behind the JSON value, but for closing brackets, is refused; a key that an object has twice is refused, but for what stands in an event's `data`. Ids are ULIDs. Times are RFC 3339.";
 
 /// Who may make a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -275,10 +275,21 @@ fn a_message_is_one_event_and_nothing_behind_it() {
         let at = event.len() + behind.len() - behind.trim_start().len() + 1;
         assert_eq!(error, format!("body contains badly-formed JSON (at character {at})"));
     }
-    assert!(
-        Push::parse(Kind::Single, format!("{event}{event}").as_bytes()).is_ok(),
-        "as in Convoy"
-    );
+}
+
+#[test]
+fn a_call_pushes_what_its_body_holds_and_loses_nothing_behind_it() {
+    let event = r#"{"event_type":"t","data":1,"endpoint_id":"e"}"#;
+    assert!(Push::parse(Kind::Single, format!("{event}}}").as_bytes()).is_ok(), "as in Convoy");
+    assert!(Push::parse_batch(format!("[{event}]]\n").as_bytes()).is_ok());
+    let expect = "body contains more than one JSON value (at character";
+    for behind in [event, "\n{\"cut", ","] {
+        let one = Push::parse(Kind::Single, format!("{event}{behind}").as_bytes()).unwrap_err();
+        let batch = Push::parse_batch(format!("[{event}] {behind}").as_bytes()).unwrap_err();
+        for error in [one, batch] {
+            assert!(error.status == 400 && error.message.starts_with(expect), "{error}");
+        }
+    }
 }
 
 #[test]
