@@ -29,8 +29,15 @@ fn the_page_needs_nothing_from_anywhere_else() {
 
 #[test]
 fn what_is_no_get_of_the_document_is_told_so() {
-    for path in ["/docs", "/openapi.json"] {
+    for (path, allow) in [("/docs", "GET, HEAD"), ("/openapi.json", "GET")] {
         let reply = gateway().call("POST", path).body("{}").send().expect(405);
-        assert_eq!(reply.header("allow"), Some("GET"));
+        assert_eq!(reply.header("allow"), Some(allow));
     }
+}
+
+#[test]
+fn who_opens_the_gateway_finds_the_page() {
+    let reply = gateway().get("/").expect(302);
+    assert_eq!(reply.header("location"), Some("/docs"));
+    gateway().call("HEAD", "/docs").send().expect(200);
 }

@@ -70,6 +70,7 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
         Ok(Call::GetProvider { name }) => api::providers("", Some(name)),
         Ok(Call::Health) => api::health(&bindings).await,
         Ok(Call::HealthOfEvents) => api::health_of_events(&bindings).await,
+        Ok(Call::Home) => inlet_gateway::reply::Reply::sent_on("/docs"),
         Ok(Call::Document) => api::document(&Request::from(request)),
         Ok(Call::Docs) => api::page(&Request::from(request)),
         Ok(Call::PortalPage) => {

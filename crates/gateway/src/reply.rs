@@ -20,6 +20,12 @@ pub fn named(headers: Vec<(&'static str, String)>) -> Vec<(Cow<'static, str>, St
 }
 
 impl Reply {
+    /// Sends a person on to the page at `place`.
+    pub fn sent_on(place: &str) -> Self {
+        let headers = named(vec![("location", place.to_owned())]);
+        Self { status: 302, content_type: "text/plain".into(), headers, body: Vec::new() }
+    }
+
     /// Convoy's envelope without data: `{"status":…,"message":…}`.
     pub fn message(status: u16, ok: bool, message: &str) -> Self {
         let body = json!({"status": ok, "message": message}).to_string().into_bytes();

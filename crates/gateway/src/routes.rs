@@ -87,12 +87,13 @@ routes! {
     /// The paths of the gateway but those of [`IN_PROJECT`].
     GATEWAY, gateway_call -> Call;
 
+    [] { GET => Home, HEAD => Home }
     ["ingest", mask_id] { any => Ingest { mask: mask_id } }
     ["healthz"] { GET => Health, HEAD => Health }
     ["healthz", "events"] { GET => HealthOfEvents, HEAD => HealthOfEvents }
     ["metrics"] { GET => Metrics }
     ["openapi.json"] { GET => Document }
-    ["docs"] { GET => Docs }
+    ["docs"] { GET => Docs, HEAD => Docs }
     ["api", "v1", "providers"] { GET => ListProviders }
     ["api", "v1", "providers", provider] { GET => GetProvider { name: provider } }
     ["api", "v1", "projects"] { GET => ListProjects, POST => CreateProject }

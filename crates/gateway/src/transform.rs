@@ -19,7 +19,8 @@ pub const CODE_MAX_BYTES: usize = 64 * 1024;
 pub const INPUT_MAX_BYTES: usize = 1024 * 1024;
 /// The longest JSON text that it may return.
 const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
-/// QuickJS asks now and then whether to go on; so many times it may. An endless loop ends after some 50 ms.
+/// QuickJS asks at every 10,000th jump or call of JavaScript whether to go on; so many times it may. An endless loop ends after some
+/// 50 ms, one that calls functions of the engine after 200.
 const INTERRUPTS_MAX: usize = 200;
 /// Calls and loops inside the engine, which a single step of JavaScript may take any number of: a copy of a large payload takes
 /// a fifth of it, and all of it is gone in about a second.
@@ -275,7 +276,7 @@ pub fn present(kind: Kind, payload: &str, ran: &Ran) -> Result<Value, ApiError> 
         Kind::Payload => {}
     }
     let payload: Value = serde_json::from_str(&ran.output).map_err(|error| {
-        ApiError::bad_request(format!("the result is no JSON that others read: {error}"))
+        ApiError::bad_request(format!("function:the result is no JSON that others read: {error}"))
     })?;
     Ok(json!({"payload": payload, "log": ran.log}))
 }
@@ -359,6 +360,13 @@ mod tests {
             assert!(message.contains(expect), "{outcome}: {message}");
         }
         assert!(fault("nonsense").contains("no answer"));
+    }
+
+    #[test]
+    fn half_a_character_in_a_result_is_the_fault_of_the_function() {
+        let ran = Ran { output: r#""\ud800""#.into(), log: Vec::new() };
+        let error = present(Kind::Payload, "1", &ran).unwrap_err();
+        assert!(error.message.starts_with("function:the result is no JSON"), "{error}");
     }
 
     #[test]

@@ -34,7 +34,9 @@ pub fn routes() -> BTreeSet<(String, String)> {
     let mut add = |prefix: &str, routes: &[Route]| {
         for route in routes {
             for method in route.methods {
-                all.insert(((*method).to_owned(), template(prefix, route.path)));
+                let path = template(prefix, route.path);
+                let path = if path.is_empty() { "/".to_owned() } else { path };
+                all.insert(((*method).to_owned(), path));
             }
         }
     };

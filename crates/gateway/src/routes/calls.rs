@@ -9,6 +9,8 @@ pub enum Call<'a> {
     HealthOfEvents,
     /// Figures for Prometheus.
     Metrics,
+    /// Who opens the gateway itself is sent to the page of its document.
+    Home,
     /// The document of the API.
     Document,
     /// The same for people.

@@ -57,6 +57,7 @@ pub(super) fn gateway() -> Vec<Operation> {
         "431": refusal("The headers are too large."),
         "503": refusal("Try again: nothing was stored."),
     });
+    let home = json!({"302": {"description": "To `/docs`.", "headers": {"Location": {"schema": {"type": "string"}}}}});
     let in_a_word =
         json!({"200": {"description": "Yes."}, "503": {"description": "No: `GET` says why."}});
     let metrics = json!({
@@ -96,6 +97,10 @@ pub(super) fn gateway() -> Vec<Operation> {
             "200": {"description": "OpenAPI 3.1.", "content": json_of(json!({"type": "object"}))},
             "304": {"description": "It is the one that you have (`If-None-Match`)."},
         })),
+        open("HEAD", "/", "pingHome", "Is there a gateway?").answers(home.clone()),
+        open("GET", "/", "home", "Find this document").answers(home),
+        open("HEAD", "/docs", "pingDocs", "Is there a page of this document?")
+            .answers(json!({"200": {"description": "Yes."}, "304": {"description": "It is the one that you have (`If-None-Match`)."}})),
         open("GET", "/docs", "docs", "This document, for people").answers(json!({
             "200": {"description": "A page that needs nothing else but this document.",
                 "content": {"text/html": {"schema": {"type": "string"}}}},

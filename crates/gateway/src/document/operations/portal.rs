@@ -38,7 +38,7 @@ pub(super) fn portal() -> Vec<Operation> {
             .access(Access::Project)
             .about("With a portal token, as `Bearer` or as `?token=`. The calls of endpoints, subscriptions, events and \
                 deliveries are there for its holder, too, below `/portal-api` in place of `/api/v1/projects/{projectID}`: \
-                they show what is the owner's, and what is not is 401.")
+                they show what is the owner's, and what is not is 401. An endpoint gets the owner of the link, whatever `owner_id` says.")
             .shows(200, "Portal link fetched successfully", One("PortalLink")),
         open("HEAD", "/portal", "pingPortalPage", "Is there a page of portal links?")
             .answers(json!({"200": {"description": "Yes, whatever the link."}})),
