@@ -36,9 +36,9 @@ const CONFIG = {
   kv_namespaces: [{ binding: "CONFIG", id: "0" }],
   r2_buckets: [{ binding: "BODIES", bucket_name: "inlet-bodies" }],
   queues: {
-    producers: [{ binding: "DELIVER", queue: "inlet-deliver" }],
+    producers: [{ binding: "DELIVER_0", queue: "inlet-deliver-0" }],
     consumers: [
-      { queue: "inlet-deliver", max_batch_size: 10, dead_letter_queue: "inlet-deliver-dlq" },
+      { queue: "inlet-deliver-0", max_batch_size: 10, dead_letter_queue: "inlet-deliver-dlq" },
       { queue: "inlet-deliver-dlq" },
     ],
   },
@@ -49,7 +49,7 @@ const ALL = {
   databases: [{ name: "inlet-control", id: "c" }, { name: "inlet-events-0", id: "e" }, { name: "other", id: "o" }],
   namespaces: [{ title: "inlet-config", id: "k" }],
   buckets: ["inlet-bodies"],
-  queues: [{ name: "inlet-deliver", consumers: 1 }, { name: "inlet-deliver-dlq", consumers: 1 }],
+  queues: [{ name: "inlet-deliver-0", consumers: 1 }, { name: "inlet-deliver-dlq", consumers: 1 }],
 };
 const WANT = wanted(CONFIG, "inlet");
 const lines = (have, options) => plan(WANT, have, options).commands.map(({ args }) => args.join(" "));
@@ -60,7 +60,7 @@ test("an account without anything gets everything, dead letters for 14 days", ()
     "d1 create inlet-events-0",
     "kv namespace create inlet-config",
     "r2 bucket create inlet-bodies",
-    "queues create inlet-deliver",
+    "queues create inlet-deliver-0",
     "queues create inlet-deliver-dlq --message-retention-period-secs 1209600",
   ]);
 });
@@ -73,7 +73,7 @@ test("a second run creates nothing", () => {
 });
 
 test("a run that broke off is continued", () => {
-  const have = { ...NOTHING, databases: ALL.databases.slice(0, 1), queues: [{ name: "inlet-deliver", consumers: 0 }] };
+  const have = { ...NOTHING, databases: ALL.databases.slice(0, 1), queues: [{ name: "inlet-deliver-0", consumers: 0 }] };
   assert.deepEqual(plan(WANT, have).clashes, []);
   assert.deepEqual(lines(have), [
     "d1 create inlet-events-0",
@@ -94,19 +94,19 @@ test("a bucket that the list left out is not an error", () => {
 test("what seems to be someone else's is a clash", () => {
   const clash = (have) => plan(WANT, { ...NOTHING, ...have }).clashes.join("\n");
   assert.match(clash({ worker: true }), /a Worker inlet already/);
-  assert.match(clash({ queues: [{ name: "inlet-deliver", consumers: 1 }] }), /queue inlet-deliver has a consumer/);
+  assert.match(clash({ queues: [{ name: "inlet-deliver-0", consumers: 1 }] }), /queue inlet-deliver-0 has a consumer/);
   assert.match(clash({ namespaces: [{ title: "inlet-config", id: "a" }, { title: "inlet-config", id: "b" }] }), /2 KV namespaces.*a, b/);
   assert.equal(clash({ databases: ALL.databases, worker: true }), "");
   for (const [kind, what] of [["namespaces", "a KV namespace inlet-config"], ["buckets", "a bucket inlet-bodies"]]) {
     assert.match(clash({ [kind]: ALL[kind] }), new RegExp(`there is ${what}, but none of the databases`));
     assert.equal(clash({ [kind]: ALL[kind], databases: ALL.databases }), "");
   }
-  assert.match(clash({ queues: [{ name: "inlet-deliver", consumers: 0 }] }), /there is a queue inlet-deliver, but none/);
+  assert.match(clash({ queues: [{ name: "inlet-deliver-0", consumers: 0 }] }), /there is a queue inlet-deliver-0, but none/);
 });
 
 test("consumers that a deleted Worker has left behind come with the command that removes them", () => {
   const { clashes } = plan(WANT, { ...ALL, worker: false });
-  assert.match(clashes.join("\n"), /npx wrangler queues consumer remove inlet-deliver inlet$/m);
+  assert.match(clashes.join("\n"), /npx wrangler queues consumer remove inlet-deliver-0 inlet$/m);
 });
 
 test("a database of our name is ours when it is empty, or has had our migrations", () => {
@@ -183,7 +183,7 @@ test("a deployed Worker that says what it lacks is no success", () => {
 test("another name renames every resource", () => {
   const want = wanted(CONFIG, "acme");
   const names = plan(want, NOTHING).commands.map(({ args }) => args.find((word) => word.startsWith("acme")));
-  assert.deepEqual(names, ["acme-control", "acme-events-0", "acme-config", "acme-bodies", "acme-deliver", "acme-deliver-dlq"]);
+  assert.deepEqual(names, ["acme-control", "acme-events-0", "acme-config", "acme-bodies", "acme-deliver-0", "acme-deliver-dlq"]);
   const text = JSON.stringify(deployConfig(CONFIG, "acme", {}, { up: ".." }));
   assert.doesNotMatch(text, /inlet/);
 });
@@ -248,9 +248,9 @@ test("wrangler's lists are read", () => {
   const table = `┌─────┬───────────────┬────────────┬─────────────┬───────────┬───────────┐
 │ id  │ name          │ created_on │ modified_on │ producers │ consumers │
 ├─────┼───────────────┼────────────┼─────────────┼───────────┼───────────┤
-│ abc │ inlet-deliver │ 2026       │ 2026        │ 1         │ 2         │
+│ abc │ inlet-deliver-0 │ 2026       │ 2026        │ 1         │ 2         │
 └─────┴───────────────┴────────────┴─────────────┴───────────┴───────────┘`;
-  assert.deepEqual(parseQueues(table), [{ name: "inlet-deliver", consumers: 2 }]);
+  assert.deepEqual(parseQueues(table), [{ name: "inlet-deliver-0", consumers: 2 }]);
   assert.deepEqual(parseQueues("\n"), []);
 });
 

@@ -142,7 +142,7 @@ test("an empty account gets everything once; a second deployment creates nothing
   assert.deepEqual(account.buckets.map(({ name }) => name), ["inlet-bodies"]);
   assert.deepEqual(
     account.queues.map(({ queue_name, settings }) => [queue_name, settings?.message_retention_period]),
-    [["inlet-ingest-0", undefined], ["inlet-deliver", undefined], ["inlet-ingest-dlq", 1_209_600], ["inlet-deliver-dlq", 1_209_600]],
+    [["inlet-ingest-0", undefined], ["inlet-deliver-0", undefined], ["inlet-ingest-dlq", 1_209_600], ["inlet-deliver-dlq", 1_209_600]],
   );
   const keys = { ...account.worker.secrets };
   assert.equal(Buffer.from(keys.ENCRYPTION_KEY, "base64").length, 32);
@@ -234,7 +234,7 @@ test("what was given stays for the next deployment, and what cannot be stops it 
   assert.deepEqual(account.databases.map(({ name }) => name), ["inlet-control", "inlet-events-0", "inlet-events-1"]);
   assert.equal(account.queues.find(({ queue_name }) => queue_name === "inlet-ingest-1").consumers_total_count, 1);
   assert.match(first.stdout, /npx wrangler d1 migrations apply EVENTS_1 --remote/);
-  for (const binding of ["EVENTS_1", "INGEST_1"]) assert.match(account.worker.uploaded, new RegExp(`"${binding}"`));
+  for (const binding of ["EVENTS_1", "INGEST_1", "DELIVER_1"]) assert.match(account.worker.uploaded, new RegExp(`"${binding}"`));
   account.calls = [];
   account.worker.uploaded = null;
   const fewer = await deploy({ SHARDS: "1" });

@@ -1,5 +1,5 @@
 // Event databases beyond the first, and what each of them has of its own. wrangler.toml writes that down for the first one
-// (`EVENTS_0`, `INGEST_0`); here it is repeated.
+// (`EVENTS_0`, `INGEST_0`, `DELIVER_0`); here it is repeated.
 
 /** As many as the Worker looks for: `SHARDS_MAX` of crates/gateway/src/shard.rs. */
 export const SHARDS_MAX = 32;
@@ -42,16 +42,20 @@ export function withShards(config, shards) {
   };
 }
 
+const COUNT = /^[1-9]\d?$/;
+
 /**
  * How many event databases a deployment has: as many as are asked for, or else as there are. `names` are those of all databases
- * of the account. There are never fewer than before, because projects live in each of them.
+ * of the account; those count that have the ones before them, as for the Worker. There are never fewer than before, because
+ * projects live in each of them.
  */
 export function shardCount({ given, name, names }) {
-  const numbers = names.flatMap((one) => (one.startsWith(`${name}-events-`) ? [Number(one.slice(`${name}-events-`.length))] : []));
-  const have = Math.max(0, ...numbers.filter((number) => Number.isInteger(number) && number < SHARDS_MAX).map((number) => number + 1));
+  const all = new Set(names);
+  let have = 0;
+  while (have < SHARDS_MAX && all.has(`${name}-events-${have}`)) have += 1;
   if (!given) return { shards: Math.max(1, have), problem: null };
-  const shards = Number(given);
-  if (!Number.isInteger(shards) || shards < 1 || shards > SHARDS_MAX) {
+  const shards = COUNT.test(given.trim()) ? Number(given) : 0;
+  if (shards < 1 || shards > SHARDS_MAX) {
     return { shards: have, problem: `SHARDS=${given}: a number of event databases, from 1 to ${SHARDS_MAX}.` };
   }
   if (shards < have) {

@@ -91,7 +91,7 @@ pub(crate) fn batches(settings: &Settings) {
     ] {
         let builder = Gateway::builder().durability(mode);
         let builder =
-            if routes { builder } else { builder.sink("inlet-ingest-0").sink("inlet-deliver") };
+            if routes { builder } else { builder.sink("inlet-ingest-0").sink("inlet-deliver-0") };
         let gateway = builder.start();
         let project = gateway.project();
         let source = project

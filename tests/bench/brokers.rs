@@ -135,7 +135,7 @@ fn run<S: Server>(server: S, turn: &str, counts: &Counts) -> Option<Turned> {
     let delivers = turn == "delivered";
     let builder = Gateway::builder().durability(if delivers { "journal" } else { turn });
     let builder =
-        if delivers { builder } else { builder.sink("inlet-ingest-0").sink("inlet-deliver") };
+        if delivers { builder } else { builder.sink("inlet-ingest-0").sink("inlet-deliver-0") };
     let gateway = builder.start();
     let project = gateway.project();
     let endpoint = Endpoint::ok();

@@ -137,7 +137,7 @@ pub(crate) fn rest(settings: &Settings) {
     println!("\nEvents by the API, 1 KB each, {} connections", settings.connections);
     for mode in ["queue", "journal"] {
         let gateway = Gateway::builder().durability(mode);
-        let gateway = gateway.sink("inlet-ingest-0").sink("inlet-deliver").start();
+        let gateway = gateway.sink("inlet-ingest-0").sink("inlet-deliver-0").start();
         let project = gateway.project();
         let endpoint = project.endpoint(json!({"name": "e", "url": "http://127.0.0.1:9/"}));
         let event = json!({"endpoint_id": endpoint.get("uid"), "event_type": "order.paid", "data": {"text": "x".repeat(1000)}});

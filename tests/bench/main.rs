@@ -149,7 +149,7 @@ fn percent(share: f64) -> String {
 
 fn bare(worker: &str) -> Builder {
     let main = repository().join("tests/bench/workers").join(worker);
-    Gateway::builder().worker(&main).sink("inlet-ingest-0").sink("inlet-deliver")
+    Gateway::builder().worker(&main).sink("inlet-ingest-0").sink("inlet-deliver-0")
 }
 
 /// A GitHub source of a new project; answers the path to post to.
@@ -187,7 +187,7 @@ impl Variant {
 fn variants() -> Vec<Variant> {
     let ours = |name, mode: &str| {
         let builder = Gateway::builder().durability(mode);
-        let gateway = builder.sink("inlet-ingest-0").sink("inlet-deliver").start();
+        let gateway = builder.sink("inlet-ingest-0").sink("inlet-deliver-0").start();
         let path = github_path(&gateway);
         Variant { name, gateway, path }
     };
@@ -390,7 +390,7 @@ fn rows(targets: &mut Targets) {
                 value.and_then(Value::as_f64).unwrap_or(0.0) / count as f64
             };
             let both = |name| share("DB", name) + share("EVENTS_0", name);
-            let messages = share("INGEST_0", "messages") + share("DELIVER", "messages");
+            let messages = share("INGEST_0", "messages") + share("DELIVER_0", "messages");
             println!(
                 "{:<38} {:>12.2} {:>12.2} {:>10.2} {:>12.2} {:>10.2}",
                 format!("{mode} mode, {count} {how}"),

@@ -17,7 +17,7 @@ fn of_status(gateway: &Gateway, status: &str) -> u64 {
 }
 
 fn bells(gateway: &Gateway) -> u64 {
-    gateway.counters(false)["DELIVER"]["messages"].as_u64().unwrap_or_default()
+    gateway.counters(false)["DELIVER_0"]["messages"].as_u64().unwrap_or_default()
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_many_deliveries_of_an_endpoint_are_made_when_it_is_active_and_end_when_it
 
 #[test]
 fn how_long_deliveries_wait_is_told_before_the_sweep_looks() {
-    let gateway = Gateway::builder().durability("journal").sink("inlet-deliver").start();
+    let gateway = Gateway::builder().durability("journal").sink("inlet-deliver-0").start();
     let project = gateway.outgoing(json!({}));
     let endpoint = uid(&project.endpoint(json!({"name": "a", "url": Endpoint::ok().url("/a")})));
     push(&project, &endpoint, 1);

@@ -194,20 +194,20 @@ fn the_queue_mode_does_not_need_the_event_database_to_accept() {
 fn a_bell_that_does_not_ring_delays_nothing_for_ever() {
     let story = Story::new(Gateway::builder().durability("journal").tapped());
     story.gateway.refuse("INGEST_0", None);
-    story.gateway.refuse("DELIVER", None);
+    story.gateway.refuse("DELIVER_0", None);
     let bodies = bodies(10);
     for body in &bodies {
         story.post(body).expect(200);
     }
     story.gateway.allow("INGEST_0");
-    story.gateway.allow("DELIVER");
+    story.gateway.allow("DELIVER_0");
     story.wait_for_bodies(&bodies);
 }
 
 #[test]
 fn deliveries_whose_queue_refused_them_are_picked_up_by_the_cron() {
     let story = Story::new(Gateway::builder().durability("queue").tapped());
-    story.gateway.refuse("DELIVER", None);
+    story.gateway.refuse("DELIVER_0", None);
     let bodies = bodies(10);
     let mut last = String::new();
     for body in &bodies {
@@ -215,7 +215,7 @@ fn deliveries_whose_queue_refused_them_are_picked_up_by_the_cron() {
         last = answer["event_id"].as_str().expect("an id").to_owned();
     }
     story.project().wait_for_event(&last);
-    story.gateway.allow("DELIVER");
+    story.gateway.allow("DELIVER_0");
     story.wait_for_bodies(&bodies);
 }
 
@@ -223,7 +223,7 @@ fn deliveries_whose_queue_refused_them_are_picked_up_by_the_cron() {
 fn where_the_queue_is_durable_it_watches_the_deliveries() {
     let builder = Gateway::builder().durability("queue").var("LOCAL_QUEUE", "false").tapped();
     let story = Story::new(builder.consumer("inlet-ingest-0", json!({"retryDelay": 0})));
-    story.gateway.refuse("DELIVER", None);
+    story.gateway.refuse("DELIVER_0", None);
     let bodies = bodies(5);
     let mut last = String::new();
     for body in &bodies {
@@ -233,7 +233,7 @@ fn where_the_queue_is_durable_it_watches_the_deliveries() {
     story.project().wait_for_event(&last);
     let outbox = story.gateway.sql("EVENTS_0", "SELECT count(*) AS n FROM outbox", &[]);
     assert_eq!(outbox[0]["n"], 0, "{outbox:?}");
-    story.gateway.allow("DELIVER");
+    story.gateway.allow("DELIVER_0");
     story.wait_for_bodies(&bodies);
     assert_eq!(story.project().stored_events().len(), bodies.len(), "each is stored once");
 }

@@ -21,7 +21,7 @@ fn an_event_for_very_many_goes_to_all_of_them_though_its_routing_breaks_off_on_t
         FROM subscriptions, n WHERE project_id = ?1";
     gateway.sql("DB", copies, &[json!(story.uid), json!(MANY)]);
     // Nobody is called: it is about what is stored and watched.
-    gateway.refuse("DELIVER", None);
+    gateway.refuse("DELIVER_0", None);
     let fault = "CREATE TRIGGER fault BEFORE INSERT ON deliveries \
         WHEN NEW.subscription_id > '70000000000000000000012000' BEGIN SELECT abs(-9223372036854775807 - 1); END";
     gateway.sql("EVENTS_0", fault, &[]);

@@ -103,7 +103,7 @@ fn an_endpoint_that_becomes_active_while_the_events_do_not_answer_starts_afresh_
 
 #[test]
 fn a_release_of_very_many_goes_on_until_nothing_is_held() {
-    let gateway = Gateway::builder().sink("inlet-deliver").start();
+    let gateway = Gateway::builder().sink("inlet-deliver-0").start();
     let project = gateway.project();
     let source = project.open_source();
     let endpoint = uid(&project.endpoint(json!({"name": "e", "url": "https://example.com"})));

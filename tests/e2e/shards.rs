@@ -121,8 +121,64 @@ fn a_database_that_fails_holds_up_no_other() {
 
 #[test]
 fn a_database_that_hangs_holds_up_no_other() {
-    let hang = Duration::from_secs(12);
-    Ill::start("journal").gets_well(|gateway| gateway.slow_down("EVENTS_1", None, hang));
+    for durability in ["queue", "journal"] {
+        let hang = Duration::from_secs(20);
+        Ill::start(durability).gets_well(|gateway| gateway.slow_down("EVENTS_1", None, hang));
+    }
+}
+
+fn deliveries(gateway: &Gateway, project: &Project<'_>) -> Value {
+    let sql = "SELECT count(*) AS n FROM deliveries WHERE project_id = ?1";
+    gateway.sql("EVENTS_1", sql, &[json!(project.uid)])[0]["n"].clone()
+}
+
+#[test]
+fn meta_events_for_a_database_that_fails_hold_up_no_others() {
+    let gateway = two().durability("journal").start();
+    let listeners = [Endpoint::ok(), Endpoint::ok()];
+    let [well, ill] = [0, 1].map(|shard| {
+        let config = json!({"meta_event": {"is_enabled": true, "type": "http", "secret": "s",
+            "url": listeners[shard].url("/meta"), "event_type": ["endpoint.created"]}});
+        let name = format!("on-{shard}");
+        gateway.create_project(
+            json!({"name": name, "type": "outgoing", "shard": shard, "config": config}),
+        )
+    });
+    let bindings = ["EVENTS_0", "INGEST_0", "EVENTS_1", "INGEST_1"];
+    for binding in bindings {
+        gateway.refuse(binding, None);
+    }
+    // More than one sweep takes, and all of them older.
+    for n in 0..101 {
+        ill.endpoint(json!({"name": format!("e{n}"), "url": "https://example.com/"}));
+    }
+    well.endpoint(json!({"name": "e", "url": "https://example.com/"}));
+    gateway.allow("EVENTS_0");
+    gateway.allow("INGEST_0");
+    gateway.cron();
+    listeners[0].wait_for(1);
+    assert_eq!(listeners[1].count(), 0);
+    gateway.allow("EVENTS_1");
+    gateway.allow("INGEST_1");
+    poll_until("the others are told of", || {
+        gateway.cron();
+        (listeners[1].count() == 101).then_some(())
+    });
+    assert_eq!(listeners[0].count(), 1);
+}
+
+#[test]
+fn a_database_that_is_not_bound_any_more_is_not_taken_for_well() {
+    let mut gateway = two().start();
+    let lost = on(&gateway, 1).key;
+    gateway.get("/healthz/events").expect(200);
+    gateway.restart_with(|builder| builder.shards(1));
+    let health = gateway.get("/healthz/events").expect(503).json();
+    assert_eq!(health["data"]["shards"][1]["state"], "unreadable");
+    for key in [ROOT_KEY, &lost] {
+        let metrics = gateway.call("GET", "/metrics").bearer(key).send().expect(200).text();
+        assert!(metrics.contains("inlet_shard_up{shard=\"1\"} 0"), "{metrics}");
+    }
 }
 
 /// Two projects, on two databases, of which the second is about to fall ill.
@@ -138,6 +194,10 @@ impl Ill {
     fn gets_well(&self, fall_ill: impl FnOnce(&Gateway)) {
         let gateway = &self.gateway;
         let (well, ill) = (Lane::on(gateway, 0), Lane::on(gateway, 1));
+        // A bell that is rung again and again is at hand when it falls ill.
+        gateway.refuse("EVENTS_1", Some("UPDATE deliveries"));
+        ill.ingest();
+        poll_until("a delivery waits", || (deliveries(gateway, &ill.project) == 2).then_some(()));
         fall_ill(gateway);
         // Its events are taken in by the other way, and wait.
         ill.ingest();
@@ -161,7 +221,7 @@ impl Ill {
         gateway.allow("EVENTS_1");
         poll_until("what waited is delivered", || {
             gateway.cron();
-            (ill.endpoint.count() == 2).then_some(())
+            (ill.endpoint.count() == 3).then_some(())
         });
         gateway.get("/healthz/events").expect(200);
     }

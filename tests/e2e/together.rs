@@ -162,7 +162,7 @@ fn senders_that_hang_up_leave_nothing_behind() {
         [("queue", "INGEST_0", None), ("journal", "EVENTS_0", Some("INSERT INTO journal"))]
     {
         let builder = Gateway::builder().durability(mode).sink("inlet-ingest-0");
-        let story = Story::new(builder.sink("inlet-deliver").tapped());
+        let story = Story::new(builder.sink("inlet-deliver-0").tapped());
         story.post("warm").expect(200);
         story.gateway.slow_down(binding, statement, Duration::from_millis(400));
         thread::scope(|scope| {

@@ -404,7 +404,7 @@ impl Gateway {
     pub fn counters(&self, reset: bool) -> Value {
         let mut counters = self.control("POST", "/counters", Some(&json!({"reset": reset})));
         if let Some(counters) = counters.as_object_mut().filter(|_| shard() > 0) {
-            for name in ["EVENTS_0", "INGEST_0"] {
+            for name in ["EVENTS_0", "INGEST_0", "DELIVER_0"] {
                 let own = counters.remove(&of_shard(name));
                 counters.insert(name.to_owned(), own.unwrap_or_default());
             }

@@ -6,11 +6,27 @@ use worker::Result;
 
 use crate::bindings::Bindings;
 use crate::known::{Isolate, Known};
+use crate::patience::{ANSWER_WITHIN_MS, DATABASE, in_time};
 
 const FRESH_MS: u64 = 1_000;
+/// Which shards projects live in is read from all of them.
+const NAMED_FRESH_MS: u64 = 30_000;
 
 thread_local! {
     static SHARDS: Known<Oldest> = Known::default();
+    static NAMED: Known<Vec<u32>> = Known::default();
+}
+
+/// What waits longest in a shard.
+pub(crate) async fn oldest(shard: u32, now: u64, bindings: &Bindings) -> Result<Oldest> {
+    let key = shard.to_string();
+    if let Some(oldest) = SHARDS.get(&key, now, FRESH_MS) {
+        return Ok(*oldest);
+    }
+    let oldest: Option<Oldest> = bindings.events(shard)?.row(&sql::oldest_waiting()).await?;
+    let oldest = oldest.unwrap_or_default();
+    SHARDS.put(&key, oldest.into(), now);
+    Ok(oldest)
 }
 
 /// The same, with since when the oldest delivery waits that could be made: what takes a look at all of them.
@@ -30,14 +46,27 @@ pub(crate) async fn oldest_of_all(shard: u32, now: u64, bindings: &Bindings) -> 
     Ok(oldest)
 }
 
-/// What waits longest in a shard.
-pub(crate) async fn oldest(shard: u32, now: u64, bindings: &Bindings) -> Result<Oldest> {
-    let key = shard.to_string();
-    if let Some(oldest) = SHARDS.get(&key, now, FRESH_MS) {
-        return Ok(*oldest);
+/// The shards that are there, and those that projects live in although they are not: nobody may take them for well.
+pub(crate) async fn shards(now: u64, bindings: &Bindings) -> Vec<u32> {
+    let mut shards = bindings.shards();
+    shards.extend(named(now, bindings).await.unwrap_or_default());
+    shards.sort_unstable();
+    shards.dedup();
+    shards
+}
+
+/// The shards that projects live in.
+async fn named(now: u64, bindings: &Bindings) -> Result<Vec<u32>> {
+    if let Some(known) = NAMED.get("", now, NAMED_FRESH_MS) {
+        return Ok(known.to_vec());
     }
-    let oldest: Option<Oldest> = bindings.events(shard)?.row(&sql::oldest_waiting()).await?;
-    let oldest = oldest.unwrap_or_default();
-    SHARDS.put(&key, oldest.into(), now);
-    Ok(oldest)
+    #[derive(serde::Deserialize)]
+    struct Named {
+        shard: u32,
+    }
+    let asked = async { bindings.db()?.rows::<Named>(&sql::projects_of_shards()).await };
+    let named = in_time(DATABASE, ANSWER_WITHIN_MS, asked).await?;
+    let named: Vec<u32> = named.into_iter().map(|one| one.shard).collect();
+    NAMED.put("", named.clone().into(), now);
+    Ok(named)
 }

@@ -74,12 +74,13 @@ pub(crate) async fn send_drain(shard: u32, bindings: &Bindings) -> worker::Resul
     bindings.ingest_queue(shard)?.send_raw(message).await
 }
 
-/// Rings for deliveries. `delay_ms` is for all of them. The error is the first; the other bells are rung all the same.
+/// Rings for deliveries of one shard. `delay_ms` is for all of them. The error is the first; the other bells are rung all the same.
 pub(crate) async fn ring_dispatcher(
     bells: &[Bell],
     delay_ms: u64,
     bindings: &Bindings,
 ) -> worker::Result<()> {
+    let Some(shard) = bells.first().map(|bell| bell.shard) else { return Ok(()) };
     let mut rung = Ok(());
     let seconds = u32::try_from(delay_ms.min(BELL_DELAY_MAX_MS).div_ceil(1000)).unwrap_or(u32::MAX);
     for batch in bells.chunks(BATCH_MAX) {
@@ -92,7 +93,7 @@ pub(crate) async fn ring_dispatcher(
         let messages: Vec<SendMessage<JsValue>> = messages.collect();
         let sent = async {
             let batch = BatchMessageBuilder::new().messages(messages).build();
-            bindings.deliver_queue()?.send_raw_batch(batch).await
+            bindings.deliver_queue(shard)?.send_raw_batch(batch).await
         };
         if let Err(error) = sent.await {
             log::error("bell_not_rung", json!({"bells": batch.len(), "error": error.to_string()}));

@@ -101,8 +101,9 @@ impl Bindings {
         glue::insert(&self.env, &events_name(shard), sql, fields, body, is_base64).await
     }
 
-    pub(crate) fn deliver_queue(&self) -> Result<Queue> {
-        self.env.queue("DELIVER")
+    /// The queue of bells of a shard.
+    pub(crate) fn deliver_queue(&self, shard: u32) -> Result<Queue> {
+        self.env.queue(&format!("DELIVER_{shard}"))
     }
 
     /// The key that creates projects; `None` closes that part of the API.

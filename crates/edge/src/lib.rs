@@ -38,6 +38,7 @@ mod sweep;
 mod token;
 mod transform;
 
+use futures_util::future::join;
 use inlet_gateway::admit::Door;
 use inlet_gateway::routes::{Call, NoCall, call};
 use serde_json::json;
@@ -100,7 +101,7 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> Resu
     let name = batch.queue();
     if name.ends_with("-dlq") {
         router::unbury_batch(&batch, &bindings).await;
-    } else if name.ends_with("-deliver") {
+    } else if name.contains("-deliver-") {
         dispatch::dispatch_batch(&batch, &bindings, &context).await;
     } else if name.contains("-ingest-") {
         router::route_batch(&batch, &bindings).await;
@@ -114,6 +115,5 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> Resu
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let bindings = Bindings::new(env);
-    sweep::sweep(&bindings).await;
-    sweep::expire(&bindings).await;
+    join(sweep::sweep(&bindings), sweep::expire(&bindings)).await;
 }

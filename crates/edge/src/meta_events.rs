@@ -1,5 +1,7 @@
 //! Meta events on their way: noted with a change, written with a delivery's record, forwarded by the sweep.
 
+use std::collections::BTreeSet;
+
 use inlet_gateway::deliver::{Attempt, Delivery, Settled};
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::meta_event::{self, Kind};
@@ -59,7 +61,7 @@ async fn forget(ids: &[String], bindings: &Bindings) -> Result<()> {
     bindings.db()?.run(&sql::forget_meta_events(json!(ids))).await
 }
 
-/// Puts into the journals what was noted and did not get away. Twice is once: a meta event has its id already.
+/// Puts into the journals what was noted and did not get away; what is for a shard that fails waits alone. Twice is once: a meta event has its id already.
 pub(crate) async fn forward_noted(bindings: &Bindings) -> Result<()> {
     #[derive(Deserialize)]
     struct Noted {
@@ -69,20 +71,42 @@ pub(crate) async fn forward_noted(bindings: &Bindings) -> Result<()> {
     }
     let noted: Vec<Noted> = bindings.db()?.rows(&sql::noted_meta_events()).await?;
     let mut done = Vec::with_capacity(noted.len());
+    let mut failed = BTreeSet::new();
     for Noted { id, meta, body } in noted {
         match Envelope::from_row(&meta, &Text { text: body.into(), is_base64: false }) {
             Ok(envelopes) => {
-                for envelope in envelopes {
-                    ingest::append(bindings, &envelope).await?;
+                if append_to_well(&envelopes, &mut failed, bindings).await {
+                    done.push(id);
                 }
             }
             Err(error) => {
                 log::error("meta_event_damaged", json!({"id": id, "error": error.to_string()}));
+                done.push(id);
             }
         }
-        done.push(id);
     }
     if done.is_empty() { Ok(()) } else { forget(&done, bindings).await }
+}
+
+/// Appends envelopes where their shard has not failed before, and says whether all of them are there now.
+async fn append_to_well(
+    envelopes: &[Envelope],
+    failed: &mut BTreeSet<u32>,
+    bindings: &Bindings,
+) -> bool {
+    for envelope in envelopes {
+        let shard = envelope.meta.shard;
+        if failed.contains(&shard) {
+            return false;
+        }
+        if let Err(error) = ingest::append(bindings, envelope).await {
+            let fields = json!({"shard": shard, "error": error.to_string()});
+            log::error("meta_events_not_forwarded", fields);
+            failed.insert(shard);
+            return false;
+        }
+    }
+    true
 }
 
 /// The statement that tells a project what became of a delivery, to be run before it is recorded.

@@ -1,10 +1,15 @@
 //! D1: binds and executes the statements of `inlet_gateway::sql`, and nothing else.
 
+use crate::patience::{DATABASE, in_time};
 use inlet_gateway::json;
 use inlet_gateway::sql::{self, Param, Statement};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement, D1Result, Error, Result};
+
+/// How long a database may take: as long as D1 lets a query run. What takes longer is not answered at all.
+/// <https://developers.cloudflare.com/d1/platform/limits/>
+const WITHIN_MS: u64 = 30_000;
 
 pub(crate) struct Store(D1Database);
 
@@ -63,7 +68,7 @@ impl Store {
     }
 
     async fn all(&self, statement: &Statement) -> Result<D1Result> {
-        self.prepare(statement)?.all().await.map_err(in_a_line)
+        in_time(DATABASE, WITHIN_MS, self.prepare(statement)?.all()).await.map_err(in_a_line)
     }
 
     /// Bytes that the database has.
@@ -74,7 +79,7 @@ impl Store {
 
     /// Runs one statement for its effect.
     pub(crate) async fn run(&self, statement: &Statement) -> Result<()> {
-        self.prepare(statement)?.run().await.map_err(in_a_line)?;
+        in_time(DATABASE, WITHIN_MS, self.prepare(statement)?.run()).await.map_err(in_a_line)?;
         Ok(())
     }
 
@@ -82,7 +87,7 @@ impl Store {
     pub(crate) async fn batch(&self, statements: &[Statement]) -> Result<Vec<D1Result>> {
         let prepared =
             statements.iter().map(|statement| self.prepare(statement)).collect::<Result<_>>()?;
-        self.0.batch(prepared).await.map_err(in_a_line)
+        in_time(DATABASE, WITHIN_MS, self.0.batch(prepared)).await.map_err(in_a_line)
     }
 
     fn prepare(&self, statement: &Statement) -> Result<D1PreparedStatement> {

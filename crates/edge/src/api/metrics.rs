@@ -19,7 +19,11 @@ impl Caller<'_> {
             Some(project) => (vec![project.shard], vec![project]),
             None => {
                 let all: Vec<Project> = self.bindings.db()?.docs(&sql::projects()).await?;
-                (self.bindings.shards(), all.into_iter().map(Rc::new).collect())
+                let mut shards = self.bindings.shards();
+                shards.extend(all.iter().map(|project| project.shard));
+                shards.sort_unstable();
+                shards.dedup();
+                (shards, all.into_iter().map(Rc::new).collect())
             }
         };
         let projects = &projects;

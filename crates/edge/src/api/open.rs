@@ -37,7 +37,7 @@ pub(crate) async fn health(bindings: &Bindings) -> Reply {
 /// `GET /healthz/events`: whether what is durable goes on.
 pub(crate) async fn health_of_events(bindings: &Bindings) -> Reply {
     let now = now_ms();
-    let shards = bindings.shards().into_iter().map(|shard| async move {
+    let shards = backlog::shards(now, bindings).await.into_iter().map(|shard| async move {
         let oldest = backlog::oldest_of_all(shard, now, bindings);
         let oldest = in_time(DATABASE, ANSWER_WITHIN_MS, oldest).await.inspect_err(|error| {
             log::error("backlog_unreadable", json!({"shard": shard, "error": error.to_string()}));

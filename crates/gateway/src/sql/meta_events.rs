@@ -44,9 +44,14 @@ pub fn note_meta_events(rows: Value) -> Statement {
     )
 }
 
-/// The oldest meta events that are noted.
+/// The oldest meta events that are noted, of each shard in turn: one that fails leaves the others theirs.
 pub fn noted_meta_events() -> Statement {
-    statement("SELECT id, meta, body FROM meta_events_noted ORDER BY id LIMIT 100", [])
+    statement(
+        "SELECT id, meta, body FROM (SELECT id, meta, body, row_number() OVER (\
+         PARTITION BY CASE WHEN json_valid(meta) THEN meta ->> '$.n' END ORDER BY id) AS turn \
+         FROM meta_events_noted) ORDER BY turn, id LIMIT 100",
+        [],
+    )
 }
 
 /// Forgets meta events that are durable elsewhere.
