@@ -29,9 +29,13 @@ pub fn asked_for(number: u64, bound: &[u32]) -> Result<u32, ApiError> {
     let found = bound.iter().find(|shard| u64::from(**shard) == number);
     found.copied().ok_or_else(|| {
         let last = bound.last().copied().unwrap_or_default();
+        let more = if number < u64::from(SHARDS_MAX) {
+            format!("`SHARDS={} make deploy` adds what is missing", number + 1)
+        } else {
+            format!("there can be {SHARDS_MAX}")
+        };
         ApiError::bad_request(format!(
-            "shard:there is no event database {number}, the last is {last}; `SHARDS={} make deploy` adds what is missing",
-            number.saturating_add(1)
+            "shard:there is no event database {number}, the last is {last}; {more}"
         ))
     })
 }
@@ -62,16 +66,16 @@ mod tests {
     #[test]
     fn who_asks_for_a_shard_gets_that_or_hears_why_not() {
         assert_eq!(asked_for(1, &[0, 1]), Ok(1));
-        for number in [2, u64::MAX] {
+        for (number, more) in [
+            (2, "`SHARDS=3 make deploy` adds what is missing"),
+            (31, "`SHARDS=32 make deploy` adds what is missing"),
+            (32, "there can be 32"),
+            (u64::MAX, "there can be 32"),
+        ] {
             let error = asked_for(number, &[0, 1]).unwrap_err();
-            assert_eq!(error.status, 400);
-            assert!(
-                error.message.starts_with(&format!(
-                    "shard:there is no event database {number}, the last is 1;"
-                )),
-                "{}",
-                error.message
-            );
+            let expect =
+                format!("shard:there is no event database {number}, the last is 1; {more}");
+            assert_eq!((error.status, error.message), (400, expect));
         }
     }
 }
