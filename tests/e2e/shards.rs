@@ -134,6 +134,9 @@ fn deliveries(gateway: &Gateway, project: &Project<'_>) -> Value {
 
 #[test]
 fn meta_events_for_a_database_that_fails_hold_up_no_others() {
+    if shard() > 0 {
+        return; // Here the first database has the name of another.
+    }
     let gateway = two().durability("journal").start();
     let listeners = [Endpoint::ok(), Endpoint::ok()];
     let [well, ill] = [0, 1].map(|shard| {
