@@ -1,7 +1,7 @@
 //! Looks at what waits in a shard, at most once a second in an isolate.
 
 use inlet_gateway::backlog::Oldest;
-use inlet_gateway::sql;
+use inlet_gateway::{shard, sql};
 use worker::Result;
 
 use crate::bindings::Bindings;
@@ -48,11 +48,7 @@ pub(crate) async fn oldest_of_all(shard: u32, now: u64, bindings: &Bindings) -> 
 
 /// The shards that are there, and those that projects live in although they are not: nobody may take them for well.
 pub(crate) async fn shards(now: u64, bindings: &Bindings) -> Vec<u32> {
-    let mut shards = bindings.shards();
-    shards.extend(named(now, bindings).await.unwrap_or_default());
-    shards.sort_unstable();
-    shards.dedup();
-    shards
+    shard::all(bindings.shards(), named(now, bindings).await.unwrap_or_default())
 }
 
 /// The shards that projects live in.

@@ -41,6 +41,7 @@ mod transform;
 use futures_util::future::join;
 use inlet_gateway::admit::Door;
 use inlet_gateway::routes::{Call, NoCall, call};
+use inlet_gateway::shard::Purpose;
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use worker::{
@@ -99,15 +100,14 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
 async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> Result<()> {
     let bindings = Bindings::new(env);
     let name = batch.queue();
-    if name.ends_with("-dlq") {
-        router::unbury_batch(&batch, &bindings).await;
-    } else if name.contains("-deliver-") {
-        dispatch::dispatch_batch(&batch, &bindings, &context).await;
-    } else if name.contains("-ingest-") {
-        router::route_batch(&batch, &bindings).await;
-    } else {
-        log::error("unknown_queue", json!({"queue": name}));
-        batch.retry_all();
+    match Purpose::of(&name) {
+        Some(Purpose::DeadLetters) => router::unbury_batch(&batch, &bindings).await,
+        Some(Purpose::Deliver) => dispatch::dispatch_batch(&batch, &bindings, &context).await,
+        Some(Purpose::Ingest) => router::route_batch(&batch, &bindings).await,
+        None => {
+            log::error("unknown_queue", json!({"queue": name}));
+            batch.retry_all();
+        }
     }
     Ok(())
 }

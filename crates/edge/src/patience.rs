@@ -6,13 +6,14 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join_all, select};
 use futures_util::pin_mut;
 use inlet_gateway::rest::Rest;
 use inlet_gateway::settings::Way;
+use serde_json::json;
 use worker::{Delay, Result};
 
-use crate::chance;
+use crate::{chance, log};
 
 /// How long the store may take to say what it has.
 pub(crate) const ANSWER_WITHIN_MS: u64 = 4_000;
@@ -49,6 +50,24 @@ pub(crate) async fn in_time<T>(
         Either::Left((answer, _)) => answer,
         Either::Right(_) => Err(silent(store)),
     }
+}
+
+/// Asks shards side by side, each for so long. What one fails to say is logged under that name.
+pub(crate) async fn ask_all<T, F: Future<Output = Result<T>>>(
+    shards: impl IntoIterator<Item = u32>,
+    (ms, failed): (u64, &str),
+    ask: impl Fn(u32) -> F,
+) -> Vec<(u32, Option<T>)> {
+    let asked = shards.into_iter().map(|shard| {
+        let answer = in_time(DATABASE, ms, ask(shard));
+        async move {
+            let answer = answer.await.inspect_err(|error| {
+                log::error(failed, json!({"shard": shard, "error": error.to_string()}));
+            });
+            (shard, answer.ok())
+        }
+    });
+    join_all(asked).await
 }
 
 /// What many ask who wait one after another. Once it has been silent nobody asks it for a while: only the first waits in vain.

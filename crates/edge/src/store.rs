@@ -1,11 +1,12 @@
 //! D1: binds and executes the statements of `inlet_gateway::sql`, and nothing else.
 
-use crate::patience::{DATABASE, in_time};
 use inlet_gateway::json;
 use inlet_gateway::sql::{self, Param, Statement};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement, D1Result, Error, Result};
+
+use crate::patience::{DATABASE, in_time};
 
 /// How long a database may take: as long as D1 lets a query run. What takes longer is not answered at all.
 /// <https://developers.cloudflare.com/d1/platform/limits/>

@@ -18,6 +18,36 @@ pub struct Shard {
     pub projects: u64,
 }
 
+/// What a queue is for, by how its name ends: `inlet-ingest-0`, `inlet-deliver-0`, `inlet-ingest-dlq`. What stands before that
+/// is the deployment's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Ingest,
+    Deliver,
+    DeadLetters,
+}
+
+impl Purpose {
+    pub fn of(queue: &str) -> Option<Self> {
+        let (start, end) = queue.rsplit_once('-')?;
+        let (_, what) = start.rsplit_once('-')?;
+        match (what, end) {
+            (_, "dlq") => Some(Self::DeadLetters),
+            ("ingest", _) => Some(Self::Ingest),
+            ("deliver", _) => Some(Self::Deliver),
+            _ => None,
+        }
+    }
+}
+
+/// Those that are `bound`, and those that projects are `named` to live in, each once.
+pub fn all(mut bound: Vec<u32>, named: impl IntoIterator<Item = u32>) -> Vec<u32> {
+    bound.extend(named);
+    bound.sort_unstable();
+    bound.dedup();
+    bound
+}
+
 /// The emptiest of them, and of those that are as empty the one with the fewest projects; none where none answers.
 pub fn emptiest(shards: &[Shard]) -> Option<u32> {
     let by = |shard: &&Shard| (shard.bytes / STEP_BYTES, shard.projects, shard.number);
@@ -61,6 +91,24 @@ mod tests {
         ] {
             assert_eq!(emptiest(&shards), expect, "{shards:?}");
         }
+    }
+
+    #[test]
+    fn a_queue_is_known_by_how_its_name_ends() {
+        for (name, expect) in [
+            ("inlet-ingest-0", Some(Purpose::Ingest)),
+            ("inlet-deliver-31", Some(Purpose::Deliver)),
+            ("inlet-ingest-dlq", Some(Purpose::DeadLetters)),
+            ("inlet-deliver-dlq", Some(Purpose::DeadLetters)),
+            ("a-deliver-b-ingest-0", Some(Purpose::Ingest)),
+            ("a-ingest-b-deliver-1", Some(Purpose::Deliver)),
+            ("a-dlq-ingest-1", Some(Purpose::Ingest)),
+            ("inlet-other-0", None),
+            ("ingest", None),
+        ] {
+            assert_eq!(Purpose::of(name), expect, "{name}");
+        }
+        assert_eq!(all(vec![0, 1], [3, 1]), [0, 1, 3]);
     }
 
     #[test]

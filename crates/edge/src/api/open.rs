@@ -1,12 +1,11 @@
 //! What is answered without a key.
 
-use futures_util::future::join_all;
 use inlet_gateway::payload::query_value;
 use inlet_gateway::providers;
 use inlet_gateway::vault::VaultError;
 
 use super::*;
-use crate::patience::{ANSWER_WITHIN_MS, DATABASE, in_time};
+use crate::patience::{ANSWER_WITHIN_MS, ask_all};
 use crate::{backlog, key_check};
 
 /// The catalogue of providers: the same for everybody, so it needs no key.
@@ -37,14 +36,10 @@ pub(crate) async fn health(bindings: &Bindings) -> Reply {
 /// `GET /healthz/events`: whether what is durable goes on.
 pub(crate) async fn health_of_events(bindings: &Bindings) -> Reply {
     let now = now_ms();
-    let shards = backlog::shards(now, bindings).await.into_iter().map(|shard| async move {
-        let oldest = backlog::oldest_of_all(shard, now, bindings);
-        let oldest = in_time(DATABASE, ANSWER_WITHIN_MS, oldest).await.inspect_err(|error| {
-            log::error("backlog_unreadable", json!({"shard": shard, "error": error.to_string()}));
-        });
-        (shard, oldest.ok())
-    });
-    reply(&inlet_gateway::backlog::answer(&join_all(shards).await, now))
+    let shards = backlog::shards(now, bindings).await;
+    let look = |shard| backlog::oldest_of_all(shard, now, bindings);
+    let shards = ask_all(shards, (ANSWER_WITHIN_MS, "backlog_unreadable"), look).await;
+    reply(&inlet_gateway::backlog::answer(&shards, now))
 }
 
 /// No such call.

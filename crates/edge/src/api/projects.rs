@@ -1,6 +1,5 @@
 //! Projects.
 
-use futures_util::future::join_all;
 use inlet_gateway::api_key::NewApiKey;
 use inlet_gateway::event_type::{self, EventType};
 use inlet_gateway::meta_event::{Kind, Means};
@@ -10,7 +9,7 @@ use inlet_gateway::sql::Kept;
 
 use super::*;
 use crate::meta_events::{self, Told, forward};
-use crate::patience::{ANSWER_WITHIN_MS, DATABASE, in_time, silent};
+use crate::patience::{ANSWER_WITHIN_MS, DATABASE, ask_all, silent};
 use crate::sweep;
 
 fn taken() -> ApiError {
@@ -59,19 +58,11 @@ impl Caller<'_> {
             projects: u64,
         }
         let taken: Vec<Of> = self.bindings.db()?.rows(&sql::projects_of_shards()).await?;
-        let asked = bound.iter().map(|&number| async move {
-            let size = async { self.bindings.events(number)?.size().await };
-            let size = in_time(DATABASE, ANSWER_WITHIN_MS, size).await;
-            size.inspect_err(|error| {
-                let fields = json!({"shard": number, "error": error.to_string()});
-                log::error("shard_without_answer", fields);
-            })
-        });
-        let sizes = join_all(asked).await;
-        let answering = bound.iter().zip(&sizes).filter_map(|(&number, size)| {
+        let size = |shard| async move { self.bindings.events(shard)?.size().await };
+        let sizes = ask_all(bound, (ANSWER_WITHIN_MS, "shard_without_answer"), size).await;
+        let answering = sizes.into_iter().filter_map(|(number, bytes)| {
             let there = taken.iter().find(|of| of.shard == number);
-            let projects = there.map_or(0, |of| of.projects);
-            Some(Shard { number, bytes: *size.as_ref().ok()?, projects })
+            Some(Shard { number, bytes: bytes?, projects: there.map_or(0, |of| of.projects) })
         });
         let found = shard::emptiest(&answering.collect::<Vec<_>>());
         Ok(found.ok_or_else(|| silent(DATABASE))?)
