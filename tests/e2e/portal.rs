@@ -10,11 +10,15 @@ fn uid(value: &Value) -> String {
 }
 
 fn outgoing() -> Project<'static> {
+    project("outgoing")
+}
+
+fn project(kind: &str) -> Project<'static> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let name = format!("portal-{}-{}", now.as_nanos(), NEXT.fetch_add(1, Ordering::Relaxed));
-    gateway().create_project(json!({"name": name, "type": "outgoing"}))
+    gateway().create_project(json!({"name": name, "type": kind}))
 }
 
 /// An owner with one endpoint and a link to it.
@@ -423,6 +427,53 @@ fn endpoints_are_managed_only_where_the_link_says_so_and_stay_with_their_owner()
     reader.server.wait_for_one();
     let keyed = json!({"endpoint_id": reader.endpoint, "event_type": "t", "data": 1, "idempotency_key": "k"});
     reader.call("POST", "/events", &keyed).expect(403);
+}
+
+#[test]
+fn a_link_that_manages_no_endpoints_subscribes_those_that_are_there() {
+    let project = outgoing();
+    let reader = Tenant::new(&project, "r", false);
+    assert_eq!(reader.get("/portal_link").expect(200).data()["project_type"], "outgoing");
+    let body = json!({"name": "s", "endpoint_id": reader.endpoint,
+        "filter_config": {"event_types": ["t"], "filter": {"body": {"id": 1}}}});
+    let own = uid(&reader.call("POST", "/subscriptions", &body).expect(201).data());
+    let path = format!("/subscriptions/{own}");
+    let filter = |body: Value| json!({"filter_config": {"filter": {"body": body}}});
+    let refused = reader.call("PUT", &path, &filter(json!({"id": {"$no": 1}}))).expect(400);
+    assert!(refused.message().starts_with("filter_config.filter.body.id"), "{}", refused.text());
+    reader.call("PUT", &path, &filter(json!({"id": {"$gt": 1}}))).expect(202);
+    let wanted = json!({"request": {"body": {"id": 2}}, "schema": {"body": {"id": {"$gt": 1}}}});
+    let tried = reader.call("POST", "/subscriptions/test_filter", &wanted).expect(200);
+    assert_eq!(tried.data(), json!(true));
+    let of_type = reader.get(&format!("{path}/filters")).expect(200).data();
+    let of_type = format!("{path}/filters/{}", uid(&of_type[0]));
+    let refused = reader.call("PUT", &of_type, &json!({"headers": {"a": {"$no": 1}}})).expect(400);
+    assert!(refused.message().starts_with("headers.a"), "{}", refused.text());
+    reader.call("PUT", &of_type, &json!({"body": {"id": {"$gt": 5}}})).expect(200);
+    for id in [3, 6] {
+        let event = json!({"endpoint_id": reader.endpoint, "event_type": "t", "data": {"id": id}});
+        reader.call("POST", "/events", &event).expect(201);
+    }
+    assert_eq!(reader.server.wait_for_one().body, br#"{"id":6}"#);
+    reader.call("DELETE", &path, &json!({})).expect(200);
+    assert_eq!(reader.list("/subscriptions").len(), 0);
+}
+
+#[test]
+fn an_incoming_project_says_so_and_subscribes_endpoints_itself() {
+    let project = project("incoming");
+    let tenant = Tenant::new(&project, "o", false);
+    assert_eq!(tenant.get("/portal_link").expect(200).data()["project_type"], "incoming");
+    let mut body = json!({"name": "s", "endpoint_id": tenant.endpoint});
+    let refused = tenant.call("POST", "/subscriptions", &body).expect(400);
+    assert_eq!(refused.message(), "source_id is required for incoming projects");
+    body["source_id"] = uid(&project.open_source()).into();
+    let path = format!("/subscriptions/{}", uid(&project.subscription(body)));
+    let event = json!({"endpoint_id": tenant.endpoint, "event_type": "t", "data": 1});
+    tenant.call("POST", "/events", &event).expect(201);
+    tenant.server.wait_for_one();
+    tenant.call("PUT", &path, &json!({"filter_config": {"event_types": ["*"]}})).expect(401);
+    tenant.call("DELETE", &path, &json!({})).expect(200);
 }
 
 #[test]

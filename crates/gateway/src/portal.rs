@@ -231,8 +231,15 @@ impl PortalLink {
         format!("{}/portal-link/{}/token", self.project_id, self.uid)
     }
 
-    /// The link as the API shows it. `token` is what opens it: the static one, or one that was just made.
-    pub fn present(&self, origin: &str, token: Option<&str>, endpoints: &[String]) -> Value {
+    /// The link as the API shows it. `token` is what opens it: the static one, or one that was just made. What its holder may
+    /// subscribe to depends on what kind of project it is in.
+    pub fn present(
+        &self,
+        project: &Project,
+        origin: &str,
+        token: Option<&str>,
+        endpoints: &[String],
+    ) -> Value {
         let token = token.unwrap_or_default();
         let url = match self.auth_type {
             AuthType::StaticToken => format!("{origin}/portal?token={token}"),
@@ -248,7 +255,7 @@ impl PortalLink {
             AuthType::RefreshToken => (self.uid.as_str(), token),
         };
         json!({
-            "uid": self.uid, "name": self.name, "project_id": self.project_id, "owner_id": self.owner_id,
+            "uid": self.uid, "name": self.name, "project_id": self.project_id, "project_type": project.kind, "owner_id": self.owner_id,
             "endpoints": endpoints, "endpoint_count": endpoints.len(), "can_manage_endpoint": self.can_manage_endpoint,
             "token": shown, "auth_type": self.auth_type, "auth_key": auth_key, "url": url,
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at), "deleted_at": null,
@@ -304,6 +311,11 @@ mod tests {
         Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap()
     }
 
+    fn project() -> Project {
+        let input = parse(br#"{"name":"p","type":"incoming"}"#).unwrap();
+        Project::create(input, 0, 0, &mut |b| b.fill(6)).unwrap()
+    }
+
     fn create(body: &str) -> Result<(PortalLink, NewToken), String> {
         let input = parse(body.as_bytes()).map_err(|error| error.message)?;
         let mut n = 0u8;
@@ -322,7 +334,8 @@ mod tests {
         let stored = serde_json::to_string(&link).unwrap();
         assert!(!stored.contains(token.text.get(4..40).unwrap()), "{stored}");
         let opened = link.static_token(&vault()).unwrap();
-        let shown = link.present("https://x", opened.as_deref(), &["e".into()]);
+        let shown = link.present(&project(), "https://x", opened.as_deref(), &["e".into()]);
+        assert_eq!(shown["project_type"], "incoming");
         assert_eq!(shown["url"], format!("https://x/portal?token={}", token.text));
         assert_eq!(
             (&shown["auth_type"], &shown["endpoint_count"]),
@@ -336,13 +349,13 @@ mod tests {
         let (mut link, token) =
             create(r#"{"name":"a","owner_id":"o","auth_type":"refresh_token"}"#).unwrap();
         assert_eq!(token.expires_at, Some(3_600_000));
-        let shown = link.present("https://x", Some(&token.text), &[]);
+        let shown = link.present(&project(), "https://x", Some(&token.text), &[]);
         assert_eq!(
             shown["url"],
             format!("https://x/portal?token={}&auth_token={}", link.uid, token.text)
         );
         assert_eq!(link.static_token(&vault()).unwrap(), None);
-        assert_eq!(link.present("https://x", None, &[])["auth_key"], "");
+        assert_eq!(link.present(&project(), "https://x", None, &[])["auth_key"], "");
         let update = parse(br#"{"name":"b"}"#).unwrap();
         assert!(link.update(update, &[], &vault(), 1, &mut |b| b.fill(9)).unwrap().is_none());
         let update = parse(br#"{"auth_type":"static_token"}"#).unwrap();

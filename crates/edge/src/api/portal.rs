@@ -77,10 +77,11 @@ impl Caller<'_> {
     /// The link as it is shown: with the token that opens it for good, or with one that was just made.
     async fn shown_link(
         &self,
+        project: &Project,
         link: &PortalLink,
         new: Option<&NewToken>,
     ) -> Result<Value, Refusal> {
-        self.present_link(link, new, &self.owned(link).await?)
+        self.present_link(project, link, new, &self.owned(link).await?)
     }
 
     /// The endpoints that a link opens.
@@ -91,6 +92,7 @@ impl Caller<'_> {
 
     fn present_link(
         &self,
+        project: &Project,
         link: &PortalLink,
         new: Option<&NewToken>,
         owned: &[Owned],
@@ -101,7 +103,7 @@ impl Caller<'_> {
         };
         let own = owned.iter().filter(|one| one.owner_id == link.owner_id);
         let own: Vec<String> = own.map(|one| one.endpoint_id.clone()).collect();
-        Ok(link.present(&self.origin, token.as_deref(), &own))
+        Ok(link.present(project, &self.origin, token.as_deref(), &own))
     }
 
     pub(super) async fn create_portal_link(&self, project: &Project) -> Answered {
@@ -111,7 +113,7 @@ impl Caller<'_> {
         let mut statements = vec![sql::insert_portal_link(&link)];
         statements.extend(self.store_token(&link, &token)?);
         self.bindings.db()?.batch(&statements).await?;
-        let shown = self.shown_link(&link, Some(&token)).await?;
+        let shown = self.shown_link(project, &link, Some(&token)).await?;
         Ok(Answer::ok(201, "Portal link created successfully", shown))
     }
 
@@ -124,14 +126,14 @@ impl Caller<'_> {
             owners.into_iter().map(|owner| (project.uid.as_str(), owner)).collect();
         let statement = sql::endpoints_of_owners(&owners);
         let owned: Vec<Owned> = self.bindings.db()?.rows(&statement).await?;
-        let shown = found.rows.iter().map(|link| self.present_link(link, None, &owned));
+        let shown = found.rows.iter().map(|link| self.present_link(project, link, None, &owned));
         let shown = shown.collect::<Result<_, _>>()?;
         Ok(Answer::ok(200, "Portal links fetched successfully", found.shown(shown)))
     }
 
     pub(super) async fn get_portal_link(&self, project: &Project, id: &str) -> Answered {
         let link = self.portal_link(project, id).await?;
-        let shown = self.shown_link(&link, None).await?;
+        let shown = self.shown_link(project, &link, None).await?;
         Ok(Answer::ok(200, "Portal link fetched successfully", shown))
     }
 
@@ -161,7 +163,7 @@ impl Caller<'_> {
         }
         let find = sql::portal_link(&project.uid, id);
         self.replace(Replace { what: "portal link", find, missing: MISSING, statements }).await?;
-        let shown = self.shown_link(&link, token.as_ref()).await?;
+        let shown = self.shown_link(project, &link, token.as_ref()).await?;
         Ok(Answer::ok(202, "Portal link updated successfully", shown))
     }
 

@@ -532,7 +532,8 @@ pub(super) fn of(shape: &str) -> Vec<Value> {
             let made_link = PortalLink::create(body, PROJECT, &vault(), NOW, &mut fill());
             let (mut link, token) = made(made_link);
             link.uid = PORTAL_LINK.into();
-            vec![link.present(ORIGIN, Some(&token.text), &[ENDPOINT.into()])]
+            let project = project(PROJECT_BODY);
+            vec![link.present(&project, ORIGIN, Some(&token.text), &[ENDPOINT.into()])]
         }
         "Event" => events(),
         "Delivery" => deliveries(),

@@ -38,12 +38,14 @@ pub(super) fn portal() -> Vec<Operation> {
             .access(Access::Project)
             .about("With a portal token, as `Bearer` or as `?token=`. The calls of endpoints, subscriptions, events and \
                 deliveries are there for its holder, too, below `/portal-api` in place of `/api/v1/projects/{projectID}`: \
-                they show what is the owner's, and what is not is 401. An endpoint gets the owner of the link, whatever `owner_id` says.")
+                they show what is the owner's, and what is not is 401. An endpoint gets the owner of the link, whatever `owner_id` says. \
+                What changes endpoints is 403 without `can_manage_endpoint`; subscriptions, their filters, events and resends \
+                are open to every link.")
             .shows(200, "Portal link fetched successfully", One("PortalLink")),
         open("HEAD", "/portal", "pingPortalPage", "Is there a page of portal links?")
             .answers(json!({"200": {"description": "Yes, whatever the link."}})),
         open("GET", "/portal", "portalPage", "The page of a portal link")
-            .about("What the `url` of a link leads to: a page that shows, and resends, what its token opens.")
+            .about("What the `url` of a link leads to: a page that shows what its token opens, and does with it what the API lets its holder do.")
             .answers(json!({"200": {"description": "A page that needs nothing else but the API.",
                 "content": {"text/html": {"schema": {"type": "string"}}}}})),
     ]
