@@ -124,14 +124,18 @@ async function open(pages, others = [], search = "?token=PRT.a.b") {
   };
   const asked = [];
   const sent = [];
-  const fetch = async (path, { method, body: text }) => {
+  const fetch = async (path, init) => {
+    const reply = await answered(path, init);
+    return { text: async () => JSON.stringify(await reply.json()), ...reply };
+  };
+  const answered = async (path, { method, body: text }) => {
     asked.push(path);
     if (method !== "GET") sent.push([method, path.replace("/portal-api", ""), text]);
     const page = (content, next) => ({ content, pagination: { has_next_page: Boolean(next), next_page_cursor: next ?? "" } });
     const reply = others.find(([pattern]) => pattern.test(`${method} ${path}`));
     if (reply) return reply[1]();
     const answers = [
-      [/\/portal_link$/, () => ({ name: "n", owner_id: "o" })],
+      [/\/portal_link$/, () => ({ name: "n", owner_id: "o", project_type: "outgoing", can_manage_endpoint: false })],
       [/\/endpoints\?/, () => page([{ uid: "e", name: "billing", url: "https://b", status: "active" }])],
       [/\/eventdeliveries\?/, async () => page(...(await pages.shift()))],
       [/\/deliveryattempts$/, () => []],
@@ -301,17 +305,22 @@ test("deliveries are found by each status that they can have", () => {
 });
 
 /** The page of a link that may change endpoints. `replies` are patterns of calls, each with a status and the data or message of the answer. */
-async function managing(...replies) {
+const managing = (...replies) => holding({ can_manage_endpoint: true, project_type: "outgoing" }, ...replies);
+
+/** The page of a link of this kind. */
+async function holding(kind, ...replies) {
   const answered = (reply) => async () => {
     const [, status, value] = reply;
-    return { ok: status < 400, status, json: async () => (status < 400 ? { data: value } : { message: value }) };
+    const json = async () => (status < 400 ? { data: value } : { message: value });
+    return { ok: status < 400, status, json, ...(value?.text && { text: async () => value.text }) };
   };
   const known = [
-    [/portal_link$/, 200, { name: "n", owner_id: "o", can_manage_endpoint: true }],
+    [/portal_link$/, 200, { name: "n", owner_id: "o", ...kind }],
     [/GET .*\/event-types$/, 200, [{ name: "paid", deprecated_at: null }, { name: "old", deprecated_at: "2026-01-01T00:00:00Z" }]],
     [/GET .*\/endpoints\?/, 200, { content: [billing], pagination: {} }],
     [/GET .*\/eventdeliveries\?/, 200, { content: [], pagination: {} }],
     [/GET .*\/subscriptions\?/, 200, { content: [] }],
+    [/GET .*\/filters$/, 200, []],
   ];
   const page = await open([], [...replies, ...known].map((reply) => [reply[0], answered(reply)]));
   const opened = async () => {
@@ -328,17 +337,37 @@ const billing = {
 };
 const FORBIDDEN = "the project says no";
 
-test("who may not change endpoints is offered nothing that does", async () => {
-  const { at, asked } = await open([[[]]]);
-  assert.deepEqual([at("new").hidden, at("endpoints").querySelectorAll("button").length, at("actions").parent], [true, 0, null]);
-  assert.ok(!asked.some((path) => path.includes("subscriptions")));
+test("who may not change endpoints is offered what every link may do, and no more", async () => {
+  const page = await holding({ can_manage_endpoint: false, project_type: "outgoing" }, [/POST .*\/subscriptions$/, 201, {}]);
+  assert.ok(page.at("new").hidden);
+  assert.equal(page.at("endpoints").querySelector("button").getAttribute("aria-label"), "Events: billing");
+  await page.opened();
+  assert.deepEqual(page.titles(), ["Events", "Test event"]);
+  await page.part("Events").submit();
+  assert.deepEqual(page.sent, [["POST", "/subscriptions", '{"name":"billing","endpoint_id":"e","filter_config":{"event_types":["*"]}}']]);
+  page.at("endpoints").replaceChildren();
+  page.at("close").fire("click");
+  assert.equal(page.document.activeElement, page.at("refresh"), "the row is gone");
+});
+
+test("in an incoming project no subscription is offered that the API would refuse", async () => {
+  const page = await holding({ can_manage_endpoint: true, project_type: "incoming" }, [/POST .*\/endpoints$/, 201, { ...billing, uid: "n" }]);
+  await page.at("new").fire("click");
+  await settled();
+  assert.equal(page.part("Endpoint").form.querySelectorAll("textarea").length, 0, "no event types");
+  page.part("Endpoint").field("Name").value = "new";
+  await page.part("Endpoint").submit();
+  assert.deepEqual(page.sent.map(([method, path]) => [method, path]), [["POST", "/endpoints"]]);
+  const events = page.part("Events");
+  assert.deepEqual([events.press, events.form.querySelectorAll("textarea").length], [undefined, 0]);
+  assert.match(events.form.textContent, /when the project subscribes it/);
 });
 
 test("an endpoint is created with what it is subscribed to, and its secret is shown once", async () => {
   const one = { ...billing, uid: "n", name: "new", secrets: [{ ...billing.secrets[0], value: "whsec_new" }] };
   const page = await managing([/POST .*\/endpoints$/, 201, one], [/POST .*\/subscriptions$/, 201, {}]);
   const { at, part, sent, document } = page;
-  assert.ok(!at("new").hidden && at("actions").parent);
+  assert.ok(!at("new").hidden);
   await at("new").fire("click");
   await settled();
   assert.deepEqual([at("dialog").open, at("title").textContent], [true, "New endpoint"]);
@@ -417,15 +446,16 @@ test("another secret is shown to who asked for it, wherever they are by then", a
   assert.deepEqual([page.at("dialog").open, page.part("Signing secret").field("Copy it now").value], [true, "whsec_other"]);
 });
 
-test("subscriptions are changed, stopped and started; those to a source are only shown", async () => {
+test("subscriptions are changed, stopped and started; those to a source are only shown, or removed", async () => {
   const one = (uid, source_id) => ({ uid, name: uid, source_id, status: "active", filter_config: { event_types: ["a"] } });
   const page = await managing(
     [/GET .*\/subscriptions\?/, 200, { content: [one("own", ""), one("bound", "s")] }],
+    [/DELETE .*\/subscriptions\/bound$/, 200, null],
     [/PUT .*\/subscriptions\/own$/, 400, FORBIDDEN],
     [/PUT .*\/toggle_status$/, 202, { ...one("own", ""), status: "inactive" }],
   );
   await page.opened();
-  assert.deepEqual(page.titles().slice(3, 5), ["Events of own", "Events of bound"]);
+  assert.deepEqual(page.titles().slice(3, 5), ["Events of own", "Remove subscription own"]);
   assert.equal(page.part("Test event").field("Event type").value, "a", "one that it takes");
   const own = page.part("Events of own");
   own.field("Event types").value = "b";
@@ -434,25 +464,140 @@ test("subscriptions are changed, stopped and started; those to a source are only
   const stop = own.form.querySelectorAll("button").at(-1);
   await stop.fire("click");
   assert.deepEqual([stop.textContent, own.says()], ["Start", "It takes no events until it is started."]);
+  assert.equal(stop.getAttribute("aria-label"), "Start: own", "what it is called is what it does");
+  const bound = page.part("Events of bound");
+  assert.deepEqual(bound.form.querySelectorAll("button").map((button) => button.textContent), ["Try"]);
+  assert.ok(bound.field("Event types").readOnly && bound.field("Filter of the body").readOnly);
+  const removal = page.part("Remove subscription bound");
+  assert.ok(removal.field("Yes, remove it: only the project can make it again"));
+  removal.field("Yes").checked = true;
+  await removal.submit();
   assert.deepEqual(page.sent, [
-    ["PUT", "/subscriptions/own", '{"filter_config":{"event_types":["b"]}}'],
+    ["PUT", "/subscriptions/own", '{"filter_config":{"event_types":["b"],"filter":{"body":{},"headers":{}}}}'],
     ["PUT", "/subscriptions/own/toggle_status", undefined],
+    ["DELETE", "/subscriptions/bound", undefined],
   ]);
-  assert.equal(page.part("Events of bound").form.querySelectorAll("button").length, 0);
 });
 
-test("an endpoint that is not called says why, and a subscription that it chooses", async () => {
+/** A page with one subscription, as it stands in the answer's text. */
+async function filtered(filter, ...replies) {
+  const text = `{"data":{"content":[{"uid":"q","name":"q","source_id":"","status":"active","filter_config":{"event_types":["paid","*"],"filter":${filter}}}]}}`;
+  const page = await managing(...replies, [/GET .*\/subscriptions\?/, 200, { text }]);
+  await page.opened();
+  return page;
+}
+
+test("a filter is shown, changed and sent as it is written", async () => {
+  const saved = [/PUT .*\/subscriptions\/q$/, 202, { filter_config: { event_types: ["*"] } }];
+  const page = await filtered('{"headers":{},"body":{"id":12345678901234567890,"n":1.10,"t":"5"},"query":{"a":"1"},"path":{}}', saved);
+  const form = page.part("Events of q");
+  assert.equal(form.field("Filter of the body").value, '{\n  "id": 12345678901234567890,\n  "n": 1.10,\n  "t": "5"\n}');
+  assert.deepEqual([form.field("Filter of the headers").value, form.field("Filter of the query").value], ["", '{\n  "a": "1"\n}']);
+  form.field("Filter of the body").value = '{"id":{"$gt":12345678901234567890}}';
+  form.field("Filter of the query").value = " ";
+  form.field("Filter of the headers").value = '{"X-Env":"live"}';
+  await form.submit();
+  assert.equal(form.says(), "It is saved.");
+  const filter = '{"body":{"id":{"$gt":12345678901234567890}},"headers":{"X-Env":"live"},"query":{}}';
+  assert.deepEqual(page.sent, [["PUT", "/subscriptions/q", `{"filter_config":{"event_types":["paid","*"],"filter":${filter}}}`]]);
+});
+
+test("what is wrong with a field is said beside it, until it is sent again", async () => {
+  const saved = [/PUT .*\/subscriptions\/q$/, 400, ""];
+  const page = await filtered("{}", saved);
+  const form = page.part("Events of q");
+  const [types, body, headers] = ["Event types", "Filter of the body", "Filter of the headers"].map(form.field);
+  for (const [message, own, says] of [
+    ["filter_config.filter.body.a.$no:not an operator", body, "a.$no:not an operator"],
+    ['body contains incorrect JSON type for field "filter_config.filter.headers"', headers, 'body contains incorrect JSON type for field "filter_config.filter.headers"'],
+    ["filter_config.event_types:name at least one", types, "name at least one"],
+  ]) {
+    saved[2] = message;
+    await form.submit();
+    const why = own.closest("label").nextSibling;
+    assert.deepEqual([why.textContent, form.says(), page.document.activeElement], [says, "", own]);
+    assert.deepEqual([own.getAttribute("aria-invalid"), own.getAttribute("aria-describedby")], ["true", why.id]);
+    assert.equal([types, body, headers].filter((one) => one.hasAttribute("aria-invalid")).length, 1);
+  }
+  saved[2] = "filter_config.filter:a filter is at most 16384 bytes";
+  await form.submit();
+  assert.deepEqual([form.says(), types.hasAttribute("aria-describedby")], [saved[2], false], "of no field alone");
+  headers.value = "{a}";
+  await form.submit();
+  assert.match(headers.closest("label").nextSibling.textContent, /^This is not JSON: /);
+  assert.equal(page.sent.length, 4, "what is not JSON is not sent");
+});
+
+test("a filter is tried as it stands in its fields", async () => {
+  const tried = [/POST .*\/test_filter$/, 200, true];
+  const page = await filtered("{}", tried);
+  const form = page.part("Events of q");
+  const press = form.form.querySelectorAll("button").find((one) => one.textContent === "Try");
+  form.field("Filter of the body").value = '{"id":1}';
+  form.field("An event's body").value = '{"id":12345678901234567890}';
+  await press.fire("click");
+  assert.equal(form.says(), "The filter takes such an event.");
+  assert.deepEqual(page.sent, [["POST", "/subscriptions/test_filter", '{"request":{"body":{"id":12345678901234567890},"headers":{}},"schema":{"body":{"id":1},"headers":{}}}']]);
+  tried[2] = false;
+  await press.fire("click");
+  assert.equal(form.says(), "The filter does not take such an event.");
+  tried.splice(1, 2, 400, "schema.body.id:no");
+  await press.fire("click");
+  assert.equal(form.field("Filter of the body").closest("label").nextSibling.textContent, "id:no");
+});
+
+test("the filter that an event type has for itself is shown and changed where it differs", async () => {
+  const of = (uid, event_type, enabled_at, body) => ({ uid, event_type, enabled_at, headers: {}, body, query: {}, path: {} });
+  const since = "2026-11-26T12:00:00Z";
+  const saved = [/PUT .*\/filters\/f$/, 400, "body.b:no"];
+  const page = await filtered(
+    '{"headers":{},"body":{"a":1},"query":{},"path":{}}',
+    [/GET .*\/q\/filters$/, 200, [of("d", "*", since, { a: 1 }), of("f", "paid", since, { b: 1 }), of("g", "made", null, { a: 1 })]],
+    saved,
+    [/PUT .*\/subscriptions\/q$/, 202, { filter_config: { event_types: ["*", "made"] } }],
+  );
+  assert.deepEqual(page.titles().slice(3, 7), ["Events of q", "Filter of paid", "Filter of made", "Remove subscription q"]);
+  assert.match(page.part("Filter of made").form.textContent, /It is disabled/);
+  const form = page.part("Filter of paid");
+  form.field("Filter of the body").value = '{"b":2}';
+  await form.submit();
+  assert.equal(form.field("Filter of the body").closest("label").nextSibling.textContent, "b:no");
+  saved[1] = 200;
+  await form.submit();
+  assert.equal(form.says(), "It is saved.");
+  assert.deepEqual(page.sent.at(-1), ["PUT", "/subscriptions/q/filters/f", '{"body":{"b":2},"headers":{}}']);
+  await page.part("Events of q").submit();
+  assert.deepEqual(page.titles().slice(4, 6), ["Filter of made", "Remove subscription q"], "the type is not its any more");
+});
+
+test("a subscription is removed when that is meant, and the keyboard goes on at what there is then", async () => {
+  const list = [/GET .*\/subscriptions\?/, 200, { content: [{ uid: "q", name: "q", source_id: "", status: "active", filter_config: { event_types: ["a"] } }] }];
+  const page = await managing([/DELETE .*\/subscriptions\/q$/, 200, null], list);
+  await page.opened();
+  const form = page.part("Remove subscription q");
+  assert.equal(form.press.getAttribute("aria-label"), "Remove: q");
+  await form.submit();
+  assert.deepEqual([form.says().startsWith("Tick the box"), page.sent], [true, []]);
+  form.field("Yes").checked = true;
+  form.press.focus();
+  list[2] = { content: [] };
+  await form.submit();
+  assert.deepEqual(page.sent, [["DELETE", "/subscriptions/q", undefined]]);
+  assert.ok(page.at("parts").querySelectorAll("p").some((one) => one.textContent === "The subscription is removed."));
+  assert.match(page.part("Events").form.textContent, /Without a subscription it gets what is sent to it/);
+  assert.equal(page.document.activeElement, page.part("Events").field("Event types"));
+});
+
+test("an endpoint that is not called says why, and a subscription that it is stopped", async () => {
   const breaker = { state: "open", since: null, reason: "5 of 5 calls failed", next_try: "2026-11-26T12:00:00Z" };
-  const filter = { headers: {}, body: { a: 1 } };
-  const filtered = { uid: "q", name: "q", source_id: "", status: "inactive", filter_config: { event_types: ["a"], filter } };
+  const stopped = { uid: "q", name: "q", source_id: "", status: "inactive", filter_config: { event_types: ["a"] } };
   const page = await managing(
     [/GET .*\/endpoints\?/, 200, { content: [{ ...billing, breaker }], pagination: {} }],
-    [/GET .*\/subscriptions\?/, 200, { content: [filtered] }],
+    [/GET .*\/subscriptions\?/, 200, { content: [stopped] }],
   );
   assert.match(page.at("endpoints").textContent, /activefails, rests/);
   await page.opened();
   assert.match(page.part("Status").form.textContent, /active, called again at .*2026.*: 5 of 5 calls failed/);
-  assert.match(page.part("Events of q").form.textContent, /A filter chooses among them\./);
   assert.equal(page.part("Events of q").says(), "It takes no events until it is started.");
 });
 
@@ -476,7 +621,7 @@ test("a test event goes as it is written, or not at all", async () => {
   const form = page.part("Test event");
   form.field("Data").value = "{a}";
   await form.submit();
-  assert.match(form.says(), /^The data is not JSON: /);
+  assert.match(form.field("Data").closest("label").nextSibling.textContent, /^This is not JSON: /);
   form.field("Data").value = '{"id":12345678901234567890}';
   await form.submit();
   assert.deepEqual(page.sent, [["POST", "/events", '{"endpoint_id":"e","event_type":"test","data":{"id":12345678901234567890}}']]);
