@@ -8,7 +8,7 @@ use inlet_gateway::shard::SHARDS_MAX;
 use inlet_gateway::vault::Vault;
 use js_sys::Uint8Array;
 use serde_json::json;
-use worker::{Bucket, D1Database, Env, KvStore, Queue, Result};
+use worker::{Bucket, Context, D1Database, Env, KvStore, Queue, Result};
 
 use crate::store::Store;
 use crate::{glue, log};
@@ -37,6 +37,8 @@ pub(crate) struct Bindings {
     pub(crate) settings: Rc<Settings>,
     /// Which variables have values that are not understood, and what they may be.
     pub(crate) faults: Rc<[String]>,
+    /// Where a router leaves calls that go on beside it; only of the consumer of a queue.
+    pub(crate) context: Option<Rc<Context>>,
 }
 
 impl Bindings {
@@ -48,7 +50,11 @@ impl Bindings {
             let read = read.get_or_init(|| Read::of(&env));
             (Rc::clone(&read.settings), Rc::clone(&read.faults))
         });
-        Self { env, settings, faults }
+        Self { env, settings, faults, context: None }
+    }
+
+    pub(crate) fn with_context(self, context: Rc<Context>) -> Self {
+        Self { context: Some(context), ..self }
     }
 
     pub(crate) fn db(&self) -> Result<Store> {

@@ -94,10 +94,10 @@ pub(crate) async fn dispatch_batch(
 }
 
 /// One of the places in the background, given back even when its invocation is cut off.
-struct Place(String);
+pub(crate) struct Place(String);
 
 impl Place {
-    fn take(endpoint_id: &str) -> Option<Self> {
+    pub(crate) fn take(endpoint_id: &str) -> Option<Self> {
         let is_free = BACKGROUND.with_borrow_mut(|places| places.take(endpoint_id));
         is_free.then(|| Self(endpoint_id.to_owned()))
     }
@@ -122,8 +122,19 @@ fn report(bell: &Bell, done: Result<()>) {
 async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let Some((project_id, _)) = bell.deliveries.first() else { return Ok(()) };
     let to = hold::receiver(project_id, &bell.endpoint_id, bindings).await?;
-    let Taken { deliveries, events, lease_until, others } =
-        hold::take(bell, to.as_ref(), bindings).await?;
+    let taken = hold::take(bell, to.as_ref(), bindings).await?;
+    call(bell.shard, &bell.endpoint_id, to, taken, bindings).await
+}
+
+/// Calls an endpoint for what was leased, side by side, and records what came of it.
+pub(crate) async fn call(
+    shard: u32,
+    endpoint_id: &str,
+    to: Option<Receiver>,
+    taken: Taken,
+    bindings: &Bindings,
+) -> Result<()> {
+    let Taken { deliveries, events, lease_until, others } = taken;
     if deliveries.is_empty() {
         return others;
     }
@@ -139,20 +150,19 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
         Some(to) => identity(&to.endpoint, None, bindings).await,
     };
     if let Err(error) = &identity {
-        let fields = json!({"endpoint_id": bell.endpoint_id, "error": error.to_string()});
+        let fields = json!({"endpoint_id": endpoint_id, "error": error.to_string()});
         log::error("authentication_unreadable", fields);
     }
-    let store = bindings.events(bell.shard)?;
+    let store = bindings.events(shard)?;
     let attempted = deliveries.iter().zip(events).map(|(delivery, event)| async {
         let begun = begin(delivery, deliveries.len(), event, to.as_ref().map(|to| &to.endpoint));
         let identity = identity.as_ref().ok();
         let done =
-            attempt(delivery, begun, to.as_ref(), identity, (bell.shard, lease_until), bindings)
-                .await;
+            attempt(delivery, begun, to.as_ref(), identity, (shard, lease_until), bindings).await;
         // At once: what is not written down is called again, and another call of this bell may take a minute yet.
         match record(&store, delivery, done, lease_until, to.as_ref(), bindings).await {
             Ok(settled) => {
-                ring_again(bell, delivery, &settled, bindings).await;
+                ring_again(shard, delivery, &settled, bindings).await;
                 true
             }
             Err(error) => {
@@ -170,10 +180,10 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let not_attempted = not_attempted.map(|(delivery, _)| {
         (delivery.project_id.clone(), delivery.id.clone(), delivery.endpoint_id.clone())
     });
-    hold::ring_later(bell.shard, not_attempted.collect(), bindings).await?;
+    hold::ring_later(shard, not_attempted.collect(), bindings).await?;
     if to.as_ref().is_some_and(|to| is_told(&to.project)) {
         // Should it be lost: journals are drained by the sweep.
-        bell::send_drain(bell.shard, bindings).await.unwrap_or_default();
+        bell::send_drain(shard, bindings).await.unwrap_or_default();
     }
     others
 }
@@ -196,10 +206,10 @@ fn of_each(deliveries: &[Delivery], events: Vec<StoredEvent>) -> Vec<Option<Stor
 }
 
 /// Rings for a delivery that is to be tried again. Should the bell be lost: a retry is watched by the sweep.
-async fn ring_again(bell: &Bell, delivery: &Delivery, settled: &Settled, bindings: &Bindings) {
+async fn ring_again(shard: u32, delivery: &Delivery, settled: &Settled, bindings: &Bindings) {
     let Some(pause) = settled.rings_in(chance::now_ms()) else { return };
     let again = Bell {
-        shard: bell.shard,
+        shard,
         endpoint_id: delivery.endpoint_id.clone(),
         deliveries: vec![(delivery.project_id.clone(), delivery.id.clone())],
     };

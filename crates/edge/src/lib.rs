@@ -14,6 +14,7 @@ mod companions;
 mod config;
 mod dead_letters;
 mod dispatch;
+mod first_calls;
 mod functions;
 mod glue;
 mod gone;
@@ -37,6 +38,8 @@ mod stored;
 mod sweep;
 mod token;
 mod transform;
+
+use std::rc::Rc;
 
 use futures_util::future::join;
 use inlet_gateway::admit::Door;
@@ -98,7 +101,8 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
 /// One handler for all queues. It never returns an error: that would abort the instance.
 #[event(queue)]
 async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> Result<()> {
-    let bindings = Bindings::new(env);
+    let context = Rc::new(context);
+    let bindings = Bindings::new(env).with_context(Rc::clone(&context));
     let name = batch.queue();
     match Purpose::of(&name) {
         Some(Purpose::DeadLetters) => router::unbury_batch(&batch, &bindings).await,

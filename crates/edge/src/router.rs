@@ -7,8 +7,8 @@ use inlet_gateway::json;
 use inlet_gateway::parked::{Lack, Then, then};
 use inlet_gateway::project::Project;
 use inlet_gateway::route::{
-    Bell, DIRECTORY_EVENTS, Directory, FAN_OUT_PART, FILTERED_BODIES_MAX_BYTES,
-    FILTERED_BODY_MAX_BYTES, Needs, Owned, SubscriptionRow, route,
+    BELL_DELIVERIES, Bell, DIRECTORY_EVENTS, Directory, FAN_OUT_PART, FILTERED_BODIES_MAX_BYTES,
+    FILTERED_BODY_MAX_BYTES, Needs, Owned, Part, SubscriptionRow, parted, route,
 };
 use inlet_gateway::sql::{self, Journal, Statement};
 use inlet_gateway::storing::{Fault, Marks, Step, Storing};
@@ -18,9 +18,12 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Deserialize;
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Delay, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result};
+use worker::{
+    D1Result, Delay, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result,
+};
 
 use crate::bindings::Bindings;
+use crate::first_calls::{self, Plan};
 use crate::ingest::append_all;
 use crate::store::{Store, rows};
 use crate::stored::{self, Asker, Found, Loan, no_room, unavailable};
@@ -246,12 +249,14 @@ pub(crate) async fn store_all(
     bindings: &Bindings,
 ) -> Vec<bool> {
     let mut done = Vec::with_capacity(envelopes.len());
+    let are_few = envelopes.len() <= BELL_DELIVERIES;
     for some in envelopes.chunks(DIRECTORY_EVENTS) {
         // What went before counts only where all of it is done.
         let before = done.len();
         let mark = mark.as_mut().filter(|_| !done.contains(&false));
         match known(some, bindings).await {
-            Ok(known) => {
+            Ok(mut known) => {
+                known.are_few = are_few;
                 done.extend(store_known(shard, some, known, turns, (before, mark), bindings).await);
             }
             Err(error) => {
@@ -273,6 +278,8 @@ struct Known {
     until_ms: u64,
     /// How many go together, going by how far filters got before: functions are not run for those that have to wait.
     most: usize,
+    /// Whether they are so few, all of them, that whoever stores them may call for their deliveries.
+    are_few: bool,
 }
 
 async fn known(envelopes: &[Envelope], bindings: &Bindings) -> Result<Known> {
@@ -284,6 +291,7 @@ async fn known(envelopes: &[Envelope], bindings: &Bindings) -> Result<Known> {
         functions,
         until_ms: chance::now_ms() + BODIES_WAIT_MS,
         most: usize::MAX,
+        are_few: false,
     })
 }
 
@@ -400,7 +408,7 @@ async fn store(
 ) -> std::result::Result<usize, Unstored> {
     let waits =
         |count| move |error: worker::Error| Unstored::Waits { count, why: error.to_string() };
-    let Known { directory, functions, until_ms, most: together } = known;
+    let Known { directory, functions, until_ms, most: together, are_few } = known;
     let most = directory.transaction_len(envelopes).min(*together);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
     let made = functions::apply(envelopes, functions, turns, *until_ms, bindings).await;
@@ -425,31 +433,72 @@ async fn store(
         let fields = json!({"event_id": event, "subscription_id": subscription, "count": count});
         log::error("filters_stopped", fields);
     }
-    let events = bindings.events(shard).map_err(waits(count))?;
-    for part in &routing.parts {
-        let results = events.batch(&part.statements).await.map_err(|error| Unstored::Failed {
-            count,
-            fault: Fault::of_store(error.to_string()),
-        })?;
-        let waiting = results.last().map(rows::<Waiting>).transpose().map_err(waits(count))?;
-        let waiting = waiting.unwrap_or_default().into_iter().map(Waiting::into_parts).collect();
-        let rung = hold::wake(shard, waiting, bindings).await;
-        if queue_watches && rung.is_err() {
-            // The sweep rings for them. What is stored is not routed again because of a bell.
-            let watched = sql::watch(&json!(part.deliveries).to_string(), now);
-            events.run(&watched).await.map_err(waits(count))?;
-        }
+    let deliveries: usize = routing.parts.iter().map(|part| part.deliveries.len()).sum();
+    for part in routing.parts {
+        store_part(shard, part, (*are_few, now), bindings).await.map_err(
+            |unstored| match unstored {
+                Unwritten::Failed(fault) => Unstored::Failed { count, fault },
+                Unwritten::Unwatched(error) => waits(count)(error),
+            },
+        )?;
     }
     log::debug("routed", || {
         let ids: Vec<&str> =
             envelopes.iter().map(|envelope| envelope.meta.event_id.as_str()).collect();
-        let deliveries: usize = routing.parts.iter().map(|part| part.deliveries.len()).sum();
         json!({"shard": shard, "event_ids": ids, "deliveries": deliveries})
     });
     if is_cut {
         Delay::from(OTHERS_TURN).await;
     }
     Ok(count)
+}
+
+/// Why a part is not stored, or has to be stored again.
+enum Unwritten {
+    Failed(Fault),
+    /// It is, but nobody watches its deliveries.
+    Unwatched(worker::Error),
+}
+
+/// Runs one transaction, and sees that its deliveries are called: by whoever runs it, where they are few, or by whoever
+/// answers their bells.
+async fn store_part(
+    shard: u32,
+    mut part: Part,
+    (are_few, now): (bool, u64),
+    bindings: &Bindings,
+) -> std::result::Result<(), Unwritten> {
+    let plan = if are_few { first_calls::plan(&mut part, now, bindings).await } else { None };
+    let events = bindings.events(shard).map_err(Unwritten::Unwatched)?;
+    let results = events.batch(&part.statements).await;
+    let results = results.map_err(|error| Unwritten::Failed(Fault::of_store(error.to_string())))?;
+    let seen_to = see_to(shard, &results, plan, bindings).await;
+    if !bindings.settings.local_queue && seen_to.is_err() {
+        // The sweep rings for them. What is stored is not routed again because of a bell.
+        let watched = sql::watch(&json!(part.deliveries).to_string(), now);
+        events.run(&watched).await.map_err(Unwritten::Unwatched)?;
+    }
+    Ok(())
+}
+
+/// Rings for what waits, and makes the first calls.
+async fn see_to(
+    shard: u32,
+    results: &[D1Result],
+    plan: Option<Plan>,
+    bindings: &Bindings,
+) -> Result<()> {
+    let Some(unfinished) = results.last() else { return Ok(()) };
+    let own = plan.as_ref().map(|plan| plan.own(results)).transpose()?.unwrap_or_default();
+    let (waiting, held) = parted(rows(unfinished)?, &own, chance::now_ms());
+    let rung = hold::wake(shard, waiting, bindings).await;
+    // Whoever routed them before may have died.
+    let rung = rung.and(hold::ring_later(shard, held, bindings).await);
+    let called = match plan {
+        Some(plan) => plan.call(shard, own, results, bindings).await,
+        None => Ok(()),
+    };
+    rung.and(called)
 }
 
 /// Reads what has to be known to route events.

@@ -119,6 +119,11 @@ impl Receiver {
         self.pace(subscription_id)?.alert.as_ref()
     }
 
+    /// Whether a delivery may be called without a look at rate limits. Its breaker is looked at where it is leased.
+    pub fn is_called_at_once(&self) -> bool {
+        self.endpoint.not_active().is_none() && self.gates().is_empty()
+    }
+
     /// The rate limits that its deliveries have to pass: the endpoint's for all, a subscription's for its own.
     pub fn gates(&self) -> Vec<Gate> {
         let of_endpoint = self.endpoint.rate_limit.map(|limit| Gate {

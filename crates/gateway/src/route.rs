@@ -7,11 +7,14 @@ use serde_json::json;
 
 mod bells;
 mod directory;
+mod first_calls;
 mod rows;
 
 pub use bells::{BELL_DELIVERIES, Bell, Held, bells, bells_when_due, crowds};
 pub use directory::{DIRECTORY_EVENTS, Directory, Needs, Owned, SubscriptionRow};
 use directory::{Found, Planned};
+use first_calls::Few;
+pub use first_calls::{FIRST_CALLS_WAIT_MS, Leased, Slow, Unfinished, parted};
 use rows::Rows;
 
 use crate::sql::{self, Statement};
@@ -44,12 +47,13 @@ pub struct Routing {
     pub stopped: Vec<(String, String)>,
 }
 
-/// One transaction. Its last statement gives back which of its deliveries wait, if there are any.
+/// One transaction. Its last statement gives back which of its deliveries are [`Unfinished`], if there are any.
 #[derive(Debug, Default)]
 pub struct Part {
     pub statements: Vec<Statement>,
     /// Pairs of project and delivery: all that may have to be dispatched.
     pub deliveries: Vec<(String, String)>,
+    few: Option<Few>,
 }
 
 /// Plans the batch. `directory` is what [`Needs`] asks for; `outbox_id` is a fresh uid, or `None` when
@@ -182,17 +186,25 @@ impl<'a> Written<'a> {
 /// Deliveries to be made, in parts.
 #[derive(Default)]
 struct FanOut {
-    parts: Vec<(Rows, Vec<(String, String)>)>,
+    parts: Vec<FanOutPart>,
+}
+
+#[derive(Default)]
+struct FanOutPart {
+    rows: Rows,
+    deliveries: Vec<(String, String)>,
+    /// Pairs of project and endpoint, as long as the deliveries are few.
+    receivers: Vec<(String, String)>,
 }
 
 impl FanOut {
     fn add(&mut self, meta: &Meta, planned: &Planned<'_>, now_ms: u64, replay: Option<&str>) {
-        if self.parts.last().is_none_or(|(_, part)| FAN_OUT_PART <= part.len()) {
-            self.parts.push(Default::default());
+        if self.parts.last().is_none_or(|part| FAN_OUT_PART <= part.deliveries.len()) {
+            self.parts.push(FanOutPart::default());
         }
-        let Some((rows, part)) = self.parts.last_mut() else { return };
+        let Some(part) = self.parts.last_mut() else { return };
         let id = planned.delivery_uid(&meta.event_id, replay);
-        rows.push(&[
+        part.rows.push(&[
             (&meta.project_id).into(),
             (&id).into(),
             (&meta.event_id).into(),
@@ -204,24 +216,31 @@ impl FanOut {
             now_ms.into(),
             replay.into(),
         ]);
-        part.push((meta.project_id.clone(), id));
+        part.deliveries.push((meta.project_id.clone(), id));
+        if part.deliveries.len() <= BELL_DELIVERIES {
+            part.receivers.push((meta.project_id.clone(), planned.endpoint_id.to_owned()));
+        }
     }
 
     /// The transactions: `first` begins the first of them. `outbox` is where each notes what it has made.
     fn after(self, first: Vec<Statement>, outbox: Option<&str>, now_ms: u64) -> Routing {
         let mut parts = Vec::with_capacity(self.parts.len().max(1));
         let mut statements = first;
-        for (place, (rows, deliveries)) in self.parts.into_iter().enumerate() {
+        let is_one = self.parts.len() == 1;
+        for (place, part) in self.parts.into_iter().enumerate() {
+            let FanOutPart { rows, deliveries, receivers } = part;
+            let few = is_one && receivers.len() == deliveries.len();
+            let few = few.then(|| Few::new(receivers, statements.len()));
             statements.extend(rows.statements(sql::insert_deliveries));
             if let Some(id) = outbox {
                 let id = format!("{id}-{place}");
                 statements.push(sql::insert_outbox(now_ms, &id, json!(deliveries)));
             }
-            statements.push(sql::scheduled(json!(deliveries)));
-            parts.push(Part { statements: std::mem::take(&mut statements), deliveries });
+            statements.push(sql::unfinished(json!(deliveries)));
+            parts.push(Part { statements: std::mem::take(&mut statements), deliveries, few });
         }
         if !statements.is_empty() {
-            parts.push(Part { statements, deliveries: Vec::new() });
+            parts.push(Part { statements, ..Part::default() });
         }
         Routing { parts, ..Routing::default() }
     }

@@ -4,7 +4,7 @@ use inlet_gateway::failures::{OfStatus, totals};
 use inlet_gateway::page::Direction;
 use inlet_gateway::parked::Lack;
 use inlet_gateway::resend::{Again, Gone, OneWay, ResendInput, Standing, Standings};
-use inlet_gateway::route::{Bell, Needs, bells, replay};
+use inlet_gateway::route::{Bell, Needs, bells, parted, replay};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
 use inlet_gateway::tally::Tally;
 use inlet_gateway::turns::Turns;
@@ -145,8 +145,8 @@ impl Caller<'_> {
         let events = self.bindings.events(project.shard)?;
         for part in &routing.parts {
             let results = events.batch(&part.statements).await?;
-            let waiting = results.last().map(rows::<Waiting>).transpose()?.unwrap_or_default();
-            let waiting = waiting.into_iter().map(Waiting::into_parts).collect();
+            let unfinished = results.last().map(rows).transpose()?.unwrap_or_default();
+            let (waiting, _) = parted(unfinished, &[], now_ms());
             self.ring(bells(project.shard, waiting)).await;
         }
         Ok(Replayed { tally, is_cut: false })

@@ -41,9 +41,14 @@ pub(super) fn is_left(table: &str) -> String {
 
 /// Whether no breaker keeps a delivery back.
 pub(super) fn is_free(table: &str) -> String {
+    is_free_of(&format!("{table}.project_id"), &format!("{table}.endpoint_id"))
+}
+
+/// The same of a delivery of this project to this endpoint.
+pub(super) fn is_free_of(project: &str, endpoint: &str) -> String {
     format!(
-        "NOT EXISTS (SELECT 1 FROM breakers AS b WHERE b.project_id = {table}.project_id \
-         AND b.endpoint_id = {table}.endpoint_id AND b.state <> 'closed')"
+        "NOT EXISTS (SELECT 1 FROM breakers AS b WHERE b.project_id = {project} \
+         AND b.endpoint_id = {endpoint} AND b.state <> 'closed')"
     )
 }
 

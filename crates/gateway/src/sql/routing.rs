@@ -1,8 +1,8 @@
 //! Routing: one batch for a whole batch of envelopes; see `route` for the rows.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Param, Statement, statement};
+use super::{DELIVERY_COLUMNS, Param, Statement, hold, statement};
 
 /// Claims dedup keys: `[scope, key, event, claimed_at, expires_at, project]`. A key is free when nobody
 /// holds it or when its time was over as the event arrived.
@@ -209,14 +209,31 @@ pub fn insert_duplicates(rows: impl Into<Param>) -> Statement {
 /// Inserts the deliveries `[project, id, event, subscription, endpoint, source, type, mode, now, replay or null]` of events
 /// that were inserted. What is there already stays as it is.
 pub fn insert_deliveries(rows: impl Into<Param>) -> Statement {
-    statement(
+    let inserted = inserted_deliveries("'Scheduled'", "NULL");
+    Statement { sql: inserted, params: vec![rows.into()] }
+}
+
+/// The same, where those for `endpoints` are leased from the beginning, until then, unless their breaker is not closed. What was
+/// inserted comes back, leased (`Processing`) or not; what was there does not, so a lease has one holder.
+pub fn insert_leased(rows: impl Into<Param>, endpoints: &[&str], until_ms: u64) -> Statement {
+    let is_free = hold::is_free_of("j.value ->> 0", "j.value ->> 4");
+    let is_called = format!("j.value ->> 4 IN (SELECT value FROM json_each(?2)) AND {is_free}");
+    let status = format!("CASE WHEN {is_called} THEN 'Processing' ELSE 'Scheduled' END");
+    let inserted = inserted_deliveries(&status, &format!("CASE WHEN {is_called} THEN ?3 END"));
+    Statement {
+        sql: format!("{inserted} RETURNING {DELIVERY_COLUMNS}"),
+        params: vec![rows.into(), json!(endpoints).into(), until_ms.into()],
+    }
+}
+
+fn inserted_deliveries(status: &str, lease_until: &str) -> String {
+    format!(
         "INSERT INTO deliveries (project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, delivery_mode, \
-         status, created_at, updated_at, replay) \
+         status, lease_until, created_at, updated_at, replay) \
          SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, \
-         j.value ->> 7, 'Scheduled', j.value ->> 8, j.value ->> 8, j.value ->> 9 FROM json_each(?1) AS j \
+         j.value ->> 7, {status}, {lease_until}, j.value ->> 8, j.value ->> 8, j.value ->> 9 FROM json_each(?1) AS j \
          WHERE EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 2) \
-         ON CONFLICT (project_id, id) DO NOTHING",
-        [rows.into()],
+         ON CONFLICT (project_id, id) DO NOTHING"
     )
 }
 
@@ -228,11 +245,13 @@ pub fn insert_outbox(now_ms: u64, id: &str, deliveries: Value) -> Statement {
     )
 }
 
-/// Which of `deliveries` (pairs of project and delivery) wait for their first attempt.
-pub fn scheduled(deliveries: Value) -> Statement {
+/// Which of `deliveries` (pairs of project and delivery) wait for their first attempt, or are in the hands of somebody, and watched
+/// by nobody else.
+pub fn unfinished(deliveries: Value) -> Statement {
     statement(
-        "SELECT d.project_id AS project_id, d.id AS id, d.endpoint_id AS endpoint_id FROM json_each(?1) AS j \
-         JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 WHERE d.status = 'Scheduled'",
+        "SELECT d.project_id AS project_id, d.id AS id, d.endpoint_id AS endpoint_id, d.lease_until AS lease_until \
+         FROM json_each(?1) AS j JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 \
+         WHERE d.status = 'Scheduled' OR d.status = 'Processing' AND d.look_at IS NULL",
         [deliveries.into()],
     )
 }

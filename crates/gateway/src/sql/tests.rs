@@ -225,13 +225,13 @@ fn a_delivery_is_leased_by_one_dispatcher_at_a_time() {
     let db = database();
     delivered(&db);
     assert_eq!(count(&db, "deliveries"), 1);
-    assert_eq!(run(&db, &scheduled(ids())).len(), 1);
+    assert_eq!(run(&db, &unfinished(ids())).len(), 1);
     assert_eq!(run(&db, &leased_by_others(ids(), 1000)).len(), 0);
     assert_eq!(run(&db, &lease(ids(), true, 1000, 2000)).len(), 1);
     assert_eq!(run(&db, &lease(ids(), true, 1500, 2500)).len(), 0);
     assert_eq!(run(&db, &leased_by_others(ids(), 1500)).len(), 1);
     assert_eq!(run(&db, &leased_by_others(ids(), 2001)).len(), 0);
-    assert_eq!(run(&db, &scheduled(ids())).len(), 0);
+    assert_eq!(run(&db, &unfinished(ids()))[0]["lease_until"], 2000);
     let taken_over = run(&db, &lease(ids(), true, 2001, 3000));
     assert_eq!(taken_over[0]["description"], INTERRUPTED);
     assert_eq!(run(&db, &events_of(ids(), 3000)).len(), 1);
@@ -404,7 +404,7 @@ fn the_statements_of_the_hot_path_use_their_keys() {
     let db = database();
     for (statement, expect) in [
         (lease(ids(), true, 1, 2), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
-        (scheduled(ids()), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
+        (unfinished(ids()), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
         (events_of(ids(), 3000), "SEARCH e USING PRIMARY KEY (project_id=? AND id=?)"),
         (record(ids())[1].clone(), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
         (look(1, 2), "deliveries_to_look_at"),

@@ -227,7 +227,7 @@ fn only_what_is_over_is_put_back_to_its_start() {
     assert_eq!(run(&db, &reschedule(pairs.clone(), &["Failure"], 1, 2)).len(), 0);
     run(&db, &statement("UPDATE deliveries SET status = 'Failure', description = 'x'", []));
     assert_eq!(run(&db, &reschedule(pairs.clone(), &["Failure"], 1, 2)).len(), 1);
-    assert_eq!(run(&db, &crate::sql::scheduled(pairs)).len(), 1);
+    assert_eq!(run(&db, &crate::sql::unfinished(pairs)).len(), 1);
     assert_eq!(run(&db, &crate::sql::look(2, 3)).len(), 1);
 }
 

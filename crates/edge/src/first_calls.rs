@@ -1,0 +1,123 @@
+//! First calls by whoever routes; see [`inlet_gateway::route`].
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all, select};
+use inlet_gateway::deliver::{Delivery, Status};
+use inlet_gateway::event::StoredEvent;
+use inlet_gateway::meta_event::project_of_shadow;
+use inlet_gateway::receiver::Receiver;
+use inlet_gateway::route::{FIRST_CALLS_WAIT_MS, Leased, Part, Slow};
+use serde_json::json;
+use worker::{D1Result, Delay, Result};
+
+use crate::bindings::Bindings;
+use crate::dispatch::{self, Place};
+use crate::hold::{self, Taken};
+use crate::store::rows;
+use crate::{chance, log};
+
+thread_local! {
+    static SLOW: RefCell<Slow> = const { RefCell::new(Slow::new()) };
+}
+
+/// What is leased by the transaction of a part, and who is called then.
+pub(crate) struct Plan {
+    leased: Leased,
+    to: Vec<Receiver>,
+    /// Those in the background that the calls have; only with local queues.
+    places: Vec<Place>,
+}
+
+/// Plans the first calls of a part, where whoever stores it may make some.
+pub(crate) async fn plan(part: &mut Part, now: u64, bindings: &Bindings) -> Option<Plan> {
+    bindings.context.as_ref()?;
+    let found = part.first_receivers().iter().map(|(project_id, endpoint_id)| async move {
+        if project_of_shadow(project_id).is_some() || is_slow(endpoint_id, now) {
+            return None;
+        }
+        // Whoever answers the bell sees what is wrong.
+        hold::receiver(project_id, endpoint_id, bindings).await.ok().flatten()
+    });
+    let found = join_all(found).await.into_iter().flatten();
+    let (mut to, mut places) = (Vec::new(), Vec::new());
+    for receiver in found.filter(Receiver::is_called_at_once) {
+        if bindings.settings.local_queue {
+            let Some(place) = Place::take(&receiver.endpoint.uid) else { continue };
+            places.push(place);
+        }
+        to.push(receiver);
+    }
+    let endpoints: Vec<&str> = to.iter().map(|to| to.endpoint.uid.as_str()).collect();
+    let leased = (!endpoints.is_empty()).then(|| part.lease(&endpoints, now)).flatten()?;
+    Some(Plan { leased, to, places })
+}
+
+fn is_slow(endpoint_id: &str, now: u64) -> bool {
+    SLOW.with_borrow(|slow| slow.is_slow(endpoint_id, now))
+}
+
+impl Plan {
+    /// The deliveries that the transaction has leased.
+    pub(crate) fn own(&self, results: &[D1Result]) -> Result<Vec<Delivery>> {
+        let inserted = results.get(self.leased.deliveries).map(rows::<Delivery>).transpose()?;
+        let inserted = inserted.unwrap_or_default().into_iter();
+        Ok(inserted.filter(|one| one.status == Status::Processing.name()).collect())
+    }
+
+    /// Calls for them. What is not settled in time goes on beside it; with local queues, all does. An error says that some have
+    /// nobody who watches them.
+    pub(crate) async fn call(
+        self,
+        shard: u32,
+        own: Vec<Delivery>,
+        results: &[D1Result],
+        bindings: &Bindings,
+    ) -> Result<()> {
+        let (Some(context), false) = (&bindings.context, own.is_empty()) else { return Ok(()) };
+        let Self { leased, to, places } = self;
+        let events = results.get(leased.events).map(rows::<StoredEvent>).transpose()?;
+        let events = events.unwrap_or_default();
+        let endpoints: Vec<String> = to.iter().map(|to| to.endpoint.uid.clone()).collect();
+        let calls = to.into_iter().map(|to| {
+            let endpoint_id = to.endpoint.uid.clone();
+            let deliveries: Vec<Delivery> =
+                own.iter().filter(|one| one.endpoint_id == endpoint_id).cloned().collect();
+            let is_sent =
+                |event: &StoredEvent| deliveries.iter().any(|one| one.event_id == event.id);
+            let events = events.iter().filter(|event| is_sent(event)).cloned().collect();
+            let taken = Taken { deliveries, events, lease_until: leased.until, others: Ok(()) };
+            let bindings = bindings.clone();
+            async move { dispatch::call(shard, &endpoint_id, Some(to), taken, &bindings).await }
+        });
+        let calls = Box::pin(join_all(calls));
+        drop(events);
+        if bindings.settings.local_queue {
+            context.wait_until(async move {
+                report(calls.await);
+                drop(places);
+            });
+            return Ok(());
+        }
+        let wait = Delay::from(Duration::from_millis(FIRST_CALLS_WAIT_MS));
+        match select(calls, wait).await {
+            Either::Left((made, _)) => made.into_iter().collect(),
+            Either::Right(((), rest)) => {
+                let now = chance::now_ms();
+                for id in &endpoints {
+                    SLOW.with_borrow_mut(|slow| slow.note(id, now));
+                }
+                context.wait_until(async move { report(rest.await) });
+                let left = own.into_iter().map(|one| (one.project_id, one.id, one.endpoint_id));
+                hold::ring_later(shard, left.collect(), bindings).await
+            }
+        }
+    }
+}
+
+fn report(made: Vec<Result<()>>) {
+    for error in made.into_iter().filter_map(Result::err) {
+        log::error("not_dispatched", json!({"error": error.to_string()}));
+    }
+}

@@ -1,0 +1,116 @@
+//! First calls by whoever routes: deliveries that are few are leased where they are made, and called without a bell. So an event
+//! that comes alone writes a row less, and arrives without the way through another queue.
+
+use std::collections::VecDeque;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Part;
+use crate::deliver::{Delivery, LEASE_MS};
+use crate::sql::{self, Param};
+
+/// How long a router waits for the calls it makes, in milliseconds. What takes longer is rung for, and goes on beside it.
+pub const FIRST_CALLS_WAIT_MS: u64 = 1_000;
+/// How long an endpoint that took longer is called by dispatchers alone.
+const SLOW_MS: u64 = 60_000;
+/// Endpoints of which that is known.
+const SLOW_MAX: usize = 1_000;
+
+/// The deliveries of a part that are no more than one bell names.
+#[derive(Debug)]
+pub(super) struct Few {
+    /// Pairs of project and endpoint.
+    receivers: Vec<(String, String)>,
+    /// Where the statement stands that inserts them.
+    at: usize,
+}
+
+impl Few {
+    pub(super) fn new(mut receivers: Vec<(String, String)>, at: usize) -> Self {
+        receivers.sort_unstable();
+        receivers.dedup();
+        Self { receivers, at }
+    }
+}
+
+/// What a part leases, and until when, Unix milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leased {
+    pub until: u64,
+    /// The place of the result with the [`Delivery`]s that were inserted. Those that are leased are `Processing`.
+    pub deliveries: usize,
+    /// The place of the result with their events.
+    pub events: usize,
+}
+
+impl Part {
+    /// To whom its deliveries go, pairs of project and endpoint, if they are so few that whoever stores them may call.
+    pub fn first_receivers(&self) -> &[(String, String)] {
+        self.few.as_ref().map_or(&[], |few| &few.receivers)
+    }
+
+    /// Leases those for `endpoints` where they are inserted.
+    pub fn lease(&mut self, endpoints: &[&str], now_ms: u64) -> Option<Leased> {
+        let at = self.few.take()?.at;
+        let insert = self.statements.get_mut(at)?;
+        let until = now_ms + LEASE_MS;
+        let rows = insert.params.first_mut().map(|rows| std::mem::replace(rows, Param::Null))?;
+        *insert = sql::insert_leased(rows, endpoints, until);
+        self.statements.insert(at + 1, sql::events_of(json!(self.deliveries), until));
+        Some(Leased { until, deliveries: at, events: at + 1 })
+    }
+}
+
+/// A delivery that was made, and has not been called: a row of [`crate::sql::unfinished`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Unfinished {
+    project_id: String,
+    id: String,
+    endpoint_id: String,
+    lease_until: Option<u64>,
+}
+
+/// Project, delivery and endpoint.
+type Named = (String, String, String);
+
+/// Parts what is unfinished into what has to be rung for now, and what somebody holds who has rung for it, or may have died before:
+/// it has to be rung for when the lease is over. `own` is neither.
+pub fn parted(
+    unfinished: Vec<Unfinished>,
+    own: &[Delivery],
+    now_ms: u64,
+) -> (Vec<Named>, Vec<Named>) {
+    let (mut waiting, mut held) = (Vec::new(), Vec::new());
+    for one in unfinished {
+        if own.iter().any(|own| own.project_id == one.project_id && own.id == one.id) {
+            continue;
+        }
+        let is_held = one.lease_until.is_some_and(|until| now_ms <= until);
+        let which = if is_held { &mut held } else { &mut waiting };
+        which.push((one.project_id, one.id, one.endpoint_id));
+    }
+    (waiting, held)
+}
+
+/// Endpoints that took long: nobody who routes waits for them.
+#[derive(Debug, Default)]
+pub struct Slow(VecDeque<(String, u64)>);
+
+impl Slow {
+    pub const fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    pub fn note(&mut self, endpoint_id: &str, now_ms: u64) {
+        self.0.retain(|(id, until)| now_ms < *until && id != endpoint_id);
+        if SLOW_MAX <= self.0.len() {
+            self.0.pop_front();
+        }
+        self.0.push_back((endpoint_id.to_owned(), now_ms + SLOW_MS));
+    }
+
+    pub fn is_slow(&self, endpoint_id: &str, now_ms: u64) -> bool {
+        self.0.iter().any(|(id, until)| id == endpoint_id && now_ms < *until)
+    }
+}
