@@ -44,6 +44,7 @@ mod exact_search;
 mod fan_out;
 mod figures;
 mod filters;
+mod first_calls;
 mod fresh_events;
 mod harness;
 mod header_values;

@@ -241,7 +241,9 @@ impl<'g> Lane<'g> {
     fn on(gateway: &'g Gateway, shard: u32) -> Self {
         let (project, endpoint) = (on(gateway, shard), Endpoint::ok());
         let source = project.open_source();
-        project.route(&source, &endpoint);
+        // With a limit it has a bell.
+        let limit = json!({"rate_limit": 100, "rate_limit_duration": 1});
+        project.route_with(&source, &endpoint, limit);
         let lane = Self { project, source, endpoint };
         lane.ingest();
         lane.endpoint.wait_for(1);

@@ -131,7 +131,8 @@ fn a_source_counts_its_events_and_knows_the_last() {
         });
         let events = project.stored_events();
         let last = events.iter().filter_map(|one| one["received_at"].as_u64()).max();
-        let sql = "SELECT last_event_at FROM source_counts WHERE source_id = ?1";
+        let sql = "SELECT max(at) AS last_event_at FROM (SELECT last_event_at AS at FROM source_counts WHERE source_id = ?1 \
+            UNION ALL SELECT j.value ->> 3 FROM journal_state AS s, json_each(s.counts) AS j WHERE j.value ->> 1 = ?1)";
         let kept = gateway.sql("EVENTS_0", sql, &[source["uid"].clone()]);
         assert_eq!(kept[0]["last_event_at"].as_u64(), last);
         assert!(shown["last_event_at"].as_str().is_some_and(|at| at.ends_with('Z')));

@@ -14,6 +14,7 @@ mod companions;
 mod config;
 mod dead_letters;
 mod dispatch;
+mod drain;
 mod first_calls;
 mod functions;
 mod glue;

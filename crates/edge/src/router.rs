@@ -10,10 +10,10 @@ use inlet_gateway::route::{
     BELL_DELIVERIES, Bell, DIRECTORY_EVENTS, Directory, FAN_OUT_PART, FILTERED_BODIES_MAX_BYTES,
     FILTERED_BODY_MAX_BYTES, Needs, Owned, Part, SubscriptionRow, parted, route,
 };
-use inlet_gateway::sql::{self, Journal, Statement};
-use inlet_gateway::storing::{Fault, Marks, Step, Storing};
+use inlet_gateway::sql::{self, Statement};
+use inlet_gateway::storing::{Fault, Step, Storing};
 use inlet_gateway::turns::Turns;
-use inlet_gateway::wire::{Envelope, Meta, NotAnEnvelope, Text};
+use inlet_gateway::wire::{Envelope, Meta, NotAnEnvelope};
 use js_sys::{ArrayBuffer, Uint8Array};
 use serde::Deserialize;
 use serde_json::json;
@@ -23,14 +23,13 @@ use worker::{
 };
 
 use crate::bindings::Bindings;
+use crate::drain::{Mark, drain};
 use crate::first_calls::{self, Plan};
 use crate::ingest::append_all;
 use crate::store::{Store, rows};
 use crate::stored::{self, Asker, Found, Loan, no_room, unavailable};
 use crate::{bell, chance, dead_letters, functions, hold, log, parked};
 
-/// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
-const DRAINS_MAX: usize = 5;
 /// How long a batch waits for memory for the bodies that functions and filters look into, all of its events together. Then
 /// they are parked, and nobody waits behind them.
 const BODIES_WAIT_MS: u64 = 500;
@@ -170,82 +169,13 @@ pub(crate) async fn bury(
     dead_letters::keep(&[letter], shard, bindings).await.map(|_| ())
 }
 
-#[derive(Deserialize)]
-struct Row {
-    seq: u64,
-    meta: String,
-    body: String,
-    is_base64: u8,
-    epoch: u64,
-}
-
-/// Routes what waits in the journals of a shard.
-pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
-    let events = bindings.events(shard)?;
-    for _ in 0..DRAINS_MAX {
-        let mut is_empty = true;
-        for journal in Journal::both(chance::now_ms()) {
-            let rows: Vec<Row> = events.rows(&journal.waiting()).await?;
-            let Some(last) = rows.last() else { continue };
-            is_empty = false;
-            let (last, epoch) = (last.seq, last.epoch);
-            let mut marks = Marks::default();
-            let mut envelopes = Vec::with_capacity(rows.len());
-            for row in rows {
-                let text = Text { text: row.body.into(), is_base64: row.is_base64 != 0 };
-                match Envelope::from_row(&row.meta, &text) {
-                    Ok(some) => envelopes.extend(some),
-                    Err(error) => {
-                        let payload = format!("{}\n{}", row.meta, text.text);
-                        let at = ("journal", &*journal.place(shard, epoch, row.seq));
-                        bury(at, &error.to_string(), payload.as_bytes(), bindings).await?;
-                    }
-                }
-                marks.push(envelopes.len(), row.seq);
-            }
-            let mut new = Turns::default();
-            let mark = Mark { events: &events, journal, epoch, marks };
-            if store_all(shard, &envelopes, &mut new, Some(mark), bindings).await.contains(&false) {
-                return Err(worker::Error::RustError(
-                    "not all of the journal could be stored".into(),
-                ));
-            }
-            // Only now: whoever dies before this reads the same rows again, and changes nothing by it.
-            events.run(&journal.done(last, epoch)).await?;
-        }
-        if is_empty {
-            return Ok(());
-        }
-    }
-    bell::send_drain(shard, bindings).await
-}
-
-/// The mark of the journal that is drained.
-pub(crate) struct Mark<'s> {
-    events: &'s Store,
-    journal: Journal,
-    epoch: u64,
-    marks: Marks,
-}
-
-impl Mark<'_> {
-    /// Moves on behind what is settled, so that whoever comes after an end does not begin anew.
-    async fn advance(&mut self, settled: usize) {
-        let Some(seq) = self.marks.advance(settled) else { return };
-        if let Err(error) = self.events.run(&self.journal.done(seq, self.epoch)).await {
-            // It moves with the next, or the same rows are read again.
-            log::error("mark_not_moved", json!({"error": error.to_string()}));
-        }
-    }
-}
-
 /// Stores envelopes in transactions of a bearable size, and rings for their deliveries. Says of each whether it is done
 /// with: stored, parked until it can be, or buried because it cannot. What is tried, and what a fault leads to, [`Storing`] decides.
 pub(crate) async fn store_all(
     shard: u32,
     envelopes: &[Envelope],
     turns: &mut Turns,
-    mut mark: Option<Mark<'_>>,
+    mut mark: Option<&mut Mark<'_>>,
     bindings: &Bindings,
 ) -> Vec<bool> {
     let mut done = Vec::with_capacity(envelopes.len());
@@ -253,7 +183,7 @@ pub(crate) async fn store_all(
     for some in envelopes.chunks(DIRECTORY_EVENTS) {
         // What went before counts only where all of it is done.
         let before = done.len();
-        let mark = mark.as_mut().filter(|_| !done.contains(&false));
+        let mark = mark.as_deref_mut().filter(|_| !done.contains(&false));
         match known(some, bindings).await {
             Ok(mut known) => {
                 known.are_few = are_few;
@@ -319,8 +249,11 @@ async fn store_known(
                 continue;
             }
             Step::Store(range) => {
+                let (start, settled) = (range.start, storing.settled());
                 let some = envelopes.get(range).unwrap_or_default();
-                match store(shard, some, &mut known, turns, bindings).await {
+                let mark = mark.as_deref_mut().filter(|_| start == settled);
+                let mark = mark.map(|mark| (mark, before + settled));
+                match store(shard, some, &mut known, turns, mark, bindings).await {
                     Ok(count) => storing.stored(count),
                     Err(Unstored::Lacks(lack)) => {
                         set_aside(some.first(), &lack, turns, &mut storing, bindings).await;
@@ -398,16 +331,16 @@ enum Unstored {
     Failed { count: usize, fault: Fault },
 }
 
-/// Stores envelopes from the first on, as many as one transaction takes, and says how many.
+/// Stores envelopes from the first on, as many as one transaction takes, and says how many. `mark` is that of their journal, with
+/// how many events are settled before them.
 async fn store(
     shard: u32,
     envelopes: &[Envelope],
     known: &mut Known,
     turns: &Turns,
+    mut mark: Option<(&mut Mark<'_>, usize)>,
     bindings: &Bindings,
 ) -> std::result::Result<usize, Unstored> {
-    let waits =
-        |count| move |error: worker::Error| Unstored::Waits { count, why: error.to_string() };
     let Known { directory, functions, until_ms, most: together, are_few } = known;
     let most = directory.transaction_len(envelopes).min(*together);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
@@ -434,13 +367,14 @@ async fn store(
         log::error("filters_stopped", fields);
     }
     let deliveries: usize = routing.parts.iter().map(|part| part.deliveries.len()).sum();
-    for part in routing.parts {
-        store_part(shard, part, (*are_few, now), bindings).await.map_err(
-            |unstored| match unstored {
-                Unwritten::Failed(fault) => Unstored::Failed { count, fault },
-                Unwritten::Unwatched(error) => waits(count)(error),
-            },
-        )?;
+    for mut part in routing.parts {
+        let small = mark.as_mut().filter(|_| *are_few);
+        let moved =
+            small.and_then(|(mark, settled)| mark.settle(&mut part, *settled + count, bindings));
+        store_part(shard, part, count, (*are_few, now), bindings).await?;
+        if let (Some((mark, _)), Some(seq)) = (&mut mark, moved) {
+            mark.moved(seq);
+        }
     }
     log::debug("routed", || {
         let ids: Vec<&str> =
@@ -453,30 +387,27 @@ async fn store(
     Ok(count)
 }
 
-/// Why a part is not stored, or has to be stored again.
-enum Unwritten {
-    Failed(Fault),
-    /// It is, but nobody watches its deliveries.
-    Unwatched(worker::Error),
-}
-
-/// Runs one transaction, and sees that its deliveries are called: by whoever runs it, where they are few, or by whoever
-/// answers their bells.
+/// Runs one transaction of so many events, and sees that its deliveries are called: by whoever runs it, where they are few, or by
+/// whoever answers their bells.
 async fn store_part(
     shard: u32,
     mut part: Part,
+    count: usize,
     (are_few, now): (bool, u64),
     bindings: &Bindings,
-) -> std::result::Result<(), Unwritten> {
+) -> std::result::Result<(), Unstored> {
+    let waits = |error: worker::Error| Unstored::Waits { count, why: error.to_string() };
     let plan = if are_few { first_calls::plan(&mut part, now, bindings).await } else { None };
-    let events = bindings.events(shard).map_err(Unwritten::Unwatched)?;
-    let results = events.batch(&part.statements).await;
-    let results = results.map_err(|error| Unwritten::Failed(Fault::of_store(error.to_string())))?;
+    let events = bindings.events(shard).map_err(waits)?;
+    let results = events
+        .batch(&part.statements)
+        .await
+        .map_err(|error| Unstored::Failed { count, fault: Fault::of_store(error.to_string()) })?;
     let seen_to = see_to(shard, &results, plan, bindings).await;
     if !bindings.settings.local_queue && seen_to.is_err() {
         // The sweep rings for them. What is stored is not routed again because of a bell.
         let watched = sql::watch(&json!(part.deliveries).to_string(), now);
-        events.run(&watched).await.map_err(Unwritten::Unwatched)?;
+        events.run(&watched).await.map_err(waits)?;
     }
     Ok(())
 }

@@ -15,9 +15,9 @@ use serde_json::json;
 use worker::{Context, Result};
 
 use crate::bindings::Bindings;
-use crate::router::{self, Waiting};
+use crate::router::Waiting;
 use crate::store::{Store, count_of};
-use crate::{chance, config, gone, hold, log, meta_events, owed, parked, sessions};
+use crate::{chance, config, drain, gone, hold, log, meta_events, owed, parked, sessions};
 
 /// How often an isolate sweeps on its own.
 const EVERY_MS: u64 = 30_000;
@@ -243,7 +243,7 @@ async fn expire_project(
 
 async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
     // A journal that cannot be drained must not keep what is stored from being delivered.
-    if let Err(error) = router::drain(shard, bindings).await {
+    if let Err(error) = drain::drain(shard, bindings).await {
         log::error("not_drained", json!({"shard": shard, "error": error.to_string()}));
     }
     if let Err(error) = parked::route_due(shard, bindings).await {
@@ -273,6 +273,7 @@ async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
         events.batch(&settled).await?;
     }
 
+    events.run(&Journal::watch_under_way(now)).await?;
     for _ in 0..ROUNDS_MAX {
         let waiting: Vec<Waiting> =
             events.rows(&sql::look(now, now + bindings.settings.sweep_after_ms)).await?;

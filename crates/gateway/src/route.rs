@@ -137,13 +137,19 @@ pub fn route(
     let mut statements = claims.clone().statements(sql::keep_claims);
     statements.extend(claims.clone().statements(sql::claim));
     statements.extend(claims.statements(sql::claim_late));
-    statements.extend(counts(envelopes).statements(sql::count_events));
+    let counts = counts(envelopes).statements(sql::count_events);
+    let count_at = (counts.len() == 1).then_some(statements.len());
+    statements.extend(counts);
     statements.extend(verdicts(envelopes).statements(sql::count_verdicts));
     statements.extend(events.statements(|rows| sql::insert_events(rows, None)));
     statements.extend(large);
     statements.extend(duplicates.clone().statements(sql::give_back_requests));
     statements.extend(duplicates.statements(sql::insert_duplicates));
-    Routing { count, stopped, ..fan_out.after(statements, outbox_id, now_ms) }
+    let mut routing = Routing { count, stopped, ..fan_out.after(statements, outbox_id, now_ms) };
+    if let Some(few) = routing.parts.first_mut().and_then(|part| part.few.as_mut()) {
+        few.count_at = count_at;
+    }
+    routing
 }
 
 /// To whom events go, from the first on, until the steps are used up; and of how many.
@@ -240,7 +246,7 @@ impl FanOut {
             parts.push(Part { statements: std::mem::take(&mut statements), deliveries, few });
         }
         if !statements.is_empty() {
-            parts.push(Part { statements, ..Part::default() });
+            parts.push(Part { statements, deliveries: Vec::new(), few: Some(Few::default()) });
         }
         Routing { parts, ..Routing::default() }
     }

@@ -302,11 +302,16 @@ impl Marks {
         self.ends.push((events, seq));
     }
 
-    /// The row up to which the mark may move now that so many events are settled, unless it stands there.
-    pub fn advance(&mut self, settled: usize) -> Option<u64> {
+    /// The row up to which the mark may move once so many events are settled, unless it stands there.
+    pub fn behind(&self, settled: usize) -> Option<u64> {
         let count = self.ends.partition_point(|(end, _)| *end <= settled);
         let (_, seq) = count.checked_sub(1).and_then(|last| self.ends.get(last))?;
-        (self.marked.replace(*seq) != Some(*seq)).then_some(*seq)
+        (self.marked < Some(*seq)).then_some(*seq)
+    }
+
+    /// Notes that it has moved there.
+    pub fn moved(&mut self, seq: u64) {
+        self.marked = Some(seq);
     }
 }
 
@@ -440,7 +445,12 @@ mod tests {
         for (events, seq) in [(1, 5), (1, 6), (4, 9)] {
             marks.push(events, seq);
         }
-        let moved = [0, 1, 1, 3, 4, 4].map(|settled| marks.advance(settled));
+        let moved = [0, 1, 1, 3, 4, 4].map(|settled| {
+            let seq = marks.behind(settled)?;
+            assert_eq!(marks.behind(settled), Some(seq), "it may fail to move");
+            marks.moved(seq);
+            Some(seq)
+        });
         assert_eq!(moved, [None, Some(6), None, None, Some(9), None]);
         let mut storing = Storing::new(3, BTreeMap::new());
         assert_eq!(storing.step(), Step::Store(0..3));

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Part;
 use crate::deliver::{Delivery, LEASE_MS};
-use crate::sql::{self, Param};
+use crate::sql::{self, Journal, Param, Statement};
 
 /// How long a router waits for the calls it makes, in milliseconds. What takes longer is rung for, and goes on beside it.
 pub const FIRST_CALLS_WAIT_MS: u64 = 1_000;
@@ -17,20 +17,22 @@ const SLOW_MS: u64 = 60_000;
 /// Endpoints of which that is known.
 const SLOW_MAX: usize = 1_000;
 
-/// The deliveries of a part that are no more than one bell names.
-#[derive(Debug)]
+/// The only part of a routing, with no more deliveries than one bell names.
+#[derive(Debug, Default)]
 pub(super) struct Few {
-    /// Pairs of project and endpoint.
+    /// To whom they go, pairs of project and endpoint.
     receivers: Vec<(String, String)>,
     /// Where the statement stands that inserts them.
-    at: usize,
+    insert_at: usize,
+    /// Where the statement stands that counts the events, if there is one.
+    pub(super) count_at: Option<usize>,
 }
 
 impl Few {
-    pub(super) fn new(mut receivers: Vec<(String, String)>, at: usize) -> Self {
+    pub(super) fn new(mut receivers: Vec<(String, String)>, insert_at: usize) -> Self {
         receivers.sort_unstable();
         receivers.dedup();
-        Self { receivers, at }
+        Self { receivers, insert_at, count_at: None }
     }
 }
 
@@ -52,14 +54,34 @@ impl Part {
 
     /// Leases those for `endpoints` where they are inserted.
     pub fn lease(&mut self, endpoints: &[&str], now_ms: u64) -> Option<Leased> {
-        let at = self.few.take()?.at;
+        let at = self.few.as_ref()?.insert_at;
         let insert = self.statements.get_mut(at)?;
         let until = now_ms + LEASE_MS;
-        let rows = insert.params.first_mut().map(|rows| std::mem::replace(rows, Param::Null))?;
-        *insert = sql::insert_leased(rows, endpoints, until);
+        *insert = sql::insert_leased(rows_of(insert)?, endpoints, until);
         self.statements.insert(at + 1, sql::events_of(json!(self.deliveries), until));
         Some(Leased { until, deliveries: at, events: at + 1 })
     }
+
+    /// Moves the mark of a journal in the same transaction, if it is a small one: up to this row, of this epoch. `is_watched`:
+    /// somebody else knows of the deliveries should whoever runs it die. Says whether it does.
+    pub fn settle(&mut self, journal: Journal, mark: (u64, u64), is_watched: bool) -> bool {
+        let Some(few) = &mut self.few else { return false };
+        let watched = if is_watched { json!([]) } else { json!(self.deliveries) };
+        let counted = few.count_at.and_then(|at| self.statements.get_mut(at));
+        let Some(count) = counted else {
+            few.insert_at += 1;
+            self.statements.insert(0, journal.settle(mark, "[]", watched));
+            return true;
+        };
+        let Some(rows) = rows_of(count) else { return false };
+        *count = journal.settle(mark, rows, watched);
+        true
+    }
+}
+
+/// The rows that a statement is about.
+fn rows_of(statement: &mut Statement) -> Option<Param> {
+    statement.params.first_mut().map(|rows| std::mem::replace(rows, Param::Null))
 }
 
 /// A delivery that was made, and has not been called: a row of [`crate::sql::unfinished`].

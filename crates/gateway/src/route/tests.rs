@@ -9,6 +9,7 @@ use crate::wire::{Claim, Target};
 
 mod batches;
 mod filters;
+mod first_calls;
 
 fn subscription(uid: &str, source: &str, event_type: &str) -> Subscription {
     Subscription {

@@ -1,6 +1,10 @@
 //! The two journals that take turns.
 
+use serde_json::Value;
+
+use super::sources::counted;
 use super::{Param, Statement, statement};
+use crate::deliver::LEASE_MS;
 
 /// Milliseconds that one journal is written for before the other takes its turn.
 const JOURNAL_TURN_MS: u64 = 3_600_000;
@@ -12,6 +16,11 @@ pub const DRAIN_ROWS: u64 = 200;
 const SEEK_ROWS: u64 = 10_000;
 /// Bytes of bodies that one transaction carries, give or take one body.
 pub const TRANSACTION_BYTES: u64 = 4_000_000;
+
+/// Whether the delivery `d` waits for its first attempt, or is in the hands of somebody, and nobody else watches it.
+const IS_UNWATCHED: &str = "d.status IN ('Scheduled', 'Processing') AND d.look_at IS NULL";
+/// Sources, and deliveries, that the row of a journal's mark holds at most: it is written whole.
+const STATE_ENTRIES: u64 = 50;
 
 /// One of the two journals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +81,9 @@ impl Journal {
         );
         Statement {
             sql: format!(
-                "SELECT j.seq AS seq, j.meta AS meta, j.body AS body, j.is_base64 AS is_base64, s.epoch AS epoch {rows} AND j.seq <= (\
+                "SELECT j.seq AS seq, j.meta AS meta, j.body AS body, j.is_base64 AS is_base64, s.epoch AS epoch, \
+                 json_array_length(s.counts) > {STATE_ENTRIES} AS has_counts, \
+                 json_array_length(s.under_way) > {STATE_ENTRIES} AS is_watchful {rows} AND j.seq <= (\
                  SELECT max(seq) FROM (SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM (\
                  SELECT j.seq AS seq, octet_length(j.body) + octet_length(j.meta) AS bytes {rows} ORDER BY j.seq LIMIT {DRAIN_ROWS})) \
                  WHERE before < {TRANSACTION_BYTES}) ORDER BY j.seq"
@@ -105,6 +116,65 @@ impl Journal {
             "UPDATE journal_state SET done = ?2 WHERE journal = ?1 AND epoch = ?3 AND done < ?2",
             [u64::from(self.0).into(), seq.into(), epoch.into()],
         )
+    }
+
+    /// The same in the transaction that routes them, with what else is one row then: counts of the events (rows of
+    /// [`super::count_events`]), and the deliveries (pairs of project and delivery) that nobody watches if whoever runs this dies.
+    /// It has to stand before the events are inserted.
+    pub fn settle(
+        self,
+        (seq, epoch): (u64, u64),
+        events: impl Into<Param>,
+        deliveries: Value,
+    ) -> Statement {
+        let counted = counted("?4");
+        Statement {
+            sql: format!(
+                "UPDATE journal_state SET done = max(done, ?2), counts = (\
+                 SELECT coalesce(json_group_array(json_array(project_id, source_id, events, last_event_at)), '[]') FROM (\
+                 SELECT project_id, source_id, sum(events) AS events, max(last_event_at) AS last_event_at FROM (\
+                 SELECT value ->> 0 AS project_id, value ->> 1 AS source_id, value ->> 2 AS events, value ->> 3 AS last_event_at \
+                 FROM json_each(counts) UNION ALL {counted}) GROUP BY project_id, source_id)), \
+                 under_way = (SELECT coalesce(json_group_array(json_array(project_id, id)), '[]') FROM (\
+                 SELECT d.project_id, d.id FROM json_each(under_way) AS j JOIN deliveries AS d \
+                 ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 WHERE {IS_UNWATCHED} \
+                 UNION SELECT value ->> 0, value ->> 1 FROM json_each(?5))) WHERE journal = ?1 AND epoch = ?3"
+            ),
+            params: vec![
+                u64::from(self.0).into(),
+                seq.into(),
+                epoch.into(),
+                events.into(),
+                deliveries.into(),
+            ],
+        }
+    }
+
+    /// Puts those deliveries under the eye of the sweep that are named in the rows of the marks and have been forgotten.
+    pub fn watch_under_way(now_ms: u64) -> Statement {
+        statement(
+            &format!(
+                "UPDATE deliveries SET look_at = ?1 WHERE (project_id, id) IN (SELECT d.project_id, d.id FROM journal_state AS s, \
+                 json_each(s.under_way) AS j JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 \
+                 WHERE {IS_UNWATCHED} AND coalesce(d.lease_until, d.updated_at + {LEASE_MS}) < ?1)"
+            ),
+            [now_ms.into()],
+        )
+    }
+
+    /// Takes the counts out of the rows of the marks.
+    pub fn flush_counts() -> Vec<Statement> {
+        vec![
+            statement(
+                "INSERT INTO source_counts (project_id, source_id, events, last_event_at) \
+                 SELECT j.value ->> 0, j.value ->> 1, sum(j.value ->> 2), max(j.value ->> 3) \
+                 FROM journal_state AS s, json_each(s.counts) AS j WHERE true GROUP BY 1, 2 \
+                 ON CONFLICT (project_id, source_id) DO UPDATE SET events = events + excluded.events, \
+                 last_event_at = max(last_event_at, excluded.last_event_at)",
+                [],
+            ),
+            statement("UPDATE journal_state SET counts = '[]' WHERE counts <> '[]'", []),
+        ]
     }
 
     /// Whether there are rows, all of them routed: `1` in `emptiable`.

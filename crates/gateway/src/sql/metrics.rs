@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Statement;
+use super::sources::all_counts;
 use crate::metrics::Figure;
 
 /// Rows that are counted of what waits, or was given up.
@@ -21,8 +22,8 @@ pub fn figure(figure: Figure, projects: &[String]) -> Statement {
     };
     let sql = match figure {
         Figure::Events => format!(
-            "SELECT project_id, '' AS label, sum(events) AS n FROM source_counts \
-             WHERE project_id {of_projects} GROUP BY 1"
+            "SELECT project_id, '' AS label, sum(events) AS n FROM {} GROUP BY 1",
+            all_counts(&format!("project_id {of_projects}"))
         ),
         Figure::SetAside => {
             counted("''", &format!("SELECT project_id FROM parked WHERE project_id {of_projects}"))

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::gone::GONE;
-use super::{Statement, note_untold, statement};
+use super::{Journal, Statement, note_untold, statement};
 use crate::api_key::NewApiKey;
 
 pub fn insert_api_key(hash: &str, key: &NewApiKey, project_id: &str) -> Statement {
@@ -107,14 +107,12 @@ pub fn forget_project(project_id: &str) -> Statement {
 
 /// Removes what is left of a project in its shard when its events and deliveries are gone.
 pub fn delete_remains(project_id: &str) -> Vec<Statement> {
-    let mut statements: Vec<Statement> =
-        ["alerts", "breakers", "gates", "rejections", "source_counts", "verdicts"]
-            .iter()
-            .map(|table| Statement {
-                sql: format!("DELETE FROM {table} WHERE project_id = ?1"),
-                params: vec![project_id.into()],
-            })
-            .collect();
+    let tables = ["alerts", "breakers", "gates", "rejections", "source_counts", "verdicts"];
+    let mut statements = Journal::flush_counts();
+    statements.extend(tables.iter().map(|table| Statement {
+        sql: format!("DELETE FROM {table} WHERE project_id = ?1"),
+        params: vec![project_id.into()],
+    }));
     // `0` comes after `/`.
     statements.push(statement(
         "DELETE FROM source_requests WHERE source_id > ?1 || '/' AND source_id < ?1 || '0'",

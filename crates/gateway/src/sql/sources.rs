@@ -4,11 +4,24 @@ use serde_json::json;
 
 use super::control::has_slug;
 use super::routing::is_no_copy;
-use super::{Param, Statement, statement};
+use super::{Journal, Param, Statement, statement};
 
 /// Counts the events of sources, before they are inserted: `[project, source, event, received_at, key, scope, end
 /// of the claim]`. What is there already has been counted, and a copy is not an event.
 pub fn count_events(rows: impl Into<Param>) -> Statement {
+    let counted = counted("?1");
+    statement(
+        &format!(
+            "INSERT INTO source_counts (project_id, source_id, events, last_event_at) {counted} \
+         ON CONFLICT (project_id, source_id) DO UPDATE SET events = events + excluded.events, \
+         last_event_at = max(last_event_at, excluded.last_event_at)"
+        ),
+        [rows.into()],
+    )
+}
+
+/// What rows of [`count_events`] come to.
+pub(super) fn counted(rows: &str) -> String {
     let is_no_copy = is_no_copy([
         "j.value ->> 0",
         "j.value ->> 2",
@@ -17,16 +30,10 @@ pub fn count_events(rows: impl Into<Param>) -> Statement {
         "j.value ->> 3",
         "j.value ->> 6",
     ]);
-    statement(
-        &format!(
-            "INSERT INTO source_counts (project_id, source_id, events, last_event_at) \
-         SELECT j.value ->> 0, j.value ->> 1, count(*), max(j.value ->> 3) FROM json_each(?1) AS j \
+    format!(
+        "SELECT j.value ->> 0, j.value ->> 1, count(*), max(j.value ->> 3) FROM json_each({rows}) AS j \
          WHERE NOT EXISTS (SELECT 1 FROM events AS e WHERE e.project_id = j.value ->> 0 AND e.id = j.value ->> 2) \
-         AND {is_no_copy} GROUP BY j.value ->> 0, j.value ->> 1 \
-         ON CONFLICT (project_id, source_id) DO UPDATE SET events = events + excluded.events, \
-         last_event_at = max(last_event_at, excluded.last_event_at)"
-        ),
-        [rows.into()],
+         AND {is_no_copy} GROUP BY j.value ->> 0, j.value ->> 1"
     )
 }
 
@@ -55,10 +62,21 @@ pub fn functions_of(sources: &[(&str, &str)]) -> Statement {
 
 /// How much each of these sources has brought: `source_id`, `events`, `last_event_at`.
 pub fn source_counts(project_id: &str, sources: &[&str]) -> Statement {
-    statement(
-        "SELECT source_id, events, last_event_at FROM source_counts \
-         WHERE project_id = ?1 AND source_id IN (SELECT value FROM json_each(?2))",
-        [project_id.into(), json!(sources).into()],
+    let counts = all_counts("project_id = ?1 AND source_id IN (SELECT value FROM json_each(?2))");
+    Statement {
+        sql: format!(
+            "SELECT source_id, sum(events) AS events, max(last_event_at) AS last_event_at FROM {counts} GROUP BY 1"
+        ),
+        params: vec![project_id.into(), json!(sources).into()],
+    }
+}
+
+/// The rows of `source_counts`, and what of them stands beside the marks of the journals.
+pub(super) fn all_counts(condition: &str) -> String {
+    format!(
+        "(SELECT project_id, source_id, events, last_event_at FROM source_counts WHERE {condition} UNION ALL SELECT * FROM (\
+         SELECT j.value ->> 0 AS project_id, j.value ->> 1 AS source_id, j.value ->> 2 AS events, j.value ->> 3 AS last_event_at \
+         FROM journal_state AS s, json_each(s.counts) AS j) WHERE {condition})"
     )
 }
 
@@ -89,13 +107,11 @@ pub fn give_request_back(project_id: &str, source_id: &str) -> Statement {
 
 /// Removes what a shard keeps of a source beside its events.
 pub fn forget_source(project_id: &str, source_id: &str) -> Vec<Statement> {
-    let mut statements: Vec<Statement> = ["rejections", "source_counts", "verdicts"]
-        .iter()
-        .map(|table| Statement {
-            sql: format!("DELETE FROM {table} WHERE project_id = ?1 AND source_id = ?2"),
-            params: vec![project_id.into(), source_id.into()],
-        })
-        .collect();
+    let mut statements = Journal::flush_counts();
+    statements.extend(["rejections", "source_counts", "verdicts"].iter().map(|table| Statement {
+        sql: format!("DELETE FROM {table} WHERE project_id = ?1 AND source_id = ?2"),
+        params: vec![project_id.into(), source_id.into()],
+    }));
     statements.push(statement(
         "DELETE FROM source_requests WHERE source_id = ?1 || '/' || ?2",
         [project_id.into(), source_id.into()],
