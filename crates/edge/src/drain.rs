@@ -40,6 +40,9 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
             if last.has_counts != 0 {
                 events.batch(&Journal::flush_counts()).await?;
             }
+            if !has_room {
+                events.run(&journal.forget_finished()).await?;
+            }
             let mut marks = Marks::default();
             let mut envelopes = Vec::with_capacity(rows.len());
             for row in rows {

@@ -42,7 +42,7 @@ pub(crate) async fn plan(part: &mut Part, now: u64, bindings: &Bindings) -> Opti
     });
     let found = join_all(found).await.into_iter().flatten();
     let (mut to, mut places) = (Vec::new(), Vec::new());
-    for receiver in found.filter(Receiver::is_called_at_once) {
+    for receiver in found.filter(Receiver::may_be_called_at_once) {
         if bindings.settings.local_queue {
             let Some(place) = Place::take(&receiver.endpoint.uid) else { continue };
             places.push(place);

@@ -11,6 +11,10 @@ use crate::project::Project;
 use crate::retry::Strategy;
 use crate::sql::Gate;
 
+/// Seconds that a call may take which goes on beside whoever routed it: the runtime ends what is left 30 s after its invocation.
+/// <https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil>
+const FIRST_CALL_MAX_S: u64 = 20;
+
 /// What a subscription says about its deliveries, as it is stored: a row of [`crate::sql::paces`].
 #[derive(Debug, Deserialize)]
 pub struct PaceRow {
@@ -119,9 +123,15 @@ impl Receiver {
         self.pace(subscription_id)?.alert.as_ref()
     }
 
-    /// Whether a delivery may be called without a look at rate limits. Its breaker is looked at where it is leased.
-    pub fn is_called_at_once(&self) -> bool {
-        self.endpoint.not_active().is_none() && self.gates().is_empty()
+    /// Whether whoever routes a delivery may call: there are no rate limits to look at (its breaker is looked at where it is leased),
+    /// and the call ends while the runtime lets it go on beside its invocation.
+    pub fn may_be_called_at_once(&self) -> bool {
+        let endpoint = &self.endpoint;
+        let needs_token = endpoint.authentication.as_ref().is_some_and(|one| one.oauth2.is_some());
+        endpoint.not_active().is_none()
+            && self.gates().is_empty()
+            && endpoint.http_timeout <= FIRST_CALL_MAX_S
+            && !needs_token
     }
 
     /// The rate limits that its deliveries have to pass: the endpoint's for all, a subscription's for its own.
@@ -187,6 +197,22 @@ mod tests {
             .map(|gate| (gate.id, gate.is_subscription, gate.limit.count))
             .collect();
         assert_eq!(gates, [(to.endpoint.uid.clone(), false, 9), ("own".into(), true, 2)]);
+    }
+
+    #[test]
+    fn only_what_is_quick_and_has_nothing_to_wait_for_is_called_at_once() {
+        let with = |change: &dyn Fn(&mut Receiver)| {
+            let mut to = receiver(json!([])).unwrap();
+            to.endpoint.rate_limit = None;
+            change(&mut to);
+            to.may_be_called_at_once()
+        };
+        assert!(with(&|_| ()));
+        let limit = RateLimit { count: 1, duration_s: 1 };
+        assert!(!with(&|to| to.endpoint.rate_limit = Some(limit)));
+        assert!(!with(&|to| to.endpoint.status = crate::endpoint::Status::Paused));
+        let timeout = |seconds| with(&move |to| to.endpoint.http_timeout = seconds);
+        assert_eq!([20, 21].map(timeout), [true, false]);
     }
 
     #[test]

@@ -17,8 +17,9 @@ const SEEK_ROWS: u64 = 10_000;
 /// Bytes of bodies that one transaction carries, give or take one body.
 pub const TRANSACTION_BYTES: u64 = 4_000_000;
 
-/// Whether the delivery `d` waits for its first attempt, or is in the hands of somebody, and nobody else watches it.
-const IS_UNWATCHED: &str = "d.status IN ('Scheduled', 'Processing') AND d.look_at IS NULL";
+/// What is still under way of what the row of a mark names.
+const UNDER_WAY: &str = "SELECT d.project_id, d.id FROM json_each(under_way) AS j JOIN deliveries AS d \
+    ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 WHERE d.status IN ('Scheduled', 'Processing') AND d.look_at IS NULL";
 /// Sources, and deliveries, that the row of a journal's mark holds at most: it is written whole.
 const STATE_ENTRIES: u64 = 50;
 
@@ -136,9 +137,7 @@ impl Journal {
                  SELECT value ->> 0 AS project_id, value ->> 1 AS source_id, value ->> 2 AS events, value ->> 3 AS last_event_at \
                  FROM json_each(counts) UNION ALL {counted}) GROUP BY project_id, source_id)), \
                  under_way = (SELECT coalesce(json_group_array(json_array(project_id, id)), '[]') FROM (\
-                 SELECT d.project_id, d.id FROM json_each(under_way) AS j JOIN deliveries AS d \
-                 ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 WHERE {IS_UNWATCHED} \
-                 UNION SELECT value ->> 0, value ->> 1 FROM json_each(?5))) WHERE journal = ?1 AND epoch = ?3"
+                 {UNDER_WAY} UNION SELECT value ->> 0, value ->> 1 FROM json_each(?5))) WHERE journal = ?1 AND epoch = ?3"
             ),
             params: vec![
                 u64::from(self.0).into(),
@@ -150,13 +149,23 @@ impl Journal {
         }
     }
 
+    /// Forgets deliveries that are finished, or watched, where the row of the mark names many.
+    pub fn forget_finished(self) -> Statement {
+        let sql = format!(
+            "UPDATE journal_state SET under_way = (SELECT coalesce(json_group_array(json_array(project_id, id)), '[]') \
+             FROM ({UNDER_WAY})) WHERE journal = ?1 AND json_array_length(under_way) > {STATE_ENTRIES}"
+        );
+        Statement { sql, params: vec![u64::from(self.0).into()] }
+    }
+
     /// Puts those deliveries under the eye of the sweep that are named in the rows of the marks and have been forgotten.
     pub fn watch_under_way(now_ms: u64) -> Statement {
         statement(
             &format!(
-                "UPDATE deliveries SET look_at = ?1 WHERE (project_id, id) IN (SELECT d.project_id, d.id FROM journal_state AS s, \
-                 json_each(s.under_way) AS j JOIN deliveries AS d ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 \
-                 WHERE {IS_UNWATCHED} AND coalesce(d.lease_until, d.updated_at + {LEASE_MS}) < ?1)"
+                "UPDATE deliveries SET look_at = ?1 WHERE (project_id, id) IN (\
+                 SELECT j.value ->> 0, j.value ->> 1 FROM journal_state AS s, json_each(s.under_way) AS j) \
+                 AND status IN ('Scheduled', 'Processing') AND look_at IS NULL \
+                 AND coalesce(lease_until, updated_at + {LEASE_MS}) < ?1"
             ),
             [now_ms.into()],
         )

@@ -156,6 +156,35 @@ fn a_journals_mark_counts_and_watches() {
     assert_eq!(totals(), [] as [u64; 0]);
 }
 
+/// The row is written whole, so it is kept short.
+#[test]
+fn a_journals_mark_that_watches_many_forgets_what_is_finished() {
+    let db = database();
+    let journal = Journal::at(0);
+    run(&db, &journal.append("m", "", false));
+    for n in 0..60 {
+        let mut part = only_part(&[event(n)], &[subscription("a", "source", "*")]);
+        assert!(part.settle(journal, (0, 0), false));
+        run_part(&db, &part);
+    }
+    let is_watchful = || run(&db, &journal.waiting())[0]["is_watchful"].clone();
+    let named = || {
+        query(&db, "SELECT json_array_length(under_way) AS n FROM journal_state WHERE journal = 0")
+            [0]["n"]
+            .clone()
+    };
+    assert_eq!((is_watchful(), named()), (json!(1), json!(60)));
+    query(
+        &db,
+        "UPDATE deliveries SET status = 'Success' WHERE id IN (SELECT id FROM deliveries LIMIT 15)",
+    );
+    run(&db, &journal.forget_finished());
+    assert_eq!((is_watchful(), named()), (json!(0), json!(45)));
+    query(&db, "UPDATE deliveries SET status = 'Success'");
+    run(&db, &journal.forget_finished());
+    assert_eq!(named(), 45, "few may stay");
+}
+
 #[test]
 fn an_event_without_a_source_moves_the_mark_too() {
     let db = database();
