@@ -10,6 +10,9 @@ cd "$ROOT"
 
 node --test --test-reporter=spec scripts/*.test.mjs crates/edge/js/*.test.mjs </dev/null
 
+# The end-to-end tests mostly wait: for a gateway to start, for a time to come.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(getconf _NPROCESSORS_ONLN)))}"
+
 log=$(mktemp)
 trap 'scripts/brokers.sh down; rm -f "$log" "$log.consumer"' EXIT
 status=0
