@@ -91,7 +91,7 @@ pub(super) fn gateway() -> Vec<Operation> {
             })),
         open("GET", "/metrics", "metrics", "Figures for Prometheus")
             .access(Access::Project)
-            .about("With `ROOT_KEY` of all projects, with a project's key of that one: how long events and deliveries wait, the newest deliveries by status, what is held back and by what, dead letters, circuit breakers. It reads some ten thousand rows at most, so a minute is a good interval.")
+            .about("With `ROOT_KEY` of all projects, with a project's key of that one: how long events and deliveries wait, the newest deliveries by status, what is held back and by what, dead letters, circuit breakers. It reads some hundred thousand rows at most, so a minute is a good interval.")
             .answers(metrics),
         open("GET", "/openapi.json", "document", "This document").answers(json!({
             "200": {"description": "OpenAPI 3.1.", "content": json_of(json!({"type": "object"}))},
