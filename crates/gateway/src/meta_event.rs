@@ -393,6 +393,15 @@ mod tests {
     }
 
     #[test]
+    fn the_document_names_every_kind() {
+        let fields = include_str!("document/requests.txt").lines();
+        let names = fields.filter(|line| line.contains("\"endpoint.disabled\"")).last().unwrap();
+        for (name, _) in KINDS {
+            assert!(names.contains(&format!("\"{name}\"")), "{name}");
+        }
+    }
+
+    #[test]
     fn a_project_is_told_what_it_asked_for_and_nothing_by_default() {
         let mut project = project();
         assert!(told(&project, Kind::EndpointCreated).is_none());
