@@ -64,6 +64,52 @@ fn an_endpoint_that_takes_long_is_left_to_dispatchers() {
     }
 }
 
+/// It goes on beside the router, with its timeout, and what becomes of it is written down: nobody is called twice.
+#[test]
+fn a_first_call_that_outlasts_its_router_is_recorded() {
+    for mode in MODES {
+        let story = Story::new(production(mode));
+        let project = story.project();
+        let endpoint = project.list("/endpoints")[0]["uid"].clone();
+        let path = format!("/endpoints/{}", endpoint.as_str().unwrap());
+        project
+            .put(&path, &json!({"name": "e", "url": story.endpoint.url("/"), "http_timeout": 3}))
+            .expect(202);
+        story.endpoint.answer(&[Answer::ok().after(Duration::from_secs(8)), Answer::ok()]);
+        let id = post(&story, "{}");
+        let delivery = project.wait_for_delivery(&id, "Retry");
+        let attempts = project.attempts(delivery["uid"].as_str().unwrap());
+        assert_eq!(attempts.len(), 1, "{mode}");
+        assert!(
+            attempts[0]["error"].as_str().is_some_and(|why| why.contains("3 s")),
+            "{attempts:?}"
+        );
+        project.wait_for_delivery(&id, "Success");
+        assert_eq!(story.endpoint.count(), 2, "{mode}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_takes_long_slows_down_no_neighbour() {
+    let story = Story::new(production("queue"));
+    let project = story.project();
+    let slow = Endpoint::answering(&[Answer::ok().after(Duration::from_secs(3))]);
+    project.route(&story.source, &slow);
+    let delivered = |id: &str| {
+        poll_until("both deliveries", || {
+            let deliveries = project.deliveries(id);
+            let are_done = deliveries.iter().filter(|one| one["status"] == "Success").count();
+            (are_done == 2).then_some(())
+        });
+    };
+    let first = post(&story, "a");
+    poll_until("a bell for the slow one", || (bells(&story) == 1).then_some(()));
+    delivered(&first);
+    delivered(&post(&story, "b"));
+    assert_eq!(bells(&story), 2, "again for the slow one alone");
+    assert_eq!((story.endpoint.count(), slow.count()), (2, 2));
+}
+
 /// What is retried, held back or for nobody goes its usual way.
 #[test]
 fn what_may_not_be_called_at_once_waits_for_its_bell() {

@@ -1,6 +1,6 @@
 //! The names of bindings, variables and secrets: each is named here and nowhere else.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use inlet_gateway::settings::Settings;
@@ -30,6 +30,13 @@ impl Read {
     }
 }
 
+/// What an invocation does beside its work.
+pub(crate) struct Background {
+    pub(crate) context: Context,
+    /// Whether calls of a router go on there: an invocation has only so many connections.
+    pub(crate) is_calling: Cell<bool>,
+}
+
 /// What the Worker is bound to. Made once for each invocation: a binding must not outlive it.
 #[derive(Clone)]
 pub(crate) struct Bindings {
@@ -38,7 +45,7 @@ pub(crate) struct Bindings {
     /// Which variables have values that are not understood, and what they may be.
     pub(crate) faults: Rc<[String]>,
     /// Where a router leaves calls that go on beside it; only of the consumer of a queue.
-    pub(crate) context: Option<Rc<Context>>,
+    pub(crate) background: Option<Rc<Background>>,
 }
 
 impl Bindings {
@@ -50,11 +57,11 @@ impl Bindings {
             let read = read.get_or_init(|| Read::of(&env));
             (Rc::clone(&read.settings), Rc::clone(&read.faults))
         });
-        Self { env, settings, faults, context: None }
+        Self { env, settings, faults, background: None }
     }
 
-    pub(crate) fn with_context(self, context: Rc<Context>) -> Self {
-        Self { context: Some(context), ..self }
+    pub(crate) fn with_background(self, background: Rc<Background>) -> Self {
+        Self { background: Some(background), ..self }
     }
 
     pub(crate) fn db(&self) -> Result<Store> {

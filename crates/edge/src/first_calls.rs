@@ -1,15 +1,18 @@
 //! First calls by whoever routes; see [`inlet_gateway::route`].
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{join_all, select};
 use inlet_gateway::deliver::{Delivery, Status};
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::meta_event::project_of_shadow;
 use inlet_gateway::receiver::Receiver;
 use inlet_gateway::route::{FIRST_CALLS_WAIT_MS, Leased, Part, Slow};
 use serde_json::json;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{D1Result, Delay, Result};
 
 use crate::bindings::Bindings;
@@ -31,8 +34,11 @@ pub(crate) struct Plan {
 }
 
 /// Plans the first calls of a part, where whoever stores it may make some.
-pub(crate) async fn plan(part: &mut Part, now: u64, bindings: &Bindings) -> Option<Plan> {
-    bindings.context.as_ref()?;
+pub(crate) async fn plan(part: &mut Part, bindings: &Bindings) -> Option<Plan> {
+    if bindings.background.as_ref()?.is_calling.get() {
+        return None;
+    }
+    let now = chance::now_ms();
     let found = part.first_receivers().iter().map(|(project_id, endpoint_id)| async move {
         if project_of_shadow(project_id).is_some() || is_slow(endpoint_id, now) {
             return None;
@@ -50,7 +56,7 @@ pub(crate) async fn plan(part: &mut Part, now: u64, bindings: &Bindings) -> Opti
         to.push(receiver);
     }
     let endpoints: Vec<&str> = to.iter().map(|to| to.endpoint.uid.as_str()).collect();
-    let leased = (!endpoints.is_empty()).then(|| part.lease(&endpoints, now)).flatten()?;
+    let leased = part.lease(&endpoints, chance::now_ms())?;
     Some(Plan { leased, to, places })
 }
 
@@ -75,49 +81,56 @@ impl Plan {
         results: &[D1Result],
         bindings: &Bindings,
     ) -> Result<()> {
-        let (Some(context), false) = (&bindings.context, own.is_empty()) else { return Ok(()) };
+        let (Some(background), false) = (&bindings.background, own.is_empty()) else {
+            return Ok(());
+        };
         let Self { leased, to, places } = self;
         let events = results.get(leased.events).map(rows::<StoredEvent>).transpose()?;
         let events = events.unwrap_or_default();
-        let endpoints: Vec<String> = to.iter().map(|to| to.endpoint.uid.clone()).collect();
+        let left: Rc<RefCell<Vec<Delivery>>> = Rc::new(RefCell::new(own.clone()));
         let calls = to.into_iter().map(|to| {
-            let endpoint_id = to.endpoint.uid.clone();
+            let id = to.endpoint.uid.clone();
             let deliveries: Vec<Delivery> =
-                own.iter().filter(|one| one.endpoint_id == endpoint_id).cloned().collect();
+                own.iter().filter(|one| one.endpoint_id == id).cloned().collect();
             let is_sent =
                 |event: &StoredEvent| deliveries.iter().any(|one| one.event_id == event.id);
             let events = events.iter().filter(|event| is_sent(event)).cloned().collect();
             let taken = Taken { deliveries, events, lease_until: leased.until, others: Ok(()) };
-            let bindings = bindings.clone();
-            async move { dispatch::call(shard, &endpoint_id, Some(to), taken, &bindings).await }
+            let (bindings, left) = (bindings.clone(), Rc::clone(&left));
+            async move {
+                match dispatch::call(shard, &id, Some(to), taken, &bindings).await {
+                    Ok(()) => left.borrow_mut().retain(|one| one.endpoint_id != id),
+                    Err(error) => {
+                        let fields = json!({"endpoint_id": id, "error": error.to_string()});
+                        log::error("not_dispatched", fields);
+                    }
+                }
+            }
         });
-        let calls = Box::pin(join_all(calls));
+        let calls = join_all(calls);
         drop(events);
+        // A task of its own, from the beginning: timers wake the task that has asked for them first.
+        background.is_calling.set(true);
+        let beside = Rc::clone(background);
+        let made = future_to_promise(async move {
+            calls.await;
+            drop(places);
+            beside.is_calling.set(false);
+            Ok(JsValue::UNDEFINED)
+        });
+        let end = JsFuture::from(made.clone());
+        background.context.wait_until(async move { end.await.map(drop).unwrap_or_default() });
         if bindings.settings.local_queue {
-            context.wait_until(async move {
-                report(calls.await);
-                drop(places);
-            });
             return Ok(());
         }
         let wait = Delay::from(Duration::from_millis(FIRST_CALLS_WAIT_MS));
-        match select(calls, wait).await {
-            Either::Left((made, _)) => made.into_iter().collect(),
-            Either::Right(((), rest)) => {
-                let now = chance::now_ms();
-                for id in &endpoints {
-                    SLOW.with_borrow_mut(|slow| slow.note(id, now));
-                }
-                context.wait_until(async move { report(rest.await) });
-                let left = own.into_iter().map(|one| (one.project_id, one.id, one.endpoint_id));
-                hold::ring_later(shard, left.collect(), bindings).await
-            }
+        select(JsFuture::from(made), wait).await;
+        let left = left.take();
+        let now = chance::now_ms();
+        for one in &left {
+            SLOW.with_borrow_mut(|slow| slow.note(&one.endpoint_id, now));
         }
-    }
-}
-
-fn report(made: Vec<Result<()>>) {
-    for error in made.into_iter().filter_map(Result::err) {
-        log::error("not_dispatched", json!({"error": error.to_string()}));
+        let left = left.into_iter().map(|one| (one.project_id, one.id, one.endpoint_id));
+        hold::ring_later(shard, left.collect(), bindings).await
     }
 }

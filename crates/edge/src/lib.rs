@@ -40,6 +40,7 @@ mod sweep;
 mod token;
 mod transform;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use futures_util::future::join;
@@ -52,7 +53,7 @@ use worker::{
     Context, Env, MessageBatch, Request, Result, ScheduleContext, ScheduledEvent, event, web_sys,
 };
 
-use crate::bindings::Bindings;
+use crate::bindings::{Background, Bindings};
 use crate::glue::Head;
 
 #[event(fetch)]
@@ -102,12 +103,14 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
 /// One handler for all queues. It never returns an error: that would abort the instance.
 #[event(queue)]
 async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> Result<()> {
-    let context = Rc::new(context);
-    let bindings = Bindings::new(env).with_context(Rc::clone(&context));
+    let background = Rc::new(Background { context, is_calling: Cell::new(false) });
+    let bindings = Bindings::new(env).with_background(Rc::clone(&background));
     let name = batch.queue();
     match Purpose::of(&name) {
         Some(Purpose::DeadLetters) => router::unbury_batch(&batch, &bindings).await,
-        Some(Purpose::Deliver) => dispatch::dispatch_batch(&batch, &bindings, &context).await,
+        Some(Purpose::Deliver) => {
+            dispatch::dispatch_batch(&batch, &bindings, &background.context).await;
+        }
         Some(Purpose::Ingest) => router::route_batch(&batch, &bindings).await,
         None => {
             log::error("unknown_queue", json!({"queue": name}));

@@ -397,7 +397,7 @@ async fn store_part(
     bindings: &Bindings,
 ) -> std::result::Result<(), Unstored> {
     let waits = |error: worker::Error| Unstored::Waits { count, why: error.to_string() };
-    let plan = if are_few { first_calls::plan(&mut part, now, bindings).await } else { None };
+    let plan = if are_few { first_calls::plan(&mut part, bindings).await } else { None };
     let events = bindings.events(shard).map_err(waits)?;
     let results = events
         .batch(&part.statements)

@@ -12,6 +12,9 @@ use crate::sql::{self, Journal, Param, Statement};
 
 /// How long a router waits for the calls it makes, in milliseconds. What takes longer is rung for, and goes on beside it.
 pub const FIRST_CALLS_WAIT_MS: u64 = 1_000;
+/// Deliveries that whoever routes them calls for, at most: an invocation has six connections that wait for an answer, and what it stores and
+/// rings needs some. <https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections>
+const FIRST_CALLS_MAX: usize = 3;
 /// How long an endpoint that took longer is called by dispatchers alone.
 const SLOW_MS: u64 = 60_000;
 /// Endpoints of which that is known.
@@ -49,11 +52,15 @@ pub struct Leased {
 impl Part {
     /// To whom its deliveries go, pairs of project and endpoint, if they are so few that whoever stores them may call.
     pub fn first_receivers(&self) -> &[(String, String)] {
-        self.few.as_ref().map_or(&[], |few| &few.receivers)
+        let few = self.few.as_ref().filter(|_| self.deliveries.len() <= FIRST_CALLS_MAX);
+        few.map_or(&[], |few| &few.receivers)
     }
 
-    /// Leases those for `endpoints` where they are inserted.
+    /// Leases those for `endpoints` where they are inserted, if there are any.
     pub fn lease(&mut self, endpoints: &[&str], now_ms: u64) -> Option<Leased> {
+        if endpoints.is_empty() {
+            return None;
+        }
         let at = self.few.as_ref()?.insert_at;
         let insert = self.statements.get_mut(at)?;
         let until = now_ms + LEASE_MS;
