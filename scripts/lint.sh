@@ -4,9 +4,10 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-# As worker-build compiles: its flag, and its own target directory (see build-edge.sh).
+# As worker-build compiles: its flag, its profile, and its own target directory (see build-edge.sh), so that what both need is
+# compiled once.
 export WASM_BINDGEN_USE_JS_SYS=1
-WASM=(--target wasm32-unknown-unknown --target-dir target/worker)
+WASM=(--profile worker --target wasm32-unknown-unknown --target-dir target/worker)
 
 step() {
   say "lint: $*"
@@ -23,4 +24,5 @@ step cargo clippy --workspace --exclude inlet-edge --all-targets -- -D warnings
 step cargo clippy -p inlet-edge "${WASM[@]}" -- -D warnings
 # The pure crates compile for the Worker's target on their own, without `worker`.
 step cargo check -p inlet-verify -p inlet-gateway "${WASM[@]}"
-step env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace
+step env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace --exclude inlet-edge
+step env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps -p inlet-edge "${WASM[@]}"
