@@ -20,7 +20,16 @@ status=0
 # Real brokers come first, so that they start while the tests are compiled. Their tests mostly wait, and run many at a time.
 scripts/brokers.sh install
 scripts/brokers.sh up
+# While these tests wait, the companion's are compiled: cargo lets go of its lock when it begins to run.
+(
+  until [ ! -e "$log" ] || grep -q '^ *Running ' "$log"; do sleep 1; done
+  [ ! -e "$log" ] || exec nice cargo test -p inlet-consumer --no-run
+) </dev/null >/dev/null 2>&1 &
+compiling=$!
 cargo test --workspace --exclude inlet-edge --exclude inlet-consumer --no-fail-fast "$@" </dev/null 2>&1 | tee "$log" || status=$?
+# What went wrong with it is told below, by the one that counts.
+grep -q '^ *Running ' "$log" || kill "$compiling" 2>/dev/null || true
+wait "$compiling" || true
 if ! cargo test -p inlet-consumer --no-fail-fast "$@" -- --test-threads 8 </dev/null 2>&1 | tee "$log.consumer"; then
   # Real servers on a machine that others use, too: a few that failed are run once more, one after another, and named below.
   again=()
