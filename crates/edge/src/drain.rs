@@ -94,6 +94,14 @@ impl Mark<'_> {
         Ok(())
     }
 
+    /// The same before the end, so that whoever comes after it does not begin anew.
+    pub(crate) async fn advance(&mut self, settled: usize) {
+        if let Err(error) = self.move_behind(settled).await {
+            // It moves with the next, or the same rows are read again.
+            log::error("mark_not_moved", json!({"error": error.to_string()}));
+        }
+    }
+
     /// Has the transaction of a part move it that settles so many. Says where it is then.
     pub(crate) fn settle(
         &self,
@@ -109,13 +117,5 @@ impl Mark<'_> {
     /// Notes that it has.
     pub(crate) fn moved(&mut self, seq: u64) {
         self.marks.moved(seq);
-    }
-
-    /// The same before the end, so that whoever comes after it does not begin anew.
-    pub(crate) async fn advance(&mut self, settled: usize) {
-        if let Err(error) = self.move_behind(settled).await {
-            // It moves with the next, or the same rows are read again.
-            log::error("mark_not_moved", json!({"error": error.to_string()}));
-        }
     }
 }

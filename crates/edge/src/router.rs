@@ -184,9 +184,8 @@ pub(crate) async fn store_all(
         // What went before counts only where all of it is done.
         let before = done.len();
         let mark = mark.as_deref_mut().filter(|_| !done.contains(&false));
-        match known(some, bindings).await {
-            Ok(mut known) => {
-                known.are_few = are_few;
+        match known(some, are_few, bindings).await {
+            Ok(known) => {
                 done.extend(store_known(shard, some, known, turns, (before, mark), bindings).await);
             }
             Err(error) => {
@@ -212,7 +211,7 @@ struct Known {
     are_few: bool,
 }
 
-async fn known(envelopes: &[Envelope], bindings: &Bindings) -> Result<Known> {
+async fn known(envelopes: &[Envelope], are_few: bool, bindings: &Bindings) -> Result<Known> {
     let metas = envelopes.iter().map(|envelope| &envelope.meta);
     let directory = directory(metas, bindings).await?;
     let functions = functions::of(envelopes, bindings).await?;
@@ -221,7 +220,7 @@ async fn known(envelopes: &[Envelope], bindings: &Bindings) -> Result<Known> {
         functions,
         until_ms: chance::now_ms() + BODIES_WAIT_MS,
         most: usize::MAX,
-        are_few: false,
+        are_few,
     })
 }
 
@@ -371,7 +370,7 @@ async fn store(
         let small = mark.as_mut().filter(|_| *are_few);
         let moved =
             small.and_then(|(mark, settled)| mark.settle(&mut part, *settled + count, bindings));
-        store_part(shard, part, count, (*are_few, now), bindings).await?;
+        store_part(shard, part, count, *are_few, bindings).await?;
         if let (Some((mark, _)), Some(seq)) = (&mut mark, moved) {
             mark.moved(seq);
         }
@@ -393,7 +392,7 @@ async fn store_part(
     shard: u32,
     mut part: Part,
     count: usize,
-    (are_few, now): (bool, u64),
+    are_few: bool,
     bindings: &Bindings,
 ) -> std::result::Result<(), Unstored> {
     let waits = |error: worker::Error| Unstored::Waits { count, why: error.to_string() };
@@ -406,7 +405,7 @@ async fn store_part(
     let seen_to = see_to(shard, &results, plan, bindings).await;
     if !bindings.settings.local_queue && seen_to.is_err() {
         // The sweep rings for them. What is stored is not routed again because of a bell.
-        let watched = sql::watch(&json!(part.deliveries).to_string(), now);
+        let watched = sql::watch(&json!(part.deliveries).to_string(), chance::now_ms());
         events.run(&watched).await.map_err(waits)?;
     }
     Ok(())

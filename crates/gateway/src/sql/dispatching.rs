@@ -100,12 +100,13 @@ pub fn old_outbox(before_ms: u64) -> Statement {
 
 /// Puts those of `deliveries` (JSON: pairs of project and delivery) that still wait under the eye of the sweep.
 pub fn watch(deliveries: &str, now_ms: u64) -> Statement {
-    statement(
-        "UPDATE deliveries SET look_at = max(coalesce(lease_until, 0), ?2) \
-         WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) \
-         AND status IN ('Scheduled', 'Processing') AND look_at IS NULL",
-        [deliveries.into(), now_ms.into()],
-    )
+    let (among, is_unwatched) = (hold::among("deliveries"), hold::is_unwatched("deliveries"));
+    Statement {
+        sql: format!(
+            "UPDATE deliveries SET look_at = max(coalesce(lease_until, 0), ?2) WHERE {among} AND {is_unwatched}"
+        ),
+        params: vec![deliveries.into(), now_ms.into()],
+    }
 }
 
 /// Watches the deliveries of a fan-out, and forgets the fan-out.

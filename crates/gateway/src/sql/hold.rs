@@ -39,6 +39,11 @@ pub(super) fn is_left(table: &str) -> String {
     format!("{table}.status = 'Processing' AND coalesce({table}.lease_until, 0) < ?2")
 }
 
+/// Whether a delivery waits for its first attempt, or is in the hands of somebody, and the sweep has no eye on it.
+pub(super) fn is_unwatched(table: &str) -> String {
+    format!("{table}.status IN ('Scheduled', 'Processing') AND {table}.look_at IS NULL")
+}
+
 /// Whether no breaker keeps a delivery back.
 pub(super) fn is_free(table: &str) -> String {
     is_free_of(&format!("{table}.project_id"), &format!("{table}.endpoint_id"))

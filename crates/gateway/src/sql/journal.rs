@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::sources::counted;
+use super::hold::is_unwatched;
+use super::sources::{NOTED_COUNTS, add_to_counts, counted};
 use super::{Param, Statement, statement};
 use crate::deliver::LEASE_MS;
 
@@ -17,9 +18,6 @@ const SEEK_ROWS: u64 = 10_000;
 /// Bytes of bodies that one transaction carries, give or take one body.
 pub const TRANSACTION_BYTES: u64 = 4_000_000;
 
-/// What is still under way of what the row of a mark names.
-const UNDER_WAY: &str = "SELECT d.project_id, d.id FROM json_each(under_way) AS j JOIN deliveries AS d \
-    ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 WHERE d.status IN ('Scheduled', 'Processing') AND d.look_at IS NULL";
 /// Sources, and deliveries, that the row of a journal's mark holds at most: it is written whole.
 const STATE_ENTRIES: u64 = 50;
 
@@ -128,16 +126,16 @@ impl Journal {
         events: impl Into<Param>,
         deliveries: Value,
     ) -> Statement {
-        let counted = counted("?4");
+        let (counted, under_way) = (counted("?4"), under_way());
         Statement {
             sql: format!(
                 "UPDATE journal_state SET done = max(done, ?2), counts = (\
-                 SELECT coalesce(json_group_array(json_array(project_id, source_id, events, last_event_at)), '[]') FROM (\
+                 SELECT json_group_array(json_array(project_id, source_id, events, last_event_at)) FROM (\
                  SELECT project_id, source_id, sum(events) AS events, max(last_event_at) AS last_event_at FROM (\
                  SELECT value ->> 0 AS project_id, value ->> 1 AS source_id, value ->> 2 AS events, value ->> 3 AS last_event_at \
                  FROM json_each(counts) UNION ALL {counted}) GROUP BY project_id, source_id)), \
-                 under_way = (SELECT coalesce(json_group_array(json_array(project_id, id)), '[]') FROM (\
-                 {UNDER_WAY} UNION SELECT value ->> 0, value ->> 1 FROM json_each(?5))) WHERE journal = ?1 AND epoch = ?3"
+                 under_way = (SELECT json_group_array(json_array(project_id, id)) FROM (\
+                 {under_way} UNION SELECT value ->> 0, value ->> 1 FROM json_each(?5))) WHERE journal = ?1 AND epoch = ?3"
             ),
             params: vec![
                 u64::from(self.0).into(),
@@ -151,37 +149,34 @@ impl Journal {
 
     /// Forgets deliveries that are finished, or watched, where the row of the mark names many.
     pub fn forget_finished(self) -> Statement {
+        let under_way = under_way();
         let sql = format!(
-            "UPDATE journal_state SET under_way = (SELECT coalesce(json_group_array(json_array(project_id, id)), '[]') \
-             FROM ({UNDER_WAY})) WHERE journal = ?1 AND json_array_length(under_way) > {STATE_ENTRIES}"
+            "UPDATE journal_state SET under_way = (SELECT json_group_array(json_array(project_id, id)) \
+             FROM ({under_way})) WHERE journal = ?1 AND json_array_length(under_way) > {STATE_ENTRIES}"
         );
         Statement { sql, params: vec![u64::from(self.0).into()] }
     }
 
     /// Puts those deliveries under the eye of the sweep that are named in the rows of the marks and have been forgotten.
     pub fn watch_under_way(now_ms: u64) -> Statement {
-        statement(
-            &format!(
+        let is_unwatched = is_unwatched("deliveries");
+        Statement {
+            sql: format!(
                 "UPDATE deliveries SET look_at = ?1 WHERE (project_id, id) IN (\
                  SELECT j.value ->> 0, j.value ->> 1 FROM journal_state AS s, json_each(s.under_way) AS j) \
-                 AND status IN ('Scheduled', 'Processing') AND look_at IS NULL \
-                 AND coalesce(lease_until, updated_at + {LEASE_MS}) < ?1"
+                 AND {is_unwatched} AND coalesce(lease_until, updated_at + {LEASE_MS}) < ?1"
             ),
-            [now_ms.into()],
-        )
+            params: vec![now_ms.into()],
+        }
     }
 
     /// Takes the counts out of the rows of the marks.
     pub fn flush_counts() -> Vec<Statement> {
+        let noted = format!(
+            "SELECT project_id, source_id, sum(events), max(last_event_at) FROM ({NOTED_COUNTS}) WHERE true GROUP BY 1, 2"
+        );
         vec![
-            statement(
-                "INSERT INTO source_counts (project_id, source_id, events, last_event_at) \
-                 SELECT j.value ->> 0, j.value ->> 1, sum(j.value ->> 2), max(j.value ->> 3) \
-                 FROM journal_state AS s, json_each(s.counts) AS j WHERE true GROUP BY 1, 2 \
-                 ON CONFLICT (project_id, source_id) DO UPDATE SET events = events + excluded.events, \
-                 last_event_at = max(last_event_at, excluded.last_event_at)",
-                [],
-            ),
+            Statement { sql: add_to_counts(&noted), params: Vec::new() },
             statement("UPDATE journal_state SET counts = '[]' WHERE counts <> '[]'", []),
         ]
     }
@@ -210,4 +205,13 @@ impl Journal {
             sql(format!("DELETE FROM {table}")),
         ]
     }
+}
+
+/// What is still under way of what the row of a mark names: pairs of project and delivery.
+fn under_way() -> String {
+    let is_unwatched = is_unwatched("d");
+    format!(
+        "SELECT d.project_id, d.id FROM json_each(under_way) AS j JOIN deliveries AS d \
+         ON d.project_id = j.value ->> 0 AND d.id = j.value ->> 1 WHERE {is_unwatched}"
+    )
 }

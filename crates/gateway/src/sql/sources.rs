@@ -9,14 +9,15 @@ use super::{Journal, Param, Statement, statement};
 /// Counts the events of sources, before they are inserted: `[project, source, event, received_at, key, scope, end
 /// of the claim]`. What is there already has been counted, and a copy is not an event.
 pub fn count_events(rows: impl Into<Param>) -> Statement {
-    let counted = counted("?1");
-    statement(
-        &format!(
-            "INSERT INTO source_counts (project_id, source_id, events, last_event_at) {counted} \
+    Statement { sql: add_to_counts(&counted("?1")), params: vec![rows.into()] }
+}
+
+/// Adds the rows of a query that ends in `GROUP BY` to `source_counts`.
+pub(super) fn add_to_counts(rows: &str) -> String {
+    format!(
+        "INSERT INTO source_counts (project_id, source_id, events, last_event_at) {rows} \
          ON CONFLICT (project_id, source_id) DO UPDATE SET events = events + excluded.events, \
          last_event_at = max(last_event_at, excluded.last_event_at)"
-        ),
-        [rows.into()],
     )
 }
 
@@ -71,12 +72,15 @@ pub fn source_counts(project_id: &str, sources: &[&str]) -> Statement {
     }
 }
 
-/// The rows of `source_counts`, and what of them stands beside the marks of the journals.
+/// Rows of `source_counts` that stand beside the marks of the journals.
+pub(super) const NOTED_COUNTS: &str = "SELECT j.value ->> 0 AS project_id, j.value ->> 1 AS source_id, j.value ->> 2 AS events, \
+    j.value ->> 3 AS last_event_at FROM journal_state AS s, json_each(s.counts) AS j";
+
+/// The rows of `source_counts`, and [`NOTED_COUNTS`].
 pub(super) fn all_counts(condition: &str) -> String {
     format!(
-        "(SELECT project_id, source_id, events, last_event_at FROM source_counts WHERE {condition} UNION ALL SELECT * FROM (\
-         SELECT j.value ->> 0 AS project_id, j.value ->> 1 AS source_id, j.value ->> 2 AS events, j.value ->> 3 AS last_event_at \
-         FROM journal_state AS s, json_each(s.counts) AS j) WHERE {condition})"
+        "(SELECT project_id, source_id, events, last_event_at FROM source_counts WHERE {condition} \
+         UNION ALL SELECT * FROM ({NOTED_COUNTS}) WHERE {condition})"
     )
 }
 

@@ -405,6 +405,15 @@ fn the_statements_of_the_hot_path_use_their_keys() {
     for (statement, expect) in [
         (lease(ids(), true, 1, 2), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
         (unfinished(ids()), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
+        (
+            Journal::at(0).settle((1, 0), "[]", ids()),
+            "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)",
+        ),
+        (
+            Journal::watch_under_way(1),
+            "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)",
+        ),
+        (source_counts("p", &["s"]), "SEARCH source_counts USING PRIMARY KEY"),
         (events_of(ids(), 3000), "SEARCH e USING PRIMARY KEY (project_id=? AND id=?)"),
         (record(ids())[1].clone(), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
         (look(1, 2), "deliveries_to_look_at"),
