@@ -1,24 +1,12 @@
 //! Portal links: what the owner who holds a token sees and may do, and that it is nothing of others.
 
-use inlet_tests::{Endpoint, Project, Reply, poll_until};
+use inlet_tests::{Endpoint, Project, Reply, poll_until, uid};
 use serde_json::{Value, json};
 
 use crate::gateway;
 
-fn uid(value: &Value) -> String {
-    value["uid"].as_str().expect("a uid").to_owned()
-}
-
 fn outgoing() -> Project<'static> {
-    project("outgoing")
-}
-
-fn project(kind: &str) -> Project<'static> {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let name = format!("portal-{}-{}", now.as_nanos(), NEXT.fetch_add(1, Ordering::Relaxed));
-    gateway().create_project(json!({"name": name, "type": kind}))
+    gateway().outgoing(json!({}))
 }
 
 /// An owner with one endpoint and a link to it.
@@ -461,7 +449,7 @@ fn a_link_that_manages_no_endpoints_subscribes_those_that_are_there() {
 
 #[test]
 fn an_incoming_project_says_so_and_subscribes_endpoints_itself() {
-    let project = project("incoming");
+    let project = gateway().project();
     let tenant = Tenant::new(&project, "o", false);
     assert_eq!(tenant.get("/portal_link").expect(200).data()["project_type"], "incoming");
     let mut body = json!({"name": "s", "endpoint_id": tenant.endpoint});
