@@ -1,6 +1,6 @@
 //! Dead letters in the API: messages of brokers, events that could not be routed, deliveries that were given up.
 
-use inlet_tests::{Answer, BrokerMessage, Endpoint, Project, poll_until};
+use inlet_tests::{Answer, BrokerMessage, Endpoint, Project, poll_until, uid};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
@@ -10,10 +10,6 @@ fn broker_source(project: &Project<'_>) -> Value {
         json!({"name": "orders", "type": "pub_sub", "pub_sub": {"type": "sqs", "workers": 1,
         "sqs": {"queue_name": "q", "default_region": "r"}}}),
     )
-}
-
-fn uid(value: &Value) -> String {
-    value["uid"].as_str().expect("a uid").to_owned()
 }
 
 /// Hands messages in that are no events, and answers their dead letters.

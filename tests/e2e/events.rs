@@ -1,6 +1,6 @@
 //! Events that are pushed by the API: to one endpoint, an owner, everybody, or a URL.
 
-use inlet_tests::{Answer, Endpoint, Gateway, Project, Reply, poll_until};
+use inlet_tests::{Answer, Endpoint, Gateway, Project, Reply, poll_until, uid};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
@@ -29,10 +29,6 @@ fn says(reply: Reply, status: u16, message: &str) -> Value {
 fn endpoint(project: &Project<'_>, server: &Endpoint, owner: &str) -> String {
     let body = json!({"name": "e", "url": server.url("/hook"), "owner_id": owner});
     project.endpoint(body)["uid"].as_str().unwrap().to_owned()
-}
-
-fn uid(data: &Value) -> String {
-    data["uid"].as_str().expect("a uid").to_owned()
 }
 
 #[test]

@@ -1,13 +1,9 @@
 //! Filters of subscriptions: which events go where, by what they say.
 
-use inlet_tests::{Endpoint, Project, Reply, poll_until};
+use inlet_tests::{Endpoint, Project, Reply, poll_until, uid};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
-
-fn uid(value: &Value) -> String {
-    value["uid"].as_str().expect("a uid").to_owned()
-}
 
 #[track_caller]
 fn says(reply: Reply, status: u16, message: &str) -> Value {

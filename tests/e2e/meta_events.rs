@@ -1,15 +1,11 @@
 //! Meta events: what a project is told of its endpoints and deliveries, signed, durable, and delivered like any event.
 
-use inlet_tests::{Answer, Endpoint, Gateway, Project, Received, poll_until};
+use inlet_tests::{Answer, Endpoint, Gateway, Project, Received, poll_until, uid};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-fn uid(value: &Value) -> String {
-    value["uid"].as_str().expect("a uid").to_owned()
-}
 
 /// An outgoing project that tells `listener` of these things; of all when there are none.
 fn telling<'g>(gateway: &'g Gateway, listener: &Endpoint, kinds: &[&str]) -> Project<'g> {
