@@ -65,7 +65,7 @@ pub(super) fn events() -> Vec<Operation> {
             .required(&["url", "event_type", "data"]),
         in_project("POST", "/events/batch", "pushEvents", "Push many events")
             .fails(429, LIMITED)
-            .about("At most 1,000. Each item has a result, in order, in refusals, too (`data`). When none is stored, the status is that of the first; with 503 comes `Retry-After`.")
+            .about("At most 1,000. Each item has a result, in order, in refusals, too (`data`). When none is stored, the status is that of the first; with 503 comes `Retry-After`. If the project's `ratelimit` has no room for any, the answer is one 429 without `data`.")
             .reads_with::<PushInput>(
                 &format!("[{}]", body(r#""endpoint_id":"01KB0J7EA0ENDP01NT0EXAMP1E""#)),
                 |body| Push::parse_batch(body)?.into_iter().try_for_each(|item| item.map(drop)),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{NO_PAGES, in_project, samples};
+use super::{CHANGED, NO_PAGES, in_project, samples};
 use crate::conditions::{TestEvent, TestFilter};
 use crate::document::{Data, Operation};
 use crate::type_filter::FilterInput;
@@ -26,6 +26,7 @@ pub(super) fn filters() -> Vec<Operation> {
             .shows(200, "Filter validated successfully", Plain(json!({"type": "boolean"}), json!(true))),
         in_project("PUT", &at("/toggle_status"), "toggleSubscription", "Make a subscription inactive, or active")
             .about("An inactive one takes no events.")
+            .fails(409, CHANGED)
             .shows(202, "Subscription status updated successfully", One("Subscription")),
         in_project("GET", &at("/filters"), "listFilters", "List the filters of a subscription")
             .about("One for each of its event types. Until it is written, it is `filter_config.filter`.")
@@ -35,6 +36,7 @@ pub(super) fn filters() -> Vec<Operation> {
             .reads::<FilterInput>(samples::FILTER_BODY)
             .only(WRITTEN)
             .required(&["event_type"])
+            .fails(409, CHANGED)
             .shows(201, "Filter created successfully", One("Filter")),
         many(
             in_project("POST", &at("/filters/bulk"), "createFilters", "Write several filters")
@@ -45,6 +47,7 @@ pub(super) fn filters() -> Vec<Operation> {
                 .only(WRITTEN)
                 .required(&["event_type"]),
         )
+        .fails(409, CHANGED)
         .shows(201, "Filters created successfully", List("Filter")),
         update_many("POST", "updateFilters"),
         update_many("PUT", "replaceFilters"),
@@ -54,10 +57,12 @@ pub(super) fn filters() -> Vec<Operation> {
             .about("What is left out stays; a part that is given is replaced whole.")
             .reads::<FilterInput>(r#"{"body":{"order.total":{"$gt":50}},"enabled_at":null}"#)
             .only(WRITTEN)
+            .fails(409, CHANGED)
             .shows(200, "Filter updated successfully", One("Filter")),
         in_project("DELETE", &at("/filters/{filterID}"), "deleteFilter", "Delete a filter")
             .about("And the subscription to its event type. The last one stays.")
             .shows(200, "Filter deleted successfully", Nothing)
+            .fails(409, CHANGED)
             .fails(400, "It is the filter of the subscription's last event type."),
         in_project("POST", &at("/filters/test/{eventType}"), "testTypeFilter", "Try the filter of an event type")
             .about("Whether the subscription would take such an event of this type.")
@@ -74,5 +79,6 @@ fn update_many(method: &'static str, id: &'static str) -> Operation {
         .reads_with::<FilterInput>(&example, |body| FilterInput::parse_list(body).map(drop))
         .change_body(|body| body.is_array = true)
         .required(&["uid"])
+        .fails(409, CHANGED)
         .shows(200, "Filters updated successfully", Data::List("Filter"))
 }

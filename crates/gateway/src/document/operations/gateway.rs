@@ -45,7 +45,7 @@ pub(super) fn gateway() -> Vec<Operation> {
         "200": {"description": "The event is durable; or the source's own response.", "headers": {
                 "Inlet-Event-Id": {"description": "The event's `uid`.", "schema": {"type": "string"}}},
             "content": {"*/*": {"example": {"status": true, "message": "Event received", "data": 27, "event_id": EVENT}}}},
-        "400": refusal("The type of the event, or a part of its dedup key, is missing; or the source takes no requests."),
+        "400": refusal("The type of the event is missing, the request cannot be read, or the source takes no requests."),
         "401": refusal("Not believed. Some providers expect another status, and a source may choose its own."),
         "403": refusal("The source is disabled, or takes nothing from this address."),
         "404": refusal("There is no such source."),

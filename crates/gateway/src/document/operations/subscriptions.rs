@@ -1,6 +1,6 @@
 //! Subscriptions.
 
-use super::{event_types, in_project, paging, samples, several};
+use super::{CHANGED, event_types, in_project, paging, samples, several};
 use crate::document::{Data, Operation, parameter};
 use crate::subscription::SubscriptionInput;
 
@@ -39,6 +39,7 @@ pub(super) fn subscriptions() -> Vec<Operation> {
         )
         .about("What is left out stays, and so does what is empty beside something else; an update that says nothing else is refused.")
         .reads::<SubscriptionInput>(r#"{"filter_config":{"event_types":["push","release"]}}"#)
+        .fails(409, CHANGED)
         .shows(202, "Subscription updated successfully", One("Subscription")),
         in_project(
             "DELETE",
