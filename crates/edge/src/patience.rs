@@ -15,19 +15,19 @@ use worker::{Delay, Result};
 
 use crate::{chance, log};
 
-/// How long the store may take to say what it has.
+/// How long a store may take to answer.
 pub(crate) const ANSWER_WITHIN_MS: u64 = 4_000;
 /// How long a durable write may take before the other way is tried; in `js/glue.js`, too. Should it come to its end after all, two
 /// copies of an event are one.
 pub(crate) const WRITE_WITHIN_MS: u64 = 5_000;
 /// How long the object store may take for a body before its sender is asked to come again.
 pub(crate) const PUT_WITHIN_MS: u64 = 8_000;
-/// How long nobody waits for it once it has not answered.
+/// How long nobody waits for the object store once it has not answered.
 const REST_MS: u64 = 5_000;
 /// How long events go the other way first after a durable write has not ended.
 const WAY_RESTS_MS: u64 = 10_000;
-/// Bytes that it has to hand over in a millisecond, after that.
-pub(crate) const PACE: u64 = 1_000;
+/// Bytes of a body that the object store has to hand over in a millisecond, once it has answered.
+pub(crate) const STORE_BYTES_PER_MS: u64 = 1_000;
 
 pub(crate) const STORE: &str = "the object store";
 pub(crate) const DATABASE: &str = "the database";

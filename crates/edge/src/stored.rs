@@ -14,7 +14,7 @@ use worker::{Delay, Object, ObjectBody, ResponseBody, Result};
 use crate::bindings::Bindings;
 use crate::chance;
 use crate::chunks::Chunks;
-use crate::patience::{ANSWER_WITHIN_MS, PACE, told};
+use crate::patience::{ANSWER_WITHIN_MS, STORE_BYTES_PER_MS, told};
 
 /// What an isolate holds of bodies that go out: those that are sent, in our memory and in the runtime's, and those that the
 /// API shows. [`crate::body`] says what of those that come in.
@@ -163,7 +163,7 @@ pub(crate) async fn find(
     };
     match object.body() {
         Some(body) => {
-            let bytes = told(ANSWER_WITHIN_MS + size / PACE, body.bytes()).await?;
+            let bytes = told(ANSWER_WITHIN_MS + size / STORE_BYTES_PER_MS, body.bytes()).await?;
             Ok(Found::Bytes(bytes, loan))
         }
         None => Ok(Found::Gone),

@@ -114,18 +114,25 @@ pub enum Outcome {
     Failure(String),
 }
 
-/// A row of `breakers`.
+/// A row of `breakers`. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Breaker {
     pub endpoint_id: String,
+    /// `closed`, `open` or `half-open`.
     pub state: String,
-    /// 0: it has never been open.
+    /// When it got into its state; 0: it has never been open.
     pub since: u64,
+    /// Why it opened; empty while it is closed.
     pub reason: String,
+    /// When it lets trials through.
     pub next_try: u64,
+    /// When the window began in which calls are counted.
     pub window_start: u64,
+    /// Calls of the window that succeeded; trials of a half-open one.
     pub ok: u64,
+    /// Those that failed.
     pub failed: u64,
+    /// How often it has opened in a row.
     pub trips: u64,
 }
 

@@ -17,15 +17,15 @@ use crate::steps::{Lazy, Pattern, Steps, TooMany, is_any, is_same, of_number, of
 
 /// Objects and lists within one another.
 const DEPTH_MAX: usize = 10;
-/// Conditions of one filter, all parts together.
+/// Conditions of one part.
 const TESTS_MAX: usize = 200;
-/// Bytes of one filter as JSON, all parts together.
+/// Bytes of a filter as JSON, all parts together.
 pub const FILTER_MAX_BYTES: usize = 16_384;
 /// Keys in a path.
 const STEPS_MAX: usize = 20;
 /// `$` in a path.
 const WILDCARDS_MAX: usize = 3;
-/// Regular expressions of one filter.
+/// Regular expressions of one part.
 const REGEXES_MAX: usize = 20;
 const REGEX_MAX_CHARS: usize = 500;
 /// Bytes that one compiled expression may take. Together with the next limit this bounds the time of a match, which grows with
@@ -33,7 +33,7 @@ const REGEX_MAX_CHARS: usize = 500;
 const REGEX_MAX_BYTES: usize = 16_384;
 /// A text longer than this matches no regular expression.
 pub const REGEX_TEXT_MAX_BYTES: usize = 16_384;
-/// What the regular expressions of one filter look at in one event; past it none matches.
+/// Bytes that the regular expressions of one part look at in one event; past it none matches.
 const REGEX_TEXTS_MAX_BYTES: usize = 65_536;
 
 /// The parts of an event that a filter may ask about.

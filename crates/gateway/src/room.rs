@@ -115,6 +115,7 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Room for `max` bytes.
     pub fn new(max: u64) -> Self {
         let (by_project, by_endpoint, turns) = Default::default();
         Self { max, all: 0, by_project, by_endpoint, turns }
@@ -235,6 +236,7 @@ pub struct Places {
 }
 
 impl Places {
+    /// Places for `max` pieces of work at one time.
     pub fn new(max: usize) -> Self {
         Self { max, all: 0, by_holder: HashMap::new() }
     }

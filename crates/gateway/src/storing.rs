@@ -115,6 +115,7 @@ impl Storing {
         }
     }
 
+    /// What is to be done next. Places are those of the events that [`Self::new`] was told of, from 0.
     pub fn step(&mut self) -> Step {
         if matches!(self.state, State::Forward | State::Probing) && self.end <= self.at {
             self.state = State::Again;
@@ -298,6 +299,7 @@ pub struct Marks {
 }
 
 impl Marks {
+    /// The next row, of this number: with it so many events have been read, those of the rows before it included.
     pub fn push(&mut self, events: usize, seq: u64) {
         self.ends.push((events, seq));
     }

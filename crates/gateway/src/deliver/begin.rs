@@ -18,7 +18,7 @@ pub const FUNCTION_GONE: &str =
 pub const SUBSCRIPTION_UNKNOWN: &str = "the subscription was deleted, and nothing is left that says what its deliveries send: \
      replay the event for those who subscribe now";
 
-/// Why a delivery ends without a call.
+/// Why a delivery ends, or waits, without a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undeliverable {
     #[error("the endpoint no longer exists")]

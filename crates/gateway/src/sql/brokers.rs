@@ -22,6 +22,7 @@ pub fn insert_consumer_key(
     )
 }
 
+/// The consumer keys of a project, the newest first: rows of [`crate::consumer::StoredKey`].
 pub fn consumer_keys(project_id: &str) -> Statement {
     statement(
         "SELECT id, name, created_at, last_used_at FROM consumer_keys WHERE project_id = ?1 ORDER BY id DESC",
@@ -179,6 +180,7 @@ pub fn insert_dead_letters(rows: Value) -> Statement {
 const DEAD_LETTER_COLUMNS: &str = "id, kind, reason, payload, is_base64, at, project_id, source_id, event_id, broker_message_id, \
     detail, body_key, length";
 
+/// A dead letter that is no delivery, as a row of [`crate::dead_letter::Stored`].
 pub fn dead_letter(project_id: &str, id: &str) -> Statement {
     Statement {
         sql: format!(

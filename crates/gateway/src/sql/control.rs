@@ -35,6 +35,7 @@ pub fn update_project(project: &Project, before_ms: u64) -> Statement {
     )
 }
 
+/// A project, as `doc`.
 pub fn project(id: &str) -> Statement {
     statement("SELECT doc FROM projects WHERE id = ?1", [id.into()])
 }
@@ -175,6 +176,7 @@ fn unless_slug_taken(slug: &str, source: &Source) -> String {
     )
 }
 
+/// A source, as `doc`.
 pub fn source(project_id: &str, id: &str) -> Statement {
     statement(
         "SELECT doc FROM sources WHERE project_id = ?1 AND id = ?2",
@@ -221,6 +223,7 @@ pub fn insert_endpoint(endpoint: &Endpoint) -> Statement {
     )
 }
 
+/// An endpoint, as `doc`.
 pub fn endpoint(project_id: &str, id: &str) -> Statement {
     statement(
         "SELECT doc FROM endpoints WHERE project_id = ?1 AND id = ?2",
@@ -253,6 +256,7 @@ pub fn insert_subscription(subscription: &Subscription) -> Statement {
     )
 }
 
+/// A subscription, as `doc`.
 pub fn subscription(project_id: &str, id: &str) -> Statement {
     statement(
         "SELECT doc FROM subscriptions WHERE project_id = ?1 AND id = ?2",

@@ -50,6 +50,7 @@ pub fn endpoints_of_events(project_id: &str, ids: &[&str]) -> Statement {
     Statement { sql, params: vec![project_id.into(), json!(ids).into()] }
 }
 
+/// A delivery, as a row of [`crate::deliver::Delivery`].
 pub fn delivery(project_id: &str, id: &str) -> Statement {
     Statement {
         sql: format!(
