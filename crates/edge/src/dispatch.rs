@@ -30,10 +30,10 @@ use wasm_bindgen::JsValue;
 use worker::{Context, D1Result, Delay, MessageBatch, MessageExt, Result};
 
 use crate::bindings::Bindings;
+use crate::bodies::{self, Asker, Found, Loan};
 use crate::hold::{self, Taken};
 use crate::making::{Made, made};
 use crate::store::{Store, count_of};
-use crate::stored::{self, Asker, Found, Loan};
 use crate::token::{self, Client};
 use crate::{alerts, bell, calling, chance, log, meta_events, router};
 
@@ -68,14 +68,14 @@ pub(crate) async fn dispatch_batch(
             Err(error) => {
                 let at = ("delivery queue", &*message.id());
                 let buried = router::bury(at, &error.to_string(), text.as_bytes(), bindings).await;
-                router::settle(&message, buried.is_ok(), bindings.settings.retry_s);
+                router::ack_or_retry(&message, buried.is_ok(), bindings.settings.retry_s);
                 continue;
             }
         };
         if !bindings.settings.local_queue {
             here.push(async move {
                 let done = dispatch(&bell, bindings).await;
-                router::settle(&message, done.is_ok(), bindings.settings.retry_s);
+                router::ack_or_retry(&message, done.is_ok(), bindings.settings.retry_s);
                 report(&bell, done);
             });
         } else if let Some(place) = Place::take(&bell.endpoint_id) {
@@ -87,7 +87,7 @@ pub(crate) async fn dispatch_batch(
             });
         } else {
             // Whoever waited here would hold up the bells of all others: this queue runs one consumer at a time.
-            router::settle(&message, false, NO_PLACE_RETRY_S);
+            router::ack_or_retry(&message, false, NO_PLACE_RETRY_S);
         }
     }
     join_all(here).await;
@@ -176,11 +176,11 @@ pub(crate) async fn call(
     });
     let recorded: Vec<bool> = join_all(attempted).await;
 
-    let not_attempted = deliveries.iter().zip(recorded).filter(|(_, is_recorded)| !is_recorded);
-    let not_attempted = not_attempted.map(|(delivery, _)| {
+    let unrecorded = deliveries.iter().zip(recorded).filter(|(_, is_recorded)| !is_recorded);
+    let unrecorded = unrecorded.map(|(delivery, _)| {
         (delivery.project_id.clone(), delivery.id.clone(), delivery.endpoint_id.clone())
     });
-    hold::ring_later(shard, not_attempted.collect(), bindings).await?;
+    hold::ring_later(shard, unrecorded.collect(), bindings).await?;
     if to.as_ref().is_some_and(|to| is_told(&to.project)) {
         // Should it be lost: journals are drained by the sweep.
         bell::send_drain(shard, bindings).await.unwrap_or_default();
@@ -459,7 +459,7 @@ async fn body(
     bindings: &Bindings,
 ) -> std::result::Result<(Vec<u8>, Loan), Undeliverable> {
     let asker = Asker::delivery(delivery, chance::now_ms() + ROOM_WAIT_MS);
-    match stored::take(event, shard, &asker, bindings).await {
+    match bodies::take(event, shard, &asker, bindings).await {
         Ok(Found::Bytes(body, loan)) => Ok((body, loan)),
         Ok(Found::NoRoom) => Err(Undeliverable::NoRoom),
         Ok(Found::Gone | Found::TooLarge(_)) => Err(Undeliverable::BodyGone),

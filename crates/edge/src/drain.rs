@@ -103,7 +103,7 @@ impl Mark<'_> {
     }
 
     /// Has the transaction of a part move it that settles so many. Says where it is then.
-    pub(crate) fn settle(
+    pub(crate) fn move_with(
         &self,
         part: &mut Part,
         settled: usize,
@@ -111,7 +111,7 @@ impl Mark<'_> {
     ) -> Option<u64> {
         let seq = self.marks.behind(settled).filter(|_| self.has_room)?;
         let is_watched = bindings.settings.local_queue;
-        part.settle(self.journal, (seq, self.epoch), is_watched).then_some(seq)
+        part.move_mark(self.journal, (seq, self.epoch), is_watched).then_some(seq)
     }
 
     /// Notes that it has.

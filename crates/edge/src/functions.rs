@@ -11,7 +11,7 @@ use inlet_gateway::wire::{Body, Envelope};
 use worker::Result;
 
 use crate::bindings::Bindings;
-use crate::stored::{self, Asker, Found, no_room, unavailable};
+use crate::bodies::{self, Asker, Found, no_room, unavailable};
 use crate::transform;
 
 /// The functions of some events' sources, and the event that one of them was stopped on last: it is run once to find that out.
@@ -130,7 +130,7 @@ async fn input(
         Body::Stored { key, .. } => key,
     };
     let most = INPUT_MAX_BYTES as u64 - 1;
-    match stored::find(key, most, asker, bindings).await.map_err(unavailable)? {
+    match bodies::find(key, most, asker, bindings).await.map_err(unavailable)? {
         Found::Bytes(bytes, _loan) => Ok(body_input(&envelope.meta, &bytes)),
         Found::TooLarge(_) => Ok(Err(input_too_large())),
         Found::NoRoom => Err(unavailable(no_room())),

@@ -103,15 +103,15 @@ async fn take_in(
     let mut admitted = source.admit(&arrival, chance::uid(now), now);
     if let Ok(Admitted::Pending(pending)) = admitted {
         let of = (source.source.project_id.as_str(), source.source.uid.as_str());
-        let mut settled = keys::settle(pending, of, &body, false, bindings).await;
+        let mut performed = keys::perform(pending, of, &body, false, bindings).await;
         // The provider may have changed its key since.
-        if settled.is_stale
-            && settled.verdict.is_err()
+        if performed.is_stale
+            && performed.verdict.is_err()
             && let Ok(Admitted::Pending(again)) = source.admit(&arrival, String::new(), now)
         {
-            settled = keys::settle(again, of, &body, true, bindings).await;
+            performed = keys::perform(again, of, &body, true, bindings).await;
         }
-        admitted = source.believe(&arrival, settled.verdict, chance::uid(now), now);
+        admitted = source.believe(&arrival, performed.verdict, chance::uid(now), now);
     }
     let refused = |cause: Rejection| {
         let bytes = Some(body.bytes.len() as u64);

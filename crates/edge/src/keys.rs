@@ -26,20 +26,20 @@ thread_local! {
 }
 
 /// What the shell did on the way to a verdict.
-pub(crate) struct Settled {
+pub(crate) struct Performed {
     pub(crate) verdict: std::result::Result<Verified, Refused>,
     /// The key came from the cache and is old enough to be fetched again.
     pub(crate) is_stale: bool,
 }
 
 /// Performs the steps of a verification for a source of a project until there is a verdict. `fresh`: no key from the cache.
-pub(crate) async fn settle(
+pub(crate) async fn perform(
     mut pending: Box<Pending>,
     (project, source): (&str, &str),
     body: &Body,
     fresh: bool,
     bindings: &Bindings,
-) -> Settled {
+) -> Performed {
     let mut is_stale = false;
     loop {
         let answer = match pending.step() {
@@ -66,7 +66,7 @@ pub(crate) async fn settle(
             }
         };
         match pending.resume(answer) {
-            Outcome::Done(verdict) => return Settled { verdict, is_stale },
+            Outcome::Done(verdict) => return Performed { verdict, is_stale },
             Outcome::Need(next) => pending = next,
         }
     }

@@ -30,19 +30,19 @@ struct Note {
 }
 
 /// Does what is owed to a project. What fails now is left to the sweep.
-pub(crate) async fn settle_of(project_id: &str, bindings: &Bindings) {
-    settle(Some(project_id), bindings).await;
+pub(crate) async fn pay_to(project_id: &str, bindings: &Bindings) {
+    pay(Some(project_id), bindings).await;
 }
 
 /// Does some of what is owed, to a project or to any. A shard that fails is asked once.
-pub(crate) async fn settle(project_id: Option<&str>, bindings: &Bindings) {
-    let settled: Result<()> = async {
+pub(crate) async fn pay(project_id: Option<&str>, bindings: &Bindings) {
+    let paid: Result<()> = async {
         let began = chance::now_ms();
         let count = if project_id.is_some() { TOGETHER } else { OF_SWEEP };
         let notes: Vec<Note> = bindings.db()?.rows(&sql::owed(project_id, count)).await?;
         let mut failed = BTreeSet::new();
         for notes in notes.chunks(TOGETHER) {
-            settle_some(notes, &mut failed, bindings).await?;
+            pay_some(notes, &mut failed, bindings).await?;
             if SWEEP_MS <= chance::now_ms().saturating_sub(began) {
                 break;
             }
@@ -50,17 +50,13 @@ pub(crate) async fn settle(project_id: Option<&str>, bindings: &Bindings) {
         Ok(())
     }
     .await;
-    if let Err(error) = settled {
+    if let Err(error) = paid {
         log::error("not_settled", json!({"error": error.to_string()}));
     }
 }
 
-async fn settle_some(
-    notes: &[Note],
-    failed: &mut BTreeSet<u32>,
-    bindings: &Bindings,
-) -> Result<()> {
-    let (mut settled, mut statements) = (Vec::new(), Vec::new());
+async fn pay_some(notes: &[Note], failed: &mut BTreeSet<u32>, bindings: &Bindings) -> Result<()> {
+    let (mut paid, mut statements) = (Vec::new(), Vec::new());
     for note in notes {
         if failed.contains(&note.shard) {
             continue;
@@ -80,12 +76,12 @@ async fn settle_some(
                 continue;
             }
         }
-        settled.push(json!([note.project_id, note.kind, note.id, note.endpoint_id, note.at]));
+        paid.push(json!([note.project_id, note.kind, note.id, note.endpoint_id, note.at]));
     }
-    if settled.is_empty() {
+    if paid.is_empty() {
         return Ok(());
     }
-    statements.push(sql::forget_owed(json!(settled)));
+    statements.push(sql::forget_owed(json!(paid)));
     bindings.db()?.batch(&statements).await.map(|_| ())
 }
 

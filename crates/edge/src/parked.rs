@@ -1,4 +1,4 @@
-//! Events that lack something to be routed: set aside, so that nobody waits behind them, and tried again by the sweep.
+//! Events that lack something to be routed: parked, so that nobody waits behind them, and tried again by the sweep.
 
 use inlet_gateway::parked::Waited;
 use inlet_gateway::sql;
@@ -15,7 +15,7 @@ const PLACE: &str = "table of parked events";
 /// Bulks of parked events that one sweep takes, as long as some of them go on.
 const ROUNDS_MAX: usize = 20;
 
-/// Sets an event aside: for this reason, until then. When this has run, it is durable here.
+/// Parks an event: for this reason, until then. When this has run, it is durable here.
 pub(crate) async fn park(
     envelope: &Envelope,
     waited: Waited,

@@ -23,11 +23,11 @@ use worker::{
 };
 
 use crate::bindings::Bindings;
+use crate::bodies::{self, Asker, Found, Loan, no_room, unavailable};
 use crate::drain::{Mark, drain};
 use crate::first_calls::{self, Plan};
 use crate::ingest::append_all;
 use crate::store::{Store, rows};
-use crate::stored::{self, Asker, Found, Loan, no_room, unavailable};
 use crate::{bell, chance, dead_letters, functions, hold, log, parked};
 
 /// How long a batch waits for memory for the bodies that functions and filters look into, all of its events together. Then
@@ -73,7 +73,7 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
     }
     // What of a message that comes again is stored already, is known by its id.
     for (message, is_done) in &messages {
-        settle(message, *is_done, bindings.settings.retry_s);
+        ack_or_retry(message, *is_done, bindings.settings.retry_s);
     }
     for (shard, messages) in drains {
         let drained = drain(shard, bindings).await;
@@ -81,7 +81,7 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
             log::error("not_drained", json!({"shard": shard, "error": error.to_string()}));
         }
         for message in &messages {
-            settle(message, drained.is_ok(), bindings.settings.retry_s);
+            ack_or_retry(message, drained.is_ok(), bindings.settings.retry_s);
         }
     }
 }
@@ -96,7 +96,7 @@ fn group<T>(groups: &mut Vec<(u32, Vec<T>)>, shard: u32) -> &mut Vec<T> {
 }
 
 /// Acknowledges, or asks for the message again.
-pub(crate) fn settle(message: &RawMessage, done: bool, retry_s: u32) {
+pub(crate) fn ack_or_retry(message: &RawMessage, done: bool, retry_s: u32) {
     if done {
         message.ack();
     } else {
@@ -255,7 +255,7 @@ async fn store_known(
                 match store(shard, some, &mut known, turns, mark, bindings).await {
                     Ok(count) => storing.stored(count),
                     Err(Unstored::Lacks(lack)) => {
-                        set_aside(some.first(), &lack, turns, &mut storing, bindings).await;
+                        park_or_give_up(some.first(), &lack, turns, &mut storing, bindings).await;
                     }
                     Err(Unstored::Waits { count, why }) => {
                         log_unstored("not_routed_yet", shard, some, count, &why);
@@ -277,7 +277,7 @@ async fn store_known(
 }
 
 /// Parks an event that lacks something, or has it buried when it has waited long enough.
-async fn set_aside(
+async fn park_or_give_up(
     envelope: Option<&Envelope>,
     lack: &Lack,
     turns: &mut Turns,
@@ -369,7 +369,7 @@ async fn store(
     for mut part in routing.parts {
         let small = mark.as_mut().filter(|_| *are_few);
         let moved =
-            small.and_then(|(mark, settled)| mark.settle(&mut part, *settled + count, bindings));
+            small.and_then(|(mark, settled)| mark.move_with(&mut part, *settled + count, bindings));
         store_part(shard, part, count, *are_few, bindings).await?;
         if let (Some((mark, _)), Some(seq)) = (&mut mark, moved) {
             mark.moved(seq);
@@ -495,7 +495,7 @@ pub(crate) async fn read_bodies(
         let most = FILTERED_BODY_MAX_BYTES.min(room);
         // Only the first waits for memory, which may be what the others have: they are for the next transaction.
         let asker = Asker::router(&envelope.meta.project_id, if index == 0 { until_ms } else { 0 });
-        let found = stored::find(key, most, &asker, bindings).await.map_err(unavailable);
+        let found = bodies::find(key, most, &asker, bindings).await.map_err(unavailable);
         let lack = match found {
             Ok(Found::Bytes(bytes, loan)) => {
                 room = room.saturating_sub(bytes.len() as u64);
@@ -534,7 +534,7 @@ impl Waiting {
 pub(crate) async fn unbury_batch(batch: &MessageBatch<JsValue>, bindings: &Bindings) {
     for message in batch.raw_iter() {
         let is_kept = drain_of(&message.body()).is_some() || unbury(&message, bindings).await;
-        settle(&message, is_kept, KEEP_RETRY_S);
+        ack_or_retry(&message, is_kept, KEEP_RETRY_S);
     }
 }
 

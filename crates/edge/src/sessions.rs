@@ -39,7 +39,7 @@ async fn remove(session: &Ended, before_ms: u64, bindings: &Bindings) -> Result<
     config::withdraw(bindings, mask_id).await?;
     // Whoever claims it at the same time has it for good.
     if 0 < count_of(done.first())? {
-        owed::settle_of(project_id, bindings).await;
+        owed::pay_to(project_id, bindings).await;
         log::info("session_removed", json!({"source_id": id}));
     }
     Ok(())

@@ -76,7 +76,7 @@ pub(crate) async fn sweep(bindings: &Bindings) {
         }
     });
     // What is owed to a shard that does not answer holds up no other.
-    join(owed::settle(None, bindings), swept).await;
+    join(owed::pay(None, bindings), swept).await;
 }
 
 /// Removes what is older than its project keeps it, and what deleted projects have left.

@@ -10,8 +10,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::Result;
 
+use crate::bodies::unavailable;
 use crate::chance;
-use crate::stored::unavailable;
 
 thread_local! {
     static QUARANTINE: RefCell<Quarantine> = RefCell::default();

@@ -17,7 +17,7 @@ const DELIVERIES_MAX_MS: u64 = 300_000;
 pub struct Oldest {
     /// When the oldest event arrived that waits in a journal.
     pub event_at: Option<u64>,
-    /// When the oldest event was set aside because it lacks something.
+    /// When the oldest event was parked because it lacks something.
     pub parked_at: Option<u64>,
     /// When the sweep was due to look after a delivery.
     pub look_at: Option<u64>,

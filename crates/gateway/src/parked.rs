@@ -59,7 +59,7 @@ impl Waited {
 /// What becomes of an event that lacks something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Then {
-    /// It was not its turn: it is left as it was set aside.
+    /// It was not its turn: it is left as it was parked.
     Stay,
     /// It is tried again at `due_at`.
     Park { waited: Waited, due_at: u64 },
@@ -67,7 +67,7 @@ pub enum Then {
     GiveUp(String),
 }
 
-/// `waited` is that of an event that is set aside already. `pause_ms`: how long the second try is waited for; each pause is twice
+/// `waited` is that of an event that is parked already. `pause_ms`: how long the second try is waited for; each pause is twice
 /// the one before it. What was not its turn was no try, and it is due when its turn may come.
 pub fn then(lack: &Lack, waited: Option<Waited>, now_ms: u64, pause_ms: u64) -> Then {
     let is_parked = waited.is_some();
@@ -95,7 +95,7 @@ pub fn then(lack: &Lack, waited: Option<Waited>, now_ms: u64, pause_ms: u64) -> 
     Then::Park { waited: Waited { tries, gone, ..waited }, due_at: now_ms.saturating_add(pause) }
 }
 
-/// An event that is not routed yet: a row of a journal or, with a number of tries, of those that are set aside.
+/// An event that is not routed yet: a row of a journal or, with a number of tries, of those that are parked.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Row {
     meta: String,
@@ -114,7 +114,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The event in it, as it is shown until it is routed: with why it is set aside, and when it is tried again.
+    /// The event in it, as it is shown until it is routed: with why it is parked, and when it is tried again.
     pub fn event(&self, project_id: &str, id: &str) -> Option<StoredEvent> {
         let text = Text { text: self.body.as_str().into(), is_base64: self.is_base64 != 0 };
         let mut event = StoredEvent::pending(find([(&*self.meta, text)], project_id, id)?);
@@ -135,7 +135,7 @@ impl Row {
     }
 }
 
-/// A list's rows of the store and of what is set aside, in the order of the list, each event once: one that is just being routed
+/// A list's rows of the store and of what is parked, in the order of the list, each event once: one that is just being routed
 /// may be in both.
 pub fn together(
     mut stored: Vec<StoredEvent>,
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_aside_says_why_it_waits_and_until_when() {
+    fn what_is_parked_says_why_it_waits_and_until_when() {
         let sent = envelope(Body::Inline(b"{}".to_vec()));
         let (project, id) = (sent.meta.project_id.as_str(), sent.meta.event_id.as_str());
         let shown = row(&sent, 3).event(project, id).unwrap();

@@ -89,7 +89,7 @@ impl StoredEvent {
         }
     }
 
-    /// Why the event is not routed, where it is set aside.
+    /// Why the event is not routed, where it is parked.
     pub fn waits_for(&self) -> Option<&str> {
         Some(&*self.failure_reason).filter(|why| self.status == "Pending" && !why.is_empty())
     }

@@ -1,4 +1,4 @@
-//! What a sweep knows while it tries events again that are set aside: whose turn it is, so that no source's events wait for those
+//! What a sweep knows while it tries parked events again: whose turn it is, so that no source's events wait for those
 //! of another whose function is stopped.
 
 use std::collections::{BTreeSet, HashMap};
@@ -66,7 +66,7 @@ impl Turns {
         };
     }
 
-    /// Notes that an event of the bulk is left as it was set aside.
+    /// Notes that an event of the bulk is left as it was parked.
     pub fn stays(&mut self, meta: &Meta) {
         self.stay.insert(meta.event_id.clone());
     }

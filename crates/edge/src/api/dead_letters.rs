@@ -99,7 +99,7 @@ impl Caller<'_> {
         let Some(key) = &letter.body_key else { return Ok(letter.inline()) };
         let gone = || ApiError::new(410, "the message is gone from the store");
         let until_ms = now_ms() + BODY_WAIT_MS;
-        let read = stored::read(key, &letter.project_id, until_ms, self.bindings).await?;
+        let read = bodies::read(key, &letter.project_id, until_ms, self.bindings).await?;
         let (payload, _loan) = read.ok_or_else(gone)?;
         Ok(payload)
     }
@@ -144,7 +144,7 @@ impl Caller<'_> {
                 None => "null".to_owned(),
                 Some(event) => {
                     let found =
-                        stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
+                        bodies::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
                     let body = found.as_ref().map_or(&b""[..], |(body, _)| body);
                     event.present(body, None)
                 }

@@ -126,7 +126,7 @@ impl Caller<'_> {
         let told = tell_of(project, Kind::EndpointDeleted, &endpoint);
         self.change(sql::delete_endpoint(&project.uid, &endpoint.uid, now_ms()), told).await?;
         // What waits for it ends.
-        owed::settle_of(&project.uid, self.bindings).await;
+        owed::pay_to(&project.uid, self.bindings).await;
         Ok(Answer::ok(200, "Endpoint deleted successfully", Value::Null))
     }
 
@@ -160,7 +160,7 @@ impl Caller<'_> {
         self.replace(Replace { what: "endpoint", find, missing: MISSING, statements }).await?;
         forward(told, self.bindings, self.context).await;
         if is_owed {
-            owed::settle_of(&project.uid, self.bindings).await;
+            owed::pay_to(&project.uid, self.bindings).await;
         }
         match self.shown(status, message, project, (&endpoint.uid, shown.clone())).await {
             Ok(answer) => Ok(answer),

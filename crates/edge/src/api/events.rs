@@ -39,7 +39,7 @@ impl Caller<'_> {
             FoundEvent::Stored(event) | FoundEvent::Waiting(event) => (event, None),
             FoundEvent::CopyOf(original) => (original, Some(id)),
         };
-        let body = stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await;
+        let body = bodies::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await;
         if event.waits_for().is_some() && !matches!(body, Ok(Some(_))) {
             // What it lacks is its body, and why stands on it.
             let event = self.scope.shown(event);
@@ -51,7 +51,7 @@ impl Caller<'_> {
             body?.ok_or_else(|| ApiError::new(410, "the event's body is gone from the store"))?;
         let raw = match event.arrived_key() {
             Some(key) => {
-                stored::read(&key, &project.uid, now_ms() + BODY_WAIT_MS, self.bindings).await?
+                bodies::read(&key, &project.uid, now_ms() + BODY_WAIT_MS, self.bindings).await?
             }
             None => None,
         };
@@ -76,12 +76,12 @@ impl Caller<'_> {
         let statements = |look: &Search, end: Option<&str>| {
             vec![
                 sql::search(look, &project.uid, end, &[]),
-                sql::search_set_aside(look, &project.uid, end),
+                sql::search_parked(look, &project.uid, end),
             ]
         };
         let read = |look: &Search, results: &[D1Result]| {
-            let [stored, set_aside] = results else { return Ok(Vec::new()) };
-            let waiting: Vec<parked::Row> = rows(set_aside)?;
+            let [stored, parked] = results else { return Ok(Vec::new()) };
+            let waiting: Vec<parked::Row> = rows(parked)?;
             Ok(parked::together(rows(stored)?, &waiting, look, &project.uid))
         };
         let found = self

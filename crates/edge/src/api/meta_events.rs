@@ -79,7 +79,7 @@ impl Caller<'_> {
         let found = [event];
         let deliveries = self.deliveries_of(&shadow(project), &found).await?;
         let [event] = found;
-        let body = stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
+        let body = bodies::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
         let body = body.as_ref().map(|(body, _)| body.as_slice());
         let strategy = &project.config.strategy;
         Ok(meta_event::present(&event, body, deliveries.get(&event.id), strategy))

@@ -66,7 +66,7 @@ use crate::chance::{fill, now_ms};
 use crate::glue::Body;
 use crate::known::{Isolate, Known};
 use crate::store::{count_of, rows};
-use crate::{chance, config, log, stored};
+use crate::{bodies, chance, config, log};
 use refusal::{Refusal, changed_meanwhile, is_overtaken, or_untold};
 
 /// The largest request body of the API.

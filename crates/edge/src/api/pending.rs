@@ -14,7 +14,7 @@ pub(super) enum FoundEvent {
     Stored(StoredEvent),
     /// The id is that of a copy; this is the event that there is.
     CopyOf(StoredEvent),
-    /// It is in the journal or set aside, and has no deliveries yet.
+    /// It is in the journal or parked, and has no deliveries yet.
     Waiting(StoredEvent),
 }
 

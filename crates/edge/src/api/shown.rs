@@ -108,7 +108,7 @@ impl Caller<'_> {
         let Some(event) = event else {
             return Ok(Sent::in_list(delivery, None, false).lay_over(base));
         };
-        let found = stored::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
+        let found = bodies::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
         let Some((body, _loan)) = found else {
             let gone = Err("the event's body is gone from the store".to_owned());
             let sent =

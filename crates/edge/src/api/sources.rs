@@ -161,7 +161,7 @@ impl Caller<'_> {
         let deletion = sql::delete_source(&project.uid, &source.uid, now_ms());
         self.bindings.db()?.batch(&deletion).await?;
         config::withdraw(self.bindings, &source.mask_id).await.unwrap_or_default();
-        owed::settle_of(&project.uid, self.bindings).await;
+        owed::pay_to(&project.uid, self.bindings).await;
         Ok(())
     }
 

@@ -49,7 +49,7 @@ impl Caller<'_> {
         let subscription = self.subscription(&project.uid, id).await?;
         let deletion = sql::delete_subscription(&project.uid, &subscription.uid, now_ms());
         self.bindings.db()?.batch(&deletion).await?;
-        owed::settle_of(&project.uid, self.bindings).await;
+        owed::pay_to(&project.uid, self.bindings).await;
         Ok(Answer::ok(200, "Subscription deleted successfully", Value::Null))
     }
 
@@ -163,7 +163,7 @@ impl Caller<'_> {
         statements.extend(owed);
         if 0 < count_of(self.bindings.db()?.batch(&statements).await?.first())? {
             if is_owed {
-                owed::settle_of(&project.uid, self.bindings).await;
+                owed::pay_to(&project.uid, self.bindings).await;
             }
             return Ok((subscription, made));
         }

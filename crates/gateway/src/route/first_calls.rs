@@ -71,17 +71,17 @@ impl Part {
 
     /// Moves the mark of a journal in the same transaction, if it is a small one: up to this row, of this epoch. `is_watched`:
     /// somebody else knows of the deliveries should whoever runs it die. Says whether it does.
-    pub fn settle(&mut self, journal: Journal, mark: (u64, u64), is_watched: bool) -> bool {
+    pub fn move_mark(&mut self, journal: Journal, mark: (u64, u64), is_watched: bool) -> bool {
         let Some(few) = &mut self.few else { return false };
         let watched = if is_watched { json!([]) } else { json!(self.deliveries) };
         let counted = few.count_at.and_then(|at| self.statements.get_mut(at));
         let Some(count) = counted else {
             few.insert_at += 1;
-            self.statements.insert(0, journal.settle(mark, "[]", watched));
+            self.statements.insert(0, journal.done_inside(mark, "[]", watched));
             return true;
         };
         let Some(rows) = rows_of(count) else { return false };
-        *count = journal.settle(mark, rows, watched);
+        *count = journal.done_inside(mark, rows, watched);
         true
     }
 }

@@ -133,14 +133,14 @@ pub fn scan_end(search: &Search, project_id: &str, rows: u64) -> Option<Statemen
     Some(Statement { sql, params })
 }
 
-/// What is set aside, in the columns that lists of events ask for. The names are those of [`crate::wire::Meta`].
-const SET_ASIDE: &str = "(SELECT project_id, event_id AS id, meta, body, is_base64, tries, since, due_at, reason, \
+/// What is parked, in the columns that lists of events ask for. The names are those of [`crate::wire::Meta`].
+const PARKED: &str = "(SELECT project_id, event_id AS id, meta, body, is_base64, tries, since, due_at, reason, \
     meta ->> '$.s' AS source_id, meta ->> '$.t' AS event_type, meta ->> '$.d.k' AS idempotency_key, \
     meta ->> '$.b' AS broker_message_id, meta -> '$.to' AS target, NULL AS arrived, 'Pending' AS status FROM parked)";
 
-/// What a list of events finds among those that are set aside: rows of [`crate::parked::Row`], one page of them and one.
-pub fn search_set_aside(search: &Search, project_id: &str, end: Option<&str>) -> Statement {
-    let (from, params) = found_in(SET_ASIDE, search, project_id, end);
+/// What a list of events finds among those that are parked: rows of [`crate::parked::Row`], one page of them and one.
+pub fn search_parked(search: &Search, project_id: &str, end: Option<&str>) -> Statement {
+    let (from, params) = found_in(PARKED, search, project_id, end);
     let (order, limit, is_listed) = (order(search), search.page.limit(), is_listed());
     Statement {
         sql: format!(
@@ -252,11 +252,11 @@ pub fn has_before(search: &Search, project_id: &str, id: &str) -> Statement {
     }
     let (condition, params) = range.condition();
     let one = |table: &str| format!("SELECT 1 AS found FROM {table} AS t WHERE {condition}");
-    let set_aside = match search.kind {
-        Kind::Events => format!(" UNION ALL {}", one(SET_ASIDE)),
+    let parked = match search.kind {
+        Kind::Events => format!(" UNION ALL {}", one(PARKED)),
         Kind::Deliveries => String::new(),
     };
-    let sql = format!("{}{set_aside} LIMIT 1", one(table(search)));
+    let sql = format!("{}{parked} LIMIT 1", one(table(search)));
     Statement { sql, params }
 }
 

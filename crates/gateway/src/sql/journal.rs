@@ -120,7 +120,7 @@ impl Journal {
     /// The same in the transaction that routes them, with what else is one row then: counts of the events (rows of
     /// [`super::count_events`]), and the deliveries (pairs of project and delivery) that nobody watches if whoever runs this dies.
     /// It has to stand before the events are inserted.
-    pub fn settle(
+    pub fn done_inside(
         self,
         (seq, epoch): (u64, u64),
         events: impl Into<Param>,

@@ -74,7 +74,7 @@ mod tests {
     use super::super::tests::{database, run};
     use super::*;
     use crate::search::Search;
-    use crate::sql::{has_before, search_set_aside};
+    use crate::sql::{has_before, search_parked};
     use crate::wire::tests::envelope;
     use crate::wire::{Body, Target};
 
@@ -96,7 +96,7 @@ mod tests {
 
     /// The names that statements read envelopes by are those that envelopes are written with.
     #[test]
-    fn what_is_set_aside_is_found_like_what_is_stored() {
+    fn what_is_parked_is_found_like_what_is_stored() {
         let db = database();
         let park = |id: &str, large: bool| {
             let body =
@@ -123,7 +123,7 @@ mod tests {
         let found = |project: &str, query: &str| -> Vec<String> {
             let mut search = Search::events(query).unwrap();
             search.of_owner(&[]);
-            let rows = run(&db, &search_set_aside(&search, project, None));
+            let rows = run(&db, &search_parked(&search, project, None));
             rows.iter().map(|row| row["event_id"].as_str().unwrap().to_owned()).collect()
         };
         let all = [ids[2], ids[1], ids[0]];
@@ -146,7 +146,7 @@ mod tests {
             assert_eq!(found(project, &query), expect, "{query}");
         }
         assert!(found("another", "").is_empty());
-        let rows = run(&db, &search_set_aside(&Search::events("").unwrap(), project, None));
+        let rows = run(&db, &search_parked(&Search::events("").unwrap(), project, None));
         assert_eq!(
             (&rows[1]["body"], &rows[1]["is_cut"], &rows[1]["reason"]),
             (&json!(""), &json!(1), &json!("no R2"))

@@ -406,7 +406,7 @@ fn the_statements_of_the_hot_path_use_their_keys() {
         (lease(ids(), true, 1, 2), "SEARCH deliveries USING PRIMARY KEY (project_id=? AND id=?)"),
         (unfinished(ids()), "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)"),
         (
-            Journal::at(0).settle((1, 0), "[]", ids()),
+            Journal::at(0).done_inside((1, 0), "[]", ids()),
             "SEARCH d USING PRIMARY KEY (project_id=? AND id=?)",
         ),
         (

@@ -42,12 +42,12 @@ fn only_few_deliveries_may_be_called_by_whoever_stores_them() {
     for (count, endpoints) in [(1, 2), (2, 0)] {
         let mut part = only_part(&events(count), &subscriptions);
         assert_eq!(part.first_receivers().len(), endpoints, "{count}");
-        assert!(part.settle(Journal::at(0), (1, 0), false), "{count}");
+        assert!(part.move_mark(Journal::at(0), (1, 0), false), "{count}");
     }
     let mut part = only_part(&events(BELL_DELIVERIES + 1), &subscriptions[..1]);
     assert_eq!(part.lease(&["endpoint-of-a"], NOW), None);
-    assert!(!part.settle(Journal::at(0), (1, 0), false));
-    assert!(only_part(&events(1), &[]).settle(Journal::at(0), (1, 0), false), "for nobody");
+    assert!(!part.move_mark(Journal::at(0), (1, 0), false));
+    assert!(only_part(&events(1), &[]).move_mark(Journal::at(0), (1, 0), false), "for nobody");
 }
 
 /// Those of endpoints that are not named, and those that a breaker holds back, wait for a bell.
@@ -113,7 +113,7 @@ fn a_journals_mark_counts_and_watches() {
     };
     let settle = |n: usize, seq: u64, epoch: u64| {
         let mut part = only_part(&[event(n)], &subscriptions);
-        assert!(part.settle(journal, (seq, epoch), false));
+        assert!(part.move_mark(journal, (seq, epoch), false));
         let lease = part.lease(&["endpoint-of-a"], NOW).unwrap();
         assert_eq!(leased(&run_part(&db, &part)[lease.deliveries]).len(), 1);
         part
@@ -142,7 +142,7 @@ fn a_journals_mark_counts_and_watches() {
 
     // A mark goes back for nobody, and nothing is counted for a journal that was emptied meanwhile.
     let mut late = only_part(&[event(0)], &subscriptions);
-    assert!(late.settle(journal, (1, 0), false));
+    assert!(late.move_mark(journal, (1, 0), false));
     run_part(&db, &late);
     assert_eq!((state()[0]["done"].as_u64(), totals()), (Some(2), vec![2]));
     for statement in Journal::flush_counts() {
@@ -165,7 +165,7 @@ fn a_journals_mark_that_watches_many_forgets_what_is_finished() {
     run(&db, &journal.append("m", "", false));
     for n in 0..60 {
         let mut part = only_part(&[event(n)], &[subscription("a", "source", "*")]);
-        assert!(part.settle(journal, (0, 0), false));
+        assert!(part.move_mark(journal, (0, 0), false));
         run_part(&db, &part);
     }
     let is_watchful = || run(&db, &journal.waiting())[0]["is_watchful"].clone();
@@ -192,7 +192,7 @@ fn an_event_without_a_source_moves_the_mark_too() {
     let mut sent = event(0);
     (sent.meta.source_id, sent.meta.target) = (String::new(), Some(Target::Endpoint("e".into())));
     let mut part = only_part(&[sent], &[]);
-    assert!(part.settle(Journal::at(0), (4, 0), true));
+    assert!(part.move_mark(Journal::at(0), (4, 0), true));
     let lease = part.lease(&["e"], NOW).unwrap();
     assert_eq!(leased(&run_part(&db, &part)[lease.deliveries]), ["e"]);
     let state = query(&db, "SELECT done, counts, under_way FROM journal_state WHERE journal = 0");

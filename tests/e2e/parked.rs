@@ -1,4 +1,4 @@
-//! Events that are set aside are tried again in a fair order, whoever makes a function of theirs stop.
+//! Parked events are tried again in a fair order, whoever makes a function of theirs stop.
 
 use inlet_tests::{Builder, Endpoint, Gateway, Project, poll_until, shard};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ const FUNCTION: &str = "function transform(x) { while (x.endless) x.n++; return 
 const ENDLESS: &str = r#"{"endless":true,"n":0}"#;
 
 fn gateway() -> Builder {
-    // What is tried and set aside is due again long after the test.
+    // What is tried and parked is due again long after the test.
     Gateway::builder().durability("journal").var("RETRY_SECONDS", "600")
 }
 
@@ -25,8 +25,8 @@ fn resting(project: &Project<'_>) -> (Value, Endpoint) {
     (source, receiver)
 }
 
-/// Sets events aside that were tried once, all due.
-fn set_aside(project: &Project<'_>, source: &Value, first: u64, count: u64, body: &str) {
+/// Parks events that were tried once, all due.
+fn park(project: &Project<'_>, source: &Value, first: u64, count: u64, body: &str) {
     let rows: Vec<Value> = (first..first + count)
         .map(|n| {
             let id = format!("01ARZ3NDEKTSV4RRFFQ6{n:06}");
@@ -48,8 +48,8 @@ fn events_of_a_function_that_works_do_not_wait_for_those_of_one_that_is_stopped(
     let works = project.open_source_with(json!({"body_function": FUNCTION}));
     let receiver = Endpoint::ok();
     project.route(&works, &receiver);
-    set_aside(&project, &stops, 0, 500, ENDLESS);
-    set_aside(&project, &works, 900, 3, r#"{"n":7}"#);
+    park(&project, &stops, 0, 500, ENDLESS);
+    park(&project, &works, 900, 3, r#"{"n":7}"#);
     gateway.cron();
     let arrived = receiver.wait_for(3);
     assert!(arrived.iter().all(|one| one.text() == r#"{"n":7}"#));
