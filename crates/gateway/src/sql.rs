@@ -1,4 +1,4 @@
-//! The text of every statement. D1 is SQLite, so the tests below run each of them, over the real
+//! The text of every statement. D1 is SQLite, so each runs in a test (one sees to that), over the real
 //! migrations, on a plain SQLite; the shell only binds and executes.
 //!
 //! Many rows travel as one JSON parameter (`json_each(?1)`): D1 takes 100 parameters, and a statement for a

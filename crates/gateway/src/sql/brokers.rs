@@ -352,6 +352,23 @@ mod tests {
     }
 
     #[test]
+    fn a_delivery_is_taken_off_the_list_once_and_only_if_it_was_given_up() {
+        let db = database();
+        for (id, status) in [("over", "Failure"), ("waits", "Retry")] {
+            let sql = "INSERT INTO deliveries (project_id, id, event_id, subscription_id, endpoint_id, source_id, event_type, \
+                delivery_mode, status, created_at, updated_at) VALUES ('p', ?1, '', '', '', '', '', '', ?2, 0, 0)";
+            run(&db, &statement(sql, [id.into(), status.into()]));
+        }
+        let discard = |project: &str, id: &str| run(&db, &discard_delivery(project, id, 5)).len();
+        assert_eq!((discard("q", "over"), discard("p", "waits")), (0, 0));
+        assert_eq!((discard("p", "over"), discard("p", "over")), (1, 0));
+        let left =
+            run(&db, &statement("SELECT status, updated_at FROM deliveries ORDER BY id", []));
+        let row = |status: &str, at: u64| json!({"status": status, "updated_at": at});
+        assert_eq!(left, [row("Discarded", 5), row("Retry", 0)]);
+    }
+
+    #[test]
     fn keys_and_reports_are_a_projects_own() {
         let db = database();
         run(&db, &statement("INSERT INTO projects (id, name, doc) VALUES ('p', 'n', '{}')", []));

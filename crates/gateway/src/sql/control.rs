@@ -358,3 +358,6 @@ pub fn list(
         format!("SELECT id, doc FROM {table} WHERE {condition} ORDER BY id {order} LIMIT {limit}");
     (Statement { sql, params }, newer)
 }
+
+#[cfg(test)]
+mod tests;

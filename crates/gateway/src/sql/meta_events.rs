@@ -115,9 +115,11 @@ mod tests {
     #[test]
     fn a_noted_meta_event_stays_until_it_is_durable_elsewhere() {
         let db = database();
-        for id in ["b", "a", "a"] {
+        for id in ["b", "b"] {
             run(&db, &note_meta_event(id, "meta", "body"));
         }
+        let several = ["b", "a", "a"].map(|id| json!([id, "of several", "body"]));
+        run(&db, &note_meta_events(json!(several)));
         let ids = |db: &rusqlite::Connection| {
             run(db, &noted_meta_events())
                 .iter()
@@ -125,6 +127,8 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(ids(&db), ["\"a\"", "\"b\""]);
+        let noted = run(&db, &noted_meta_events());
+        assert_eq!((&noted[0]["meta"], &noted[1]["meta"]), (&json!("of several"), &json!("meta")));
         run(&db, &forget_meta_events(json!(["a", "c"])));
         assert_eq!(ids(&db), ["\"b\""]);
         run(&db, &note_if_active(&note_meta_event("d", "meta", "body"), "p", "e"));

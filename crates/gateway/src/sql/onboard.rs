@@ -53,3 +53,45 @@ pub fn insert_onboarded(
     statements.extend(types.chunks(ROWS_TOGETHER).map(|some| add_event_types(project_id, some)));
     statements
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::parse;
+    use crate::endpoint::Endpoint;
+    use crate::sql::tests::{database, run, vault};
+    use crate::sql::{endpoint, event_types, paces};
+    use crate::subscription::Subscription;
+
+    #[test]
+    fn endpoints_are_inserted_with_their_subscriptions_and_the_types_that_these_name() {
+        let db = database();
+        let made: Vec<Onboarded> = (0..=ROWS_TOGETHER)
+            .map(|n| {
+                let at = u64::try_from(n).unwrap();
+                let body = json!({"name": format!("{n}"), "url": "https://example.com/"});
+                let input = parse(body.to_string().as_bytes()).unwrap();
+                let (endpoint, secret) =
+                    Endpoint::create(input, "p", false, &vault(), at, &mut |b| b.fill(1)).unwrap();
+                let types = if n % 2 == 0 { ["paid"] } else { ["*"] };
+                let body = json!({"name": "s", "endpoint_id": endpoint.uid, "filter_config": {"event_types": types}});
+                let input = parse(body.to_string().as_bytes()).unwrap();
+                let subscription =
+                    Subscription::create(input, "p", false, at, &mut |b| b.fill(1)).unwrap();
+                Onboarded { endpoint, secret, subscription }
+            })
+            .collect();
+        for statement in insert_onboarded("p", &made, 5, &mut |b| b.fill(2)) {
+            run(&db, &statement);
+        }
+        for Onboarded { endpoint: made, subscription, .. } in &made {
+            let stored = run(&db, &endpoint("p", &made.uid));
+            assert_eq!(stored, [json!({"doc": text(made)})]);
+            let of_it = run(&db, &paces("p", &made.uid));
+            assert_eq!((of_it.len(), &of_it[0]["id"]), (1, &json!(subscription.uid)));
+        }
+        let types = run(&db, &event_types("p"));
+        assert_eq!(types.len(), 1, "{types:?}");
+        assert!(types[0]["doc"].as_str().unwrap().contains("\"paid\""));
+    }
+}

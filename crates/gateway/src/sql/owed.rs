@@ -117,7 +117,9 @@ mod tests {
 
     use super::*;
     use crate::sql::tests::{database, run};
-    use crate::sql::{delete_endpoint, delete_project, delete_source, delete_subscription};
+    use crate::sql::{
+        delete_endpoint, delete_project, delete_source, delete_subscription, insert_subscription,
+    };
 
     fn world() -> rusqlite::Connection {
         let db = database();
@@ -204,5 +206,37 @@ mod tests {
             json!(["many", 2]),
         ];
         assert_eq!(order, expect);
+    }
+
+    #[test]
+    fn a_limit_that_a_subscription_had_is_owed_to_where_it_was() {
+        let db = database();
+        let project = "INSERT INTO projects (id, name, doc) VALUES ('p', 'p', '{\"shard\":3}')";
+        run(&db, &statement(project, []));
+        let input = crate::api::parse(br#"{"name":"a","endpoint_id":"here"}"#).unwrap();
+        let mut changed = Subscription::create(input, "p", false, 5, &mut |b| b.fill(1)).unwrap();
+        let limit = |count| Some(RateLimit { count, duration_s: 1 });
+        changed.rate_limit = limit(1);
+        run(&db, &insert_subscription(&changed));
+        for (before, endpoint, now, expect) in [
+            (limit(1), "here", limit(1), None),
+            (limit(2), "here", limit(1), Some("here")),
+            (limit(1), "there", limit(1), Some("there")),
+            (limit(1), "here", None, Some("here")),
+            (None, "there", limit(1), Some("there")),
+            (None, "there", None, None),
+        ] {
+            changed.rate_limit = now;
+            if let Some(owed) = owed_by(before, endpoint, &changed) {
+                run(&db, &owed);
+            }
+            let noted = all(&db).pop();
+            let expect = expect.map(|at| json!(["limit", changed.uid, at, 5, 3]));
+            assert_eq!(noted, expect, "{before:?} {now:?}");
+            run(&db, &statement("DELETE FROM owed", []));
+        }
+        changed.updated_at = 6;
+        run(&db, &owed_by(limit(2), "here", &changed).unwrap());
+        assert_eq!(all(&db), [] as [Value; 0], "that change was overtaken");
     }
 }

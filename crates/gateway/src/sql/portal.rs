@@ -128,13 +128,11 @@ pub fn deliveries_of_others(project_id: &str, ids: Value, endpoints: &[String]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::tests::{database, run};
-    use crate::vault::Vault;
+    use crate::sql::tests::{database, run, vault};
 
     fn link() -> PortalLink {
-        let vault = Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
         let input = crate::api::parse(br#"{"name":"n","owner_id":"o"}"#).unwrap();
-        PortalLink::create(input, "p", &vault, 0, &mut |b| b.fill(5)).unwrap().0
+        PortalLink::create(input, "p", &vault(), 0, &mut |b| b.fill(5)).unwrap().0
     }
 
     #[test]
@@ -160,6 +158,12 @@ mod tests {
         store("another", &link.uid, Some(200), 100);
         let left = run(&db, &statement("SELECT hash FROM portal_tokens ORDER BY hash", []));
         assert_eq!(json!(left), json!([{"hash": "another"}, {"hash": "static"}]));
+        for (project, left) in [("q", 1), ("p", 0)] {
+            run(&db, &void_portal_tokens(project, &link.uid));
+            assert_eq!(opens("static", 100), left, "{project}");
+        }
+        assert_eq!(run(&db, &portal_link("p", &link.uid)).len(), 1);
+        store("static", &link.uid, None, 100);
         for statement in revoke_portal_link("p", &link.uid) {
             run(&db, &statement);
         }

@@ -1,3 +1,6 @@
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, params_from_iter};
 use serde_json::json;
@@ -5,7 +8,7 @@ use serde_json::json;
 use crate::deliver::INTERRUPTED;
 use crate::page::PageQuery;
 use crate::search::Search;
-use crate::subscription::Subscription;
+use crate::vault::Vault;
 
 use super::*;
 
@@ -47,6 +50,10 @@ pub(crate) fn run(db: &Connection, statement: &Statement) -> Vec<Value> {
         Ok(Value::Object(object))
     });
     rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+pub(crate) fn vault() -> Vault {
+    Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap()
 }
 
 fn count(db: &Connection, table: &str) -> u64 {
@@ -188,21 +195,6 @@ fn a_bounded_number_of_refused_requests_is_kept() {
 }
 
 #[test]
-fn a_change_is_stored_only_on_what_it_was_made_from() {
-    let db = database();
-    let body = br#"{"name":"a","endpoint_id":"e"}"#;
-    let input = crate::api::parse(body).unwrap();
-    let mut first = Subscription::create(input, "p", false, 5, &mut |b| b.fill(1)).unwrap();
-    run(&db, &insert_subscription(&first));
-    let before = first.updated_at;
-    let mut second = first.clone();
-    first.toggle(5).unwrap();
-    second.toggle(5).unwrap();
-    assert_eq!(run(&db, &update_subscription(&first, before)).len(), 1);
-    assert_eq!(run(&db, &update_subscription(&second, before)).len(), 0);
-}
-
-#[test]
 fn a_large_body_is_bound_beside_its_row() {
     let db = database();
     run(&db, &insert_events(json!([event_row("a", None)]), Some("large".into())));
@@ -235,6 +227,21 @@ fn a_delivery_is_leased_by_one_dispatcher_at_a_time() {
     let taken_over = run(&db, &lease(ids(), true, 2001, 3000));
     assert_eq!(taken_over[0]["description"], INTERRUPTED);
     assert_eq!(run(&db, &events_of(ids(), 3000)).len(), 1);
+}
+
+#[test]
+fn a_delivery_is_leased_from_its_beginning_by_who_inserted_it() {
+    let db = database();
+    run(&db, &insert_events(json!([event_row("a", None)]), None));
+    let row =
+        |id: &str, to: &str| json!(["p", id, "a", "sub", to, "s", "push", "at_least_once", 10]);
+    let rows = json!([row("d", "called"), row("e", "other")]);
+    let inserted = || run(&db, &insert_leased(rows.clone(), &["called"], 2_000));
+    let statuses: Vec<_> = inserted().iter().map(|row| row["status"].clone()).collect();
+    assert_eq!(statuses, ["Processing", "Scheduled"]);
+    assert!(inserted().is_empty(), "whoever comes later has no lease");
+    assert_eq!(run(&db, &lease(ids(), true, 1_999, 3_000)).len(), 0);
+    assert_eq!(run(&db, &lease(ids(), true, 2_001, 3_000)).len(), 1);
 }
 
 #[test]
@@ -342,7 +349,8 @@ fn the_journal_is_read_in_order_and_emptied_whole() {
     let db = database();
     let journal = Journal::at(0);
     run(&db, &journal.append("m0", "body", false));
-    run(&db, &journal.append("m1", "body", false));
+    let bound = statement(journal.append_sql(), ["m1".into(), "body".into(), 0.into()]);
+    run(&db, &bound);
     run(&db, &journal.append("m2", "body", false));
     let rows = run(&db, &journal.waiting());
     assert_eq!(
@@ -499,6 +507,7 @@ fn lists_are_scoped_filtered_and_paged() {
 #[test]
 fn the_rest_of_the_statements_are_sound() {
     let db = database();
+    assert_eq!(run(&db, &nothing()), [json!({"one": 1})]);
     for statement in [
         projects(),
         project("p"),
@@ -520,4 +529,46 @@ fn the_rest_of_the_statements_are_sound() {
     {
         run(&db, &statement);
     }
+}
+
+/// The files below `folder`, with their text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else {
+            let text = std::fs::read_to_string(&path).unwrap();
+            files.push((path, text));
+        }
+    }
+    files
+}
+
+#[test]
+fn each_statement_is_run_by_a_test() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut code, mut tests) = (String::new(), String::new());
+    for (path, text) in sources(&src.join("sql")) {
+        let is_test = path.ends_with("tests.rs");
+        let end = if is_test { 0 } else { text.find("#[cfg(test)]").unwrap_or(text.len()) };
+        let (of_code, of_tests) = text.split_at(end);
+        code.push_str(of_code);
+        tests.push_str(of_tests);
+    }
+    // Some run in the order of the router, there.
+    tests.extend(sources(&src.join("route/tests")).into_iter().map(|(_, text)| text));
+    let is_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
+    // The names that stand before a parenthesis.
+    let named: HashSet<&str> =
+        tests.split('(').filter_map(|text| text.rsplit(|c| !is_name(c)).next()).collect();
+    let statements: Vec<&str> = code
+        .split("pub fn ")
+        .skip(1)
+        .filter_map(|text| text.split(|c| !is_name(c)).next())
+        .collect();
+    assert!(150 < statements.len(), "{}", statements.len());
+    let missing: Vec<_> = statements.iter().filter(|name| !named.contains(**name)).collect();
+    assert!(missing.is_empty(), "no test runs {missing:?}");
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::sql::tests::{database, plan, run};
+use crate::sql::tests::{database, plan, run, vault};
 
 #[test]
 fn the_look_ups_of_targets_are_sound() {
@@ -34,11 +34,10 @@ fn the_look_ups_of_targets_are_sound() {
 #[test]
 fn dynamic_events_make_one_endpoint_and_one_subscription() {
     let db = database();
-    let vault = crate::vault::Vault::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
     for (n, types) in [(1u8, "a"), (2, "a"), (3, "b")] {
         let input = crate::api::parse(br#"{"name":"a","url":"https://example.com/"}"#).unwrap();
         let endpoint =
-            Endpoint::create(input, "p", false, &vault, 0, &mut |b| b.fill(n)).unwrap().0;
+            Endpoint::create(input, "p", false, &vault(), 0, &mut |b| b.fill(n)).unwrap().0;
         run(&db, &insert_endpoint_of_new_url(&endpoint));
         let body =
             json!({"name": "x", "endpoint_id": "e", "filter_config": {"event_types": [types]}});
@@ -211,12 +210,59 @@ fn counts_owners_and_deliveries_are_found() {
     assert_eq!(deliveries("status=Failure"), 0);
     assert_eq!(deliveries("idempotencyKey=k"), 0);
     assert_eq!(deliveries("brokerMessageId=k"), 0);
+    let asked = Search::deliveries("endpointId=e1&endpointId=e2").unwrap();
+    let ways = |most: u64| run(&db, &count_by_way(&asked, "p", None, most));
+    let way = |endpoint: &str| json!({"endpoint_id": endpoint, "subscription_id": "sub", "n": 5});
+    assert_eq!(ways(100), [way("e1"), way("e2")]);
+    assert_eq!(ways(7).iter().filter_map(|row| row["n"].as_u64()).sum::<u64>(), 7);
+    run(&db, &statement("UPDATE deliveries SET status = 'Success' WHERE endpoint_id = 'e1'", []));
+    let by_status = |end: Option<&str>| json!(run(&db, &count_by_status(&asked, "p", end)));
+    let counts = |scheduled: u64, success: u64| json!([{"status": "Scheduled", "n": scheduled}, {"status": "Success", "n": success}]);
+    assert_eq!(by_status(None), counts(5, 5));
+    assert_eq!(by_status(Some(&ids[16])), counts(1, 1));
+    run(&db, &statement("UPDATE deliveries SET status = 'Scheduled'", []));
     let asked = Search::events("").unwrap();
     assert_eq!(run(&db, &has_before(&asked, "p", &ids[19])).len(), 0);
     assert_eq!(run(&db, &has_before(&asked, "p", &ids[18])).len(), 1);
     let some = json!([crate::ids::delivery_uid(&ids[0], "sub"), "x"]);
     assert_eq!(run(&db, &deliveries_by_id("p", some.clone(), "Scheduled")).len(), 1);
     assert_eq!(run(&db, &deliveries_by_id("p", some, "Success")).len(), 0);
+}
+
+#[test]
+fn an_event_that_is_sent_again_is_what_its_functions_make_of_it_now() {
+    let (db, ids) = twenty();
+    let sql = "UPDATE events SET status = 'Failure', failure_reason = 'for nobody' WHERE id < ?1";
+    run(&db, &statement(sql, [ids[2].as_str().into()]));
+    run(&db, &note_wanted(json!([["p", ids[0]], ["q", ids[1]]])));
+    let of = |n: usize| run(&db, &crate::sql::event("p", &ids[n])).remove(0);
+    let outcome = |n: usize| (of(n)["status"].clone(), of(n)["failure_reason"].clone());
+    assert_eq!(outcome(0), (json!("Success"), json!("")));
+    assert_eq!(outcome(1), (json!("Failure"), json!("for nobody")), "another project's");
+
+    let row = |project: &str, n: usize, body: Option<&str>| {
+        json!([project, ids[n], "text/plain", "[1]", 0, null, body, "{}"])
+    };
+    let (bound, others) = (row("p", 0, None), row("q", 2, Some("theirs")));
+    run(&db, &remake_events(json!([bound]), Some("large".into())));
+    run(&db, &remake_events(json!([row("p", 1, Some("small")), others]), None));
+    let made = |n: usize| {
+        ["content_type", "headers", "body", "arrived"].map(|column| of(n)[column].clone())
+    };
+    assert_eq!(json!(made(0)), json!(["text/plain", "[1]", "large", "{}"]));
+    assert_eq!(json!(made(1)), json!(["text/plain", "[1]", "small", "{}"]));
+    assert_eq!((&made(2)[0], &made(2)[3]), (&Value::Null, &Value::Null), "another project's");
+}
+
+#[test]
+fn refused_requests_go_with_their_age() {
+    let db = database();
+    for (project, source, at) in [("p", "s", 5), ("p", "t", 6), ("q", "s", 5)] {
+        run(&db, &crate::sql::keep_rejection(project, source, at, json!({"at": at})));
+    }
+    run(&db, &expire_rejections("p", 6));
+    let left = |project, source| run(&db, &crate::sql::rejections(project, source)).len();
+    assert_eq!((left("p", "s"), left("p", "t"), left("q", "s")), (0, 1, 1));
 }
 
 #[test]

@@ -173,6 +173,24 @@ fn what_an_endpoint_holds_back_goes_when_it_is_released() {
 }
 
 #[test]
+fn what_is_held_for_an_endpoint_that_is_gone_ends() {
+    let db = database();
+    waiting(&db, 4);
+    run(&db, &hold_for_endpoint(ids(0..2), "paused", 1_000));
+    run(&db, &statement("UPDATE deliveries SET endpoint_id = 'other' WHERE id = 'd01'", []));
+    assert!(run(&db, &end_held("q", "e", 2_000)).is_empty());
+    assert_eq!(run(&db, &end_held("p", "e", 2_000)), [json!({"id": "d00"})]);
+    assert!(run(&db, &end_held("p", "e", 2_000)).is_empty());
+    let sql = "SELECT status, hold, look_at, updated_at FROM deliveries ORDER BY id";
+    let left = run(&db, &statement(sql, []));
+    let ended = json!({"status": "Discarded", "hold": null, "look_at": null, "updated_at": 2_000});
+    assert_eq!(left[0], ended);
+    let of = |n: usize| (&left[n]["status"], &left[n]["hold"]);
+    assert_eq!(of(1), (&json!("Scheduled"), &json!("endpoint")), "another's");
+    assert_eq!(of(2), (&json!("Scheduled"), &Value::Null), "its bell ends it");
+}
+
+#[test]
 fn a_call_that_may_have_been_made_is_not_parked_to_be_made_again() {
     let db = database();
     waiting(&db, 1);
