@@ -155,7 +155,9 @@ const EVENT: &str = r#"
     data | {"n":1} | kept
     custom_headers | {"X-Own":"1"} | shown headers.X-Own.0 "1"
     idempotency_key | "key-of-this-test" | kept
+    owner_id | "customer-7" | shown event_type "t"
     app_id | "a" | refused app_id
+    url | "https://example.com/d" | refused url:has no effect here
 "#;
 
 const FANOUT: &str = r#"

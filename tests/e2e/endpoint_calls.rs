@@ -87,6 +87,27 @@ fn an_endpoint_may_have_a_form_and_its_bytes_are_what_is_signed() {
 }
 
 #[test]
+fn a_form_goes_on_as_it_came_and_a_function_gets_its_fields() {
+    let project = gateway().project();
+    let (forms, made) = (Endpoint::ok(), Endpoint::ok());
+    let source = project.open_source();
+    let form = "application/x-www-form-urlencoded";
+    project.route_with(&source, &forms, json!({"content_type": form}));
+    let endpoint = project.endpoint(json!({"name": "made", "url": made.url("/")}));
+    let subscription = json!({"name": "made", "source_id": source["uid"], "endpoint_id": endpoint["uid"],
+        "function": "function transform(fields) { return {got: fields.a} }"});
+    project.post("/subscriptions", &subscription).expect(201);
+    let call = project.ingest_call(&source).header("Content-Type", form);
+    call.body("a=1&a=2&b=x+y").send().expect(200);
+    let received = forms.wait_for_one();
+    assert_eq!(
+        (received.text().as_str(), received.header("content-type")),
+        ("a=1&a=2&b=x+y", Some(form))
+    );
+    assert_eq!(made.wait_for_one().text(), r#"{"got":"1"}"#);
+}
+
+#[test]
 fn what_cannot_be_a_form_is_a_failure_that_says_so() {
     let project = gateway().project();
     let endpoint = Endpoint::ok();

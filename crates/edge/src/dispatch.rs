@@ -433,7 +433,7 @@ async fn ready<'a>(
     let made = made(event, body, delivery, function).await;
     let mut made =
         made.ok_or(Undeliverable::NotMade("the result of the subscription's function"))?;
-    let form = match body_for(endpoint, &made.body)? {
+    let form = match body_for(endpoint, made.event.content_type.as_deref(), &made.body)? {
         Cow::Owned(form) => Some(form),
         Cow::Borrowed(_) => None,
     };

@@ -126,12 +126,12 @@ async fn input(
     bindings: &Bindings,
 ) -> std::result::Result<std::result::Result<String, String>, Lack> {
     let key = match &envelope.body {
-        Body::Inline(bytes) => return Ok(body_input(&envelope.meta, bytes)),
+        Body::Inline(bytes) => return Ok(body_input(envelope.meta.content_type.as_deref(), bytes)),
         Body::Stored { key, .. } => key,
     };
     let most = INPUT_MAX_BYTES as u64 - 1;
     match bodies::find(key, most, asker, bindings).await.map_err(unavailable)? {
-        Found::Bytes(bytes, _loan) => Ok(body_input(&envelope.meta, &bytes)),
+        Found::Bytes(bytes, _loan) => Ok(body_input(envelope.meta.content_type.as_deref(), &bytes)),
         Found::TooLarge(_) => Ok(Err(input_too_large())),
         Found::NoRoom => Err(unavailable(no_room())),
         Found::Gone => Err(Lack::Gone),

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use inlet_gateway::deliver::{Delivery, body_for};
 use inlet_gateway::endpoint::ContentType;
 use inlet_gateway::event::StoredEvent;
+use inlet_gateway::made::body_input;
 use inlet_gateway::receiver::Receiver;
 use inlet_gateway::sent::Sent;
-use inlet_gateway::transform::input_of;
 use serde_json::json;
 
 use crate::{log, transform};
@@ -32,7 +32,8 @@ pub(crate) async fn made<'e>(
     let as_is =
         |body, fault| Some(Made { body, event: Cow::Borrowed(event), by_function: false, fault });
     let Some(code) = function else { return as_is(body, None) };
-    match body_made(code, &body, delivery).await? {
+    let input = body_input(event.content_type.as_deref(), &body);
+    match body_made(code, input, delivery).await? {
         Ok(body) => {
             let content_type = Some("application/json".to_owned());
             let event = Cow::Owned(StoredEvent { content_type, ..event.clone() });
@@ -68,7 +69,8 @@ pub(crate) async fn sent(
     } else {
         made.event.content_type.clone()
     };
-    let body = body_for(&to.endpoint, &made.body).map(Cow::into_owned);
+    let body =
+        body_for(&to.endpoint, made.event.content_type.as_deref(), &made.body).map(Cow::into_owned);
     let headers = made.event.headers_out(made.by_function || is_form);
     Sent::new(delivery, content_type, &headers, body.map_err(|why| why.to_string()))
 }
@@ -76,11 +78,11 @@ pub(crate) async fn sent(
 /// The body that a function makes, or why it makes none.
 async fn body_made(
     code: &str,
-    body: &[u8],
+    input: std::result::Result<String, String>,
     delivery: &Delivery,
 ) -> Option<std::result::Result<Vec<u8>, String>> {
     let failed = |why: String| Some(Err(format!("the subscription's function failed: {why}")));
-    let input = match input_of(body) {
+    let input = match input {
         Ok(input) => input,
         Err(why) => return failed(why),
     };

@@ -236,10 +236,14 @@ impl Outgoing<'_> {
 }
 
 /// The bytes that an endpoint gets of an event: its body as it is, or as the form that it asks for.
-pub fn body_for<'a>(endpoint: &Endpoint, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Undeliverable> {
+pub fn body_for<'a>(
+    endpoint: &Endpoint,
+    content_type: Option<&str>,
+    body: &'a [u8],
+) -> Result<Cow<'a, [u8]>, Undeliverable> {
     match endpoint.content_type {
         ContentType::Json => Ok(Cow::Borrowed(body)),
-        ContentType::Form => form::from_json(body).map(Cow::Owned).ok_or(Undeliverable::NoForm),
+        ContentType::Form => form::of_event(content_type, body).ok_or(Undeliverable::NoForm),
     }
 }
 

@@ -7,9 +7,19 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use url::form_urlencoded::Serializer;
 
+use crate::payload::{self, Form, form_of};
+
+/// An event's body as a form: one that is a form as it came, of any other the fields of the event's `data`. `None` where that
+/// is no JSON object.
+pub fn of_event<'a>(content_type: Option<&str>, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    let is_form = form_of(content_type) == Some(Form::UrlEncoded);
+    let data = if is_form { Cow::Borrowed(body) } else { payload::data(content_type, body) };
+    from_json(&data).map(Cow::Owned).or_else(|| is_form.then_some(Cow::Borrowed(body)))
+}
+
 /// The fields of a JSON object in their order, as a form: texts as they are, numbers and the rest as they are written, so that
 /// nested values stay JSON. `None` when `body` is no JSON object.
-pub fn from_json(body: &[u8]) -> Option<Vec<u8>> {
+fn from_json(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     let mut reader = serde_json::Deserializer::from_str(text);
     let form = reader.deserialize_map(Fields).ok()?;
@@ -67,5 +77,25 @@ mod tests {
             assert_eq!(form(body).as_deref(), expect, "{body}");
         }
         assert_eq!(from_json(b"{\"a\":\"\xff\"}"), None);
+    }
+
+    #[test]
+    fn the_form_of_an_event_is_the_one_that_came_or_that_of_its_data() {
+        let url_encoded = "application/x-www-form-urlencoded; charset=utf-8";
+        let multipart = "multipart/form-data; boundary=X";
+        let part = "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb c\r\n--X--\r\n";
+        for (content_type, body, expect) in [
+            (Some(url_encoded), "a=1&a=2&b=%20", Some("a=1&a=2&b=%20")),
+            (Some(url_encoded), "", Some("")),
+            (Some(url_encoded), r#"{"a":1}"#, Some("a=1")),
+            (Some(multipart), part, Some("a=b+c")),
+            (Some(multipart), "no parts", None),
+            (Some("application/json"), "", Some("")),
+            (Some("text/plain"), r#"{"a":1}"#, Some("a=1")),
+            (None, "a=1", None),
+        ] {
+            let form = of_event(content_type, body.as_bytes());
+            assert_eq!(form.as_deref(), expect.map(str::as_bytes), "{content_type:?} {body}");
+        }
     }
 }

@@ -21,9 +21,9 @@ pub struct OfSource {
     pub header: String,
 }
 
-/// What a body function is given: the body as the API shows it, so a form is an object.
-pub fn body_input(meta: &Meta, body: &[u8]) -> Result<String, String> {
-    input_of(&payload::data(meta.content_type.as_deref(), body))
+/// What a function is given of an event: its body as the API shows it, so a form is an object.
+pub fn body_input(content_type: Option<&str>, body: &[u8]) -> Result<String, String> {
+    input_of(&payload::data(content_type, body))
 }
 
 /// What a header function is given: an object of the headers that the event keeps, in lower case. One that repeats is one text.
@@ -173,7 +173,10 @@ mod tests {
         let mut before = envelope(Body::Inline(b"a=1&b=2".to_vec()));
         before.meta.content_type = Some("application/x-www-form-urlencoded".into());
         before.meta.headers = vec![("X-A".into(), "1".into()), ("x-a".into(), "2".into())];
-        assert_eq!(body_input(&before.meta, b"a=1&b=2").unwrap(), r#"{"a":"1","b":"2"}"#);
+        assert_eq!(
+            body_input(before.meta.content_type.as_deref(), b"a=1&b=2").unwrap(),
+            r#"{"a":"1","b":"2"}"#
+        );
         assert_eq!(headers_input(&before.meta), r#"{"x-a":"1, 2"}"#);
         let after = made(&before, Some("[1]".into()), Some(r#"{"X-B":"3"}"#)).unwrap();
         assert_eq!(after.body, Body::Inline(b"[1]".to_vec()));

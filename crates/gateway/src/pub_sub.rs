@@ -89,7 +89,7 @@ impl PubSub {
                 }
                 // A secret that is the same in clear is no change: companions go on reading.
                 Some(have) if !value.is_empty() => {
-                    keeper.open(have, &place).map_err(broken)?.expose() == value.as_bytes()
+                    keeper.open(have, &place).map_err(broken)?.is(value.as_bytes())
                 }
                 _ => false,
             };

@@ -213,14 +213,16 @@ fn wrong_headers() -> ApiError {
 /// Whom an event is for is said in one way: the other would be ignored, and the event go elsewhere.
 fn check_one_receiver(kind: Kind, fields: &RawFields<'_>) -> Result<(), ApiError> {
     // Typed clients write out what is empty.
-    let says =
-        |name: &&str| fields.get(name).is_some_and(|given| !matches!(given.get(), "null" | "\"\""));
-    let others = match kind {
+    let is_empty = |given: &RawValue| matches!(given.get(), "null" | "\"\"" | "[]");
+    let says = |name: &&str| fields.get(name).is_some_and(|given| !is_empty(given));
+    let others: &[&str] = match kind {
         // Without an endpoint it is refused for that.
         Kind::Single if !says(&"endpoint_id") => return Ok(()),
-        Kind::Single => ["owner_id", "url"],
-        Kind::Fanout => ["endpoint_id", "url"],
-        Kind::Dynamic | Kind::Broadcast => ["endpoint_id", "owner_id"],
+        // Convoy's own example names the endpoint and its owner.
+        Kind::Single => &["url", "secret", "event_types"],
+        Kind::Fanout => &["endpoint_id", "url", "secret", "event_types"],
+        Kind::Broadcast => &["endpoint_id", "owner_id", "url", "secret", "event_types"],
+        Kind::Dynamic => &["endpoint_id", "owner_id"],
     };
     others.iter().copied().find(says).map_or(Ok(()), |field| {
         let text = format!("{field}:has no effect here: {}; leave it out", kind.is_for());
@@ -243,7 +245,8 @@ impl Push {
     }
 
     /// The same of a message of a broker, which is one event and nothing behind it, because it is settled as a whole. Its header
-    /// says what it is for: as in Convoy, what is for others has no effect.
+    /// says what it is for: as in Convoy, what is for others has no effect, but the endpoint of a fan-out is the only one that
+    /// gets it.
     pub fn parse_message(kind: Kind, body: &[u8]) -> Result<Self, ApiError> {
         let fields = only_value::<RawFields<'_>>(body)?;
         Self::of(kind, fields.ok_or_else(not_an_object)?)
@@ -290,6 +293,9 @@ impl Push {
                 return Err(ApiError::bad_request("app ID has no configured endpoints"));
             }
             Kind::Single => return Err(ApiError::bad_request("please provide an endpoint ID")),
+            Kind::Fanout if !rest.endpoint_id.is_empty() => {
+                To::Known(Target::Endpoint(rest.endpoint_id))
+            }
             Kind::Fanout => To::Known(Target::Owner(rest.owner_id)),
             Kind::Broadcast => To::Known(Target::Everybody),
             Kind::Dynamic => {

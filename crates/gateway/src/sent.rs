@@ -1,5 +1,7 @@
 //! What a delivery sends, shown with it: body and headers, as they were sent or will be.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::deliver::{Delivery, masked};
@@ -70,7 +72,7 @@ impl Sent {
         let content_type = text("content_type").map(ToOwned::to_owned);
         let (body, content_type) = match body {
             Ok(body) if takes_forms => {
-                let form = form::from_json(&body);
+                let form = form::of_event(content_type.as_deref(), &body).map(Cow::into_owned);
                 let form = form.ok_or_else(|| "the body is not a JSON object".to_owned());
                 (form, Some("application/x-www-form-urlencoded".to_owned()))
             }

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::OnceLock};
 
+use subtle::ConstantTimeEq as _;
+
 use crate::{handshake::TOKEN_LABEL, hash::Ready, keys, scheme::KeyForm};
 
 /// A shared secret, token or public key, as the operator pasted it.
@@ -26,6 +28,11 @@ impl Secret {
     /// The bytes themselves. Whoever calls this keeps them out of logs and replies.
     pub fn expose(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether it is these bytes, in a time that does not tell where they differ.
+    pub fn is(&self, other: &[u8]) -> bool {
+        self.bytes.ct_eq(other).into()
     }
 
     /// The token behind `verify_token:`, where the secret is only that: it answers questions and signs nothing.

@@ -265,12 +265,12 @@ fn a_form_is_what_is_signed_when_a_form_is_sent() {
     let mut case = Case::new("secret-secret", "https://example.com/");
     case.endpoint.content_type = ContentType::Form;
     case.endpoint.advanced_signatures = false;
-    case.body = body_for(&case.endpoint, CHARGE).unwrap().into_owned();
+    case.body = body_for(&case.endpoint, None, CHARGE).unwrap().into_owned();
     assert_eq!(case.body, b"event=charge.success&amount=1000&currency=NGN");
     let expect = hex::encode(hmac(Hash::Sha256, b"secret-secret", &[&case.body]));
     assert_eq!(case.header("X-Convoy-Signature", 1), expect);
     assert_eq!(case.header("content-type", 1), "application/x-www-form-urlencoded");
-    assert_eq!(body_for(&case.endpoint, b"[1]").unwrap_err(), Undeliverable::NoForm);
+    assert_eq!(body_for(&case.endpoint, None, b"[1]").unwrap_err(), Undeliverable::NoForm);
 }
 
 fn answer(status: u16, headers: &[(&str, &str)]) -> Answered {

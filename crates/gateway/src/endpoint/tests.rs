@@ -114,7 +114,7 @@ fn a_secret_keeps_the_time_that_it_was_granted() {
 
 #[test]
 fn an_endpoint_is_paused_activated_and_updated_in_convoys_words() {
-    let (mut endpoint, _) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
+    let (mut endpoint, secret) = create(r#"{"name":"a","url":"https://example.com/"}"#).unwrap();
     assert!(endpoint.activate(1).unwrap_err().message.contains("does not support activation"));
     endpoint.toggle_pause(1).unwrap();
     assert_eq!(endpoint.status, Status::Paused);
@@ -126,6 +126,8 @@ fn an_endpoint_is_paused_activated_and_updated_in_convoys_words() {
         endpoint.update(input, false, &vault(), 2, &mut |b| b.fill(8))
     };
     update(r#"{"name":"b","http_timeout":7}"#).unwrap();
+    // As clients that write the whole object do.
+    update(&json!({"secret": secret}).to_string()).unwrap();
     for (body, expect) in [
         (r#"{"name":" "}"#, "name:please provide"),
         (r#"{"url":"http://127.0.0.1/"}"#, "loopback"),

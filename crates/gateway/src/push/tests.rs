@@ -249,10 +249,13 @@ fn the_answer_to_a_batch_says_of_each_item_what_became_of_it() {
 fn what_names_somebody_else_beside_whom_an_event_is_for_is_refused() {
     use Kind::*;
     for (kind, fields, expect) in [
-        (Single, r#""endpoint_id":"e","owner_id":"o""#, "owner_id:has no effect here"),
+        (Single, r#""endpoint_id":"e","url":"https://x.y/""#, "url:has no effect here"),
+        (Single, r#""endpoint_id":"e","secret":"s""#, "secret:has no effect here"),
+        (Fanout, r#""owner_id":"o","event_types":["a"]"#, "event_types:has no effect here"),
         (Fanout, r#""endpoint_id":"e","owner_id":"o""#, "endpoint_id:has no effect here"),
         (Broadcast, r#""endpoint_id":"e""#, "endpoint_id:has no effect here"),
         (Broadcast, r#""owner_id":"o""#, "owner_id:has no effect here"),
+        (Broadcast, r#""url":"https://x.y/""#, "url:has no effect here"),
         (Dynamic, r#""url":"https://example.com/","owner_id":"o""#, "owner_id:has no effect here"),
     ] {
         let body = format!(r#"{{"event_type":"t","data":1,{fields}}}"#);
@@ -261,8 +264,17 @@ fn what_names_somebody_else_beside_whom_an_event_is_for_is_refused() {
         let message = Push::parse_message(kind, body.as_bytes());
         assert!(message.is_ok(), "a message of a broker is for whom its header says: {body}");
     }
-    let empty = br#"{"event_type":"t","data":1,"endpoint_id":"e","owner_id":"","url":""}"#;
-    assert!(Push::parse(Single, empty).is_ok(), "as typed clients write it");
+    for (fields, why) in [
+        (r#""endpoint_id":"e","url":"","secret":null,"event_types":[]"#, "typed clients write it"),
+        (r#""endpoint_id":"e","owner_id":"o""#, "Convoy's own example has both"),
+    ] {
+        let body = format!(r#"{{"event_type":"t","data":1,{fields}}}"#);
+        let push = Push::parse(Single, body.as_bytes()).expect(why);
+        assert_eq!(push.to, To::Known(Target::Endpoint("e".into())), "{why}");
+    }
+    let both = br#"{"event_type":"t","data":1,"endpoint_id":"e","owner_id":"o"}"#;
+    let fanout = Push::parse_message(Fanout, both).unwrap();
+    assert_eq!(fanout.to, To::Known(Target::Endpoint("e".into())), "as in Convoy");
 }
 
 #[test]

@@ -259,7 +259,7 @@ pub(super) fn check_tags(input: &SourceInput, is_provider: bool) -> Result<(), A
         let has_header = require("header", &hmac.header);
         require("secret", &hmac.secret);
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        if has_encoding && !matches!(text(&hmac.encoding).as_str(), "hex" | "base64") {
+        if has_encoding && Encoding::from_name(&text(&hmac.encoding)).is_none() {
             faults.add("encoding", "please provide a valid encoding type");
         }
         if has_hash && Hash::from_name(&text(&hmac.hash)).is_none() {

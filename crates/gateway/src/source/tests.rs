@@ -83,6 +83,9 @@ fn a_source_that_cannot_be_is_refused_in_convoys_words() {
         create(&hmac("sha256", "hex")).unwrap_err(),
         "hash:sha256 does not validate as supported_hash"
     );
+    for encoding in ["hex", "base64", "base64url", "base64hex"] {
+        assert!(create(&hmac("SHA256", encoding)).is_ok(), "{encoding}");
+    }
     assert_eq!(
         create(&hmac("SHA256", "utf8")).unwrap_err(),
         "encoding:please provide a valid encoding type"
