@@ -182,6 +182,11 @@ fn the_custom_response_is_what_the_sender_reads() {
         assert_eq!(reply.text(), body);
         let got = reply.header("content-type").unwrap_or_default().to_ascii_lowercase();
         assert_eq!(got, content_type, "{response}");
+        // Pages with the tokens of portal links lie on the same origin.
+        let policy = reply.header("content-security-policy").unwrap_or_default();
+        let is_apart = policy.starts_with("sandbox")
+            && reply.header("x-content-type-options") == Some("nosniff");
+        assert_eq!(is_apart, content_type != "application/json", "{response}");
         let id = reply.header("Inlet-Event-Id").expect("the id is in a header").to_owned();
         project.wait_for_event(&id);
     };

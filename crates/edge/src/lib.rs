@@ -62,11 +62,11 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
     let head = Head::of(&request);
     let reply = match call(head.method(), head.path()) {
         Ok(Call::Ingest { mask }) => {
-            ingest::ingest(&request, &head, (Door::Ingest, mask), &bindings, &context).await
+            ingest::ingest(&request, &head, (Door::Ingest, mask), &bindings, &context).await.apart()
         }
         Ok(Call::HookstreamIngest { source }) => {
             let door = (Door::Hookstream, source);
-            ingest::ingest(&request, &head, door, &bindings, &context).await
+            ingest::ingest(&request, &head, door, &bindings, &context).await.apart()
         }
         Ok(Call::Hookstream(call)) => {
             api::serve_hookstream(Request::from(request), call, &bindings, &context).await

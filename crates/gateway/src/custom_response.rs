@@ -281,7 +281,10 @@ fn is_not_the_senders(name: &str) -> bool {
                 | "clear-site-data"
                 | "strict-transport-security"
                 | "alt-svc"
+                | "service-worker-allowed"
+                | "x-content-type-options"
         )
+        || name.starts_with("content-security-policy")
         || name.starts_with("inlet-")
         || name.starts_with("cf-")
 }
@@ -494,6 +497,14 @@ mod tests {
             (json!({"headers": {"X A": "b"}}), "custom_response.headers.X A:not a valid header"),
             (json!({"headers": {"X-A": "b\r\nc: d"}}), "custom_response.headers.X-A:not a valid"),
             (json!({"headers": {"X-A": 1}}), "custom_response.headers.X-A:has to be text"),
+            (
+                json!({"headers": {"Service-Worker-Allowed": "/"}}),
+                "custom_response.headers.Service-Worker-Allowed:belongs to",
+            ),
+            (
+                json!({"headers": {"Content-Security-Policy": "sandbox allow-scripts"}}),
+                "custom_response.headers.Content-Security-Policy:belongs to",
+            ),
             (
                 json!({"headers": {"X-A": "1", "x-a": "2"}}),
                 "custom_response.headers.x-a:is there twice",

@@ -539,6 +539,9 @@ impl Strategy {
     }
 }
 
+/// Signatures of one delivery for each of its secrets: each is another pass over the body.
+const VERSIONS_MAX: usize = 10;
+
 impl SignatureConfig {
     fn change(&mut self, input: SignatureInput, now_ms: u64, fill: Fill<'_>, faults: &mut Faults) {
         if let Some(header) = input.header.filter(|header| !header.is_empty()) {
@@ -552,6 +555,10 @@ impl SignatureConfig {
         }
         let versions = input.versions.unwrap_or_default();
         if versions.is_empty() {
+            return;
+        }
+        if VERSIONS_MAX < versions.len() {
+            faults.add("config.signature.versions", format!("at most {VERSIONS_MAX} versions"));
             return;
         }
         let mut changed = Vec::new();

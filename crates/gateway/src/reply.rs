@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
+const JSON: &str = "application/json";
+
 /// An HTTP answer, before any runtime has seen it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -26,9 +28,21 @@ impl Reply {
         Self { status: 302, content_type: "text/plain".into(), headers, body: Vec::new() }
     }
 
+    /// An answer whose text may be that of whoever made the source: no browser is to run it, because pages with other people's
+    /// tokens lie on the same origin.
+    pub fn apart(mut self) -> Self {
+        if self.content_type != JSON {
+            self.headers.extend(named(vec![
+                ("content-security-policy", "sandbox; default-src 'none'".to_owned()),
+                ("x-content-type-options", "nosniff".to_owned()),
+            ]));
+        }
+        self
+    }
+
     /// Convoy's envelope without data: `{"status":…,"message":…}`.
     pub fn message(status: u16, ok: bool, message: &str) -> Self {
         let body = json!({"status": ok, "message": message}).to_string().into_bytes();
-        Self { status, content_type: "application/json".into(), headers: Vec::new(), body }
+        Self { status, content_type: JSON.into(), headers: Vec::new(), body }
     }
 }

@@ -38,6 +38,8 @@ impl Fault {
             "Too many requests queued",
             "because its code was updated",
             "exceeded timeout",
+            // Ours: it may still come to its end.
+            "does not answer",
             "SQLITE_BUSY",
             "SQLITE_FULL",
         ]) {
@@ -468,6 +470,7 @@ mod tests {
         let fault = of("D1_ERROR: string or blob too big: SQLITE_TOOBIG");
         assert!(matches!(fault, Fault::Event(_)));
         assert!(matches!(of("D1_ERROR: Network connection lost."), Fault::Passing(_)));
+        assert!(matches!(of("the database does not answer"), Fault::Passing(_)));
         assert!(matches!(
             of("D1 DB is overloaded. Requests queued for too long."),
             Fault::Passing(_)

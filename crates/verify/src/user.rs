@@ -96,6 +96,10 @@ pub enum SchemeError {
          another body with it; sign `{{body}}`, or say `integrity: partial` and fetch the data again"
     )]
     BodyNotSigned,
+    #[error(
+        "`template` holds the body more than {BODY_PIECES_MAX} times, or more than {RAW_PIECES_MAX} values of it as they are written"
+    )]
+    BodyTooOften,
     #[error("`integrity: partial` is said, but the template holds all of the body")]
     BodySigned,
     #[error(
@@ -122,6 +126,11 @@ pub enum SchemeError {
     #[error("`{what}` refers to a pair of the signature header, and `pairs` is empty")]
     NoPairs { what: String },
 }
+
+/// Pieces of a template that go over all of the body: it is hashed, or copied, once for each of them and each secret.
+const BODY_PIECES_MAX: usize = 3;
+/// Pieces that look a value up in it.
+const RAW_PIECES_MAX: usize = 10;
 
 /// A checked [`SchemeSpec`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,6 +247,12 @@ impl Scheme {
             || (in_body && (holds(&Piece::Body) || holds(&Piece::BodyDigest)))
         {
             return Err(SchemeError::SignatureSigned);
+        }
+        let count = |is: fn(&&Piece) -> bool| self.template.iter().filter(is).count();
+        let whole = |piece: &&Piece| matches!(piece, Piece::Body | Piece::BodyDigest | Piece::Form);
+        let raw = |piece: &&Piece| matches!(piece, Piece::Raw(_));
+        if BODY_PIECES_MAX < count(whole) || RAW_PIECES_MAX < count(raw) {
+            return Err(SchemeError::BodyTooOften);
         }
         let body = holds(&Piece::Body) || holds(&Piece::BodyDigest);
         match (body, self.partial) {

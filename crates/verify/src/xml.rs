@@ -55,16 +55,18 @@ fn elements<'x>(xml: &'x str, name: &str) -> Vec<Element<'x>> {
             continue;
         }
         rest = tag;
-        let Some(after) = tag.strip_prefix(name) else { continue };
-        let Some((open, inner)) = after.split_once('>') else { break };
         // A longer name is another one.
-        if !open.is_empty() && !open.starts_with(|char: char| char.is_whitespace() || char == '/') {
+        let is_end = |char: char| char.is_whitespace() || matches!(char, '/' | '>');
+        let Some(after) = tag.strip_prefix(name).filter(|after| after.starts_with(is_end)) else {
             continue;
-        }
+        };
+        // What does not end here ends nowhere behind, either: nothing is looked for twice.
+        let Some((open, inner)) = after.split_once('>') else { break };
         if open.ends_with('/') {
             found.push(Element { open, inner: "" });
             rest = inner;
-        } else if let Some((inner, after)) = inner.split_once(end.as_str()) {
+        } else {
+            let Some((inner, after)) = inner.split_once(end.as_str()) else { break };
             found.push(Element { open, inner });
             rest = after;
         }
@@ -113,6 +115,16 @@ mod tests {
         assert_eq!(at(xml, "s/@xsi:type"), ["sf:A"]);
         assert_eq!(at(xml, "s/@b"), [""; 0]);
         assert_eq!(at(xml, "entry"), [""; 0]);
+    }
+
+    /// Each of these would take hours, were all that is behind searched for each of its tags.
+    #[test]
+    fn elements_without_an_end_are_looked_at_once() {
+        for piece in ["<a>", "<ab", "<a ", "<a x=", "<!--", "<"] {
+            let xml = piece.repeat(2_000_000);
+            assert_eq!(at(&xml, "a"), [""; 0], "{piece}");
+            assert_eq!(at(&format!("{xml}>"), "a/@b"), [""; 0], "{piece}");
+        }
     }
 
     #[test]

@@ -158,6 +158,7 @@ fn impossible_schemes_are_explained() {
     };
     let text = str::to_owned;
     assert_eq!(wrong(|spec| spec.template = "{url}".to_owned()), SchemeError::BodyNotSigned);
+    assert_eq!(wrong(|spec| spec.template = "{body}.".repeat(4)), SchemeError::BodyTooOften);
     assert_eq!(wrong(|spec| spec.template = "{raw:data}".to_owned()), SchemeError::BodyNotSigned);
     assert_eq!(wrong(|spec| spec.integrity = "partial".to_owned()), SchemeError::BodySigned);
     let constant = |spec: &mut SchemeSpec| {

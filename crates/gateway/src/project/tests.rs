@@ -36,6 +36,12 @@ fn a_project_that_cannot_be_is_refused_with_all_its_faults() {
         &with(r#"{"max_payload_read_size":99999999999}"#),
         "config.max_payload_read_size:the largest limit is 26214400 bytes",
     );
+    let version = r#"{"hash":"SHA256","encoding":"hex"}"#;
+    let versions = [version; 11].join(",");
+    check(
+        &with(&format!(r#"{{"signature":{{"versions":[{versions}]}}}}"#)),
+        "config.signature.versions:at most 10 versions",
+    );
     check(
         &with(r#"{"strategy":{"type":"random"}}"#),
         "config.strategy.type:please provide a valid strategy type: linear or exponential",
