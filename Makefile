@@ -14,7 +14,7 @@ build: setup ## build the Worker into crates/edge/build
 dev: ## run the gateway here, on an embedded database (PORT, STATE, ROOT_KEY)
 	@scripts/node.sh scripts/dev.mjs
 
-test: build ## run all tests
+test: setup ## build the Worker, and run all tests
 	@scripts/test.sh
 
 bench: build ## measure throughput and latency

@@ -1,14 +1,11 @@
 #!/usr/bin/env bash
-# All tests; the set-up and the Worker come first (`make test` sees to it). Ends with cargo's own summary;
-# what could not run here, and said so with a line `SKIPPED …`, is repeated below it, and so is what passed only
-# at the second try.
+# All tests; the set-up comes first (`make test` sees to it). Ends with cargo's own summary; what could not run here, and
+# said so with a line `SKIPPED …`, is repeated below it, and so is what passed only at the second try.
 #
 #   scripts/test.sh [cargo test arguments]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
-
-node --test --test-reporter=spec scripts/*.test.mjs crates/edge/js/*.test.mjs </dev/null
 
 # The end-to-end tests mostly wait: for a gateway to start, for a time to come.
 export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(getconf _NPROCESSORS_ONLN)))}"
@@ -17,19 +14,21 @@ log=$(mktemp)
 trap 'scripts/brokers.sh down; rm -f "$log" "$log.consumer"' EXIT
 status=0
 
+# Much of what follows keeps one processor busy, or none: meanwhile the tests are compiled, the companion's last. What goes wrong
+# with that is told by the commands below, which compile again what is not there.
+compile() {
+  cargo test --workspace --exclude inlet-edge --exclude inlet-consumer --no-run
+  cargo test -p inlet-consumer --no-run
+}
+compile </dev/null >/dev/null 2>&1 &
+
+scripts/build-edge.sh
+node --test --test-reporter=spec scripts/*.test.mjs crates/edge/js/*.test.mjs </dev/null
+
 # Real brokers come first, so that they start while the tests are compiled. Their tests mostly wait, and run many at a time.
 scripts/brokers.sh install
 scripts/brokers.sh up
-# While these tests wait, the companion's are compiled: cargo lets go of its lock when it begins to run.
-(
-  until [ ! -e "$log" ] || grep -q '^ *Running ' "$log"; do sleep 1; done
-  [ ! -e "$log" ] || exec nice cargo test -p inlet-consumer --no-run
-) </dev/null >/dev/null 2>&1 &
-compiling=$!
 cargo test --workspace --exclude inlet-edge --exclude inlet-consumer --no-fail-fast "$@" </dev/null 2>&1 | tee "$log" || status=$?
-# What went wrong with it is told below, by the one that counts.
-grep -q '^ *Running ' "$log" || kill "$compiling" 2>/dev/null || true
-wait "$compiling" || true
 if ! cargo test -p inlet-consumer --no-fail-fast "$@" -- --test-threads 8 </dev/null 2>&1 | tee "$log.consumer"; then
   # Real servers on a machine that others use, too: a few that failed are run once more, one after another, and named below.
   again=()
