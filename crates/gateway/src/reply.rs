@@ -30,6 +30,7 @@ impl Reply {
 
     /// An answer whose text may be that of whoever made the source: no browser is to run it, because pages with other people's
     /// tokens lie on the same origin.
+    #[must_use]
     pub fn apart(mut self) -> Self {
         if self.content_type != JSON {
             self.headers.extend(named(vec![
