@@ -48,7 +48,9 @@ pub(crate) async fn check(settings: &Settings, say: impl Fn(&str)) -> bool {
         let (count, project) = (list.sources.len(), &list.project_id);
         tell(true, format!("key {number}: project {project}, {count} source(s) to read"));
         // Many at a time, told in the order of the list.
-        let mut checked = stream::iter(&list.sources).map(one).buffered(AT_ONCE);
+        let mut checked = stream::iter(&list.sources)
+            .map(|listed| one(listed, settings.machine_credentials))
+            .buffered(AT_ONCE);
         while let Some((good, text)) = checked.next().await {
             tell(good, text);
         }
@@ -56,7 +58,7 @@ pub(crate) async fn check(settings: &Settings, say: impl Fn(&str)) -> bool {
     well
 }
 
-async fn one(listed: &Listed) -> (bool, String) {
+async fn one(listed: &Listed, lends: bool) -> (bool, String) {
     let source = match listed {
         Ok(source) => source,
         Err(unread) => {
@@ -67,7 +69,7 @@ async fn one(listed: &Listed) -> (bool, String) {
     if source.is_disabled {
         return (true, format!("{name} ({uid}): disabled"));
     }
-    match timeout(PATIENCE, probe(source)).await {
+    match timeout(PATIENCE, probe(source, lends)).await {
         Ok(Ok(Some(lag))) => (true, format!("{name} ({uid}): reached, {lag} message(s) wait")),
         Ok(Ok(None)) => (true, format!("{name} ({uid}): reached")),
         Ok(Err(fault)) => (false, format!("{name} ({uid}): {fault}")),

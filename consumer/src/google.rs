@@ -74,6 +74,8 @@ impl Broker for Google {
     async fn connect(config: &Config, _purpose: Purpose) -> Result<Self, Fault> {
         let http = Client::builder()
             .connect_timeout(Duration::from_secs(10))
+            // Nor does it go where somebody who calls himself an emulator sends it.
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Fault(words(&error)))?;
         let emulator = given(config.emulator_host.as_ref());

@@ -63,6 +63,7 @@ Environment:
   INLET_GZIP                  true or false: compress batches (true, unless the gateway is on this machine)
   INLET_ALLOW_HTTP            true: speak http to a gateway that is not on this machine. Credentials of brokers
                               travel there in clear text then
+  INLET_MACHINE_CREDENTIALS   true or false: sources without credentials use those of this machine (true, if there is one key)
 
 Exit status: 0 done, or all is well; 1 something was wrong; 2 the settings or the arguments are.";
 

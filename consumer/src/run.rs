@@ -194,6 +194,7 @@ impl Tenancy {
             stop: stop.clone(),
             max_message_bytes,
             max_backoff: self.settings.max_backoff,
+            machine_credentials: self.settings.machine_credentials,
         };
         let listed = listed.clone();
         tokio::spawn(async move {
@@ -254,6 +255,7 @@ struct Jobs {
     stop: CancellationToken,
     max_message_bytes: usize,
     max_backoff: Duration,
+    machine_credentials: bool,
 }
 
 impl Jobs {
@@ -264,6 +266,11 @@ impl Jobs {
         if source.is_disabled {
             self.status.restart(version, 1, State::Stopped);
             log::info("a source is disabled", json!({"source": uid, "name": name}));
+            return self.stop.cancelled().await;
+        }
+        if let Some(why) = source.broker.not_read_because(self.machine_credentials) {
+            self.status.restart(version, 1, State::Failing);
+            self.status.error(why);
             return self.stop.cancelled().await;
         }
         self.status.restart(version, workers, State::Connecting);
@@ -277,11 +284,8 @@ impl Jobs {
             Reach::Sqs { sqs } => self.workers::<Sqs>(&source, sqs).await,
             Reach::Google { google } => self.workers::<Google>(&source, google).await,
             Reach::Amqp { amqp } => self.workers::<Amqp>(&source, amqp).await,
-            Reach::Unknown => {
-                self.status.restart(version, 1, State::Failing);
-                self.status.error("this version of the companion does not know its type");
-                self.stop.cancelled().await;
-            }
+            // Told above.
+            Reach::Unknown => {}
         }
         log::info("a source has stopped", ended);
     }
@@ -312,14 +316,17 @@ impl Jobs {
     }
 }
 
-/// Connects to the source's broker, takes nothing, and leaves.
-pub(crate) async fn probe(source: &Source) -> Result<Option<u64>, Fault> {
+/// Connects to the source's broker, takes nothing, and leaves. `lends`: see [`Reach::not_read_because`].
+pub(crate) async fn probe(source: &Source, lends: bool) -> Result<Option<u64>, Fault> {
+    if let Some(why) = source.broker.not_read_because(lends) {
+        return Err(Fault::new(why));
+    }
     match source.broker.clone() {
         Reach::Kafka { kafka } => probe_one::<Kafka>((kafka, source.uid.clone())).await,
         Reach::Sqs { sqs } => probe_one::<Sqs>(sqs).await,
         Reach::Google { google } => probe_one::<Google>(google).await,
         Reach::Amqp { amqp } => probe_one::<Amqp>(amqp).await,
-        Reach::Unknown => Err(Fault::new("this version of the companion does not know its type")),
+        Reach::Unknown => Ok(None),
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct Settings {
     pub(crate) max_backoff: Duration,
     /// `INLET_GZIP`: whether batches are compressed. By default, unless the gateway is on this machine.
     pub(crate) gzip: bool,
+    /// `INLET_MACHINE_CREDENTIALS`: whether sources without credentials use those of this machine. By default, if there is
+    /// one key: those of several are of several projects, which may be of several people.
+    pub(crate) machine_credentials: bool,
 }
 
 /// A consumer key. It cannot be printed.
@@ -68,6 +71,8 @@ impl Settings {
         };
         let plain_allowed = truth("INLET_ALLOW_HTTP", false);
         let gzip = given("INLET_GZIP").map(|_| truth("INLET_GZIP", true));
+        let lends = "INLET_MACHINE_CREDENTIALS";
+        let machine_credentials = given(lends).map(|_| truth(lends, false));
         let mut seconds = |name: &str, default: u64| {
             let value = given(name).map_or(Ok(default), |text| text.parse());
             let value = value.ok().filter(|value| (1..=3600).contains(value));
@@ -110,6 +115,7 @@ impl Settings {
             Ok(url) if faults.is_empty() => Ok(Self {
                 gzip: gzip.unwrap_or(!is_loopback(&url)),
                 url,
+                machine_credentials: machine_credentials.unwrap_or(keys.len() == 1),
                 keys,
                 metrics: metrics.and_then(Result::ok),
                 log: log.unwrap_or(Level::Info),
@@ -180,11 +186,12 @@ mod tests {
         .unwrap();
         assert_eq!(read.keys.iter().map(Key::expose).collect::<Vec<_>>(), ["first", "two"]);
         assert_eq!(read.url.join("consumer/v1").unwrap().path(), "/base/consumer/v1");
-        assert!(read.gzip);
+        assert!(read.gzip && !read.machine_credentials, "two projects share no credentials");
         assert_eq!(read.metrics.map(|address| address.port()), Some(9464));
         assert!(!format!("{read:?}").contains("two"));
         let here = [("INLET_URL", "http://127.0.0.1:1"), ("INLET_CONSUMER_KEY", "k")];
-        assert!(!settings(&here).unwrap().gzip);
+        let here = settings(&here).unwrap();
+        assert!(!here.gzip && here.machine_credentials);
     }
 
     #[test]

@@ -41,6 +41,26 @@ pub(crate) enum Reach {
     Unknown,
 }
 
+impl Reach {
+    /// Why a companion does not read it, whatever the broker would say. `lends`: whether it lends sources the credentials of
+    /// its machine.
+    pub(crate) fn not_read_because(&self, lends: bool) -> Option<&'static str> {
+        let brings = match self {
+            Self::Unknown => return Some("this version of the companion does not know its type"),
+            Self::Kafka { .. } | Self::Amqp { .. } => true,
+            Self::Sqs { sqs } => sqs.keys().is_some(),
+            Self::Google { google } => {
+                google.service_account.as_ref().is_some_and(|account| !account.is_empty())
+                    || given(google.emulator_host.as_ref()).is_some()
+            }
+        };
+        (!brings && !lends).then_some(
+            "it has no credentials, and this companion does not lend those of its machine, because it serves several keys: give \
+             the source its own, or set INLET_MACHINE_CREDENTIALS=true where all keys may use them",
+        )
+    }
+}
+
 /// A text that is never printed.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -108,6 +128,13 @@ pub(crate) struct Sqs {
     pub(crate) secret_key: Option<Secret>,
     pub(crate) session_token: Option<Secret>,
     pub(crate) endpoint: Option<String>,
+}
+
+impl Sqs {
+    /// The id of the access key, and the key.
+    pub(crate) fn keys(&self) -> Option<(&str, &str)> {
+        given(self.access_key_id.as_ref()).zip(given_secret(self.secret_key.as_ref()))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -181,5 +208,9 @@ mod tests {
         assert_eq!(kinds, [false, false, false, false, true]);
         assert_eq!((sources[0].workers, sources[1].workers), (3, 1));
         assert!(!format!("{sources:?}").contains("hidden"));
+        let read_with =
+            |lends| sources.each_ref().map(|one| one.broker.not_read_because(lends).is_none());
+        assert_eq!(read_with(true), [true, true, true, true, false]);
+        assert_eq!(read_with(false), [true, false, true, true, false], "the second has half a key");
     }
 }

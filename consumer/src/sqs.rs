@@ -199,10 +199,8 @@ async fn client(config: &Config) -> Client {
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(30))
         .build();
-    let given_keys =
-        (given(config.access_key_id.as_ref()), given_secret(config.secret_key.as_ref()));
-    let mut builder = match given_keys {
-        (Some(id), Some(secret)) => {
+    let mut builder = match config.keys() {
+        Some((id, secret)) => {
             let token = given_secret(config.session_token.as_ref()).map(str::to_owned);
             let keys = Credentials::new(id, secret, token, None, "inlet source");
             aws_sdk_sqs::Config::builder()
@@ -210,7 +208,7 @@ async fn client(config: &Config) -> Client {
                 .credentials_provider(keys)
         }
         // Environment, web identity, container or instance, as every AWS program looks for them.
-        _ => {
+        None => {
             let ambient = aws_config::defaults(BehaviorVersion::latest()).region(region.clone());
             aws_sdk_sqs::config::Builder::from(&ambient.load().await)
         }
