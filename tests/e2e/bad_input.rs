@@ -355,6 +355,7 @@ fn headers_with_line_breaks_are_refused_wherever_they_would_be_sent() {
         ("forward_headers", json!({"forward_headers": [evil]})),
         ("all of forward_headers", json!({"forward_headers": ["*"]})),
         ("a header of HTTP in forward_headers", json!({"forward_headers": ["Host"]})),
+        ("a header of a proxy in forward_headers", json!({"forward_headers": ["Via"]})),
         (
             "failure_response",
             json!({"verifier": {"type": "noop", "failure_response": {"body": "a", "content_type": evil}}}),

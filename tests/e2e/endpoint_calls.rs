@@ -117,7 +117,7 @@ fn what_cannot_be_a_form_is_a_failure_that_says_so() {
     let event = send(&project, &source, b"[1,2]");
     let delivery = project.wait_for_delivery(&event, "Failure");
     let reason = delivery["description"].as_str().unwrap_or_default();
-    assert!(reason.contains("is not a JSON object"), "{reason}");
+    assert!(reason.contains("is neither a form nor a JSON object"), "{reason}");
     assert_eq!(endpoint.count(), 0);
 }
 

@@ -73,7 +73,8 @@ impl Sent {
         let (body, content_type) = match body {
             Ok(body) if takes_forms => {
                 let form = form::of_event(content_type.as_deref(), &body).map(Cow::into_owned);
-                let form = form.ok_or_else(|| "the body is not a JSON object".to_owned());
+                let form =
+                    form.ok_or_else(|| "the body is neither a form nor a JSON object".to_owned());
                 (form, Some("application/x-www-form-urlencoded".to_owned()))
             }
             body => (body, content_type),
@@ -157,7 +158,7 @@ mod tests {
             "{text}"
         );
         let list = Sent::in_list(&delivery(event("[1]")), None, true);
-        assert_eq!(list.body, Err("the body is not a JSON object".into()));
+        assert_eq!(list.body, Err("the body is neither a form nor a JSON object".into()));
     }
 
     #[test]

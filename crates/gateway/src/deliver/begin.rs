@@ -31,7 +31,7 @@ pub enum Undeliverable {
     #[error("the endpoint is {0}: delivered when it is active again")]
     EndpointNotActive(&'static str),
     #[error(
-        "the endpoint takes application/x-www-form-urlencoded, and the event's body is not a JSON object"
+        "the endpoint takes application/x-www-form-urlencoded, and the event's body is neither a form nor a JSON object"
     )]
     NoForm,
     #[error("the event's body is gone from the store")]

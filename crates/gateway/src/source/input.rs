@@ -1,6 +1,7 @@
 //! The body of a call about a source, and what is refused before anything else is looked at.
 
 use super::*;
+use crate::admit::HOP_HEADERS;
 use crate::custom_response::CustomResponseInput;
 
 /// Names in one `forward_headers` or `forward_query`: each request asks all of them for each of its own.
@@ -206,9 +207,12 @@ pub(super) fn header_names(names: Vec<String>) -> Result<Vec<String>, ApiError> 
         )));
     }
     // The content type goes on whatever the list says.
-    if let Some(bad) = names.iter().find(|name| is_taken_header(name) && *name != "content-type") {
+    let never = |name: &&String| {
+        is_taken_header(name) && *name != "content-type" || HOP_HEADERS.contains(&name.as_str())
+    };
+    if let Some(bad) = names.iter().find(never) {
         return Err(ApiError::bad_request(format!(
-            "forward_headers:{bad:?} never goes on: a delivery has its own; take it off the list"
+            "forward_headers:{bad:?} never goes on: it is of one connection, or a delivery has its own; take it off the list"
         )));
     }
     Ok(names)
