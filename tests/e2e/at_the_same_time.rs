@@ -1,6 +1,6 @@
 //! Two changes of the same thing at the same time: none is lost, and none is refused for the other.
 
-use inlet_tests::{Project, uid};
+use inlet_tests::{Project, Reply, uid};
 use serde_json::{Value, json};
 
 use crate::gateway;
@@ -51,6 +51,45 @@ fn changes_of_an_endpoint_and_of_a_source_do_not_refuse_each_other() {
         let shown = project.get(&path).data();
         assert_eq!(shown["is_disabled"], json!(round % 2 == 0));
         assert_eq!(shown["event_type_location"], format!("request.body.t{round}"));
+    }
+}
+
+#[test]
+fn an_endpoint_that_may_have_one_subscription_gets_one_of_those_made_at_the_same_time() {
+    let project = gateway().outgoing(json!({}));
+    let body = |endpoint: &Value, event_type: &str| json!({"name": "s", "endpoint_id": uid(endpoint), "filter_config": {"event_types": [event_type]}});
+    let types = || {
+        let named = project.get("/event-types").data();
+        named.as_array().expect("a list").len()
+    };
+    for round in 0..8 {
+        let endpoint = || project.endpoint(json!({"name": "e", "url": "https://example.com/"}));
+        let (here, there, new) = (endpoint(), endpoint(), endpoint());
+        let before = types();
+        let moved: Vec<String> = [&here, &there]
+            .iter()
+            .map(|to| format!("/subscriptions/{}", uid(&project.subscription(body(to, "*")))))
+            .collect();
+        let made = (0..2).map(|n| ("POST", "/subscriptions", format!("made.{round}.{n}")));
+        let moved =
+            moved.iter().map(|path| ("PUT", path.as_str(), format!("moved.{round}.{path}")));
+        let calls: Vec<_> = made.chain(moved).collect();
+        let call = |(method, path, event_type): &(&str, &str, String)| {
+            project.call(method, path).json(&body(&new, event_type)).send()
+        };
+        let replies: Vec<Reply> = std::thread::scope(|scope| {
+            let calls: Vec<_> = calls.iter().map(|one| scope.spawn(|| call(one))).collect();
+            calls.into_iter().map(|call| call.join().expect("an answer")).collect()
+        });
+        let (done, refused): (Vec<_>, Vec<_>) =
+            replies.into_iter().partition(|reply| reply.status < 400);
+        assert_eq!(done.len(), 1);
+        for reply in refused {
+            reply.says(400, "a subscription for this endpoint already exists");
+        }
+        let path = format!("/subscriptions?endpointId={}", uid(&new));
+        assert_eq!(project.list(&path).len(), 1);
+        assert_eq!(types(), before + 1, "who is refused names no event type");
     }
 }
 

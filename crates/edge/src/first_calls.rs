@@ -69,7 +69,7 @@ impl Plan {
     pub(crate) fn own(&self, results: &[D1Result]) -> Result<Vec<Delivery>> {
         let inserted = results.get(self.leased.deliveries).map(rows::<Delivery>).transpose()?;
         let inserted = inserted.unwrap_or_default().into_iter();
-        Ok(inserted.filter(|one| one.status == Status::Processing.name()).collect())
+        Ok(inserted.filter(|one| one.is(Status::Processing)).collect())
     }
 
     /// Calls for them. What is not settled in time goes on beside it; with local queues, all does. An error says that some have

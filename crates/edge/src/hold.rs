@@ -119,7 +119,7 @@ pub(crate) async fn take(bell: &Bell, to: Option<&Receiver>, bindings: &Bindings
     }
     let guarded = to.project.config.circuit_breaker.enabled;
     let (mut taken, breaker) = lease(bell, Some(to), guarded, now, bindings).await?;
-    if guarded && breaker.is_some_and(|breaker| breaker.state != "closed") {
+    if guarded && breaker.is_some_and(|breaker| !breaker.is_closed()) {
         // What a dispatcher that died has left was taken before the breaker is faced.
         match lease(bell, Some(to), false, now, bindings).await {
             Ok((more, _)) => {

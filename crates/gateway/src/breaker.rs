@@ -137,6 +137,11 @@ pub struct Breaker {
 }
 
 impl Breaker {
+    /// Whether it holds nobody back.
+    pub fn is_closed(&self) -> bool {
+        self.state == "closed"
+    }
+
     /// What has to be done about a change that was just made at `now_ms`.
     pub fn consequence(&self, config: &BreakerConfig, now_ms: u64) -> Option<Consequence> {
         if self.since != now_ms {
@@ -180,14 +185,14 @@ pub fn used_up(
 pub fn present(breaker: Option<&Breaker>, config: &BreakerConfig, now_ms: u64) -> Value {
     let window_ms = config.observability_window.saturating_mul(60_000);
     let counted = breaker
-        .filter(|breaker| breaker.state != "closed" || now_ms < breaker.window_start + window_ms)
+        .filter(|breaker| !breaker.is_closed() || now_ms < breaker.window_start + window_ms)
         .map_or((0, 0), |breaker| (breaker.failed, breaker.failed + breaker.ok));
     let state = match breaker {
         _ if !config.enabled => "disabled",
         None => "closed",
         Some(breaker) => breaker.state.as_str(),
     };
-    let open = breaker.filter(|breaker| config.enabled && breaker.state != "closed");
+    let open = breaker.filter(|breaker| config.enabled && !breaker.is_closed());
     #[expect(clippy::cast_precision_loss, reason = "counts of calls stay far below 2^53")]
     let rate = if counted.1 == 0 { 0.0 } else { counted.0 as f64 * 100.0 / counted.1 as f64 };
     json!({

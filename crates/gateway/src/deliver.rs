@@ -77,6 +77,12 @@ pub struct Delivery {
     pub event: Option<String>,
 }
 
+impl Delivery {
+    pub fn is(&self, status: Status) -> bool {
+        self.status == status.name()
+    }
+}
+
 /// One HTTP call, ready to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {

@@ -108,7 +108,7 @@ impl OnboardInput {
         fill: Fill<'_>,
         check: impl Fn(&Endpoint) -> Result<(), ApiError>,
     ) -> Result<Onboarding, ApiError> {
-        if means.project.kind == "incoming" {
+        if means.project.is_incoming() {
             let text = "bulk onboard is only supported for outgoing projects";
             return Err(ApiError::bad_request(text));
         }

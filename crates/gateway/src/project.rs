@@ -283,6 +283,16 @@ impl FromFields for SignatureVersionInput {
 }
 
 impl Project {
+    /// Whether it takes in events for itself, and does not send its own to others.
+    pub fn is_incoming(&self) -> bool {
+        self.kind == "incoming"
+    }
+
+    /// Whether each of its endpoints may have one subscription alone, beside that of its dynamic events.
+    pub fn allows_one_subscription(&self) -> bool {
+        !self.is_incoming() && !self.config.multiple_endpoint_subscriptions
+    }
+
     /// A new project, on event shard `shard`.
     pub fn create(
         input: ProjectInput,

@@ -5,12 +5,30 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 
 use crate::api::ApiError;
-use crate::deliver::{FUNCTION_GONE, SUBSCRIPTION_UNKNOWN};
+use crate::deliver::{Delivery, FUNCTION_GONE, SUBSCRIPTION_UNKNOWN, Status};
 use crate::fields::{Fields, FromFields};
 use crate::tally::Tally;
 
 /// Ids in one `forceresend`.
 const IDS_MAX: usize = 1_000;
+
+/// What may be retried.
+pub const RETRIED: &[Status] = &[Status::Failure, Status::Discarded];
+/// What may be sent again by force.
+pub const FORCED: Status = Status::Success;
+/// What of a meta event's may be sent again: all that is over.
+pub const OVER: &[Status] = &[Status::Success, Status::Failure, Status::Discarded];
+
+/// Whether a delivery may be retried. The error says why not.
+pub fn may_retry(delivery: &Delivery) -> Result<(), ApiError> {
+    if delivery.is(Status::Success) {
+        return Err(ApiError::bad_request("event already sent"));
+    }
+    if RETRIED.iter().any(|status| delivery.is(*status)) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request("cannot resend event that did not fail previously"))
+}
 
 /// The body of `POST /eventdeliveries/forceresend`.
 #[derive(Debug)]
@@ -169,6 +187,27 @@ mod tests {
             assert_eq!(standings.gone(id, "deleted"), Some(FUNCTION_GONE));
             assert_eq!(standings.closed(id, "deleted").as_deref(), Some(FUNCTION_GONE));
             assert_eq!(standings.gone(id, "unknown"), Some(SUBSCRIPTION_UNKNOWN));
+        }
+    }
+
+    #[test]
+    fn only_what_has_failed_or_was_discarded_is_retried() {
+        let (sent, not_failed) =
+            ("event already sent", "cannot resend event that did not fail previously");
+        for (status, why) in [
+            (Status::Scheduled, Some(not_failed)),
+            (Status::Processing, Some(not_failed)),
+            (Status::Success, Some(sent)),
+            (Status::Retry, Some(not_failed)),
+            (Status::Failure, None),
+            (Status::Discarded, None),
+        ] {
+            let row = json!({"project_id": "p", "id": "d", "event_id": "e", "subscription_id": "", "endpoint_id": "x",
+                "source_id": "", "event_type": "t", "delivery_mode": "at_least_once", "status": status.name(), "description": "",
+                "attempts": 0, "attempt": null, "due_at": null, "created_at": 0, "updated_at": 0, "replay": null});
+            let delivery = serde_json::from_value(row).unwrap();
+            let refused = may_retry(&delivery).err().map(|error| error.message);
+            assert_eq!(refused.as_deref(), why, "{status:?}");
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, asks_for_something};
 use crate::dead_letter::{KINDS, Wanted};
+use crate::deliver::Status;
 use crate::failures::STATUSES;
 use crate::ids;
 use crate::needle;
@@ -176,7 +177,7 @@ impl Search {
         let mut search = Self::of(Kind::Deliveries, query)?;
         search.page = PageQuery::read_strictly(query)?;
         search.page.ascending = false;
-        search.only(&["Failure"]);
+        search.only(&[Status::Failure]);
         let wanted = Wanted { kind: value(query, "kind"), sources: values(query, "sourceId")? };
         if wanted.kind.as_ref().is_some_and(|kind| !KINDS.contains(&kind.as_str())) {
             let text = format!("kind:one of {}", KINDS.join(", "));
@@ -236,8 +237,9 @@ impl Search {
     }
 
     /// Keeps those deliveries only that have one of these states.
-    pub fn only(&mut self, statuses: &[&str]) {
-        let statuses: Vec<String> = statuses.iter().map(|status| (*status).to_owned()).collect();
+    pub fn only(&mut self, statuses: &[Status]) {
+        let statuses: Vec<String> =
+            statuses.iter().map(|status| status.name().to_owned()).collect();
         self.any_of("t.status", &statuses);
     }
 

@@ -4,6 +4,7 @@ use inlet_gateway::batch::Verdict;
 use inlet_gateway::dead_letter::{
     BROKER, EVENT, NOBODY, NOBODYS_SHARD, Stored, Wanted, present_delivery,
 };
+use inlet_gateway::deliver::Status;
 use inlet_gateway::page::Page;
 use inlet_gateway::routes::LettersCall;
 use inlet_gateway::search::Search;
@@ -89,7 +90,7 @@ impl Caller<'_> {
     /// A delivery that was given up.
     async fn failed_delivery(&self, project: &Project, id: &str) -> Result<Delivery, Refusal> {
         match self.delivery(project, id).await {
-            Ok(delivery) if delivery.status == "Failure" => Ok(delivery),
+            Ok(delivery) if delivery.is(Status::Failure) => Ok(delivery),
             Ok(_) | Err(Refusal::Api(_)) => Err(ApiError::not_found(MISSING).into()),
             Err(other) => Err(other),
         }

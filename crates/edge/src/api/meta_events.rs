@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use inlet_gateway::event::StoredEvent;
 use inlet_gateway::meta_event::{self, Kind, shadow};
+use inlet_gateway::resend::OVER;
 use inlet_gateway::search::{self, Search};
 
 use super::*;
 use crate::meta_events::{Told, forward, note};
 
 const MISSING: &str = "meta event not found";
-/// What may be sent again: all that is over.
-const OVER: &[&str] = &["Success", "Failure", "Discarded"];
 
 /// What a project is told of one of its endpoints.
 pub(super) fn tell_of(project: &Project, kind: Kind, endpoint: &Endpoint) -> Option<Told> {

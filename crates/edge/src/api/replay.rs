@@ -1,9 +1,12 @@
 //! Delivering again: one event or delivery, or thousands.
 
+use inlet_gateway::deliver::Status;
 use inlet_gateway::failures::{OfStatus, totals};
 use inlet_gateway::page::Direction;
 use inlet_gateway::parked::Lack;
-use inlet_gateway::resend::{Again, Gone, OneWay, ResendInput, Standing, Standings};
+use inlet_gateway::resend::{
+    Again, FORCED, Gone, OneWay, RETRIED, ResendInput, Standing, Standings, may_retry,
+};
 use inlet_gateway::route::{Bell, Needs, bells, parted, replay};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
 use inlet_gateway::tally::Tally;
@@ -24,8 +27,6 @@ const AGAIN_TOGETHER: usize = 200;
 const AGAIN_SCAN_ROWS: u64 = 20 * SCAN_ROWS;
 /// Endpoints and subscriptions that are looked up together.
 const ENDPOINTS_TOGETHER: usize = 5_000;
-/// What may be retried.
-const OVER: &[&str] = &["Failure", "Discarded"];
 /// What is read of what may be.
 const AGAIN: &[&str] = &["id", "endpoint_id", "subscription_id"];
 /// Why a delivery that was found is not retried.
@@ -37,17 +38,6 @@ struct Replayed {
     tally: Tally,
     /// Whether it stopped before the end: what is left has to be asked for again.
     is_cut: bool,
-}
-
-/// Why a delivery is not sent again that is not over, or has arrived.
-fn not_over(delivery: &Delivery) -> Option<ApiError> {
-    match delivery.status.as_str() {
-        "Success" => Some(ApiError::bad_request("event already sent")),
-        status if !OVER.contains(&status) => {
-            Some(ApiError::bad_request("cannot resend event that did not fail previously"))
-        }
-        _ => None,
-    }
 }
 
 /// A replay whose first event lacks something. One whose body is gone keeps the others from nothing.
@@ -242,15 +232,13 @@ impl Caller<'_> {
     pub(super) async fn resend_delivery(&self, project: &Project, id: &str) -> Answered {
         let once = async || {
             let delivery = self.delivery(project, id).await?;
-            if let Some(why) = not_over(&delivery) {
-                return Err(why.into());
-            }
+            may_retry(&delivery)?;
             let (endpoint, subscription) = (&delivery.endpoint_id, &delivery.subscription_id);
             let standings = self.standings(project, &[endpoint], &[subscription]).await?;
             if let Some(why) = standings.closed(endpoint, subscription) {
                 return Err(Refusal::from(ApiError::bad_request(why)));
             }
-            let resent = self.reschedule(project, &[delivery.id], OVER).await?;
+            let resent = self.reschedule(project, &[delivery.id], RETRIED).await?;
             Ok((0 < resent).then_some(()))
         };
         let resent: Result<Option<()>, Refusal> =
@@ -294,7 +282,7 @@ impl Caller<'_> {
         &self,
         project: &Project,
         ids: &[String],
-        statuses: &[&str],
+        statuses: &[Status],
     ) -> Result<usize, Refusal> {
         let pairs: Vec<(&str, &str)> =
             ids.iter().map(|id| (project.uid.as_str(), id.as_str())).collect();
@@ -313,7 +301,7 @@ impl Caller<'_> {
         let ids = &mut input.ids;
         ids.sort();
         ids.dedup();
-        let statement = sql::deliveries_by_id(&project.uid, json!(ids), "Success");
+        let statement = sql::deliveries_by_id(&project.uid, json!(ids), FORCED);
         let successful: Vec<Again> = self.bindings.events(project.shard)?.rows(&statement).await?;
         if successful.len() < ids.len() {
             let known = sql::known_deliveries(&project.uid, json!(ids));
@@ -331,7 +319,7 @@ impl Caller<'_> {
         }
         let mut resent = 0;
         for some in open.chunks(AGAIN_TOGETHER) {
-            resent += self.reschedule(project, some, &["Success"]).await?;
+            resent += self.reschedule(project, some, &[FORCED]).await?;
         }
         let text = format!("{resent} successful, {} failed", ids.len() - resent);
         let data = if closed.is_empty() { Value::Null } else { json!({"failed": closed}) };
@@ -342,7 +330,7 @@ impl Caller<'_> {
         Kind::Deliveries.check_selection(&self.query, &self.body)?;
         let mut search = self.scope.search(Kind::Deliveries, &self.query)?;
         self.know_owner(project, &mut search).await?;
-        search.only(OVER);
+        search.only(RETRIED);
         Ok(search)
     }
 
@@ -367,7 +355,7 @@ impl Caller<'_> {
                         Some(reason) => done.fail(reason, 1),
                     }
                 }
-                done.succeeded = self.reschedule(project, &ids, OVER).await?;
+                done.succeeded = self.reschedule(project, &ids, RETRIED).await?;
                 done.fail(TAKEN_UP, ids.len() - done.succeeded);
                 Ok((done, extra.map(|one| one.id)))
             };

@@ -1,11 +1,15 @@
 //! Subscriptions.
 
 use inlet_gateway::event_type;
-use inlet_gateway::push::DYNAMIC_NAME;
 
 use super::list::Found;
 use super::*;
 use crate::owed;
+
+/// What is said where each endpoint may have one subscription alone.
+fn has_one() -> ApiError {
+    ApiError::bad_request("a subscription for this endpoint already exists")
+}
 
 impl Caller<'_> {
     pub(super) async fn subscription(
@@ -17,18 +21,18 @@ impl Caller<'_> {
     }
 
     pub(super) async fn create_subscription(&self, project: &Project) -> Answered {
-        let id = project.uid.as_str();
-        let is_incoming = project.kind == "incoming";
+        let (id, is_incoming) = (project.uid.as_str(), project.is_incoming());
         let subscription =
             Subscription::create(api::parse(&self.body)?, id, is_incoming, now_ms(), &mut fill)?;
         if !subscription.function.is_empty() {
             self.check_function("function", &subscription.function).await?;
         }
         self.check_ends(&subscription).await?;
-        self.check_only_one(project, &subscription).await?;
-        let statements =
-            self.with_event_types(&subscription, sql::insert_subscription(&subscription));
-        self.bindings.db()?.batch(&statements).await?;
+        let insert = sql::insert_subscription(&subscription, project.allows_one_subscription());
+        let statements = self.with_event_types(&subscription, insert);
+        if count_of(self.bindings.db()?.batch(&statements).await?.first())? == 0 {
+            return Err(has_one().into());
+        }
         self.answer_with(project, 201, "Subscription created successfully", &subscription).await
     }
 
@@ -65,28 +69,6 @@ impl Caller<'_> {
         Ok(Answer::ok(status, message, shown.pop().unwrap_or_default()))
     }
 
-    /// Whether the endpoint of a subscription has no other, where a project lets it have one alone.
-    async fn check_only_one(
-        &self,
-        project: &Project,
-        subscription: &Subscription,
-    ) -> Result<(), Refusal> {
-        if project.kind == "incoming" || project.config.multiple_endpoint_subscriptions {
-            return Ok(());
-        }
-        let others =
-            sql::subscriptions_of_endpoints(&[(&project.uid, &subscription.endpoint_id)], "");
-        let others: Vec<Subscription> = self.bindings.db()?.docs(&others).await?;
-        // Dynamic events make a subscription of their own.
-        let is_other =
-            |other: &Subscription| other.uid != subscription.uid && other.name != DYNAMIC_NAME;
-        if others.iter().any(is_other) {
-            let text = "a subscription for this endpoint already exists";
-            return Err(ApiError::bad_request(text).into());
-        }
-        Ok(())
-    }
-
     /// A change of a subscription, and the event types that it names. An owner adds none to the project's.
     fn with_event_types(&self, subscription: &Subscription, change: Statement) -> Vec<Statement> {
         let mut statements = vec![change];
@@ -94,7 +76,9 @@ impl Caller<'_> {
             let (types, project) = (&subscription.event_types, &subscription.project_id);
             let named = event_type::of_subscription(types, project, now_ms(), &mut fill);
             if !named.is_empty() {
-                statements.push(sql::add_event_types(project, &named));
+                let kept = sql::Kept::Subscription(project, &subscription.uid);
+                let add = sql::add_event_types(project, &named);
+                statements.push(sql::if_changed(add, kept, subscription.updated_at));
             }
         }
         statements
@@ -117,18 +101,12 @@ impl Caller<'_> {
 
     pub(super) async fn update_subscription(&self, project: &Project, id: &str) -> Answered {
         let update = async |subscription: &mut Subscription| {
-            let is_incoming = project.kind == "incoming";
-            let endpoint_id = subscription.endpoint_id.clone();
             let function = subscription.function.clone();
-            subscription.update(api::parse(&self.body)?, is_incoming, now_ms())?;
+            subscription.update(api::parse(&self.body)?, project.is_incoming(), now_ms())?;
             if !subscription.function.is_empty() && subscription.function != function {
                 self.check_function("function", &subscription.function).await?;
             }
-            self.check_ends(subscription).await?;
-            if subscription.endpoint_id != endpoint_id {
-                self.check_only_one(project, subscription).await?;
-            }
-            Ok(())
+            self.check_ends(subscription).await
         };
         let missing = "failed to find subscription";
         let (subscription, ()) = self.change_subscription(project, id, missing, update).await?;
@@ -156,7 +134,8 @@ impl Caller<'_> {
         let before = subscription.updated_at;
         let (limit, led_to) = (subscription.rate_limit, subscription.endpoint_id.clone());
         let made = change(&mut subscription).await?;
-        let update = sql::update_subscription(&subscription, before);
+        let only = project.allows_one_subscription();
+        let update = sql::update_subscription(&subscription, only, before);
         let mut statements = self.with_event_types(&subscription, update);
         let owed = sql::owed_by(limit, &led_to, &subscription);
         let is_owed = owed.is_some();
@@ -166,6 +145,13 @@ impl Caller<'_> {
                 owed::pay_to(&project.uid, self.bindings).await;
             }
             return Ok((subscription, made));
+        }
+        if only && subscription.endpoint_id != led_to {
+            let stored = sql::subscription(&project.uid, id);
+            let stored: Subscription = self.doc(&stored, missing).await?;
+            if stored.updated_at == before {
+                return Err(has_one().into());
+            }
         }
         Err(changed_meanwhile("subscription"))
     }

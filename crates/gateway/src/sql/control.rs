@@ -10,6 +10,7 @@ use crate::needle;
 use crate::page::{Direction, PageQuery};
 use crate::profile::SLUG_ID_CHARS;
 use crate::project::Project;
+use crate::push::DYNAMIC_NAME;
 use crate::source::Source;
 use crate::subscription::Subscription;
 
@@ -105,11 +106,16 @@ pub fn update_endpoint(endpoint: &Endpoint, before_ms: u64) -> Statement {
     )
 }
 
-/// Replaces a subscription that was last changed at `before_ms`; a row comes back if there was one.
-pub fn update_subscription(subscription: &Subscription, before_ms: u64) -> Statement {
+/// Replaces a subscription that was last changed at `before_ms`; a row comes back if there was one and, where it has to be the `only`
+/// one of an endpoint that it moves to, if that has none. An endpoint may have several from before it had to.
+pub fn update_subscription(subscription: &Subscription, only: bool, before_ms: u64) -> Statement {
+    let unless =
+        if only { format!(" AND (endpoint_id = ?5 OR {})", no_other()) } else { String::new() };
     statement(
-        "UPDATE subscriptions SET name = ?3, source_id = ?4, endpoint_id = ?5, doc = ?6 WHERE project_id = ?1 AND id = ?2 \
-         AND doc ->> '$.updated_at' = ?7 RETURNING id, doc",
+        &format!(
+            "UPDATE subscriptions SET name = ?3, source_id = ?4, endpoint_id = ?5, doc = ?6 WHERE project_id = ?1 AND id = ?2{unless} \
+             AND doc ->> '$.updated_at' = ?7 RETURNING id, doc"
+        ),
         [
             subscription.project_id.as_str().into(),
             subscription.uid.as_str().into(),
@@ -242,9 +248,22 @@ pub fn delete_endpoint(project_id: &str, id: &str, now_ms: u64) -> Vec<Statement
     statements
 }
 
-pub fn insert_subscription(subscription: &Subscription) -> Statement {
+/// That the endpoint `?5` of the project `?1` has no subscription but `?2` and that of its dynamic events.
+fn no_other() -> String {
+    format!(
+        "NOT EXISTS (SELECT 1 FROM subscriptions AS other INDEXED BY subscriptions_by_endpoint \
+         WHERE other.project_id = ?1 AND other.endpoint_id = ?5 AND other.id <> ?2 AND other.name <> '{DYNAMIC_NAME}')"
+    )
+}
+
+/// A row comes back if it was inserted: where it has to be the `only` one of its endpoint another may be there.
+pub fn insert_subscription(subscription: &Subscription, only: bool) -> Statement {
+    let condition = if only { no_other() } else { "true".into() };
     statement(
-        "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        &format!(
+            "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE {condition} RETURNING id, doc"
+        ),
         [
             subscription.project_id.as_str().into(),
             subscription.uid.as_str().into(),

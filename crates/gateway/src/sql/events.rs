@@ -8,6 +8,7 @@ use super::{
     DELIVERY_COLUMNS, EVENT_COLUMNS, LISTED_MAX_BYTES, Param, Statement, body_bytes,
     delivery_event, doc, statement, subscriptions_by,
 };
+use crate::deliver::Status;
 use crate::endpoint::Endpoint;
 use crate::event::CUT;
 use crate::page::Direction;
@@ -284,7 +285,8 @@ pub fn remake_events(rows: impl Into<Param>, body: Option<String>) -> Statement 
 
 /// Puts deliveries that are over back to their start, if they have one of `statuses`, and under the eye of the sweep. `ids`
 /// are pairs of project and delivery. Those it did come back.
-pub fn reschedule(ids: Value, statuses: &[&str], now_ms: u64, look_at: u64) -> Statement {
+pub fn reschedule(ids: Value, statuses: &[Status], now_ms: u64, look_at: u64) -> Statement {
+    let statuses: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
     statement(
         "UPDATE deliveries SET status = 'Scheduled', description = '', due_at = NULL, lease_until = NULL, look_at = ?4, \
          interrupted = 0, updated_at = ?3 WHERE (project_id, id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)) \
@@ -294,10 +296,10 @@ pub fn reschedule(ids: Value, statuses: &[&str], now_ms: u64, look_at: u64) -> S
 }
 
 /// Those of these deliveries that have a status, as [`crate::resend::Again`].
-pub fn deliveries_by_id(project_id: &str, ids: Value, status: &str) -> Statement {
+pub fn deliveries_by_id(project_id: &str, ids: Value, status: Status) -> Statement {
     statement(
         "SELECT id, endpoint_id, subscription_id FROM deliveries WHERE project_id = ?1 AND id IN (SELECT value FROM json_each(?2)) AND status = ?3",
-        [project_id.into(), ids.into(), status.into()],
+        [project_id.into(), ids.into(), status.name().into()],
     )
 }
 

@@ -217,7 +217,7 @@ mod tests {
         let mut changed = Subscription::create(input, "p", false, 5, &mut |b| b.fill(1)).unwrap();
         let limit = |count| Some(RateLimit { count, duration_s: 1 });
         changed.rate_limit = limit(1);
-        run(&db, &insert_subscription(&changed));
+        run(&db, &insert_subscription(&changed, false));
         for (before, endpoint, now, expect) in [
             (limit(1), "here", limit(1), None),
             (limit(2), "here", limit(1), Some("here")),

@@ -5,7 +5,7 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, params_from_iter};
 use serde_json::json;
 
-use crate::deliver::INTERRUPTED;
+use crate::deliver::{INTERRUPTED, Status};
 use crate::page::PageQuery;
 use crate::search::Search;
 use crate::vault::Vault;
@@ -264,7 +264,7 @@ fn dispatchers_that_die_are_counted_until_an_attempt_is_recorded() {
     record(Some("one"), "Retry", 3_110);
     assert_eq!([lease(6_000), lease(6_100)], [json!(0), json!(1)]);
     record(None, "Failure", 6_110);
-    assert_eq!(run(&db, &reschedule(ids(), &["Failure"], 7_000, 8_000)).len(), 1);
+    assert_eq!(run(&db, &reschedule(ids(), &[Status::Failure], 7_000, 8_000)).len(), 1);
     assert_eq!(lease(9_000), json!(0));
 }
 

@@ -5,7 +5,7 @@ use crate::api::parse;
 use crate::endpoint::Status;
 use crate::made::OfSource;
 use crate::portal::PortalLink;
-use crate::sql::tests::{database, run, vault};
+use crate::sql::tests::{database, plan, run, vault};
 use crate::sql::{
     endpoint_statuses, event_type_named, functions_of, insert_portal_link, pointed, slug_taken,
     update_event_type, update_portal_link,
@@ -69,7 +69,10 @@ fn of_two_changes_that_were_made_from_the_same_the_second_is_not_stored() {
                 true,
             ),
             insert_endpoint(&Endpoint { project_id: project_id(), ..endpoint.clone() }),
-            insert_subscription(&Subscription { project_id: project_id(), ..subscription.clone() }),
+            insert_subscription(
+                &Subscription { project_id: project_id(), ..subscription.clone() },
+                true,
+            ),
             insert_portal_link(&link_of(owner, "a", 0)),
             insert_event_type(&EventType { project_id: project_id(), ..kind.clone() }),
         ] {
@@ -87,7 +90,11 @@ fn of_two_changes_that_were_made_from_the_same_the_second_is_not_stored() {
             update_endpoint(&Endpoint { name, updated_at, ..endpoint.clone() }, before)
         }),
         ("subscriptions", &|name, updated_at, before| {
-            update_subscription(&Subscription { name, updated_at, ..subscription.clone() }, before)
+            update_subscription(
+                &Subscription { name, updated_at, ..subscription.clone() },
+                true,
+                before,
+            )
         }),
         ("portal_links", &|name, updated_at, before| {
             update_portal_link(&link_of("p", &name, updated_at), before)
@@ -147,6 +154,40 @@ fn a_source_gets_a_name_that_is_taken_only_where_names_may_be_the_same() {
     assert_eq!((rename(2, "a", true), rename(2, "c", true)), (0, 1));
     assert_eq!(rename(3, "a", true), 1, "it has that name already");
     assert_eq!(rename(2, "a", false), 1);
+}
+
+#[test]
+fn an_endpoint_that_may_have_one_subscription_gets_no_other() {
+    let db = database();
+    let mut id = 0;
+    let mut made = |name: &str, project: &str, endpoint: &str| {
+        let body = json!({"name": name, "endpoint_id": endpoint}).to_string();
+        let input = parse(body.as_bytes()).unwrap();
+        id += 1;
+        Subscription::create(input, project, false, 5, &mut |bytes| bytes.fill(id)).unwrap()
+    };
+    let dynamic = made(DYNAMIC_NAME, "p", "e");
+    let (first, second) = (made("a", "p", "e"), made("a", "p", "e"));
+    let mut elsewhere = made("a", "p", "f");
+    let insert = |one: &Subscription, only| run(&db, &insert_subscription(one, only)).len();
+    for (one, only, expect) in [
+        (&dynamic, true, 1),
+        (&first, true, 1),
+        (&second, true, 0),
+        (&made("a", "q", "e"), true, 1),
+        (&elsewhere, true, 1),
+    ] {
+        assert_eq!(insert(one, only), expect, "{one:?}");
+    }
+    // Whoever has moved there meanwhile, and whoever was there before there had to be one alone.
+    let update = |one: &Subscription, only| run(&db, &update_subscription(one, only, 5)).len();
+    elsewhere.endpoint_id = "e".into();
+    assert_eq!((update(&elsewhere, true), update(&elsewhere, false)), (0, 1));
+    assert_eq!((update(&elsewhere, true), update(&first, true)), (1, 1));
+    assert_eq!(insert(&second, false), 1);
+
+    let plan = plan(&db, &insert_subscription(&second, true));
+    assert!(plan.contains("subscriptions_by_endpoint"), "{plan}");
 }
 
 #[test]

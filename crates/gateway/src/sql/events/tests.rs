@@ -225,8 +225,8 @@ fn counts_owners_and_deliveries_are_found() {
     assert_eq!(run(&db, &has_before(&asked, "p", &ids[19])).len(), 0);
     assert_eq!(run(&db, &has_before(&asked, "p", &ids[18])).len(), 1);
     let some = json!([crate::ids::delivery_uid(&ids[0], "sub"), "x"]);
-    assert_eq!(run(&db, &deliveries_by_id("p", some.clone(), "Scheduled")).len(), 1);
-    assert_eq!(run(&db, &deliveries_by_id("p", some, "Success")).len(), 0);
+    assert_eq!(run(&db, &deliveries_by_id("p", some.clone(), Status::Scheduled)).len(), 1);
+    assert_eq!(run(&db, &deliveries_by_id("p", some, Status::Success)).len(), 0);
 }
 
 #[test]
@@ -270,9 +270,9 @@ fn only_what_is_over_is_put_back_to_its_start() {
     let (db, ids) = twenty();
     let id = crate::ids::delivery_uid(&ids[0], "sub");
     let pairs = json!([["p", id]]);
-    assert_eq!(run(&db, &reschedule(pairs.clone(), &["Failure"], 1, 2)).len(), 0);
+    assert_eq!(run(&db, &reschedule(pairs.clone(), &[Status::Failure], 1, 2)).len(), 0);
     run(&db, &statement("UPDATE deliveries SET status = 'Failure', description = 'x'", []));
-    assert_eq!(run(&db, &reschedule(pairs.clone(), &["Failure"], 1, 2)).len(), 1);
+    assert_eq!(run(&db, &reschedule(pairs.clone(), &[Status::Failure], 1, 2)).len(), 1);
     assert_eq!(run(&db, &crate::sql::unfinished(pairs)).len(), 1);
     assert_eq!(run(&db, &crate::sql::look(2, 3)).len(), 1);
 }
