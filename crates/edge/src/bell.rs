@@ -7,30 +7,21 @@ use std::time::Duration;
 
 use inlet_gateway::deliver::BELL_DELAY_MAX_MS;
 use inlet_gateway::route::Bell;
+use inlet_gateway::seldom::Rings;
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use worker::{
     BatchMessageBuilder, Context, Delay, QueueContentType, RawMessageBuilder, SendMessage,
 };
 
-use crate::bindings::Bindings;
+use crate::bindings::{Bindings, SEND_BATCH_MAX};
 use crate::{chance, log};
 
 /// A text message on the ingest queue: a router should look into the journal of that shard.
 pub(crate) const DRAIN: &str = "drain:";
-/// The router is woken at most this often by one isolate; it drains in bulk.
-const RING_EVERY_MS: u64 = 100;
-/// Messages that one `sendBatch` takes.
-const BATCH_MAX: usize = 100;
-
-/// When an isolate has rung, and will ring, for a shard's router.
-#[derive(Default)]
-struct Rings {
-    last: u64,
-    next: u64,
-}
 
 thread_local! {
+    /// For the router of each shard.
     static RINGS: RefCell<BTreeMap<u32, Rings>> = const { RefCell::new(BTreeMap::new()) };
 }
 
@@ -38,29 +29,15 @@ fn rings<T>(shard: u32, with: impl FnOnce(&mut Rings) -> T) -> T {
     RINGS.with_borrow_mut(|rings| with(rings.entry(shard).or_default()))
 }
 
-/// Wakes the router of a shard: at once when it was quiet, and otherwise once at the end of the interval, so that an
-/// event which came while the router was at work is not left behind.
+/// Wakes the router of a shard, now or [soon](Rings).
 pub(crate) fn ring_router(shard: u32, bindings: &Bindings, context: &Context) {
-    let now = chance::now_ms();
-    let pause = rings(shard, |rings| {
-        // A ring that is overdue was lost with the invocation that had promised it.
-        if now < rings.next + RING_EVERY_MS {
-            return None;
-        }
-        let pause = RING_EVERY_MS.saturating_sub(now.saturating_sub(rings.last));
-        if pause == 0 {
-            rings.last = now;
-        } else {
-            rings.next = now + pause;
-        }
-        Some(pause)
-    });
+    let pause = rings(shard, |rings| rings.ring(chance::now_ms()));
     let Some(pause) = pause else { return };
     let bindings = bindings.clone();
     context.wait_until(async move {
         if 0 < pause {
             Delay::from(Duration::from_millis(pause)).await;
-            rings(shard, |rings| *rings = Rings { last: chance::now_ms(), next: 0 });
+            rings(shard, |rings| rings.rung(chance::now_ms()));
         }
         if let Err(error) = send_drain(shard, &bindings).await {
             log::error("bell_not_rung", json!({"shard": shard, "error": error.to_string()}));
@@ -83,7 +60,7 @@ pub(crate) async fn ring_dispatcher(
     let Some(shard) = bells.first().map(|bell| bell.shard) else { return Ok(()) };
     let mut rung = Ok(());
     let seconds = u32::try_from(delay_ms.min(BELL_DELAY_MAX_MS).div_ceil(1000)).unwrap_or(u32::MAX);
-    for batch in bells.chunks(BATCH_MAX) {
+    for batch in bells.chunks(SEND_BATCH_MAX) {
         let messages = batch.iter().map(|bell| {
             let text = JsValue::from_str(&serde_json::to_string(bell).unwrap_or_default());
             let message = RawMessageBuilder::new(text);

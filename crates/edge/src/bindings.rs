@@ -30,6 +30,10 @@ impl Read {
     }
 }
 
+/// Messages that one `sendBatch` of a queue takes.
+/// <https://developers.cloudflare.com/queues/platform/limits/>
+pub(crate) const SEND_BATCH_MAX: usize = 100;
+
 /// What an invocation does beside its work.
 pub(crate) struct Background {
     pub(crate) context: Context,

@@ -17,7 +17,7 @@ use inlet_gateway::json;
 use inlet_gateway::project::Project;
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::shape::Shared;
-use inlet_gateway::source::Source;
+use inlet_gateway::source::{Source, is_mask};
 use inlet_gateway::sql;
 use serde_json::{Value, json};
 pub(crate) use untold::{
@@ -52,12 +52,6 @@ thread_local! {
     static ABSENT: Known<()> = Known::default();
     /// Projects that this isolate has ended, so that no copy of a source of theirs holds here.
     static ENDED: Known<()> = Known::default();
-}
-
-/// Whether a text can be the mask of a source at all; if not, no store has to be asked. Hookstream's sources have their
-/// uid as mask.
-fn is_mask(text: &str) -> bool {
-    matches!(text.len(), 16 | 26) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn key(mask: &str) -> String {

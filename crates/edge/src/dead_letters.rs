@@ -10,9 +10,6 @@ use crate::bindings::Bindings;
 use crate::log;
 use crate::patience::{DATABASE, PUT_WITHIN_MS, STORE, WRITE_WITHIN_MS, in_time};
 
-/// A JSON parameter grows up to about this size.
-const TOGETHER_MAX_BYTES: usize = 500_000;
-
 #[derive(Deserialize)]
 struct Kept {
     id: String,
@@ -32,9 +29,9 @@ pub(crate) async fn keep(
     let mut rest = letters.iter().zip(&mut ids).peekable();
     while rest.peek().is_some() {
         let (mut rows, mut places, mut bytes) = (Vec::<Value>::new(), Vec::new(), 0);
-        while let Some((letter, id)) = rest
-            .next_if(|(letter, _)| rows.is_empty() || bytes + letter.weight() <= TOGETHER_MAX_BYTES)
-        {
+        while let Some((letter, id)) = rest.next_if(|(letter, _)| {
+            rows.is_empty() || bytes + letter.weight() <= sql::PARAM_MAX_BYTES
+        }) {
             if let Some((key, payload)) = letter.object() {
                 let put = async { bindings.bodies()?.put(key, payload.to_vec()).execute().await };
                 in_time(STORE, PUT_WITHIN_MS, put).await?;

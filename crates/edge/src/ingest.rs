@@ -1,6 +1,5 @@
 //! The hot path: one request of a provider, to a durable event.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -21,7 +20,7 @@ use worker::{
     BatchMessageBuilder, Context, QueueContentType, RawMessageBuilder, SendMessage, web_sys,
 };
 
-use crate::bindings::Bindings;
+use crate::bindings::{Bindings, SEND_BATCH_MAX};
 use crate::body;
 use crate::glue::Head;
 use crate::limits::Taken;
@@ -97,7 +96,7 @@ async fn take_in(
             Unread::Broken => Rejection::Unreadable,
         })
     })?;
-    let url = public_url(head.url(), bindings);
+    let url = bindings.settings.public_url_of(head.url());
     let now = chance::now_ms();
     let arrival = Arrival { door, method, url: &url, headers: &headers, body: &body.bytes };
     let mut admitted = source.admit(&arrival, chance::uid(now), now);
@@ -302,8 +301,6 @@ async fn store_body(
 
 /// Bytes that one `sendBatch` carries: 256 KB, less what is added to each.
 const SEND_MAX_BYTES: usize = 240_000;
-/// Messages that one `sendBatch` takes.
-const SEND_MAX: usize = 100;
 
 /// What becomes of the events behind one that cannot be made durable.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -387,7 +384,7 @@ async fn send_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bindin
         let (mut messages, mut bytes, mut count) = (Vec::<SendMessage<JsValue>>::new(), 0, 0);
         while let Some(next) = packed.next_if(|next| {
             messages.is_empty()
-                || (messages.len() < SEND_MAX && bytes + next.bytes().len() <= SEND_MAX_BYTES)
+                || (messages.len() < SEND_BATCH_MAX && bytes + next.bytes().len() <= SEND_MAX_BYTES)
         }) {
             bytes += next.bytes().len();
             count += next.len();
@@ -456,13 +453,4 @@ async fn send(
 pub(crate) async fn append(bindings: &Bindings, envelope: &Envelope) -> worker::Result<()> {
     let (meta, body) = envelope.to_row();
     append_row(envelope.meta.shard, &meta, &body, bindings).await
-}
-
-/// The URL as the provider has it: some sign it.
-fn public_url<'u>(url: &'u str, bindings: &Bindings) -> Cow<'u, str> {
-    if bindings.settings.public_url.is_empty() {
-        return url.into();
-    }
-    let path = url.splitn(4, '/').nth(3).unwrap_or_default();
-    format!("{}/{path}", bindings.settings.public_url).into()
 }

@@ -7,8 +7,8 @@ use inlet_gateway::json;
 use inlet_gateway::parked::{Lack, Then, then};
 use inlet_gateway::project::Project;
 use inlet_gateway::route::{
-    BELL_DELIVERIES, Bell, DIRECTORY_EVENTS, Directory, FAN_OUT_PART, FILTERED_BODIES_MAX_BYTES,
-    FILTERED_BODY_MAX_BYTES, Needs, Owned, Part, SubscriptionRow, parted, route,
+    Bell, DIRECTORY_EVENTS, Directory, FAN_OUT_PART, FILTERED_BODIES_MAX_BYTES,
+    FILTERED_BODY_MAX_BYTES, Needs, Owned, Part, SubscriptionRow, are_few, parted, route,
 };
 use inlet_gateway::sql::{self, Statement};
 use inlet_gateway::storing::{Fault, Step, Storing};
@@ -179,7 +179,7 @@ pub(crate) async fn store_all(
     bindings: &Bindings,
 ) -> Vec<bool> {
     let mut done = Vec::with_capacity(envelopes.len());
-    let are_few = envelopes.len() <= BELL_DELIVERIES;
+    let are_few = are_few(envelopes.len());
     for some in envelopes.chunks(DIRECTORY_EVENTS) {
         // What went before counts only where all of it is done.
         let before = done.len();

@@ -65,6 +65,11 @@ impl ApiError {
         Self::new(404, message)
     }
 
+    /// There is such a path, for these methods.
+    pub fn no_method(allow: &str) -> Self {
+        Self::new(405, format!("method not allowed: this path takes {allow}"))
+    }
+
     /// After how many seconds the same call may succeed, when the fault is ours.
     pub fn retry_after_s(&self) -> Option<u64> {
         (self.status == 503).then_some(RETRY_AFTER_S)

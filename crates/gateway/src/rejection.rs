@@ -141,13 +141,10 @@ impl Rejection {
         if let Self::Method { allow } = self {
             reply.headers.push(("allow".into(), (*allow).to_owned()));
         }
-        if let Self::Limited { seconds } = self {
-            reply.headers.push(("retry-after".into(), seconds.to_string()));
-        }
-        if 500 <= status {
-            reply.headers.push(("retry-after".into(), RETRY_AFTER_S.to_string()));
-        }
-        reply
+        reply.retry_after(match self {
+            Self::Limited { seconds } => Some(*seconds),
+            _ => (500 <= status).then_some(RETRY_AFTER_S),
+        })
     }
 }
 

@@ -41,6 +41,13 @@ impl Reply {
         self
     }
 
+    /// The same, which says after how many seconds it may be another, if that is known.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: Option<u64>) -> Self {
+        self.headers.extend(seconds.map(|seconds| ("retry-after".into(), seconds.to_string())));
+        self
+    }
+
     /// Convoy's envelope without data: `{"status":…,"message":…}`.
     pub fn message(status: u16, ok: bool, message: &str) -> Self {
         let body = json!({"status": ok, "message": message}).to_string().into_bytes();

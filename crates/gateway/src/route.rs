@@ -10,11 +10,12 @@ mod directory;
 mod first_calls;
 mod rows;
 
-pub use bells::{BELL_DELIVERIES, Bell, Held, bells, bells_when_due, crowds};
+use bells::BELL_DELIVERIES;
+pub use bells::{Bell, Held, bells, bells_when_due, crowds};
 pub use directory::{DIRECTORY_EVENTS, Directory, Needs, Owned, SubscriptionRow};
 use directory::{Found, Planned};
 use first_calls::Few;
-pub use first_calls::{FIRST_CALLS_WAIT_MS, Leased, Slow, Unfinished, parted};
+pub use first_calls::{FIRST_CALLS_WAIT_MS, Leased, Slow, Unfinished, are_few, parted};
 use rows::Rows;
 
 use crate::sql::{self, Statement};

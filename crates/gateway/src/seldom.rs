@@ -19,6 +19,39 @@ pub struct Few {
     done: u64,
 }
 
+/// The least time between two rings of [`Rings`], in milliseconds.
+const RING_EVERY_MS: u64 = 100;
+
+/// When somebody has rung who is to ring at most so often, and will ring. All Unix milliseconds; 0: not at all.
+#[derive(Debug, Default)]
+pub struct Rings {
+    last_ms: u64,
+    next_ms: u64,
+}
+
+impl Rings {
+    /// After how many milliseconds to ring for what has come now: at once when it was quiet, and otherwise once at the end of the
+    /// interval, so that what came while it was answered is not left behind. `None`: that ring is still to come, for this, too.
+    pub fn ring(&mut self, now_ms: u64) -> Option<u64> {
+        // A ring that is overdue was lost with the invocation that had promised it.
+        if now_ms < self.next_ms.saturating_add(RING_EVERY_MS) {
+            return None;
+        }
+        let pause = RING_EVERY_MS.saturating_sub(now_ms.saturating_sub(self.last_ms));
+        if pause == 0 {
+            self.last_ms = now_ms;
+        } else {
+            self.next_ms = now_ms.saturating_add(pause);
+        }
+        Some(pause)
+    }
+
+    /// Notes that what was to ring later rings now.
+    pub fn rung(&mut self, now_ms: u64) {
+        *self = Self { last_ms: now_ms, next_ms: 0 };
+    }
+}
+
 impl Few {
     pub fn new(most: u64, within_ms: u64) -> Self {
         Self { most, within_ms, since_ms: 0, done: 0 }
@@ -117,6 +150,39 @@ mod tests {
         for (key, now, due) in expect {
             assert_eq!(seldom.is_due_among(&mut few, key, now), due, "{key} {now}");
         }
+    }
+
+    #[test]
+    fn a_bell_is_rung_at_once_where_it_is_quiet_and_once_for_a_crowd() {
+        let mut rings = Rings::default();
+        let mut check = |expect: &[(u64, Option<u64>)]| {
+            for (now, pause) in expect {
+                assert_eq!(rings.ring(*now), *pause, "{now}");
+            }
+            let (_, last) = expect.last().unwrap();
+            if let Some(pause @ 1..) = last {
+                rings.rung(expect.last().unwrap().0 + pause);
+            }
+        };
+        check(&[(1_000, Some(0)), (1_100, Some(0)), (1_130, Some(70))]);
+        // It has rung at 1200.
+        check(&[(1_201, Some(99))]);
+        // It has rung at 1300.
+        check(&[(1_500, Some(0)), (1_501, Some(99))]);
+    }
+
+    #[test]
+    fn a_ring_that_is_promised_is_for_all_until_it_is_lost() {
+        let mut rings = Rings::default();
+        assert_eq!((rings.ring(1_000), rings.ring(1_040)), (Some(0), Some(60)));
+        // Promised for 1100, and overdue a whole interval later.
+        for now in [1_041, 1_100, 1_199] {
+            assert_eq!(rings.ring(now), None, "{now}");
+        }
+        assert_eq!(rings.ring(1_200), Some(0));
+        // Should it ring after all, it is one more.
+        rings.rung(1_210);
+        assert_eq!(rings.ring(1_220), Some(90));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What the Worker's variables say. A value that is not understood is never taken for a default in silence: the fault is
 //! told by name, and what is taken in its place is what loses nothing and lets nobody in.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 /// A way in which an accepted event becomes durable.
@@ -100,6 +102,29 @@ impl Settings {
         let is_turned = rests(first) && second.is_some_and(|second| !rests(*second));
         if is_turned { turned } else { ways }
     }
+
+    /// The URL of a request as its sender has it: some sign it.
+    pub fn public_url_of<'u>(&self, url: &'u str) -> Cow<'u, str> {
+        if self.public_url.is_empty() {
+            return url.into();
+        }
+        format!("{}/{}", self.public_url, behind_origin(url)).into()
+    }
+
+    /// Where the gateway is reached, without a final slash, by whoever sends a request to `url`.
+    pub fn origin_of<'a>(&'a self, url: &'a str) -> &'a str {
+        if self.public_url.is_empty() {
+            let origin = url.strip_suffix(behind_origin(url)).unwrap_or(url);
+            origin.strip_suffix('/').unwrap_or(origin)
+        } else {
+            &self.public_url
+        }
+    }
+}
+
+/// What stands behind the origin of a request's URL, and the slash after it.
+fn behind_origin(url: &str) -> &str {
+    url.splitn(4, '/').nth(3).unwrap_or_default()
 }
 
 struct Given<L> {
@@ -271,6 +296,25 @@ mod tests {
             ("http://127.0.0.1:8787/inlet/", "http://127.0.0.1:8787/inlet"),
         ] {
             assert_eq!(well(&[("PUBLIC_URL", value)]).public_url, expect);
+        }
+    }
+
+    #[test]
+    fn the_gateway_is_reached_where_it_is_said_to_be_or_where_requests_come_to() {
+        let public = well(&[("PUBLIC_URL", "https://hooks.example.com/inlet/")]);
+        for (url, path) in [
+            ("http://127.0.0.1:8787/", ""),
+            ("http://127.0.0.1:8787", ""),
+            ("http://127.0.0.1:8787/ingest/abc", "ingest/abc"),
+            ("http://127.0.0.1:8787/ingest/abc?at=a/b//c?d", "ingest/abc?at=a/b//c?d"),
+            ("http://127.0.0.1:8787/?/", "?/"),
+            ("http://127.0.0.1:8787//ingest//", "/ingest//"),
+        ] {
+            assert_eq!(well(&[]).origin_of(url), "http://127.0.0.1:8787", "{url}");
+            assert_eq!(well(&[]).public_url_of(url), url);
+            assert_eq!(public.origin_of(url), "https://hooks.example.com/inlet", "{url}");
+            let expect = format!("https://hooks.example.com/inlet/{path}");
+            assert_eq!(public.public_url_of(url), expect, "{url}");
         }
     }
 

@@ -124,6 +124,16 @@ pub struct StoredApiKey {
 const METADATA_LOCATION: &str = "event type location cannot use request headers or query parameters with \
     payload signature verification";
 
+/// The length of a mask, the last part of an ingest URL.
+const MASK_CHARS: usize = 16;
+
+/// Whether a text can be the mask of a source at all; if not, no store has to be asked. Hookstream's sources have their uid as
+/// mask.
+pub fn is_mask(text: &str) -> bool {
+    let is_own = text.len() == MASK_CHARS && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_own || ids::is_uid(text)
+}
+
 impl Source {
     /// A new source, checked in Convoy's order.
     pub fn create(
@@ -136,7 +146,7 @@ impl Source {
         let mut source = Self {
             uid: ids::uid(now_ms, &mut *fill),
             project_id: project_id.to_owned(),
-            mask_id: ids::alphanumeric(16, &mut *fill),
+            mask_id: ids::alphanumeric(MASK_CHARS, &mut *fill),
             name: String::new(),
             kind: Kind::Http,
             provider: input.provider.clone().unwrap_or_default().trim().to_ascii_lowercase(),

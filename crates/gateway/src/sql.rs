@@ -107,6 +107,9 @@ pub fn if_changed(statement: Statement, kept: Kept<'_>, at_ms: u64) -> Statement
     Statement { sql: format!("{before}{condition}{after}"), params }
 }
 
+/// A JSON parameter grows up to about this size; D1 takes 2 MB.
+pub const PARAM_MAX_BYTES: usize = 500_000;
+
 /// A value for a `?`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Param {

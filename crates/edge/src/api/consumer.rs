@@ -25,7 +25,7 @@ use crate::patience::{ANSWER_WITHIN_MS, DATABASE, in_time};
 use crate::{backlog, companions, dead_letters, transform};
 
 /// For how many seconds companions are asked to wait when events do.
-const BEHIND_RETRY_S: &str = "2";
+const BEHIND_RETRY_S: u64 = 2;
 /// Reports older than this are forgotten.
 const REPORTS_KEPT_MS: u64 = 3_600_000;
 
@@ -48,8 +48,7 @@ async fn answer(
     bindings: &Bindings,
     context: &Context,
 ) -> Result<Reply, Refusal> {
-    let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
-    let (hash, project) = project_of(&header("authorization"), bindings).await?;
+    let (hash, project) = project_of(&header(request, "authorization"), bindings).await?;
     note_key(hash, bindings, context);
     let mut caller = Caller {
         bindings,
@@ -62,7 +61,9 @@ async fn answer(
         untold: Cell::default(),
     };
     match call {
-        ConsumerCall::Sources => caller.told_sources(&project, &header("if-none-match")).await,
+        ConsumerCall::Sources => {
+            caller.told_sources(&project, &header(request, "if-none-match")).await
+        }
         ConsumerCall::Status => {
             let length = body::length(request);
             let read = body::read(request.inner(), &project.uid, length, BODY_MAX_BYTES).await;
@@ -71,13 +72,13 @@ async fn answer(
             caller.keep_report(&project).await
         }
         ConsumerCall::Batch => {
-            let content_type = header("content-type").trim().to_ascii_lowercase();
+            let content_type = header(request, "content-type").trim().to_ascii_lowercase();
             if content_type.split(';').next() != Some(CONTENT_TYPE) {
                 return Err(
                     ApiError::new(415, format!("the body of a batch is {CONTENT_TYPE}")).into()
                 );
             }
-            let encoding = header("content-encoding").trim().to_ascii_lowercase();
+            let encoding = header(request, "content-encoding").trim().to_ascii_lowercase();
             let payload = usize::try_from(project.config.max_payload_read_size);
             let payload = payload.unwrap_or(usize::MAX).max(PAYLOADS_MAX_BYTES);
             let limit = (HEAD_MAX_BYTES + payload) as u64;
@@ -144,9 +145,7 @@ impl Caller<'_> {
             let text = format!(
                 "events wait to be routed since {seconds} s: the broker is the better place to wait"
             );
-            let mut reply = reply(&ApiError::new(429, text).answer());
-            reply.headers.push(("retry-after".into(), BEHIND_RETRY_S.into()));
-            return Ok(reply);
+            return Err(Refusal::Later(ApiError::new(429, text), BEHIND_RETRY_S));
         }
         let verdicts = self.take_messages(project, &source, &batch.messages, true).await?;
         if Verdict::are_all_ours(&verdicts) {

@@ -8,9 +8,8 @@ use crate::glue::yaml;
 
 const MISSING: &str = "event type not found";
 
-fn taken() -> ApiError {
-    ApiError::bad_request("an event type with this name already exists")
-}
+/// What has to have a name of its own.
+const NAMED: &str = "an event type";
 
 impl Caller<'_> {
     async fn event_type(&self, project: &Project, id: &str) -> Result<EventType, Refusal> {
@@ -36,7 +35,7 @@ impl Caller<'_> {
         let made = EventType::create(api::parse(&self.body)?, &project.uid, now_ms(), &mut fill)?;
         let named = sql::event_type_named(&project.uid, &made.name);
         if self.bindings.db()?.has(&named).await? {
-            return Err(taken().into());
+            return Err(taken(NAMED).into());
         }
         self.store_event_types(project, &[], std::slice::from_ref(&made)).await?;
         Ok(Answer::ok(201, "Event type created successfully", made.present()))
@@ -110,11 +109,8 @@ impl Caller<'_> {
         if are_concerned {
             statements.push(sql::note_untold(&project.uid, now_ms()));
         }
-        let done = db.batch(&statements).await.map_err(|error| {
-            // Somebody else took the name between the look-up and the insert.
-            let refusal = Refusal::from(error);
-            if refusal.is_of_unique() { taken().into() } else { refusal }
-        })?;
+        let done = db.batch(&statements).await;
+        let done = done.map_err(|error| Refusal::from(error).or_taken(NAMED))?;
         if are_concerned {
             self.tell_sources(project).await?;
         }

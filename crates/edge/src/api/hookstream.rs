@@ -23,16 +23,14 @@ fn refuse(refusal: Refusal) -> Reply {
     let (error, retry) = refusal.told();
     let id = chance::request_id();
     log::info("refused", json!({"request_id": id, "status": error.status}));
-    let mut reply = reply(&hookstream::refusal(&error, &id));
-    reply.headers.extend(retry.map(|seconds| ("retry-after".into(), seconds.to_string())));
-    reply
+    reply(&hookstream::refusal(&error, &id)).retry_after(retry)
 }
 
 /// No such call below `/v1`.
 pub(crate) fn no_hookstream_call(allow: Option<&'static str>) -> Reply {
     let error = match allow {
         None => ApiError::not_found("not found: there is no such call"),
-        Some(allow) => ApiError::new(405, format!("method not allowed: this path takes {allow}")),
+        Some(allow) => ApiError::no_method(allow),
     };
     let mut reply = refuse(Refusal::Api(error));
     reply.headers.extend(allow.map(|allow| ("allow".into(), allow.to_owned())));
@@ -45,15 +43,14 @@ async fn carry_out(
     bindings: &Bindings,
     context: &Context,
 ) -> Answered {
-    let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
     // A header that is there counts, also when nothing is in it.
     let authorization = match request.headers().get("x-api-key").ok().flatten() {
         Some(key) => format!("Bearer {}", key.trim()),
-        None => header("authorization"),
+        None => header(request, "authorization"),
     };
     // No token of a portal link is taken from a URL here.
     let key = authenticate(&authorization, "", false, bindings).await?;
-    check_content_type(&header("content-type"))?;
+    check_content_type(&header(request, "content-type"))?;
     let (origin, query) = origin_and_query(request, bindings);
     let (body, _share) = read_body(request, key.holder(), BODY_MAX_BYTES).await?;
     let input = Input::read(&call, &body.bytes)?;

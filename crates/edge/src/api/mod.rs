@@ -67,7 +67,7 @@ use crate::glue::Body;
 use crate::known::{Isolate, Known};
 use crate::store::{count_of, rows};
 use crate::{bodies, chance, config, log};
-use refusal::{Refusal, changed_meanwhile, is_overtaken, or_untold};
+use refusal::{Refusal, changed_meanwhile, is_overtaken, or_untold, taken};
 
 /// The largest request body of the API.
 const BODY_MAX_BYTES: u64 = 1024 * 1024;
@@ -141,10 +141,11 @@ pub(crate) async fn serve(
     context: &Context,
 ) -> Reply {
     let changes = !call.is_push() && request.method() != Method::Get;
-    let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
-    let names = api::names_of_call(&header("x-request-id"), &header("x-convoy-version"), || {
-        chance::uid(now_ms())
-    });
+    let names = api::names_of_call(
+        &header(&request, "x-request-id"),
+        &header(&request, "x-convoy-version"),
+        || chance::uid(now_ms()),
+    );
     let done = carry_out(&mut request, call, bindings, context).await;
     // A call that was refused or failed has changed nothing; what is known stays for when the database is away.
     let is_changed = match &done {
@@ -169,11 +170,11 @@ async fn carry_out(
     bindings: &Bindings,
     context: &Context,
 ) -> Result<Reply, Refusal> {
-    let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
     let (origin, query) = origin_and_query(request, bindings);
-    let key = authenticate(&header("authorization"), &query, call.is_push(), bindings).await?;
-    let version = Version::of(&header("x-convoy-version"))?;
-    let content_type = header("content-type");
+    let key =
+        authenticate(&header(request, "authorization"), &query, call.is_push(), bindings).await?;
+    let version = Version::of(&header(request, "x-convoy-version"))?;
+    let content_type = header(request, "content-type");
     // The one call that also takes a form, because a table comes in a file.
     let is_form = matches!(call, Call::InProject { call: ProjectCall::Onboard, .. })
         && content_type.trim().to_ascii_lowercase().starts_with("multipart/form-data");
@@ -216,17 +217,16 @@ async fn carry_out(
     }
 }
 
-/// Where the gateway is reached, without a final slash, and the query of a call.
+/// A header of a call; empty where it has none.
+fn header(request: &Request, name: &str) -> String {
+    request.headers().get(name).ok().flatten().unwrap_or_default()
+}
+
+/// Where the gateway is reached, and the query of a call.
 fn origin_and_query(request: &Request, bindings: &Bindings) -> (String, String) {
     let url = request.inner().url();
-    let (before_query, query) = url.split_once('?').unwrap_or((&url, ""));
-    let public = &bindings.settings.public_url;
-    let origin = if public.is_empty() {
-        before_query.splitn(4, '/').take(3).collect::<Vec<_>>().join("/")
-    } else {
-        public.clone()
-    };
-    (origin, query.to_owned())
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    (bindings.settings.origin_of(&url).to_owned(), query.to_owned())
 }
 
 fn check_content_type(content_type: &str) -> Result<(), ApiError> {

@@ -47,10 +47,7 @@ pub(crate) fn no_call(allow: Option<&'static str>) -> Reply {
     match allow {
         None => reply(&ApiError::not_found("Resource not found").answer()),
         Some(allow) => {
-            let mut reply = reply(
-                &ApiError::new(405, format!("method not allowed: this path takes {allow}"))
-                    .answer(),
-            );
+            let mut reply = reply(&ApiError::no_method(allow).answer());
             reply.headers.push(("allow".into(), allow.to_owned()));
             reply
         }

@@ -12,14 +12,8 @@ use crate::meta_events::{self, Told, forward};
 use crate::patience::{ANSWER_WITHIN_MS, DATABASE, ask_all, silent};
 use crate::sweep;
 
-fn taken() -> ApiError {
-    ApiError::bad_request("a project with this name already exists")
-}
-
-/// Somebody else took the name between the look-up and the change.
-fn if_taken(refusal: Refusal) -> Refusal {
-    if refusal.is_of_unique() { taken().into() } else { refusal }
-}
+/// What has to have a name of its own.
+const NAMED: &str = "a project";
 
 impl Caller<'_> {
     pub(super) async fn create_project(&self) -> Answered {
@@ -32,14 +26,14 @@ impl Caller<'_> {
         project.change_meta_events(meta_events, self.means(&vault, now), &mut fill)?;
         let db = self.bindings.db()?;
         if db.has(&sql::project_named(&project.name)).await? {
-            return Err(taken().into());
+            return Err(taken(NAMED).into());
         }
         let key = NewApiKey::generate(now, &mut fill);
         let hash = self.bindings.vault()?.hash_api_key(&key.key);
         let all = EventType::named(event_type::ALL, &project.uid, now, &mut fill);
         let mut statements = sql::insert_project(&project, &all);
         statements.push(sql::insert_api_key(&hash, &key, &project.uid));
-        db.batch(&statements).await.map_err(|error| if_taken(error.into()))?;
+        db.batch(&statements).await.map_err(|error| Refusal::from(error).or_taken(NAMED))?;
         Ok(Answer::ok(201, "Project created successfully", key.present_with(&project)))
     }
 
@@ -89,7 +83,7 @@ impl Caller<'_> {
         project.change_meta_events(meta_events, self.means(&vault, now), &mut fill)?;
         let db = self.bindings.db()?;
         if project.name != before.name && db.has(&sql::project_named(&project.name)).await? {
-            return Err(taken().into());
+            return Err(taken(NAMED).into());
         }
         let told_of = meta_events::note(&project, Kind::ProjectUpdated, || project.present());
         let mut statements = vec![sql::update_project(&project, before.updated_at)];
@@ -103,7 +97,9 @@ impl Caller<'_> {
         }
         let (what, missing) = ("project", "project not found");
         let find = sql::project(&project.uid);
-        self.replace(Replace { what, find, missing, statements }).await.map_err(if_taken)?;
+        self.replace(Replace { what, find, missing, statements })
+            .await
+            .map_err(|refusal| refusal.or_taken(NAMED))?;
         forward(told_of, self.bindings, self.context).await;
         if is_of_sources {
             self.tell_sources(&project).await?;

@@ -118,9 +118,7 @@ impl Caller<'_> {
             }
         }
         let (answer, retry_after_s) = push::answer_batch(&results);
-        let mut reply = reply(&answer);
-        reply.headers.extend(retry_after_s.map(|after| ("retry-after".into(), after.to_string())));
-        Ok(reply)
+        Ok(reply(&answer).retry_after(retry_after_s))
     }
 
     /// The schemas of these event types. A project without any is not asked for them.

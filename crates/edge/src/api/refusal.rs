@@ -53,14 +53,17 @@ impl From<VaultError> for Refusal {
 impl Refusal {
     pub(super) fn reply(self) -> Reply {
         let (error, retry) = self.told();
-        let mut reply = reply(&error.answer());
-        reply.headers.extend(retry.map(|seconds| ("retry-after".into(), seconds.to_string())));
-        reply
+        reply(&error.answer()).retry_after(retry)
     }
 
-    /// Whether the store has refused a row because another has what has to be unique.
-    pub(super) fn is_of_unique(&self) -> bool {
-        matches!(self, Self::Store(error) if error.to_string().contains("UNIQUE constraint failed"))
+    /// The same, or that another has this name: it took it between the look-up and the change, and the store refuses the row.
+    pub(super) fn or_taken(self, what: &str) -> Self {
+        match self {
+            Self::Store(error) if error.to_string().contains("UNIQUE constraint failed") => {
+                taken(what).into()
+            }
+            other => other,
+        }
     }
 
     /// What the caller is told, and after how many seconds it may try again.
@@ -89,6 +92,11 @@ impl Refusal {
             }
         }
     }
+}
+
+/// Another of its kind, in a word, has a name that has to be unique.
+pub(super) fn taken(what: &str) -> ApiError {
+    ApiError::bad_request(format!("{what} with this name already exists"))
 }
 
 /// Somebody else has changed the same since it was read: what would be stored now was not made from that.

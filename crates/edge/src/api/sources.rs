@@ -82,7 +82,7 @@ impl Caller<'_> {
         let other = sql::slug_taken(&source.project_id, &source.uid, slug);
         match async { self.bindings.db()?.has(&other).await }.await {
             Ok(true) if !slug.is_empty() => slug_taken(slug).into(),
-            Ok(_) => ApiError::bad_request("a source with this name already exists").into(),
+            Ok(_) => taken("a source").into(),
             Err(error) => error.into(),
         }
     }

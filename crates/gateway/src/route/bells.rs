@@ -15,7 +15,7 @@ pub struct Bell {
 }
 
 /// Deliveries that one bell names at most: as many calls as a Worker may have open at once.
-pub const BELL_DELIVERIES: usize = 6;
+pub(super) const BELL_DELIVERIES: usize = 6;
 
 /// Groups waiting deliveries `(project, delivery, endpoint)` into bells.
 pub fn bells(shard: u32, mut waiting: Vec<(String, String, String)>) -> Vec<Bell> {

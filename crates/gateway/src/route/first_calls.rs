@@ -15,10 +15,18 @@ pub const FIRST_CALLS_WAIT_MS: u64 = 1_000;
 /// Deliveries that whoever routes them calls for, at most: an invocation has six connections that wait for an answer, and what it stores and
 /// rings needs some. <https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections>
 const FIRST_CALLS_MAX: usize = 3;
+/// Events that a router has at hand, at most, while it calls for their deliveries: more of them are a crowd, of which each
+/// transaction would wait for calls.
+const FIRST_CALLS_EVENTS_MAX: usize = 6;
 /// How long an endpoint that took longer is called by dispatchers alone.
 const SLOW_MS: u64 = 60_000;
 /// Endpoints of which that is known.
 const SLOW_MAX: usize = 1_000;
+
+/// Whether so many events, all that a router has at hand, are so few that it may call for their deliveries.
+pub const fn are_few(events: usize) -> bool {
+    events <= FIRST_CALLS_EVENTS_MAX
+}
 
 /// The only part of a routing, with no more deliveries than one bell names.
 #[derive(Debug, Default)]

@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 
-use crate::sql::Statement;
-
-/// A JSON parameter grows up to about this size; D1 takes 2 MB.
-const PARAM_MAX_BYTES: usize = 500_000;
+use crate::sql::{PARAM_MAX_BYTES, Statement};
 
 /// A value of a row, where it stands.
 #[derive(Debug, Clone, Copy, Serialize)]

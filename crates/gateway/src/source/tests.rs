@@ -445,3 +445,24 @@ fn a_scheme_of_ones_own_is_checked_when_it_is_saved() {
         assert!(error.contains(expect), "{scheme}: {error}");
     }
 }
+
+#[test]
+fn only_what_may_be_a_mask_is_looked_up() {
+    let source = create(r#"{"name":"a","type":"http"}"#).unwrap();
+    for (text, expect) in [
+        (source.mask_id.as_str(), true),
+        ("0123456789abcDEF", true),
+        // Those of Hookstream's dialect.
+        (source.uid.as_str(), true),
+        ("", false),
+        ("0123456789abcDE", false),
+        ("0123456789abcDEFG", false),
+        ("0123456789abcD-F", false),
+        ("0123456789abcDé", false),
+        ("01ARZ3NDEKTSV4RRFFQ69G5FAV", true),
+        ("01ARZ3NDEKTSV4RRFFQ69G5FA!", false),
+        ("zzzzzzzzzzzzzzzzzzzzzzzzzz", false),
+    ] {
+        assert_eq!(is_mask(text), expect, "{text:?}");
+    }
+}

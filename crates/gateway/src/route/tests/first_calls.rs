@@ -44,6 +44,7 @@ fn only_few_deliveries_may_be_called_by_whoever_stores_them() {
         assert_eq!(part.first_receivers().len(), endpoints, "{count}");
         assert!(part.move_mark(Journal::at(0), (1, 0), false), "{count}");
     }
+    assert!(are_few(6) && !are_few(7));
     let mut part = only_part(&events(BELL_DELIVERIES + 1), &subscriptions[..1]);
     assert_eq!(part.lease(&["endpoint-of-a"], NOW), None);
     assert!(!part.move_mark(Journal::at(0), (1, 0), false));
