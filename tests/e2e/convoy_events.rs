@@ -91,7 +91,8 @@ fn an_event_without_anybody_to_go_to_is_refused_and_not_kept() {
     let body = json!({"endpoint_id": foreign, "event_type": "*", "data": 1});
     let call = gateway().call("POST", &path).bearer(&project.key).json(&body);
     assert_eq!(call.send().expect(403).message(), "this API key belongs to another project");
-    assert!(project.stored_events().is_empty() && other.stored_events().is_empty());
+    project.expect_no_events();
+    other.expect_no_events();
 }
 
 #[test]

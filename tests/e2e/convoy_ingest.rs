@@ -188,5 +188,5 @@ fn a_get_of_an_ingest_url_is_for_challenges_and_nothing_else() {
         assert!((400..500).contains(&reply.status), "{}: {}", reply.status, reply.text());
         assert_eq!(reply.json()["status"], false);
     }
-    assert!(project.stored_events().is_empty());
+    project.expect_no_events();
 }

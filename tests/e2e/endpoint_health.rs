@@ -195,8 +195,8 @@ fn the_failures_of_a_time_are_counted() {
     let source = project.open_source();
     let (good, bad) = (project.route(&source, &good), project.route(&source, &bad));
     let event = send(&project, &source);
-    project.wait_for_delivery(&event, "Success");
-    project.wait_for_delivery(&event, "Failure");
+    project.wait_for_any_delivery(&event, "Success");
+    project.wait_for_any_delivery(&event, "Failure");
     let uid = |endpoint: &Value| endpoint["uid"].as_str().expect("a uid").to_owned();
     let path = "/endpoints/period-failure-rates";
     let query =

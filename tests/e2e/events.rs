@@ -224,7 +224,7 @@ fn what_cannot_be_taken_is_refused() {
     check("/events", event("endpoint_id", json!(foreign)), 400, "endpoint not found");
     let too_large = event("endpoint_id", json!("x".repeat(6_500_000)));
     project.post("/events/broadcast", &too_large).expect(413);
-    assert!(project.stored_events().is_empty());
+    project.expect_no_events();
 }
 
 /// Pushes one event and waits until it is delivered as `status`.

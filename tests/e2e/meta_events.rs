@@ -180,11 +180,19 @@ fn meta_events_are_retried_recorded_listed_and_sent_again() {
     let other = gateway().project();
     other.get(&path).expect(404);
     assert!(other.list("/meta-events").is_empty());
-    project.put("", &json!({"config": {"meta_event": {"is_enabled": false}}})).expect(202);
+    let switch = |is_enabled: bool| {
+        let config = json!({"config": {"meta_event": {"is_enabled": is_enabled}}});
+        project.put("", &config).expect(202);
+    };
+    switch(false);
     project.put(&format!("{path}/resend"), &json!({})).expect(400);
     let seen = listener.count();
     endpoint("three");
-    assert_eq!((listener.count(), project.list("/meta-events").len()), (seen, 2));
+    switch(true);
+    endpoint("four");
+    let told = listener.wait_for(seen + 1);
+    assert_eq!(body(&told[seen])["data"]["name"], "four");
+    assert_eq!(project.list("/meta-events").len(), 3);
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn functions_of_an_http_source_make_what_is_filtered_delivered_and_shown() {
     let call = project.ingest_call(&source).header("X-Tenant", "acme").body(arrived.to_vec());
     let reply = call.header("Content-Type", "application/json").send().expect(200);
     let id = reply.header("inlet-event-id").unwrap();
+    project.wait_for_delivery(id, "Success");
     let got = wanted.wait_for_one();
     assert_eq!(got.body, br#"{"total":42,"kind":"paid"}"#);
     assert_eq!(got.header("content-type"), Some("application/json"));

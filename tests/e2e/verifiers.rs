@@ -242,7 +242,7 @@ fn twitter_gets_its_challenge_answered() {
     assert_eq!(reply.json()["response_token"], expected);
     let status = gateway().get(&path).status;
     assert!((400..500).contains(&status), "a GET without a token: {status}");
-    assert!(project.stored_events().is_empty(), "a challenge is not an event");
+    project.expect_no_events();
 }
 
 #[test]

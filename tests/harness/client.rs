@@ -198,3 +198,12 @@ impl Reply {
         self
     }
 }
+
+/// The array at this place of an answer.
+#[track_caller]
+pub(crate) fn array(answer: &Value, place: &str) -> Vec<Value> {
+    match answer.pointer(place).and_then(Value::as_array) {
+        Some(array) => array.clone(),
+        None => panic!("no array at {place} of {answer}"),
+    }
+}

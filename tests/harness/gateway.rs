@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
-use crate::client::{Call, Reply};
+use crate::client::{Call, Reply, array};
 use crate::poll::poll_until_within;
 
 pub const ROOT_KEY: &str = "root-key-of-the-tests";
@@ -349,7 +349,7 @@ impl Gateway {
             "/sql",
             Some(&json!({"db": of_shard(db), "sql": sql, "params": params})),
         );
-        answer["rows"].as_array().cloned().unwrap_or_default()
+        array(&answer, "/rows")
     }
 
     pub fn kv(&self, key: &str) -> Option<String> {
@@ -358,7 +358,7 @@ impl Gateway {
     }
 
     pub fn kv_keys(&self) -> Vec<String> {
-        texts(&self.control("GET", "/kv", None)["keys"])
+        keys(&self.control("GET", "/kv", None))
     }
 
     pub fn delete_kv(&self, key: &str) {
@@ -366,7 +366,7 @@ impl Gateway {
     }
 
     pub fn stored_bodies(&self) -> Vec<String> {
-        texts(&self.control("GET", "/r2", None)["keys"])
+        keys(&self.control("GET", "/r2", None))
     }
 
     /// Gives a body of the object store another key.
@@ -418,9 +418,11 @@ impl Gateway {
     }
 }
 
-fn texts(list: &Value) -> Vec<String> {
-    let list = list.as_array().into_iter().flatten();
-    list.filter_map(|item| item.as_str().map(str::to_owned)).collect()
+/// The keys of a bucket or a namespace.
+#[track_caller]
+fn keys(answer: &Value) -> Vec<String> {
+    let keys = array(answer, "/keys");
+    keys.iter().map(|key| key.as_str().expect("a text").to_owned()).collect()
 }
 
 impl Drop for Gateway {

@@ -3,7 +3,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::client::{Call, Reply};
+use crate::client::{Call, Reply, array};
 use crate::endpoint::Endpoint;
 use crate::gateway::{Gateway, ROOT_KEY, shard};
 use crate::poll::poll_until;
@@ -190,6 +190,17 @@ impl Project<'_> {
         self.gateway.sql("EVENTS_0", sql, &[json!(self.uid)])
     }
 
+    /// Asserts that nothing which was sent until now became an event: one that is sent now is stored, and it alone. To look at once
+    /// would say nothing, for what is accepted is stored later, in its order.
+    #[track_caller]
+    pub fn expect_no_events(&self) {
+        let event = json!({"event_type": "the.last", "data": 1});
+        let last = uid(&self.post("/events/broadcast", &event).expect(201).data());
+        self.wait_for_event(&last);
+        let stored: Vec<Value> = self.stored_events().iter().map(|row| row["id"].clone()).collect();
+        assert_eq!(stored, [json!(last)], "something was stored before it");
+    }
+
     #[track_caller]
     pub fn deliveries(&self, event_id: &str) -> Vec<Value> {
         self.list(&format!("/eventdeliveries?eventId={event_id}&perPage=1000"))
@@ -198,13 +209,27 @@ impl Project<'_> {
     /// Waits until the event's only delivery has this status.
     #[track_caller]
     pub fn wait_for_delivery(&self, event_id: &str, status: &str) -> Value {
+        let (found, all) = self.poll_deliveries(event_id, status);
+        assert!(all.len() == 1, "{event_id} has more deliveries than one: {all:?}");
+        found
+    }
+
+    /// Waits until one of the event's deliveries has this status.
+    #[track_caller]
+    pub fn wait_for_any_delivery(&self, event_id: &str, status: &str) -> Value {
+        self.poll_deliveries(event_id, status).0
+    }
+
+    /// The delivery that has this status, and all of the event.
+    #[track_caller]
+    fn poll_deliveries(&self, event_id: &str, status: &str) -> (Value, Vec<Value>) {
         let mut last = Vec::new();
         let found = crate::poll::poll_until_within(crate::poll::DEADLINE, || {
             last = self.deliveries(event_id);
             last.iter().find(|delivery| delivery["status"] == status).cloned()
         });
         match found {
-            Some(delivery) => delivery,
+            Some(delivery) => (delivery, last),
             None => panic!("no delivery of {event_id} became {status}: {last:?}"),
         }
     }
@@ -212,14 +237,13 @@ impl Project<'_> {
     #[track_caller]
     pub fn attempts(&self, delivery_id: &str) -> Vec<Value> {
         let path = format!("/eventdeliveries/{delivery_id}/deliveryattempts");
-        let data = self.get(&path).expect(200).data();
-        data.as_array().or_else(|| data["content"].as_array()).cloned().unwrap_or_default()
+        array(&self.get(&path).expect(200).json(), "/data")
     }
 
     /// `content` of a page.
     #[track_caller]
     pub fn list(&self, path: &str) -> Vec<Value> {
-        self.get(path).expect(200).data()["content"].as_array().cloned().unwrap_or_default()
+        array(&self.get(path).expect(200).json(), "/data/content")
     }
 }
 
