@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::wire;
+use crate::{documented, wire};
 
 /// One request, before it is sent.
 #[derive(Clone, Debug)]
@@ -66,11 +66,14 @@ impl Call {
         self
     }
 
-    /// Sends it on a connection of its own.
+    /// Sends it on a connection of its own. An answer of the API is one that its document has.
     #[track_caller]
     pub fn send(&self) -> Reply {
         match self.try_send() {
-            Ok(reply) => reply,
+            Ok(reply) => {
+                documented::check(&self.method, &self.path, &reply);
+                reply
+            }
             Err(error) => panic!("{} {}: {error}", self.method, self.path),
         }
     }

@@ -25,6 +25,7 @@
 
 mod batch;
 mod client;
+mod documented;
 mod endpoint;
 mod gateway;
 mod poll;

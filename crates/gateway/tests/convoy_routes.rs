@@ -117,13 +117,6 @@ const CALLS: &[(&str, &str, u16, &str)] = &[
     ("DELETE", "", 200, ""),
 ];
 
-/// The message with its numbers left out.
-fn bare(message: &str) -> String {
-    let words = message.split(' ');
-    let word = |word: &str| if word.parse::<u64>().is_ok() { "N" } else { word }.to_owned();
-    words.map(word).collect::<Vec<_>>().join(" ")
-}
-
 #[test]
 fn every_call_of_convoys_is_there_with_its_status_and_message() {
     let operations = operations();
@@ -131,13 +124,10 @@ fn every_call_of_convoys_is_there_with_its_status_and_message() {
         let path = format!("{PROJECT}{path}");
         let operation = operations.iter().find(|one| one.method == *method && one.path == path);
         let operation = operation.unwrap_or_else(|| panic!("{method} {path} is not there"));
-        let shown = operation.shows.iter().find(|shows| shows.status == *status);
-        let shown = shown.unwrap_or_else(|| panic!("{method} {path} does not answer {status}"));
-        assert!(
-            message.is_empty() || bare(shown.message) == *message,
-            "{method} {path}: {}",
-            shown.message
-        );
+        let is_shown = operation.shows.iter().any(|shows| {
+            shows.is(*status, if message.is_empty() { shows.message } else { message })
+        });
+        assert!(is_shown, "{method} {path} does not answer {status} {message}");
         assert!(call(method, &path).is_ok_and(|call| matches!(call, Call::InProject { .. })));
     }
     for (method, path) in

@@ -80,6 +80,17 @@ pub struct Shows {
     extra: Vec<(&'static str, Value)>,
 }
 
+impl Shows {
+    /// Whether this is the answer with this status and message; their numbers may be others.
+    pub fn is(&self, status: u16, message: &str) -> bool {
+        let bare = |message: &str| -> Vec<String> {
+            let word = |word: &str| if word.parse::<u64>().is_ok() { "N" } else { word }.to_owned();
+            message.split(' ').map(word).collect()
+        };
+        self.status == status && bare(self.message) == bare(message)
+    }
+}
+
 /// A body that a call takes.
 #[derive(Debug, Clone)]
 pub struct Body {
