@@ -121,7 +121,7 @@ pub fn held_claims(rows: Value, now_ms: u64) -> Statement {
 }
 
 /// What waits longest: `event_at`, when the oldest event arrived that waits in a journal, and `look_at`, when the sweep was to
-/// look after a delivery; null when none does. The fields of an envelope have their
+/// look after a delivery that waits for more than its endpoint; null when none does. The fields of an envelope have their
 /// time near the front, and reading all of a packed row for it would cost more than the row did.
 pub fn oldest_waiting() -> Statement {
     let of = |journal: u8| {
@@ -135,9 +135,10 @@ pub fn oldest_waiting() -> Statement {
         sql: format!(
             "SELECT (SELECT min(at) FROM ({} UNION ALL {})) AS event_at, \
              (SELECT min(since) FROM (SELECT since FROM parked ORDER BY due_at LIMIT 100)) AS parked_at, \
-             (SELECT min(look_at) FROM deliveries WHERE look_at IS NOT NULL) AS look_at",
+             (SELECT min(look_at) FROM deliveries WHERE look_at < {}) AS look_at",
             of(0),
-            of(1)
+            of(1),
+            super::hold::BEHIND_MS
         ),
         params: Vec::new(),
     }

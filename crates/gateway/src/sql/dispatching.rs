@@ -117,12 +117,22 @@ pub fn settle_outbox(at: u64, id: &str, deliveries: &str, now_ms: u64) -> Vec<St
     ]
 }
 
-/// The deliveries to look at now; they are looked at again at `again_ms`, should their bell be lost too.
+/// The deliveries to look at now, those that wait for their endpoints after all others; they are looked at again at `again_ms`,
+/// should their bell be lost too.
 pub fn look(now_ms: u64, again_ms: u64) -> Statement {
-    statement(
-        "UPDATE deliveries SET look_at = ?2 WHERE (project_id, id) IN \
-         (SELECT project_id, id FROM deliveries WHERE look_at <= ?1 ORDER BY look_at LIMIT 500) \
-         RETURNING project_id, id, endpoint_id",
-        [now_ms.into(), again_ms.into()],
-    )
+    let behind = hold::BEHIND_MS;
+    let from = |first: &str, last: &str| {
+        format!(
+            "SELECT * FROM (SELECT project_id, id FROM deliveries WHERE look_at BETWEEN {first} AND {last} ORDER BY look_at LIMIT 500)"
+        )
+    };
+    Statement {
+        sql: format!(
+            "UPDATE deliveries SET look_at = ?2 WHERE (project_id, id) IN \
+             (SELECT * FROM ({} UNION ALL {}) LIMIT 500) RETURNING project_id, id, endpoint_id",
+            from("0", "?1"),
+            from(&behind.to_string(), &format!("?1 + {behind}")),
+        ),
+        params: vec![now_ms.into(), again_ms.into()],
+    }
 }

@@ -15,6 +15,8 @@ pub const HELD_BY_LIMIT: &str = "waits for room under a rate limit";
 pub const HELD_BY_BREAKER: &str = "waits for the circuit breaker of the endpoint";
 /// How long a delivery of an endpoint that is not active waits before somebody looks, should its activation have missed it.
 const HELD_LOOK_MS: u64 = 3_600_000;
+/// What is added to the `look_at` of such a delivery: in the one index all others stand before it, however many of them there are.
+pub(super) const BEHIND_MS: u64 = 1_000_000_000_000_000;
 /// Deliveries that one [`release`] lets go.
 pub const RELEASE_ROWS: usize = 1_000;
 
@@ -141,7 +143,7 @@ pub fn hold_for_endpoint(ids: Value, why: &str, now_ms: u64) -> Statement {
             ids.into(),
             now_ms.into(),
             why.into(),
-            now_ms.saturating_add(HELD_LOOK_MS).into(),
+            now_ms.saturating_add(HELD_LOOK_MS + BEHIND_MS).into(),
             Undeliverable::Interrupted.to_string().into(),
         ],
     }

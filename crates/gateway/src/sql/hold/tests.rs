@@ -1,8 +1,8 @@
 use super::*;
 use crate::sql::tests::{database, run};
 use crate::sql::{
-    events_of, insert_deliveries, insert_events, lease, not_sent, paces_of, record, recorded,
-    retries,
+    events_of, insert_deliveries, insert_events, lease, look, not_sent, oldest_waiting, paces_of,
+    record, recorded, retries, watch,
 };
 
 type Db = rusqlite::Connection;
@@ -188,6 +188,24 @@ fn what_is_held_for_an_endpoint_that_is_gone_ends() {
     let of = |n: usize| (&left[n]["status"], &left[n]["hold"]);
     assert_eq!(of(1), (&json!("Scheduled"), &json!("endpoint")), "another's");
     assert_eq!(of(2), (&json!("Scheduled"), &Value::Null), "its bell ends it");
+}
+
+#[test]
+fn what_waits_for_its_endpoint_is_looked_at_behind_all_others_and_is_no_backlog() {
+    let (db, hour) = (database(), 3_600_000);
+    waiting(&db, 601);
+    run(&db, &hold_for_endpoint(ids(0..600), "paused", 1_000));
+    run(&db, &watch(&ids([600]).to_string(), 2 * hour));
+    let oldest = || run(&db, &oldest_waiting())[0]["look_at"].clone();
+    assert_eq!(oldest(), 2 * hour);
+    let looked = run(&db, &look(2 * hour, 9 * hour));
+    assert_eq!((looked.len(), &looked.iter().any(|row| row["id"] == "d600")), (500, &true));
+    assert_eq!(run(&db, &look(hour, 9 * hour)).len(), 0, "each in its time");
+    assert_eq!(run(&db, &look(2 * hour, 9 * hour)).len(), 101);
+    run(&db, &hold_for_endpoint(ids(0..601), "paused", 2 * hour));
+    assert_eq!(oldest(), Value::Null);
+    run(&db, &release("p", "e", (Release::OfEndpoint, ""), 3 * hour, 60_000));
+    assert_eq!(oldest(), 3 * hour + 60_000);
 }
 
 #[test]
