@@ -260,6 +260,31 @@ fn the_large_body_of_an_event_that_could_not_be_routed_goes_with_its_dead_letter
 }
 
 #[test]
+fn the_body_of_an_event_that_is_stored_stays_when_its_dead_letter_goes() {
+    let gateway = inlet_tests::Gateway::builder().durability("queue").start();
+    let project = gateway.project();
+    let (source, server) = (project.open_source(), Endpoint::ok());
+    project.route(&source, &server);
+    let trigger = "CREATE TRIGGER poison BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'SQLITE_CONSTRAINT: poison'); END";
+    gateway.sql("EVENTS_0", trigger, &[]);
+    let large = json!({"text": "x".repeat(200_000)}).to_string();
+    project.ingest(&source, large.as_bytes()).expect(200);
+    let letter = poll_until("the dead letter", || project.list("/dead-letters").into_iter().next());
+    gateway.sql("EVENTS_0", "DROP TRIGGER poison", &[]);
+    // Whoever replays it dies before it is forgotten.
+    let keep = "CREATE TRIGGER keep BEFORE DELETE ON dead_letters BEGIN SELECT RAISE(IGNORE); END";
+    gateway.sql("EVENTS_0", keep, &[]);
+    replay(&project, &uid(&letter)).expect(200);
+    assert_eq!(server.wait_for_one().body, large.as_bytes());
+    gateway.sql("EVENTS_0", "DROP TRIGGER keep", &[]);
+    project.delete(&format!("/dead-letters/{}", uid(&letter))).expect(200);
+    assert!(project.list("/dead-letters").is_empty());
+    assert_eq!(gateway.stored_bodies().len(), 1);
+    let event = project.event(letter["event_id"].as_str().unwrap());
+    assert_eq!(event["raw"], json!(large));
+}
+
+#[test]
 fn what_cannot_be_read_is_its_projects_or_the_operators() {
     let gateway = inlet_tests::Gateway::builder().durability("journal").start();
     let project = gateway.project_with(json!({"retention_policy": {"days": 1}}));

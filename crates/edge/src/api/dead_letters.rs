@@ -225,10 +225,15 @@ impl Caller<'_> {
     pub(super) async fn delete_dead_letter(&self, project: &Project, id: &str) -> Answered {
         if let Some(letter) = self.dead_letter(Holder::of(project), id).await? {
             self.forget_letter(Holder::of(project), &letter).await?;
-            // An event that was never stored leaves its body behind.
             let envelope = (letter.kind == EVENT).then(|| Envelope::decode(&letter.inline()).ok());
-            if let Some(Envelope { body: Body::Stored { key, .. }, .. }) = envelope.flatten() {
-                self.bindings.bodies()?.delete(key).await?;
+            if let Some(Envelope { meta, body: Body::Stored { key, .. } }) = envelope.flatten() {
+                // An event that was never stored leaves its body behind. A copy of it may be there, or on its way.
+                match self.find_event(project, &meta.event_id, false).await {
+                    Err(Refusal::Api(error)) if error.status == 404 => {
+                        self.bindings.bodies()?.delete(key).await?;
+                    }
+                    found => drop(found?),
+                }
             }
         } else {
             let statement = sql::discard_delivery(&project.uid, id, now_ms());
