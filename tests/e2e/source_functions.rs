@@ -1,6 +1,6 @@
 //! Functions of sources that take requests: what they make of an event, and what becomes of one that they fail on.
 
-use inlet_tests::{Endpoint, uid};
+use inlet_tests::{Endpoint, Gateway, uid};
 use serde_json::{Value, json};
 
 use crate::gateway;
@@ -170,4 +170,32 @@ fn who_makes_a_function_fail_does_not_stand_in_the_way_of_others() {
     }
     // It came before them.
     assert_eq!(project.get(&format!("/events/{waits}")).expect(200).data()["status"], "Pending");
+}
+
+#[test]
+fn what_functions_have_made_is_stored_before_they_take_all_the_time_of_a_router() {
+    // Each takes nearly all that one run may take, so that none is stopped.
+    let function = "function transform(x) { const text = 'a'.repeat(1000000); for (let i = 0; i < x; i++) text.indexOf('b'); return x }";
+    let gateway = Gateway::builder().durability("journal").tapped().start();
+    let project = gateway.project();
+    let source = project.open_source_with(functions(function, ""));
+    let receiver = Endpoint::ok();
+    project.route(&source, &receiver);
+    // No bell rings: the sweep drains.
+    gateway.refuse("INGEST_0", None);
+    for _ in 0..13 {
+        project.ingest(&source, b"95").expect(200);
+    }
+    let count = || {
+        let sql =
+            "SELECT count(*) AS n, count(DISTINCT created_at) AS transactions FROM deliveries";
+        let row = gateway.sql("EVENTS_0", sql, &[]).remove(0);
+        (row["n"].as_u64().unwrap(), row["transactions"].as_u64().unwrap())
+    };
+    gateway.cron();
+    let (stored, transactions) = count();
+    assert!((10..13).contains(&stored), "{stored}");
+    assert!(5 <= transactions, "{transactions} for {stored}");
+    gateway.cron();
+    assert_eq!(count().0, 13);
 }

@@ -95,7 +95,7 @@ function shown(value) {
 /**
  * Runs `code` on `input` (JSON text) within `limits` {memory, stack: bytes; interrupts, fuel, output: counts}.
  * Answers JSON: {"outcome": "ok"|"missing"|"promise"|"nothing"|"thrown"|"interrupted"|"broken"|"too_large"|"no_call",
- * "output", "error", "log"}. `input` may be null: then the code is only compiled and its top level run.
+ * "output", "error", "log", "fuel": what it took}. `input` may be null: then the code is only compiled and its top level run.
  * It rejects only where there is no engine: all else is the doing of the code or of its input.
  */
 export async function run(code, input, limits) {
@@ -113,6 +113,7 @@ export async function run(code, input, limits) {
     answer.outcome = fuel.value < 0n ? "interrupted" : "broken";
     answer.output = null;
   }
+  answer.fuel = most.fuel - Math.max(0, Number(fuel.value));
   return JSON.stringify(answer);
 }
 

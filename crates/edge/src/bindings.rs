@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use inlet_gateway::settings::Settings;
 use inlet_gateway::shard::SHARDS_MAX;
+use inlet_gateway::transform::Burnt;
 use inlet_gateway::vault::Vault;
 use js_sys::Uint8Array;
 use serde_json::json;
@@ -50,6 +51,8 @@ pub(crate) struct Bindings {
     pub(crate) faults: Rc<[String]>,
     /// Where a router leaves calls that go on beside it; only of the consumer of a queue.
     pub(crate) background: Option<Rc<Background>>,
+    /// By users' functions, in this invocation.
+    pub(crate) burnt: Rc<Burnt>,
 }
 
 impl Bindings {
@@ -61,7 +64,7 @@ impl Bindings {
             let read = read.get_or_init(|| Read::of(&env));
             (Rc::clone(&read.settings), Rc::clone(&read.faults))
         });
-        Self { env, settings, faults, background: None }
+        Self { env, settings, faults, background: None, burnt: Rc::default() }
     }
 
     pub(crate) fn with_background(self, background: Rc<Background>) -> Self {

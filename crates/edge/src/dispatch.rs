@@ -430,7 +430,7 @@ async fn ready<'a>(
     let function = to.function(&delivery.subscription_id)?;
     let identity = identity.ok_or(Undeliverable::NotMade("the endpoint's authentication"))?;
     let (body, mut loan) = body(event, shard, delivery, bindings).await?;
-    let made = made(event, body, delivery, function).await;
+    let made = made(event, body, delivery, function, &bindings.burnt).await;
     let mut made =
         made.ok_or(Undeliverable::NotMade("the result of the subscription's function"))?;
     let form = match body_for(endpoint, made.event.content_type.as_deref(), &made.body)? {

@@ -13,7 +13,7 @@ use crate::bindings::Bindings;
 use crate::store::Store;
 use crate::{bell, chance, log, router};
 
-/// Drains that one bell makes at most; then it rings again, so that no invocation runs for ever.
+/// Drains that one bell makes at most, where functions do not take all the time before; then it rings again, so that no invocation runs for ever.
 const DRAINS_MAX: usize = 5;
 
 #[derive(Deserialize)]
@@ -31,6 +31,9 @@ struct Row {
 pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
     let events = bindings.events(shard)?;
     for _ in 0..DRAINS_MAX {
+        if bindings.burnt.is_all() {
+            break;
+        }
         let mut is_empty = true;
         for journal in Journal::both(chance::now_ms()) {
             let rows: Vec<Row> = events.rows(&journal.waiting()).await?;
@@ -61,6 +64,9 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
             let mut mark = Mark { events: &events, journal, epoch, marks, has_room };
             let done =
                 router::store_all(shard, &envelopes, &mut new, Some(&mut mark), bindings).await;
+            if done.contains(&false) && bindings.burnt.is_all() {
+                return bell::send_drain(shard, bindings).await;
+            }
             if done.contains(&false) {
                 return Err(worker::Error::RustError(
                     "not all of the journal could be stored".into(),

@@ -38,7 +38,7 @@ pub(crate) async fn of(envelopes: &[Envelope], bindings: &Bindings) -> Result<Fu
 }
 
 /// The events as their functions make them: as many of them, from the first, as one transaction carries, and as can be made
-/// right now. One that a function fails on says so, and goes to nobody. The error says what the first of them lacks.
+/// right now; once they have taken as much as one run may, what they made is stored first. One that a function fails on says so, and goes to nobody. The error says what the first of them lacks.
 pub(crate) async fn apply<'e>(
     envelopes: &'e [Envelope],
     functions: &mut Functions,
@@ -50,7 +50,7 @@ pub(crate) async fn apply<'e>(
         return Ok(Cow::Borrowed(envelopes));
     }
     let mut all = Vec::with_capacity(envelopes.len());
-    let mut bytes = 0;
+    let (mut bytes, burnt) = (0, bindings.burnt.fuel());
     for envelope in envelopes {
         let meta = &envelope.meta;
         let own = functions.own.iter().find(|own| {
@@ -85,6 +85,9 @@ pub(crate) async fn apply<'e>(
             break;
         }
         all.push(one);
+        if bindings.burnt.fills_transaction(burnt) {
+            break;
+        }
     }
     Ok(Cow::Owned(all))
 }
@@ -96,13 +99,13 @@ async fn run(
     asker: &Asker,
     bindings: &Bindings,
 ) -> std::result::Result<Envelope, Lack> {
-    let mut body = None;
+    let (mut body, burnt) = (None, &*bindings.burnt);
     if !own.body.is_empty() {
         let input = match input(envelope, asker, bindings).await? {
             Ok(input) => input,
             Err(why) => return Ok(failed(envelope, "body", &why)),
         };
-        match transform::run(&own.source_id, &own.body, &input, is_again).await? {
+        match transform::run(burnt, &own.source_id, &own.body, &input, is_again).await? {
             Ok(ran) => body = Some(ran.output),
             Err(fault) => return Ok(failed(envelope, "body", &fault.message)),
         }
@@ -110,7 +113,7 @@ async fn run(
     let mut headers = None;
     if !own.header.is_empty() {
         let input = headers_input(&envelope.meta);
-        match transform::run(&own.source_id, &own.header, &input, is_again).await? {
+        match transform::run(burnt, &own.source_id, &own.header, &input, is_again).await? {
             Ok(ran) => headers = Some(ran.output),
             Err(fault) => return Ok(failed(envelope, "header", &fault.message)),
         }

@@ -8,6 +8,7 @@ use inlet_gateway::event::StoredEvent;
 use inlet_gateway::made::body_input;
 use inlet_gateway::receiver::Receiver;
 use inlet_gateway::sent::Sent;
+use inlet_gateway::transform::Burnt;
 use serde_json::json;
 
 use crate::{log, transform};
@@ -22,18 +23,19 @@ pub(crate) struct Made<'e> {
     pub(crate) fault: Option<String>,
 }
 
-/// `function` is the subscription's. `None` when the engine cannot be had.
+/// `function` is the subscription's. `None` when the engine cannot be had, or has `burnt` all that it has for an invocation.
 pub(crate) async fn made<'e>(
     event: &'e StoredEvent,
     body: Vec<u8>,
     delivery: &Delivery,
     function: Option<&str>,
+    burnt: &Burnt,
 ) -> Option<Made<'e>> {
     let as_is =
         |body, fault| Some(Made { body, event: Cow::Borrowed(event), by_function: false, fault });
     let Some(code) = function else { return as_is(body, None) };
     let input = body_input(event.content_type.as_deref(), &body);
-    match body_made(code, input, delivery).await? {
+    match body_made(code, input, delivery, burnt).await? {
         Ok(body) => {
             let content_type = Some("application/json".to_owned());
             let event = Cow::Owned(StoredEvent { content_type, ..event.clone() });
@@ -49,6 +51,7 @@ pub(crate) async fn sent(
     body: Vec<u8>,
     delivery: &Delivery,
     to: &Receiver,
+    burnt: &Burnt,
 ) -> Sent {
     let without = |why: String| {
         Sent::new(delivery, event.content_type.clone(), &event.headers_out(true), Err(why))
@@ -57,7 +60,7 @@ pub(crate) async fn sent(
         Ok(function) => function,
         Err(why) => return without(why.to_string()),
     };
-    let Some(made) = made(event, body, delivery, function).await else {
+    let Some(made) = made(event, body, delivery, function, burnt).await else {
         return without("the result of the function could not be had: ask again".to_owned());
     };
     if let Some(fault) = made.fault {
@@ -80,13 +83,14 @@ async fn body_made(
     code: &str,
     input: std::result::Result<String, String>,
     delivery: &Delivery,
+    burnt: &Burnt,
 ) -> Option<std::result::Result<Vec<u8>, String>> {
     let failed = |why: String| Some(Err(format!("the subscription's function failed: {why}")));
     let input = match input {
         Ok(input) => input,
         Err(why) => return failed(why),
     };
-    match transform::run(&delivery.subscription_id, code, &input, false).await {
+    match transform::run(burnt, &delivery.subscription_id, code, &input, false).await {
         Ok(Ok(ran)) => Some(Ok(ran.output.into_bytes())),
         Ok(Err(fault)) => failed(fault.message),
         Err(error) => {

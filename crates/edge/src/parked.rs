@@ -47,6 +47,9 @@ pub(crate) async fn route_due(shard: u32, bindings: &Bindings) -> Result<()> {
     let events = bindings.events(shard)?;
     let mut turns = Turns::default();
     for _ in 0..ROUNDS_MAX {
+        if bindings.burnt.is_all() {
+            break;
+        }
         let due = sql::parked_due(chance::now_ms(), turns.passed_over());
         let rows: Vec<Row> = events.rows(&due).await?;
         if rows.is_empty() {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use inlet_gateway::parked::Lack;
 use inlet_gateway::quarantine::{Quarantine, Turn};
-use inlet_gateway::transform::{Fault, Ran, limits, read, refuse_input};
+use inlet_gateway::transform::{Burnt, Fault, Ran, limits, read, refuse_input};
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -17,14 +17,19 @@ thread_local! {
     static QUARANTINE: RefCell<Quarantine> = RefCell::default();
 }
 
-/// Runs a function of a source or a subscription, `whose`, on a JSON text, which may have waited for it. The outer error is
-/// ours, or says that the function rests; the inner one is the function's.
+/// Runs a function of a source or a subscription, `whose`, on a JSON text, which may have waited for it. What it takes
+/// is added to what was `burnt` in this invocation. The outer error is ours, or says that the function rests; the inner one is the
+/// function's.
 pub(crate) async fn run(
+    burnt: &Burnt,
     whose: &str,
     code: &str,
     input: &str,
     is_again: bool,
 ) -> std::result::Result<std::result::Result<Ran, Fault>, Lack> {
+    if burnt.is_all() {
+        return Err(Lack::Spent);
+    }
     let turn = QUARANTINE.with_borrow(|all| all.turn(whose, code, is_again, chance::now_ms()));
     let rests = |seconds: u64| {
         format!(
@@ -35,6 +40,7 @@ pub(crate) async fn run(
         return Err(Lack::Turn(rests(seconds), seconds));
     }
     let ran = checked(code, input, turn != Turn::Whole).await.map_err(unavailable)?;
+    burnt.add(ran.as_ref().map_or_else(|fault| fault.fuel, |ran| ran.fuel));
     let was_stopped = ran.as_ref().is_err_and(|fault| fault.was_stopped);
     QUARANTINE.with_borrow_mut(|all| all.note(whose, code, turn, was_stopped, chance::now_ms()));
     match turn {
@@ -54,7 +60,7 @@ async fn checked(
     is_short: bool,
 ) -> Result<std::result::Result<Ran, Fault>> {
     if let Some(message) = refuse_input(input) {
-        return Ok(Err(Fault { message, was_stopped: false }));
+        return Ok(Err(Fault { message, was_stopped: false, fuel: 0 }));
     }
     call(code, &JsValue::from_str(input), &limits(input.len(), is_short)).await
 }

@@ -3,6 +3,7 @@
 //! A function is JavaScript that defines a global `transform(x)`, which takes one JSON value and returns another. The
 //! engine is `crates/edge/js/transform.mjs`; numbers are JavaScript's, so integers beyond 2^53 lose digits.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ const INTERRUPTS_MAX: usize = 200;
 /// Calls and loops inside the engine, which a single step of JavaScript may take any number of: a copy of a large payload takes
 /// a fifth of it, and all of it is gone in about a second.
 const FUEL: usize = 400_000_000;
+/// What the functions of one invocation may take, give or take one run: some ten seconds. The platform ends an invocation after
+/// thirty, with all that it has not stored.
+const INVOCATION_FUEL: u64 = 10 * FUEL as u64;
 const STACK_MAX_BYTES: u32 = 256 * 1024;
 /// How deep an input may nest. A few thousand levels break the engine, whatever the function does with them.
 const INPUT_MAX_DEPTH: u32 = 500;
@@ -44,6 +48,31 @@ pub fn limits(input_bytes: usize, is_short: bool) -> String {
     };
     json!({"memory": memory, "stack": STACK_MAX_BYTES, "interrupts": interrupts, "fuel": fuel, "output": OUTPUT_MAX_BYTES})
         .to_string()
+}
+
+/// The fuel that the functions of one invocation have taken.
+#[derive(Debug, Default)]
+pub struct Burnt(Cell<u64>);
+
+impl Burnt {
+    pub fn add(&self, fuel: u64) {
+        self.0.set(self.fuel().saturating_add(fuel));
+    }
+
+    pub fn fuel(&self) -> u64 {
+        self.0.get()
+    }
+
+    /// Whether it is so much that no other function is run.
+    pub fn is_all(&self) -> bool {
+        INVOCATION_FUEL <= self.fuel()
+    }
+
+    /// Whether it is so much more than `before` that what was made is stored before another function is run: as much as one
+    /// may take.
+    pub fn fills_transaction(&self, before: u64) -> bool {
+        FUEL as u64 <= self.fuel().saturating_sub(before)
+    }
 }
 
 /// Why a payload is handed to no function that is longer than [`INPUT_MAX_BYTES`].
@@ -83,6 +112,8 @@ pub struct Ran {
     pub output: String,
     /// Lines of `console.log` and its like.
     pub log: Vec<String>,
+    /// What it took.
+    pub fuel: u64,
 }
 
 /// Why a function gave no result.
@@ -91,6 +122,8 @@ pub struct Fault {
     pub message: String,
     /// Whether it went beyond what it may use, so that it had to be stopped.
     pub was_stopped: bool,
+    /// What it took until then.
+    pub fuel: u64,
 }
 
 impl fmt::Display for Fault {
@@ -120,11 +153,12 @@ pub fn read(answer: &str) -> Result<Ran, Fault> {
     };
     let log = answer.get("log").and_then(Value::as_array).into_iter().flatten();
     let log = log.filter_map(Value::as_str).map(ToOwned::to_owned).collect();
+    let fuel = answer.get("fuel").and_then(Value::as_u64).unwrap_or_default();
     let outcome = text(&answer, "outcome");
     let message = match outcome.as_str() {
         "ok" if OUTPUT_MAX_BYTES < text(&answer, "output").len() => too_large(),
-        "ok" => return Ok(Ran { output: text(&answer, "output"), log }),
-        "no_call" => return Ok(Ran { output: String::new(), log }),
+        "ok" => return Ok(Ran { output: text(&answer, "output"), log, fuel }),
+        "no_call" => return Ok(Ran { output: String::new(), log, fuel }),
         "missing" => {
             "the transform function is not found, please define it or rename the existing function"
                 .to_owned()
@@ -153,7 +187,7 @@ pub fn read(answer: &str) -> Result<Ran, Fault> {
         _ => "the engine gave no answer".to_owned(),
     };
     let was_stopped = matches!(outcome.as_str(), "interrupted" | "broken");
-    Err(Fault { message, was_stopped })
+    Err(Fault { message, was_stopped, fuel })
 }
 
 /// Checks a function as far as that goes without running it.
@@ -339,10 +373,24 @@ mod tests {
     }
 
     #[test]
+    fn what_functions_take_ends_transactions_and_then_the_invocation() {
+        let fault = read(r#"{"outcome":"interrupted","fuel":399999999}"#).unwrap_err();
+        let burnt = Burnt::default();
+        burnt.add(fault.fuel);
+        assert!(!burnt.fills_transaction(0));
+        burnt.add(1);
+        assert!(burnt.fills_transaction(0) && !burnt.fills_transaction(1) && !burnt.is_all());
+        burnt.add(9 * FUEL as u64 - 1);
+        assert!(!burnt.is_all());
+        burnt.add(1);
+        assert!(burnt.is_all());
+    }
+
+    #[test]
     fn answers_of_the_engine_say_what_and_where() {
         let fault = |answer: &str| read(answer).unwrap_err().message;
-        let ran = read(r#"{"outcome":"ok","output":"[1]","log":["a"]}"#).unwrap();
-        assert_eq!(ran, Ran { output: "[1]".into(), log: vec!["a".into()] });
+        let ran = read(r#"{"outcome":"ok","output":"[1]","log":["a"],"fuel":7}"#).unwrap();
+        assert_eq!(ran, Ran { output: "[1]".into(), log: vec!["a".into()], fuel: 7 });
         let thrown = r#"{"outcome":"thrown","error":{"name":"TypeError","message":"no","line":2,"column":7},"log":[]}"#;
         assert_eq!(fault(thrown), "TypeError: no at line 2, column 7");
         let text =
@@ -364,14 +412,14 @@ mod tests {
 
     #[test]
     fn half_a_character_in_a_result_is_the_fault_of_the_function() {
-        let ran = Ran { output: r#""\ud800""#.into(), log: Vec::new() };
+        let ran = Ran { output: r#""\ud800""#.into(), log: Vec::new(), fuel: 0 };
         let error = present(Kind::Payload, "1", &ran).unwrap_err();
         assert!(error.message.starts_with("function:the result is no JSON"), "{error}");
     }
 
     #[test]
     fn a_trial_is_checked_by_what_the_function_is_for() {
-        let ran = |output: &str| Ran { output: output.into(), log: Vec::new() };
+        let ran = |output: &str| Ran { output: output.into(), log: Vec::new(), fuel: 0 };
         let of = |kind, output| {
             present(kind, r#"{"Content-Encoding":"gzip"}"#, &ran(output))
                 .map_err(|error| error.message)

@@ -16,6 +16,7 @@ use inlet_gateway::push::{Push, To};
 use inlet_gateway::rejection::Rejection;
 use inlet_gateway::routes::ConsumerCall;
 use inlet_gateway::settings::Way;
+use inlet_gateway::transform::Burnt;
 
 use super::consumer_keys::{note_key, project_of};
 use super::dynamic::Dynamics;
@@ -196,7 +197,7 @@ impl Caller<'_> {
         for message in messages {
             let message = match &message.dead {
                 Some(reason) => Err(Late::Dead(reason.clone())),
-                None => transformed(source, message).await,
+                None => transformed(source, message, &self.bindings.burnt).await,
             };
             given.push(message.and_then(|message| {
                 let push = message.push(mapping).map_err(Late::Dead)?;
@@ -359,24 +360,31 @@ fn resolve(
 async fn transformed<'m, 'p>(
     source: &Source,
     message: &'m Message<'p>,
+    burnt: &Burnt,
 ) -> Result<Cow<'m, Message<'p>>, Late> {
     let functions = &source.functions;
     let mut message = Cow::Borrowed(message);
     if !functions.body.is_empty() {
         let input = message.body_input().map_err(Late::Dead)?;
-        let output = ran(source, "body", &functions.body, &input).await?;
+        let output = ran((source, "body"), &functions.body, &input, burnt).await?;
         message = Cow::Owned(message.into_owned().with_body(output));
     }
     if !functions.header.is_empty() {
-        let output = ran(source, "header", &functions.header, &message.headers_input()).await?;
+        let output =
+            ran((source, "header"), &functions.header, &message.headers_input(), burnt).await?;
         let replaced = message.into_owned().with_headers(&output);
         message = Cow::Owned(replaced.map_err(Late::Dead)?);
     }
     Ok(message)
 }
 
-async fn ran(source: &Source, which: &str, code: &str, input: &str) -> Result<String, Late> {
-    match transform::run(&source.uid, code, input, false).await {
+async fn ran(
+    (source, which): (&Source, &str),
+    code: &str,
+    input: &str,
+    burnt: &Burnt,
+) -> Result<String, Late> {
+    match transform::run(burnt, &source.uid, code, input, false).await {
         Ok(Ok(ran)) => Ok(ran.output),
         Ok(Err(fault)) => Err(Late::Dead(format!("the {which} function failed: {fault}"))),
         Err(lack) => {

@@ -48,6 +48,7 @@ fn without(lack: &Lack) -> Result<Replayed, Refusal> {
             tally.fail(&lack.to_string(), 1);
             Ok(Replayed { tally, is_cut: false })
         }
+        Lack::Spent => Err(worker::Error::RustError(lack.to_string()).into()),
         Lack::Unavailable(why) | Lack::Stopped(why) | Lack::Turn(why, _) => {
             Err(worker::Error::RustError(why.clone()).into())
         }

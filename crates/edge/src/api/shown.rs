@@ -121,7 +121,7 @@ impl Caller<'_> {
             None => None,
         };
         let sent = match &to {
-            Some(to) => making::sent(&event, body, delivery, to).await,
+            Some(to) => making::sent(&event, body, delivery, to, &self.bindings.burnt).await,
             None => {
                 Sent::new(delivery, event.content_type.clone(), &event.headers_out(false), Ok(body))
             }

@@ -22,6 +22,7 @@ impl Late {
     pub fn of_function(lack: Lack) -> Self {
         match lack {
             Lack::Turn(why, _) => Self::Retry(why),
+            Lack::Spent => Self::Retry(lack.to_string()),
             Lack::Stopped(why) => Self::NotRun(why),
             Lack::Gone | Lack::Unavailable(_) => {
                 Self::NotRun("the function could not be run".to_owned())
