@@ -15,6 +15,7 @@ use worker::{
 };
 
 use crate::bindings::{Bindings, SEND_BATCH_MAX};
+use crate::patience::{QUEUE, WRITE_WITHIN_MS, in_time};
 use crate::{chance, log};
 
 /// A text message on the ingest queue: a router should look into the journal of that shard.
@@ -48,7 +49,8 @@ pub(crate) fn ring_router(shard: u32, bindings: &Bindings, context: &Context) {
 pub(crate) async fn send_drain(shard: u32, bindings: &Bindings) -> worker::Result<()> {
     let text = JsValue::from_str(&format!("{DRAIN}{shard}"));
     let message = RawMessageBuilder::new(text).build_with_content_type(QueueContentType::Text);
-    bindings.ingest_queue(shard)?.send_raw(message).await
+    let queue = bindings.ingest_queue(shard)?;
+    in_time(QUEUE, WRITE_WITHIN_MS, queue.send_raw(message)).await
 }
 
 /// Rings for deliveries of one shard. `delay_ms` is for all of them. The error is the first; the other bells are rung all the same.
@@ -72,7 +74,7 @@ pub(crate) async fn ring_dispatcher(
             let batch = BatchMessageBuilder::new().messages(messages).build();
             bindings.deliver_queue(shard)?.send_raw_batch(batch).await
         };
-        if let Err(error) = sent.await {
+        if let Err(error) = in_time(QUEUE, WRITE_WITHIN_MS, sent).await {
             log::error("bell_not_rung", json!({"bells": batch.len(), "error": error.to_string()}));
             rung = rung.and(Err(error));
         }

@@ -11,7 +11,7 @@ use inlet_gateway::auth::Credential;
 use inlet_gateway::breaker::used_up;
 use inlet_gateway::deliver::{
     Answered, Attempt, Call, Delivery, Outgoing, Settled, Status, Undeliverable, begin, body_for,
-    settle,
+    in_lease, settle,
 };
 use inlet_gateway::endpoint::Endpoint;
 use inlet_gateway::event::StoredEvent;
@@ -44,8 +44,6 @@ const NO_PLACE_RETRY_S: u32 = 1;
 /// How long a delivery waits for memory for its body: as long as a quick endpoint takes for those before it. Then it gives its
 /// lease back, and comes again.
 const ROOM_WAIT_MS: u64 = 1_000;
-/// What a lease has to last for after a call.
-const AFTER_CALL_MS: u64 = 10_000;
 const RECORD_TRIES: u32 = 5;
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
@@ -521,6 +519,9 @@ async fn called(
             let answered = Answered::NotCalled { error: error.clone() };
             return Ok(Called { call, answered, requested_at, is_endpoints });
         }
+        if other.is_none() {
+            in_lease(requested_at, call.timeout_ms, lease_ends)?;
+        }
         let sent = Uint8Array::from(body.as_slice());
         // While the call lasts the runtime has the body, and that is enough, if it cannot be wanted once more.
         if !matches!(identity, Identity::Token(_, true)) {
@@ -581,6 +582,6 @@ async fn identity_again(
 ) -> Option<Identity> {
     let other = identity(endpoint, Some(refused), bindings).await.ok()?;
     let timeout_ms = endpoint.http_timeout.saturating_mul(1000);
-    let has_time = chance::now_ms() + timeout_ms + AFTER_CALL_MS < lease_ends;
+    let has_time = in_lease(chance::now_ms(), timeout_ms, lease_ends).is_ok();
     (has_time && matches!(other, Identity::Token(..))).then_some(other)
 }

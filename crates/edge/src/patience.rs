@@ -31,6 +31,7 @@ pub(crate) const STORE_BYTES_PER_MS: u64 = 1_000;
 
 pub(crate) const STORE: &str = "the object store";
 pub(crate) const DATABASE: &str = "the database";
+pub(crate) const QUEUE: &str = "the queue";
 
 thread_local! {
     static BODIES: Rc<Patience> = Rc::new(Patience::with(STORE, REST_MS));

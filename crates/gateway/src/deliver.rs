@@ -24,7 +24,7 @@ use crate::version;
 
 mod begin;
 
-pub use begin::{FUNCTION_GONE, SUBSCRIPTION_UNKNOWN, Undeliverable, begin};
+pub use begin::{FUNCTION_GONE, SUBSCRIPTION_UNKNOWN, Undeliverable, begin, in_lease};
 
 /// How much of an endpoint's answer is kept.
 pub const RESPONSE_MAX_BYTES: usize = 51_200;

@@ -10,6 +10,9 @@ use crate::subscription::DeliveryMode;
 /// function. With a lease of [`super::LEASE_MS`] each that is a quarter of an hour.
 pub(super) const INTERRUPTED_MAX: u32 = 10;
 
+/// What a lease has to last for after a call, for what came of it to be written down.
+const AFTER_CALL_MS: u64 = 10_000;
+
 /// Why nothing is sent for a subscription that is deleted: what its function made was agreed on, not what it was made from.
 pub const FUNCTION_GONE: &str =
     "the subscription was deleted, and with it the function that made what its deliveries send";
@@ -54,6 +57,11 @@ pub enum Undeliverable {
         "the gateway holds too many large bodies for this endpoint or its project right now, so nobody was called: tried again"
     )]
     NoRoom,
+    /// What it needs took so long to come that another dispatcher might have called before this call was over.
+    #[error(
+        "the gateway was too slow to get what the call needs, so nobody was called: tried again"
+    )]
+    TooLate,
     #[error("{0}")]
     Address(address::BadUrl),
 }
@@ -61,8 +69,8 @@ pub enum Undeliverable {
 /// Milliseconds until a delivery is looked at again that could not be made: at first, and at most. In between it is an eighth
 /// of its age, because what has failed for long will not be mended in the next minute.
 const NOT_MADE_PAUSE_MS: (u64, u64) = (30_000, 3_600_000);
-/// The same for one that found no room: calls end within a minute, and leave theirs.
-const NO_ROOM_PAUSE_MS: (u64, u64) = (2_000, 60_000);
+/// The same for one that found no room, or time: calls end within a minute, and leave theirs.
+const SHORT_PAUSE_MS: (u64, u64) = (2_000, 60_000);
 
 impl Undeliverable {
     /// Convoy's status for it: discarded when the endpoint's owner chose so, a failure when it is a fault.
@@ -73,9 +81,9 @@ impl Undeliverable {
             }
             // At once: whoever takes it up then sees that the endpoint is not active, and holds it back, or that it is alone.
             Self::EndpointNotActive(_) | Self::Apart => (Status::Retry, Some(now_ms)),
-            Self::NotMade(_) | Self::NoRoom => {
-                let is_short = matches!(self, Self::NoRoom);
-                let (least, most) = if is_short { NO_ROOM_PAUSE_MS } else { NOT_MADE_PAUSE_MS };
+            Self::NotMade(_) | Self::NoRoom | Self::TooLate => {
+                let is_short = !matches!(self, Self::NotMade(_));
+                let (least, most) = if is_short { SHORT_PAUSE_MS } else { NOT_MADE_PAUSE_MS };
                 let pause = (now_ms.saturating_sub(delivery.created_at) / 8).clamp(least, most);
                 (Status::Retry, Some(now_ms.saturating_add(pause)))
             }
@@ -87,6 +95,12 @@ impl Undeliverable {
         };
         Settled { status, description: self.to_string(), due_at }
     }
+}
+
+/// Whether a call that begins now is over, and written down, before its lease is.
+pub fn in_lease(now_ms: u64, timeout_ms: u64, lease_until: u64) -> Result<(), Undeliverable> {
+    let over = now_ms.saturating_add(timeout_ms).saturating_add(AFTER_CALL_MS);
+    if over < lease_until { Ok(()) } else { Err(Undeliverable::TooLate) }
 }
 
 /// What has to be asked before anything is fetched for a call: whatever cannot be had then gives the delivery back, and with

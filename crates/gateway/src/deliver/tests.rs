@@ -203,6 +203,13 @@ fn a_call_that_must_not_be_made_is_not_made() {
     assert_eq!(no_room(0), Some(created + 2_000));
     assert_eq!(no_room(80_000), Some(created + 90_000));
     assert_eq!(no_room(800_000), Some(created + 860_000));
+    let too_late = Undeliverable::TooLate.settled(&case.delivery, created);
+    assert_eq!((too_late.status, too_late.due_at), (Status::Retry, Some(created + 2_000)));
+    for (now, timeout, expect) in
+        [(0, 60_000, true), (19_999, 60_000, true), (20_000, 60_000, false), (89_000, 1, false)]
+    {
+        assert_eq!(in_lease(now, timeout, 90_000).is_ok(), expect, "{now}");
+    }
     case.delivery.delivery_mode = "at_most_once".into();
     case.delivery.description = INTERRUPTED.into();
     let begin = |case: &Case, event: bool, endpoint: bool| {
