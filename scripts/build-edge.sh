@@ -74,10 +74,11 @@ RUST_BACKTRACE=0 "$WORKER_BUILD" --profile "$PROFILE" --no-opt crates/edge </dev
 
 # worker-build's own run of wasm-opt keeps the names of all functions, a tenth of the Worker. The features are those
 # that it names: an encoding that workerd does not know yet must not come in by the back door.
+# Functions with names that are alike have code that is alike: side by side, they are a thirtieth smaller in gzip.
 say "edge: optimising"
 level=-Oz
 [ "$PROFILE" = worker ] || level=-O1
-"$WASM_OPT_BIN" $level --strip-debug --strip-producers \
+"$WASM_OPT_BIN" $level --reorder-functions-by-name --strip-debug --strip-producers \
   --enable-mutable-globals --enable-sign-ext --enable-nontrapping-float-to-int --enable-bulk-memory \
   --enable-multivalue --enable-reference-types --enable-exception-handling --enable-simd \
   $OUT/index_bg.wasm -o $OUT/optimised.wasm </dev/null >&2 9>&- || die "wasm-opt failed (the messages stand above)."
