@@ -31,7 +31,7 @@ use worker::{Context, D1Result, Delay, MessageBatch, MessageExt, Result};
 
 use crate::bindings::Bindings;
 use crate::bodies::{self, Asker, Found, Loan};
-use crate::hold::{self, Taken};
+use crate::hold::{self, Lease, Taken};
 use crate::making::{Made, made};
 use crate::store::{Store, count_of};
 use crate::token::{self, Client};
@@ -121,18 +121,17 @@ async fn dispatch(bell: &Bell, bindings: &Bindings) -> Result<()> {
     let Some((project_id, _)) = bell.deliveries.first() else { return Ok(()) };
     let to = hold::receiver(project_id, &bell.endpoint_id, bindings).await?;
     let taken = hold::take(bell, to.as_ref(), bindings).await?;
-    call(bell.shard, &bell.endpoint_id, to, taken, bindings).await
+    call(&bell.endpoint_id, to, taken, bindings).await
 }
 
 /// Calls an endpoint for what was leased, side by side, and records what came of it.
 pub(crate) async fn call(
-    shard: u32,
     endpoint_id: &str,
     to: Option<Receiver>,
     taken: Taken,
     bindings: &Bindings,
 ) -> Result<()> {
-    let Taken { deliveries, events, lease_until, others } = taken;
+    let Taken { deliveries, events, lease, others } = taken;
     if deliveries.is_empty() {
         return others;
     }
@@ -151,16 +150,15 @@ pub(crate) async fn call(
         let fields = json!({"endpoint_id": endpoint_id, "error": error.to_string()});
         log::error("authentication_unreadable", fields);
     }
-    let store = bindings.events(shard)?;
+    let store = bindings.events(lease.shard)?;
     let attempted = deliveries.iter().zip(events).map(|(delivery, event)| async {
         let begun = begin(delivery, deliveries.len(), event, to.as_ref().map(|to| &to.endpoint));
         let identity = identity.as_ref().ok();
-        let done =
-            attempt(delivery, begun, to.as_ref(), identity, (shard, lease_until), bindings).await;
+        let done = attempt(delivery, begun, to.as_ref(), identity, lease, bindings).await;
         // At once: what is not written down is called again, and another call of this bell may take a minute yet.
-        match record(&store, delivery, done, lease_until, to.as_ref(), bindings).await {
+        match record(&store, delivery, done, lease.until, to.as_ref(), bindings).await {
             Ok(settled) => {
-                ring_again(shard, delivery, &settled, bindings).await;
+                ring_again(lease.shard, delivery, &settled, bindings).await;
                 true
             }
             Err(error) => {
@@ -175,13 +173,11 @@ pub(crate) async fn call(
     let recorded: Vec<bool> = join_all(attempted).await;
 
     let unrecorded = deliveries.iter().zip(recorded).filter(|(_, is_recorded)| !is_recorded);
-    let unrecorded = unrecorded.map(|(delivery, _)| {
-        (delivery.project_id.clone(), delivery.id.clone(), delivery.endpoint_id.clone())
-    });
-    hold::ring_later(shard, unrecorded.collect(), bindings).await?;
+    let unrecorded = unrecorded.map(|(delivery, _)| delivery.into());
+    hold::ring_later(lease.shard, unrecorded.collect(), bindings).await?;
     if to.as_ref().is_some_and(|to| is_told(&to.project)) {
         // Should it be lost: journals are drained by the sweep.
-        bell::send_drain(shard, bindings).await.unwrap_or_default();
+        bell::send_drain(lease.shard, bindings).await.unwrap_or_default();
     }
     others
 }
@@ -369,13 +365,13 @@ async fn attempt(
     begun: std::result::Result<StoredEvent, Undeliverable>,
     to: Option<&Receiver>,
     identity: Option<&Identity>,
-    (shard, lease_ends): (u32, u64),
+    lease: Lease,
     bindings: &Bindings,
 ) -> Done {
     let called = match (begun, to) {
         (Ok(mut event), Some(to)) => {
-            match ready(delivery, (&mut event, shard), to, identity, bindings).await {
-                Ok(ready) => called(delivery, ready, to, lease_ends, bindings).await,
+            match ready(delivery, (&mut event, lease.shard), to, identity, bindings).await {
+                Ok(ready) => called(delivery, ready, to, lease.until, bindings).await,
                 Err(why) => Err(why),
             }
         }

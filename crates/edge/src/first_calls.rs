@@ -17,7 +17,7 @@ use worker::{D1Result, Delay, Result};
 
 use crate::bindings::Bindings;
 use crate::dispatch::{self, Place};
-use crate::hold::{self, Taken};
+use crate::hold::{self, Lease, Taken};
 use crate::store::rows;
 use crate::{chance, log};
 
@@ -95,10 +95,11 @@ impl Plan {
             let is_sent =
                 |event: &StoredEvent| deliveries.iter().any(|one| one.event_id == event.id);
             let events = events.iter().filter(|event| is_sent(event)).cloned().collect();
-            let taken = Taken { deliveries, events, lease_until: leased.until, others: Ok(()) };
+            let lease = Lease { shard, until: leased.until };
+            let taken = Taken { deliveries, events, lease, others: Ok(()) };
             let (bindings, left) = (bindings.clone(), Rc::clone(&left));
             async move {
-                match dispatch::call(shard, &id, Some(to), taken, &bindings).await {
+                match dispatch::call(&id, Some(to), taken, &bindings).await {
                     Ok(()) => left.borrow_mut().retain(|one| one.endpoint_id != id),
                     Err(error) => {
                         let fields = json!({"endpoint_id": id, "error": error.to_string()});
@@ -130,7 +131,6 @@ impl Plan {
         for one in &left {
             SLOW.with_borrow_mut(|slow| slow.note(&one.endpoint_id, now));
         }
-        let left = left.into_iter().map(|one| (one.project_id, one.id, one.endpoint_id));
-        hold::ring_later(shard, left.collect(), bindings).await
+        hold::ring_later(shard, left.iter().map(Into::into).collect(), bindings).await
     }
 }

@@ -10,14 +10,13 @@ use inlet_gateway::json;
 use inlet_gateway::meta_event::{Kind, project_of_shadow};
 use inlet_gateway::project::Project;
 use inlet_gateway::receiver::Receiver;
-use inlet_gateway::route::{Bell, Held, bells, bells_when_due, crowds};
+use inlet_gateway::route::{Bell, Held, Waiting, bells, bells_when_due, crowds};
 use inlet_gateway::sql::{self, Release, Statement};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use worker::{D1Result, Result};
 
 use crate::bindings::Bindings;
-use crate::router::Waiting;
 use crate::store::{count_of, rows};
 use crate::{bell, chance, log, meta_events};
 
@@ -86,19 +85,27 @@ pub(crate) async fn learn(
     to
 }
 
+/// In which shard deliveries are leased, and until when, Unix milliseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Lease {
+    pub(crate) shard: u32,
+    pub(crate) until: u64,
+}
+
 /// What was leased, with its events.
 pub(crate) struct Taken {
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) events: Vec<StoredEvent>,
-    pub(crate) lease_until: u64,
+    pub(crate) lease: Lease,
     /// What failed after deliveries were leased, about others. The leased are called all the same, because nobody else calls
     /// them now; then the message of the bell has to come again.
     pub(crate) others: Result<()>,
 }
 
 impl Taken {
-    fn nothing() -> Self {
-        Self { deliveries: Vec::new(), events: Vec::new(), lease_until: 0, others: Ok(()) }
+    fn nothing(shard: u32) -> Self {
+        let lease = Lease { shard, until: 0 };
+        Self { deliveries: Vec::new(), events: Vec::new(), lease, others: Ok(()) }
     }
 }
 
@@ -115,7 +122,7 @@ pub(crate) async fn take(bell: &Bell, to: Option<&Receiver>, bindings: &Bindings
     };
     if let Some(why) = to.endpoint.not_active() {
         hold_for_endpoint(bell, to, &why.to_string(), bindings).await?;
-        return Ok(Taken::nothing());
+        return Ok(Taken::nothing(bell.shard));
     }
     let guarded = to.project.config.circuit_breaker.enabled;
     let (mut taken, breaker) = lease(bell, Some(to), guarded, now, bindings).await?;
@@ -167,12 +174,12 @@ async fn lease(
         held_at.push(statements.len() - 1);
     }
     let last = statements.len();
-    let lease_until = now + LEASE_MS;
+    let lease = Lease { shard: bell.shard, until: now + LEASE_MS };
     statements.extend([
         sql::leased_by_others(ids.clone(), now),
         sql::breakers(project_id, &[bell.endpoint_id.as_str()]),
-        sql::lease(ids.clone(), guarded, now, lease_until),
-        sql::events_of(ids, lease_until),
+        sql::lease(ids.clone(), guarded, now, lease.until),
+        sql::events_of(ids, lease.until),
     ]);
     let results = events.batch(&statements).await?;
     let [leased_by_others, breaker, leased, stored] = results.get(last..).unwrap_or_default()
@@ -184,7 +191,7 @@ async fn lease(
     let breaker = rows::<Breaker>(breaker)?.into_iter().next();
     let held = held_at.into_iter().map(|at| results.get(at));
     let others = ring_for_others(bell.shard, held, leased_by_others, bindings).await;
-    Ok((Taken { deliveries, events, lease_until, others }, breaker))
+    Ok((Taken { deliveries, events, lease, others }, breaker))
 }
 
 async fn ring_for_others(
@@ -198,7 +205,7 @@ async fn ring_for_others(
     }
     // Its dispatcher may be dead, and this message may be the last that knows of it.
     let others: Vec<Waiting> = rows(leased_by_others)?;
-    ring_later(shard, others.into_iter().map(Waiting::into_parts).collect(), bindings).await
+    ring_later(shard, others, bindings).await
 }
 
 /// Rings for what is held back, each at its time. What is later than a queue can tell is left to the sweep.
@@ -213,7 +220,7 @@ async fn ring_when_due(shard: u32, result: Option<&D1Result>, bindings: &Binding
 /// Rings again when the lease that is held now has run out.
 pub(crate) async fn ring_later(
     shard: u32,
-    waiting: Vec<(String, String, String)>,
+    waiting: Vec<Waiting>,
     bindings: &Bindings,
 ) -> Result<()> {
     let delay = LEASE_MS + EARLY_MS;
@@ -252,13 +259,9 @@ async fn hold_all_for_endpoint(
     Ok(())
 }
 
-/// Rings for deliveries `(project, delivery, endpoint)` that wait. An endpoint with many of them is looked at first: where nobody would
+/// Rings for deliveries that wait. An endpoint with many of them is looked at first: where nobody would
 /// be called they are held back, or end, all in one statement, and no bell of theirs is in the way of others.
-pub(crate) async fn wake(
-    shard: u32,
-    waiting: Vec<(String, String, String)>,
-    bindings: &Bindings,
-) -> Result<()> {
+pub(crate) async fn wake(shard: u32, waiting: Vec<Waiting>, bindings: &Bindings) -> Result<()> {
     let (crowds, mut rung) = crowds(bells(shard, waiting));
     if !crowds.is_empty() {
         let known = statuses(&crowds, bindings).await;
@@ -317,7 +320,11 @@ async fn uncalled(
         log_ended(endpoint_id, ended.len());
         // What a dispatcher that died has left is looked at one by one.
         let left = pairs.into_iter().filter(|(_, id)| !ended.contains(id));
-        let left = left.map(|(project, id)| (project.clone(), id.clone(), endpoint_id.clone()));
+        let left = left.map(|(project_id, id)| Waiting {
+            project_id: project_id.clone(),
+            id: id.clone(),
+            endpoint_id: endpoint_id.clone(),
+        });
         return Ok(bells(shard, left.collect()));
     };
     let Some(why) = known.status.not_active() else { return Ok(crowd.to_vec()) };
@@ -367,10 +374,9 @@ async fn release(
         let statement = sql::release(project_id, endpoint_id, which, now, sweep_after);
         let released: Vec<Waiting> = events.rows(&statement).await?;
         let count = released.len();
-        let waiting: Vec<_> = released.into_iter().map(Waiting::into_parts).collect();
-        let last = waiting.iter().map(|(_, id, _)| id.clone()).max();
+        let last = released.iter().map(|one| one.id.clone()).max();
         // Should a bell be lost: they are watched by the sweep.
-        bell::ring_dispatcher(&bells(shard, waiting), 0, bindings).await.unwrap_or_default();
+        bell::ring_dispatcher(&bells(shard, released), 0, bindings).await.unwrap_or_default();
         match last {
             Some(last) if sql::RELEASE_ROWS <= count => after = last,
             _ => return Ok(Left::Nothing),

@@ -15,7 +15,6 @@ use inlet_gateway::storing::{Fault, Step, Storing};
 use inlet_gateway::turns::Turns;
 use inlet_gateway::wire::{Envelope, Meta, NotAnEnvelope};
 use js_sys::{ArrayBuffer, Uint8Array};
-use serde::Deserialize;
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{
@@ -515,20 +514,6 @@ pub(crate) async fn read_bodies(
         return if index == 0 { Err(lack) } else { Ok((index, loans)) };
     }
     Ok((envelopes.len(), loans))
-}
-
-/// A delivery that waits.
-#[derive(Deserialize)]
-pub(crate) struct Waiting {
-    project_id: String,
-    id: String,
-    endpoint_id: String,
-}
-
-impl Waiting {
-    pub(crate) fn into_parts(self) -> (String, String, String) {
-        (self.project_id, self.id, self.endpoint_id)
-    }
 }
 
 /// Takes in what other consumers gave up on. Envelopes go into the journal, from where they are routed once the

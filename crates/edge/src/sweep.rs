@@ -9,13 +9,13 @@ use inlet_gateway::ids;
 use inlet_gateway::meta_event::shadow_id;
 use inlet_gateway::project::Project;
 use inlet_gateway::retention::{Expiring, Old, expiring, is_forgotten};
+use inlet_gateway::route::Waiting;
 use inlet_gateway::sql::{self, Journal, Statement};
 use serde::Deserialize;
 use serde_json::json;
 use worker::{Context, Result};
 
 use crate::bindings::Bindings;
-use crate::router::Waiting;
 use crate::store::{Store, count_of};
 use crate::{chance, config, drain, gone, hold, log, meta_events, owed, parked, sessions};
 
@@ -281,7 +281,6 @@ async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
             break;
         }
         log::info("swept", json!({"shard": shard, "deliveries": waiting.len()}));
-        let waiting = waiting.into_iter().map(Waiting::into_parts).collect();
         hold::wake(shard, waiting, bindings).await?;
     }
 

@@ -11,7 +11,7 @@ mod first_calls;
 mod rows;
 
 use bells::BELL_DELIVERIES;
-pub use bells::{Bell, Held, bells, bells_when_due, crowds};
+pub use bells::{Bell, Held, Waiting, bells, bells_when_due, crowds};
 pub use directory::{DIRECTORY_EVENTS, Directory, Needs, Owned, SubscriptionRow};
 use directory::{Found, Planned};
 use first_calls::Few;

@@ -7,7 +7,7 @@ use inlet_gateway::parked::Lack;
 use inlet_gateway::resend::{
     Again, FORCED, Gone, OneWay, RETRIED, ResendInput, Standing, Standings, may_retry,
 };
-use inlet_gateway::route::{Bell, Needs, bells, parted, replay};
+use inlet_gateway::route::{Bell, Needs, Waiting, bells, parted, replay};
 use inlet_gateway::search::{Kind, SCAN_ROWS, Search};
 use inlet_gateway::tally::Tally;
 use inlet_gateway::turns::Turns;
@@ -16,7 +16,7 @@ use inlet_gateway::wire::Envelope;
 use super::events::json_text;
 use super::shown::each_once;
 use super::*;
-use crate::router::{Waiting, directory, read_bodies};
+use crate::router::{directory, read_bodies};
 use crate::{bell, functions};
 
 /// Events or deliveries that one call takes up; past that its answer has a cursor to go on with.
@@ -292,8 +292,7 @@ impl Caller<'_> {
         let statement = sql::reschedule(json!(pairs), statuses, now, look_at);
         let waiting: Vec<Waiting> = self.bindings.events(project.shard)?.rows(&statement).await?;
         let count = waiting.len();
-        self.ring(bells(project.shard, waiting.into_iter().map(Waiting::into_parts).collect()))
-            .await;
+        self.ring(bells(project.shard, waiting)).await;
         Ok(count)
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::deliver::BELL_DELAY_MAX_MS;
+use crate::deliver::{BELL_DELAY_MAX_MS, Delivery};
 use crate::meta_event::project_of_shadow;
 
 /// One bell: deliveries of one endpoint, so that a slow endpoint holds up nobody else's.
@@ -17,18 +17,36 @@ pub struct Bell {
 /// Deliveries that one bell names at most: as many calls as a Worker may have open at once.
 pub(super) const BELL_DELIVERIES: usize = 6;
 
-/// Groups waiting deliveries `(project, delivery, endpoint)` into bells.
-pub fn bells(shard: u32, mut waiting: Vec<(String, String, String)>) -> Vec<Bell> {
-    waiting.sort_by(|a, b| (&a.2, &a.1).cmp(&(&b.2, &b.1)));
+/// A delivery that is to be rung for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Waiting {
+    pub project_id: String,
+    pub id: String,
+    pub endpoint_id: String,
+}
+
+impl From<&Delivery> for Waiting {
+    fn from(delivery: &Delivery) -> Self {
+        Self {
+            project_id: delivery.project_id.clone(),
+            id: delivery.id.clone(),
+            endpoint_id: delivery.endpoint_id.clone(),
+        }
+    }
+}
+
+/// Groups deliveries into bells.
+pub fn bells(shard: u32, mut waiting: Vec<Waiting>) -> Vec<Bell> {
+    waiting.sort_by(|a, b| (&a.endpoint_id, &a.id).cmp(&(&b.endpoint_id, &b.id)));
     let mut bells: Vec<Bell> = Vec::new();
-    for (project, delivery, endpoint_id) in waiting {
+    for Waiting { project_id, id, endpoint_id } in waiting {
         match bells.last_mut() {
             Some(bell)
                 if bell.endpoint_id == endpoint_id && bell.deliveries.len() < BELL_DELIVERIES =>
             {
-                bell.deliveries.push((project, delivery));
+                bell.deliveries.push((project_id, id));
             }
-            _ => bells.push(Bell { shard, endpoint_id, deliveries: vec![(project, delivery)] }),
+            _ => bells.push(Bell { shard, endpoint_id, deliveries: vec![(project_id, id)] }),
         }
     }
     bells
@@ -70,8 +88,12 @@ pub fn bells_when_due(shard: u32, mut held: Vec<Held>, now_ms: u64) -> Vec<(u64,
     held.sort_by_key(|held| held.due_at);
     let seconds = held.chunk_by(|a, b| pause(a).div_ceil(1000) == pause(b).div_ceil(1000));
     let rung = seconds.filter_map(|some| {
-        let name = |one: &Held| (one.project_id.clone(), one.id.clone(), one.endpoint_id.clone());
-        Some((pause(some.first()?), bells(shard, some.iter().map(name).collect())))
+        let waiting = some.iter().map(|held| Waiting {
+            project_id: held.project_id.clone(),
+            id: held.id.clone(),
+            endpoint_id: held.endpoint_id.clone(),
+        });
+        Some((pause(some.first()?), bells(shard, waiting.collect())))
     });
     rung.collect()
 }
@@ -84,7 +106,11 @@ mod tests {
     #[test]
     fn only_the_bells_of_an_endpoint_with_many_are_a_crowd() {
         let waiting = |project: &str, endpoint: &str, count: usize| -> Vec<_> {
-            let one = |n| (project.to_owned(), format!("{endpoint}{n:03}"), endpoint.to_owned());
+            let one = |n| Waiting {
+                project_id: project.to_owned(),
+                id: format!("{endpoint}{n:03}"),
+                endpoint_id: endpoint.to_owned(),
+            };
             (0..count).map(one).collect()
         };
         let few = (CROWD_BELLS - 1) * BELL_DELIVERIES;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Part;
+use super::{Part, Waiting};
 use crate::deliver::{Delivery, LEASE_MS};
 use crate::sql::{self, Journal, Param, Statement};
 
@@ -108,16 +108,13 @@ pub struct Unfinished {
     lease_until: Option<u64>,
 }
 
-/// Project, delivery and endpoint.
-type Named = (String, String, String);
-
 /// Parts what is unfinished into what has to be rung for now, and what somebody holds who has rung for it, or may have died before:
 /// it has to be rung for when the lease is over. `own` is neither.
 pub fn parted(
     unfinished: Vec<Unfinished>,
     own: &[Delivery],
     now_ms: u64,
-) -> (Vec<Named>, Vec<Named>) {
+) -> (Vec<Waiting>, Vec<Waiting>) {
     let (mut waiting, mut held) = (Vec::new(), Vec::new());
     for one in unfinished {
         if own.iter().any(|own| own.project_id == one.project_id && own.id == one.id) {
@@ -125,7 +122,8 @@ pub fn parted(
         }
         let is_held = one.lease_until.is_some_and(|until| now_ms <= until);
         let which = if is_held { &mut held } else { &mut waiting };
-        which.push((one.project_id, one.id, one.endpoint_id));
+        let Unfinished { project_id, id, endpoint_id, .. } = one;
+        which.push(Waiting { project_id, id, endpoint_id });
     }
     (waiting, held)
 }

@@ -132,9 +132,12 @@ fn a_transaction_carries_at_least_one_event_and_not_too_many_bytes_or_deliveries
 
 #[test]
 fn a_bell_names_one_endpoint_and_few_deliveries() {
-    let waiting: Vec<_> =
-        (0..20).map(|n| ("p".to_owned(), format!("d{n:02}"), format!("e{}", n % 2))).collect();
-    let bells = bells(0, waiting);
+    let waiting = (0..20).map(|n| Waiting {
+        project_id: "p".into(),
+        id: format!("d{n:02}"),
+        endpoint_id: format!("e{}", n % 2),
+    });
+    let bells = bells(0, waiting.collect());
     assert_eq!(bells.iter().map(|bell| bell.deliveries.len()).collect::<Vec<_>>(), [6, 4, 6, 4]);
     let parity = |bell: &Bell| -> Vec<u32> {
         bell.deliveries

@@ -1,7 +1,7 @@
 //! What is alone is leased where it is made, and settled in one row with the mark of its journal.
 
 use super::*;
-use crate::deliver::{Delivery, LEASE_MS};
+use crate::deliver::{Delivery, LEASE_MS, Status};
 use crate::sql::Journal;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -70,9 +70,10 @@ fn a_lease_has_one_holder_and_passes_breakers_by() {
 
     let read = |rows: &[Value]| serde_json::from_value(json!(rows)).unwrap();
     let own: Vec<Delivery> = serde_json::from_value(json!(results[lease.deliveries])).unwrap();
-    let own: Vec<Delivery> = own.into_iter().filter(|one| one.status == "Processing").collect();
-    let named = |(waiting, held): (Vec<(String, String, String)>, Vec<_>)| {
-        [waiting, held].map(|some| some.into_iter().map(|one| one.2).collect::<Vec<String>>())
+    let own: Vec<Delivery> = own.into_iter().filter(|one| one.is(Status::Processing)).collect();
+    let named = |(waiting, held): (Vec<Waiting>, Vec<Waiting>)| {
+        let endpoints = |some: Vec<Waiting>| some.into_iter().map(|one| one.endpoint_id);
+        [waiting, held].map(|some| endpoints(some).collect::<Vec<String>>())
     };
     let of = |uids: &[&str]| uids.iter().map(|uid| format!("endpoint-of-{uid}")).collect();
     let unfinished = results.last().unwrap();
