@@ -51,6 +51,24 @@ impl Pace {
     }
 }
 
+/// What is known of a subscription: whether it has a function and, if it is deleted, whether it had one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    pub has_function: bool,
+    pub had_function: bool,
+}
+
+/// Whether a function makes what the deliveries of a subscription send. The error says why nothing is sent for them.
+pub fn is_made(subscription_id: &str, known: Option<Known>) -> Result<bool, Undeliverable> {
+    match known {
+        Some(Known { had_function: true, .. }) => Err(Undeliverable::FunctionGone),
+        Some(Known { has_function, .. }) => Ok(has_function),
+        // It was for the endpoint itself.
+        None if subscription_id.is_empty() => Ok(false),
+        None => Err(Undeliverable::SubscriptionUnknown),
+    }
+}
+
 #[derive(Debug)]
 pub struct Receiver {
     pub endpoint: Endpoint,
@@ -109,13 +127,13 @@ impl Receiver {
         if self.unread.iter().any(|id| id == subscription_id) {
             return Err(Undeliverable::NotMade("what the delivery's subscription says"));
         }
-        match self.pace(subscription_id) {
-            Some(pace) if pace.had_function => Err(Undeliverable::FunctionGone),
-            Some(pace) => Ok(Some(pace.function.as_str()).filter(|code| !code.is_empty())),
-            // It was for the endpoint itself.
-            None if subscription_id.is_empty() => Ok(None),
-            None => Err(Undeliverable::SubscriptionUnknown),
-        }
+        let pace = self.pace(subscription_id);
+        let known = pace.map(|pace| Known {
+            has_function: !pace.function.is_empty(),
+            had_function: pace.had_function,
+        });
+        let is_made = is_made(subscription_id, known)?;
+        Ok(pace.filter(|_| is_made).map(|pace| pace.function.as_str()))
     }
 
     /// When the project is told that deliveries of this subscription fail.
@@ -241,6 +259,20 @@ mod tests {
         to.give_up_on(vec!["plain".into()]);
         assert!(matches!(to.function("plain"), Err(Undeliverable::NotMade(_))));
         assert_eq!(to.function("here"), Ok(None));
+    }
+
+    #[test]
+    fn nothing_is_sent_for_a_deleted_subscription_in_another_form_than_was_agreed() {
+        let known = |has_function, had_function| Some(Known { has_function, had_function });
+        for (id, known, expect) in [
+            ("", None, Ok(false)),
+            ("s", None, Err(Undeliverable::SubscriptionUnknown)),
+            ("s", known(false, false), Ok(false)),
+            ("s", known(true, false), Ok(true)),
+            ("s", known(false, true), Err(Undeliverable::FunctionGone)),
+        ] {
+            assert_eq!(is_made(id, known), expect, "{id:?} {known:?}");
+        }
     }
 
     #[test]

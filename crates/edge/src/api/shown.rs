@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use inlet_gateway::deliver::{FUNCTION_GONE, SUBSCRIPTION_UNKNOWN};
+use inlet_gateway::deliver::Undeliverable;
 use inlet_gateway::pointed::{Pointed, Row};
+use inlet_gateway::receiver::{Known, is_made};
 use inlet_gateway::retry::Strategy;
 use inlet_gateway::sent::{MADE, Sent};
 use inlet_gateway::{json, sql};
@@ -84,9 +85,13 @@ impl Caller<'_> {
     ) -> Result<Vec<String>, Refusal> {
         let (own, pointed) = self.around(project, deliveries).await?;
         let shown = deliveries.iter().map(|delivery| {
-            let (base, withheld) = base(project, delivery, &own, &pointed)?;
+            let (base, is_made) = base(project, delivery, &own, &pointed)?;
+            let withheld = match is_made {
+                Ok(is_made) => is_made.then(|| MADE.to_owned()),
+                Err(why) => Some(why.to_string()),
+            };
             let takes_forms = pointed.takes_forms(&delivery.endpoint_id);
-            Ok(Sent::in_list(delivery, withheld, takes_forms).lay_over(base))
+            Ok(Sent::in_list(delivery, withheld.as_deref(), takes_forms).lay_over(base))
         });
         shown.collect()
     }
@@ -98,9 +103,9 @@ impl Caller<'_> {
         delivery: &Delivery,
     ) -> Result<String, Refusal> {
         let (own, pointed) = self.around(project, std::slice::from_ref(delivery)).await?;
-        let (base, withheld) = base(project, delivery, &own, &pointed)?;
-        if let Some(why) = withheld.filter(|why| *why != MADE) {
-            return Ok(Sent::in_list(delivery, Some(why), false).lay_over(base));
+        let (base, is_made) = base(project, delivery, &own, &pointed)?;
+        if let Err(why) = is_made {
+            return Ok(Sent::in_list(delivery, Some(&why.to_string()), false).lay_over(base));
         }
         let statement = sql::event(&project.uid, &delivery.event_id);
         let event: Option<StoredEvent> =
@@ -151,24 +156,21 @@ impl Caller<'_> {
     }
 }
 
-/// A delivery without what it sends, and why a list does not show that, where a function makes it or made it.
+/// A delivery without what it sends, and whether a function makes that, or why nothing is sent.
 fn base(
     project: &Project,
     delivery: &Delivery,
     own: &HashMap<String, Own>,
     pointed: &Pointed,
-) -> Result<(Value, Option<&'static str>), Refusal> {
+) -> Result<(Value, std::result::Result<bool, Undeliverable>), Refusal> {
     let own = own.get(&delivery.subscription_id);
     let retry = own.and_then(|own| own.retry.as_deref());
     let strategy: Option<Strategy> = retry.map(json::read).transpose()?.flatten();
     let mut shown = delivery.present(strategy.as_ref().unwrap_or(&project.config.strategy));
     pointed.lay_over(&mut shown, &delivery.endpoint_id, &delivery.source_id);
-    let withheld = match own.map(|own| (own.had_function, own.has_function)) {
-        None if delivery.subscription_id.is_empty() => None,
-        None => Some(SUBSCRIPTION_UNKNOWN),
-        Some((0, 0)) => None,
-        Some((0, _)) => Some(MADE),
-        Some(_) => Some(FUNCTION_GONE),
-    };
-    Ok((shown, withheld))
+    let known = own.map(|own| Known {
+        has_function: own.has_function != 0,
+        had_function: own.had_function != 0,
+    });
+    Ok((shown, is_made(&delivery.subscription_id, known)))
 }
