@@ -1,10 +1,13 @@
 //! The harness itself: what the other tests lean on.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use inlet_tests::{Answer, Call, Endpoint, Gateway, repository};
 
-/// A gateway around a Worker that only answers, so that these tests need no build.
+use crate::gateway;
+
+/// A gateway around a Worker that only answers, so that tests of it need no build.
 fn bare() -> Gateway {
     Gateway::builder().worker(&repository().join("tests/bench/workers/answer.mjs")).start()
 }
@@ -48,4 +51,24 @@ fn bodies_go_over_the_wire_in_chunks_or_whole() {
     assert!(received.iter().all(|one| one.body == body && one.method == "PATCH"));
     assert_eq!(received[2].path, "/c?d");
     assert_eq!(received[0].header("transfer-encoding"), Some("chunked"));
+}
+
+#[test]
+fn what_a_test_must_not_overlook_fails_it() {
+    let fails = |check: &dyn Fn()| catch_unwind(AssertUnwindSafe(check)).is_err();
+    let project = gateway().project();
+    let source = project.open_source();
+    assert!(!fails(&|| project.expect_no_events()));
+    let other = gateway().project();
+    other.ingest(&other.open_source(), b"{}").expect(200);
+    assert!(fails(&|| other.expect_no_events()), "it is stored by now");
+
+    let server = Endpoint::ok();
+    project.route(&source, &server);
+    project.route(&source, &server);
+    let reply = project.ingest(&source, b"{}").expect(200);
+    let event = reply.header("inlet-event-id").expect("an id");
+    project.wait_for_any_delivery(event, "Success");
+    assert!(fails(&|| drop(project.wait_for_delivery(event, "Success"))), "there are two");
+    assert!(fails(&|| drop(project.list("/event-types"))), "that is no page");
 }
