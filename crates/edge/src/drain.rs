@@ -50,12 +50,14 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
             let mut envelopes = Vec::with_capacity(rows.len());
             for row in rows {
                 let text = Text { text: row.body.into(), is_base64: row.is_base64 != 0 };
-                match Envelope::from_row(&row.meta, &text) {
-                    Ok(some) => envelopes.extend(some),
-                    Err(error) => {
-                        let payload = format!("{}\n{}", row.meta, text.text);
-                        let at = ("journal", &*journal.place(shard, epoch, row.seq));
-                        router::bury(at, &error.to_string(), payload.as_bytes(), bindings).await?;
+                for (nth, one) in Envelope::each_of_row(&row.meta, &text).into_iter().enumerate() {
+                    match one {
+                        Ok(envelope) => envelopes.push(envelope),
+                        Err((error, stands)) => {
+                            let at = journal.place(shard, epoch, row.seq, nth);
+                            let at = ("journal", &*at);
+                            router::bury(at, &error.to_string(), &stands, bindings).await?;
+                        }
                     }
                 }
                 marks.push(envelopes.len(), row.seq);

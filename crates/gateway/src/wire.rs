@@ -14,6 +14,7 @@ use crate::json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// Bodies longer than this travel through R2; the envelope then carries the object's key.
 /// A queue message holds 128,000 bytes, and the headers need their share.
@@ -316,6 +317,30 @@ impl Envelope {
             envelopes.push(Self::of(meta, body.to_vec()));
         }
         Ok(envelopes)
+    }
+
+    /// The same as far as it can be read, as of a [message](Self::of_message): what cannot be read does not keep the others from it, and
+    /// comes with what stands there of it.
+    pub fn each_of_row(meta: &str, text: &Text<'_>) -> Vec<Result<Self, (NotAnEnvelope, Vec<u8>)>> {
+        let why = match Self::from_row(meta, text) {
+            Ok(all) => return all.into_iter().map(Ok).collect(),
+            Err(why) => why,
+        };
+        let metas = serde_json::from_str::<Vec<(usize, &RawValue)>>(meta);
+        let (Ok(metas), Some(body)) = (metas, text.to_bytes()) else {
+            return vec![Err((why, format!("{meta}\n{}", text.text).into_bytes()))];
+        };
+        let mut rest = body.as_slice();
+        let each = metas.into_iter().map(|(len, meta)| {
+            let meta = meta.get().as_bytes();
+            let Some((body, others)) = rest.split_at_checked(len) else {
+                return Err((NotAnEnvelope::Truncated, meta.to_vec()));
+            };
+            rest = others;
+            let damaged = |why| (why, [meta, b"\n", body].concat());
+            Self::from_parts(meta, body.to_vec()).map_err(damaged)
+        });
+        each.collect()
     }
 
     fn from_parts(meta: &[u8], body: Vec<u8>) -> Result<Self, NotAnEnvelope> {

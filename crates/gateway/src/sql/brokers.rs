@@ -452,9 +452,9 @@ mod tests {
             assert!(letter.is_kept_as(kept[0]["id"].as_str().unwrap(), "", None));
             (letter.id, kept[0]["id"].as_str().unwrap().to_owned())
         };
-        let (first, kept) = keep(&journal.place(0, 3, 7), "why", 1_000);
+        let (first, kept) = keep(&journal.place(0, 3, 7, 0), "why", 1_000);
         assert_eq!(first, kept);
-        let (again, kept) = keep(&journal.place(0, 3, 7), "why still", 5_000_000);
+        let (again, kept) = keep(&journal.place(0, 3, 7, 0), "why still", 5_000_000);
         assert_eq!(kept, first);
         assert_ne!(again, first, "its time is another");
         let row = run(&db, &dead_letter("p", &first));
@@ -463,10 +463,11 @@ mod tests {
             (&json!(1_000), &json!("why still (in the journal)"))
         );
         for place in [
-            other.place(0, 3, 7),
-            journal.place(1, 3, 7),
-            journal.place(0, 4, 7),
-            journal.place(0, 3, 8),
+            other.place(0, 3, 7, 0),
+            journal.place(1, 3, 7, 0),
+            journal.place(0, 4, 7, 0),
+            journal.place(0, 3, 8, 0),
+            journal.place(0, 3, 7, 1),
         ] {
             let (new, kept) = keep(&place, "why", 5_000_000);
             assert_eq!(new, kept);

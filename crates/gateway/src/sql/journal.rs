@@ -44,9 +44,9 @@ impl Journal {
         rested.contains(&(now_ms % JOURNAL_TURN_MS)).then_some(idle)
     }
 
-    /// What tells a row from all others, of any journal at any time.
-    pub fn place(self, shard: u32, epoch: u64, seq: u64) -> String {
-        format!("{shard}/{}/{epoch}/{seq}", self.0)
+    /// What tells the `nth` envelope of a row from all others, of any journal at any time.
+    pub fn place(self, shard: u32, epoch: u64, seq: u64, nth: usize) -> String {
+        format!("{shard}/{}/{epoch}/{seq}/{nth}", self.0)
     }
 
     pub(super) fn table(self) -> &'static str {

@@ -121,6 +121,34 @@ fn a_row_of_the_journal_keeps_below_what_d1_takes() {
 }
 
 #[test]
+fn what_is_damaged_in_a_row_of_many_stands_alone() {
+    let sent = ["first", "second", "third"].map(|body| envelope(Body::Inline(body.into())));
+    let mut pack = Pack::default();
+    assert!(sent.iter().all(|one| pack.push(one)));
+    let (meta, text) = pack.into_row();
+    let read = |meta: &str, text: &Text<'_>| {
+        let each = Envelope::each_of_row(meta, text).into_iter();
+        each.map(|one| one.map_err(|(_, stands)| String::from_utf8(stands).unwrap()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(read(&meta, &text), sent.clone().map(Ok));
+    let mut metas: Vec<(usize, serde_json::Value)> = serde_json::from_str(&meta).unwrap();
+    metas[1].1 = serde_json::json!({"p": "of another version"});
+    let damaged = serde_json::to_string(&metas).unwrap();
+    let expect = [
+        Ok(sent[0].clone()),
+        Err("{\"p\":\"of another version\"}\nsecond".to_owned()),
+        Ok(sent[2].clone()),
+    ];
+    assert_eq!(read(&damaged, &text), expect);
+    let short = read(&meta, &Text::from_bytes(b"firstsecond"));
+    assert_eq!(short[..2], [Ok(sent[0].clone()), Ok(sent[1].clone())]);
+    assert!(short[2].as_ref().is_err_and(|stands| stands.starts_with('{')), "{short:?}");
+    let none = read("[1", &text);
+    assert_eq!(none, [Err("[1\nfirstsecondthird".to_owned())]);
+}
+
+#[test]
 fn damage_is_named() {
     let check = |bytes: &[u8], expect: &str| {
         assert_eq!(Envelope::decode(bytes).unwrap_err().to_string(), expect);
