@@ -472,7 +472,7 @@ async fn subscriptions(
     let mut after = String::new();
     loop {
         let rows: Vec<SubscriptionRow> = db.rows(&page(&after)).await?;
-        let is_last = rows.len() < sql::SUBSCRIPTIONS_PAGE;
+        let is_last = SubscriptionRow::are_last(&rows);
         after = rows.last().map(|last| last.id.clone()).unwrap_or_default();
         found.extend(rows);
         if is_last {

@@ -169,15 +169,21 @@ fn doc<T: serde::Serialize>(value: &T) -> Param {
     Param::Text(serde_json::to_string(value).unwrap_or_default())
 }
 
-/// Subscriptions that one page of a directory has: where there are more, the next page begins after the id of its last.
+/// Subscriptions that one page of a directory has, at most, and how many bytes they have as they are stored, give or take one:
+/// where there are more, the next page begins after the id of its last.
 pub const SUBSCRIPTIONS_PAGE: usize = 5_000;
+pub const SUBSCRIPTIONS_PAGE_BYTES: u64 = TRANSACTION_BYTES;
 
-/// A page of subscriptions after the id `after`, as a directory reads them, by the JSON list `keys`: `join` says by which index, and
-/// what equals what.
+/// A page of subscriptions after the id `after`, as a directory reads them, which is without their functions, by the JSON list
+/// `keys`: `join` says by which index, and what equals what. How many is found by their lengths, which are read without the texts.
 fn subscriptions_by(join: &str, keys: Value, after: &str) -> Statement {
+    let rows = format!("FROM json_each(?1) AS j JOIN subscriptions AS s {join} AND s.id > ?2");
     let sql = format!(
-        "SELECT s.project_id AS project_id, s.id AS id, s.source_id AS source_id, s.endpoint_id AS endpoint_id, s.doc AS doc \
-         FROM json_each(?1) AS j JOIN subscriptions AS s {join} AND s.id > ?2 ORDER BY s.id LIMIT {SUBSCRIPTIONS_PAGE}"
+        "SELECT s.project_id AS project_id, s.id AS id, s.source_id AS source_id, s.endpoint_id AS endpoint_id, \
+         json_remove(s.doc, '$.function') AS doc, octet_length(s.doc) AS bytes \
+         {rows} AND s.id <= (SELECT max(id) FROM (SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM (\
+         SELECT s.id AS id, octet_length(s.doc) AS bytes {rows} ORDER BY s.id LIMIT {SUBSCRIPTIONS_PAGE})) \
+         WHERE before < {SUBSCRIPTIONS_PAGE_BYTES}) ORDER BY s.id"
     );
     Statement { sql, params: vec![keys.into(), after.into()] }
 }

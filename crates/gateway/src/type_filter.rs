@@ -8,11 +8,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiError, TEXT_MAX_CHARS, check_length, one_json};
+use crate::api::{ApiError, check_length, one_json};
 use crate::conditions::{Conditions, Facts};
 use crate::fields::{Fields, FromFields};
 use crate::filter::Part;
 use crate::ids::{self, Fill};
+use crate::push::KEY_MAX_CHARS;
 use crate::steps::TooMany;
 use crate::subscription::Subscription;
 use crate::time::{self, parse_rfc3339, rfc3339};
@@ -21,7 +22,7 @@ use crate::time::{self, parse_rfc3339, rfc3339};
 pub const TYPES_MAX: usize = 200;
 /// Of how many of them a refusal tells.
 const TYPES_TOLD: usize = 10;
-/// Bytes of all filters of one subscription: the router reads them for every batch.
+/// Bytes of the event types and filters of one subscription: the router reads them for every batch.
 pub const FILTERS_MAX_BYTES: usize = 65_536;
 
 /// The filter of one event type.
@@ -245,7 +246,7 @@ impl Subscription {
                     Batch::Many => format!("Invalid filter for event type : {text}"),
                 }));
             }
-            check_length("event_type", &event_type, TEXT_MAX_CHARS)?;
+            check_length("event_type", &event_type, KEY_MAX_CHARS)?;
             if added.iter().any(|filter| filter.event_type == event_type) {
                 let text = format!("duplicate event type {event_type} in request");
                 return Err(ApiError::bad_request(text));
@@ -290,7 +291,7 @@ impl Subscription {
             let mut filter = self.filter_by_id(uid).map_err(|_| batch.not_found(uid))?;
             let old_type = filter.event_type.clone();
             if !event_type.is_empty() && event_type != old_type {
-                check_length("event_type", &event_type, TEXT_MAX_CHARS)?;
+                check_length("event_type", &event_type, KEY_MAX_CHARS)?;
                 if changed.iter().any(|filter| filter.event_type == event_type) {
                     let text = format!("duplicate event type {event_type} in request");
                     return Err(ApiError::bad_request(text));
@@ -344,10 +345,11 @@ impl Subscription {
         if TYPES_MAX < self.event_types.len() {
             return Err(too_many_types());
         }
-        let own = self.filters.iter().map(|filter| filter.conditions.len());
-        if FILTERS_MAX_BYTES < self.filter.len() + own.sum::<usize>() {
+        let own = self.filters.iter().map(|one| one.conditions.len() + one.event_type.len());
+        let types = self.event_types.iter().map(String::len);
+        if FILTERS_MAX_BYTES < self.filter.len() + own.chain(types).sum::<usize>() {
             let text = format!(
-                "the filters of a subscription are at most {FILTERS_MAX_BYTES} bytes in all"
+                "the event types and filters of a subscription are at most {FILTERS_MAX_BYTES} bytes in all"
             );
             return Err(ApiError::bad_request(text));
         }
@@ -520,7 +522,20 @@ mod tests {
                 Err(text) => error = text,
             }
         }
-        assert_eq!(error, "the filters of a subscription are at most 65536 bytes in all");
+        let too_large =
+            "the event types and filters of a subscription are at most 65536 bytes in all";
+        assert_eq!(error, too_large);
+        let mut some = subscription(&json!({}));
+        let error = add(&mut some, json!({"event_type": "t".repeat(257)})).unwrap_err();
+        assert!(error.contains("at most 256"), "{error}");
+        let name = |n: usize| format!("{n:03}{}", "\u{1f600}".repeat(253));
+        let added =
+            (0..64).map_while(|n| add(&mut some, json!({"event_type": name(n)})).ok()).count();
+        assert_eq!(added, 32, "by its bytes, there and in its filter");
+        let types: Vec<String> = (0..100).map(name).collect();
+        let body = json!({"filter_config": {"event_types": types}}).to_string();
+        let error = some.update(parse(body.as_bytes()).unwrap(), false, 0).unwrap_err();
+        assert_eq!(error.message, too_large);
         let types: Vec<String> = (0..201).map(|n| format!("t{n}")).collect();
         let body = json!({"filter_config": {"event_types": types}}).to_string();
         let error = some.update(parse(body.as_bytes()).unwrap(), false, 0).unwrap_err();

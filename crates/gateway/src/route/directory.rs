@@ -31,7 +31,18 @@ pub struct SubscriptionRow {
     pub id: String,
     pub source_id: String,
     pub endpoint_id: String,
+    /// Without its function.
     pub doc: String,
+    /// How many it has with that.
+    pub bytes: u64,
+}
+
+impl SubscriptionRow {
+    /// Whether no page comes after this one.
+    pub fn are_last(page: &[Self]) -> bool {
+        let bytes: u64 = page.iter().map(|row| row.bytes).sum();
+        page.len() < sql::SUBSCRIPTIONS_PAGE && bytes < sql::SUBSCRIPTIONS_PAGE_BYTES
+    }
 }
 
 /// A subscription that is stored in a form that cannot be read.

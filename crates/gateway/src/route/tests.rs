@@ -280,6 +280,7 @@ fn a_subscription_that_cannot_be_read_stands_in_the_way_of_its_own_events_only()
         id: id.into(),
         source_id: source.into(),
         endpoint_id: endpoint.into(),
+        bytes: doc.len() as u64,
         doc,
     };
     let good = json!(subscription("good", "source", "*")).to_string();

@@ -1,4 +1,6 @@
 use super::*;
+use crate::route::SubscriptionRow;
+use crate::sql::insert_subscription;
 use crate::sql::tests::{database, plan, run, vault};
 
 #[test]
@@ -29,6 +31,42 @@ fn the_look_ups_of_targets_are_sound() {
     let owned = run(&db, &endpoints_of_owners(&[("p", "o"), ("p", "")]));
     let owned: Vec<_> = owned.iter().map(|row| row["endpoint_id"].as_str().unwrap()).collect();
     assert_eq!(owned, ["1", "3"]);
+}
+
+#[test]
+fn subscriptions_are_read_without_their_functions_and_in_pages_that_an_answer_holds() {
+    let db = database();
+    let number = "12345678901234567890.10";
+    let fields = format!(
+        r#""filter_config":{{"filter":{{"body":{{"n":{number}}}}}}},"function":"{}""#,
+        "f".repeat(65_000)
+    );
+    let mut all: Vec<Subscription> = Vec::new();
+    for n in 100..200 {
+        let body = format!(r#"{{"name":"{n}","endpoint_id":"e",{fields}}}"#);
+        let input = crate::api::parse(body.as_bytes()).unwrap();
+        let one = Subscription::create(input, "p", false, 0, &mut |b| b.fill(n)).unwrap();
+        run(&db, &insert_subscription(&one, false));
+        all.push(Subscription { function: String::new(), ..one });
+    }
+    let mut read: Vec<SubscriptionRow> = Vec::new();
+    let mut pages = Vec::new();
+    loop {
+        let after = read.last().map(|row| row.id.clone()).unwrap_or_default();
+        let rows = run(&db, &subscriptions_of_endpoints(&[("p", "e")], &after));
+        let rows: Vec<SubscriptionRow> = serde_json::from_value(json!(rows)).unwrap();
+        let is_last = SubscriptionRow::are_last(&rows);
+        pages.push(rows.len());
+        read.extend(rows);
+        if is_last {
+            break;
+        }
+    }
+    assert_eq!(pages, [62, 38]);
+    let docs: Vec<Subscription> =
+        read.iter().map(|row| crate::json::read(&row.doc).unwrap()).collect();
+    assert_eq!(docs, all);
+    assert!(read[0].doc.contains(number) && !read[0].doc.contains("ffff"));
 }
 
 #[test]
