@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use inlet_gateway::made::{OfSource, body_input, failed, headers_input, made};
 use inlet_gateway::parked::Lack;
 use inlet_gateway::sql::{self, TRANSACTION_BYTES};
-use inlet_gateway::transform::{INPUT_MAX_BYTES, input_too_large};
+use inlet_gateway::transform::{Burnt, INPUT_MAX_BYTES, input_too_large};
 use inlet_gateway::turns::Turns;
-use inlet_gateway::wire::{Body, Envelope};
+use inlet_gateway::wire::{Body, Envelope, Meta};
 use worker::Result;
 
 use crate::bindings::Bindings;
@@ -19,6 +19,22 @@ use crate::transform;
 pub(crate) struct Functions {
     own: Vec<OfSource>,
     stopped: Option<(String, Lack)>,
+}
+
+impl Functions {
+    /// Those that are to be run on an event.
+    fn of(&self, meta: &Meta) -> Option<&OfSource> {
+        self.own.iter().find(|own| {
+            meta.has_functions
+                && own.project_id == meta.project_id
+                && own.source_id == meta.source_id
+        })
+    }
+
+    /// Whether an event has to come again, because functions have `burnt` what there is for them in this invocation.
+    pub(crate) fn are_spent(&self, meta: &Meta, burnt: &Burnt) -> bool {
+        burnt.is_all() && self.of(meta).is_some()
+    }
 }
 
 /// The functions of the sources of events.
@@ -53,11 +69,7 @@ pub(crate) async fn apply<'e>(
     let (mut bytes, burnt) = (0, bindings.burnt.fuel());
     for envelope in envelopes {
         let meta = &envelope.meta;
-        let own = functions.own.iter().find(|own| {
-            meta.has_functions
-                && own.project_id == meta.project_id
-                && own.source_id == meta.source_id
-        });
+        let own = functions.of(meta);
         let stopped = functions.stopped.as_ref().filter(|(id, _)| *id == meta.event_id);
         let one = match (own, stopped) {
             (None, _) => Ok(envelope.clone()),

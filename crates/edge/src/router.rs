@@ -342,6 +342,10 @@ async fn store(
     bindings: &Bindings,
 ) -> std::result::Result<usize, Unstored> {
     let Known { directory, functions, until_ms, most: together, are_few } = known;
+    // Before the rest is looked at, which may be a thousand of them, each with as many behind it.
+    if envelopes.first().is_some_and(|one| functions.are_spent(&one.meta, &bindings.burnt)) {
+        return Err(Unstored::Lacks(Lack::Spent));
+    }
     let most = directory.transaction_len(envelopes).min(*together);
     let envelopes = envelopes.get(..most).unwrap_or(envelopes);
     let made = functions::apply(envelopes, functions, turns, *until_ms, bindings).await;
