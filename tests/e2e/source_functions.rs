@@ -172,30 +172,40 @@ fn who_makes_a_function_fail_does_not_stand_in_the_way_of_others() {
     assert_eq!(project.get(&format!("/events/{waits}")).expect(200).data()["status"], "Pending");
 }
 
+/// Takes nearly all that one run may take for `95`, so that it is not stopped.
+const HEAVY: &str = "function transform(x) { const text = 'a'.repeat(1000000); for (let i = 0; i < x; i++) text.indexOf('b'); return x }";
+
 #[test]
 fn what_functions_have_made_is_stored_before_they_take_all_the_time_of_a_router() {
-    // Each takes nearly all that one run may take, so that none is stopped.
-    let function = "function transform(x) { const text = 'a'.repeat(1000000); for (let i = 0; i < x; i++) text.indexOf('b'); return x }";
     let gateway = Gateway::builder().durability("journal").tapped().start();
-    let project = gateway.project();
-    let source = project.open_source_with(functions(function, ""));
-    let receiver = Endpoint::ok();
-    project.route(&source, &receiver);
-    // No bell rings: the sweep drains.
-    gateway.refuse("INGEST_0", None);
-    for _ in 0..13 {
-        project.ingest(&source, b"95").expect(200);
+    let (heavy, other) = (gateway.project(), gateway.project());
+    let (receiver, others) = (Endpoint::ok(), Endpoint::ok());
+    let source = heavy.open_source_with(functions(HEAVY, ""));
+    heavy.route(&source, &receiver);
+    let plain = other.open_source();
+    let light = other.open_source_with(functions("function transform(x) { return x }", ""));
+    for source in [&plain, &light] {
+        other.route(source, &others);
     }
-    let count = || {
-        let sql =
-            "SELECT count(*) AS n, count(DISTINCT created_at) AS transactions FROM deliveries";
-        let row = gateway.sql("EVENTS_0", sql, &[]).remove(0);
+    // No bell rings: the sweep drains. What comes at the same time shares rows of the journal.
+    gateway.refuse("INGEST_0", None);
+    std::thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| heavy.ingest(&source, b"95").expect(200));
+        }
+    });
+    other.ingest(&plain, b"1").expect(200);
+    other.ingest(&light, b"2").expect(200);
+    let count = |whose: &str| {
+        let sql = "SELECT count(*) AS n, count(DISTINCT created_at) AS transactions FROM deliveries WHERE project_id = ?1";
+        let row = gateway.sql("EVENTS_0", sql, &[json!(whose)]).remove(0);
         (row["n"].as_u64().unwrap(), row["transactions"].as_u64().unwrap())
     };
     gateway.cron();
-    let (stored, transactions) = count();
-    assert!((10..13).contains(&stored), "{stored}");
-    assert!(5 <= transactions, "{transactions} for {stored}");
+    let (stored, transactions) = count(&heavy.uid);
+    assert!((15..24).contains(&stored), "what is new, and then of what is parked: {stored}");
+    assert!(8 <= transactions, "{transactions} for {stored}");
+    assert_eq!(count(&other.uid).0, 2, "nobody waits for the functions of others");
     gateway.cron();
-    assert_eq!(count().0, 13);
+    assert_eq!(count(&heavy.uid).0, 24);
 }

@@ -71,6 +71,11 @@ impl Bindings {
         Self { background: Some(background), ..self }
     }
 
+    /// The same for work whose functions are not to suffer from what others have taken in this invocation.
+    pub(crate) fn refuelled(&self) -> Self {
+        Self { burnt: Rc::default(), ..self.clone() }
+    }
+
     pub(crate) fn db(&self) -> Result<Store> {
         Ok(Store::new(self.d1("DB")?))
     }

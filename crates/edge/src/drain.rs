@@ -66,9 +66,6 @@ pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<()> {
             let mut mark = Mark { events: &events, journal, epoch, marks, has_room };
             let done =
                 router::store_all(shard, &envelopes, &mut new, Some(&mut mark), bindings).await;
-            if done.contains(&false) && bindings.burnt.is_all() {
-                return bell::send_drain(shard, bindings).await;
-            }
             if done.contains(&false) {
                 return Err(worker::Error::RustError(
                     "not all of the journal could be stored".into(),

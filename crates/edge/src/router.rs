@@ -70,10 +70,9 @@ pub(crate) async fn route_batch(batch: &MessageBatch<JsValue>, bindings: &Bindin
             }
         }
     }
-    // What of a message that comes again is stored already, is known by its id. What functions had no time for goes on at once.
-    let retry_s = if bindings.burnt.is_all() { 0 } else { bindings.settings.retry_s };
+    // What of a message that comes again is stored already, is known by its id.
     for (message, is_done) in &messages {
-        ack_or_retry(message, *is_done, retry_s);
+        ack_or_retry(message, *is_done, bindings.settings.retry_s);
     }
     for (shard, messages) in drains {
         let drained = drain(shard, bindings).await;
@@ -290,7 +289,7 @@ async fn park_or_give_up(
     turns.note(meta, lack);
     let pause_ms = u64::from(bindings.settings.retry_s) * 1_000;
     let next = then(lack, turns.waited(meta), chance::now_ms(), pause_ms);
-    if !matches!(next, Then::Stay | Then::Wait) {
+    if next != Then::Stay && *lack != Lack::Spent {
         log_unstored("not_routed_yet", meta.shard, std::slice::from_ref(envelope), 1, &why);
     }
     match next {
@@ -298,7 +297,6 @@ async fn park_or_give_up(
             turns.stays(meta);
             storing.parked(true);
         }
-        Then::Wait => storing.wait(1),
         Then::GiveUp(reason) => storing.failed(1, Fault::Event(reason)),
         Then::Park { waited, due_at } => {
             let parked = parked::park(envelope, waited, (&why, due_at), bindings).await;

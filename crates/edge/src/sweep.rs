@@ -70,8 +70,10 @@ pub(crate) async fn sweep(bindings: &Bindings) {
         log::error("sources_not_told", json!({"error": error.to_string()}));
     }
     let shards = stream::iter(bindings.shards());
+    // However much functions take for what is new, they have as much for what is parked.
+    let of_parked = &bindings.refuelled();
     let swept = shards.for_each_concurrent(SHARDS_AT_ONCE, |shard| async move {
-        if let Err(error) = sweep_shard(shard, bindings).await {
+        if let Err(error) = sweep_shard(shard, bindings, of_parked).await {
             log::error("not_swept", json!({"shard": shard, "error": error.to_string()}));
         }
     });
@@ -241,12 +243,12 @@ async fn expire_project(
     Ok(is_empty)
 }
 
-async fn sweep_shard(shard: u32, bindings: &Bindings) -> Result<()> {
+async fn sweep_shard(shard: u32, bindings: &Bindings, of_parked: &Bindings) -> Result<()> {
     // A journal that cannot be drained must not keep what is stored from being delivered.
     if let Err(error) = drain::drain(shard, bindings).await {
         log::error("not_drained", json!({"shard": shard, "error": error.to_string()}));
     }
-    if let Err(error) = parked::route_due(shard, bindings).await {
+    if let Err(error) = parked::route_due(shard, of_parked).await {
         log::error("parked_not_routed", json!({"shard": shard, "error": error.to_string()}));
     }
     let events = bindings.events(shard)?;

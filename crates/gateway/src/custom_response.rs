@@ -281,6 +281,9 @@ fn is_not_the_senders(name: &str) -> bool {
                 | "clear-site-data"
                 | "strict-transport-security"
                 | "alt-svc"
+                | "nel"
+                | "report-to"
+                | "reporting-endpoints"
                 | "service-worker-allowed"
                 | "x-content-type-options"
         )
@@ -497,6 +500,7 @@ mod tests {
             (json!({"headers": {"X A": "b"}}), "custom_response.headers.X A:not a valid header"),
             (json!({"headers": {"X-A": "b\r\nc: d"}}), "custom_response.headers.X-A:not a valid"),
             (json!({"headers": {"X-A": 1}}), "custom_response.headers.X-A:has to be text"),
+            (json!({"headers": {"NEL": "{}"}}), "custom_response.headers.NEL:belongs to"),
             (
                 json!({"headers": {"Service-Worker-Allowed": "/"}}),
                 "custom_response.headers.Service-Worker-Allowed:belongs to",

@@ -37,7 +37,9 @@ impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gone => f.write_str("the event's body is gone from the store"),
-            Self::Spent => f.write_str("functions have taken their time: ask again"),
+            Self::Spent => {
+                f.write_str("functions have taken all the time that they have at once: try again")
+            }
             Self::Unavailable(why) | Self::Stopped(why) | Self::Turn(why, _) => f.write_str(why),
         }
     }
@@ -64,8 +66,6 @@ impl Waited {
 pub enum Then {
     /// It was not its turn: it is left as it was parked.
     Stay,
-    /// It stays where it was read, and comes again from there.
-    Wait,
     /// It is tried again at `due_at`.
     Park { waited: Waited, due_at: u64 },
     /// It is buried, with this reason.
@@ -79,7 +79,9 @@ pub fn then(lack: &Lack, waited: Option<Waited>, now_ms: u64, pause_ms: u64) -> 
     let waited = waited.unwrap_or(Waited::not_yet(now_ms));
     let gone = waited.gone.saturating_add(u32::from(*lack == Lack::Gone));
     match lack {
-        Lack::Spent => return Then::Wait,
+        Lack::Spent if is_parked => return Then::Stay,
+        // What waits behind it in its journal does not wait for functions.
+        Lack::Spent => return Then::Park { waited, due_at: now_ms },
         Lack::Gone if GONE_TRIES <= gone => {
             return Then::GiveUp(format!("{lack}: it was looked for {gone} times"));
         }
@@ -253,7 +255,7 @@ mod tests {
                 waited = next;
                 true
             }
-            Then::GiveUp(_) | Then::Stay | Then::Wait => false,
+            Then::GiveUp(_) | Then::Stay => false,
         };
         let outage = Lack::Unavailable("no R2".into());
         assert!((0..50).all(|_| meet(&outage)));
@@ -272,7 +274,9 @@ mod tests {
         let Then::GiveUp(why) = then(&lack, waited(3), late, 30_000) else { panic!("parked") };
         assert_eq!(why, "what the event needs could not be had for four days: no R2");
         assert!(matches!(then(&Lack::Gone, waited(1), late, 30_000), Then::Park { .. }));
-        assert_eq!(then(&Lack::Spent, waited(3), late, 30_000), Then::Wait, "it was not tried");
+        assert_eq!(then(&Lack::Spent, waited(3), late, 30_000), Then::Stay, "it was not tried");
+        let now = Then::Park { waited: Waited::not_yet(late), due_at: late };
+        assert_eq!(then(&Lack::Spent, None, late, 30_000), now);
     }
     #[test]
     fn what_was_not_its_turn_is_no_try_and_pushes_nothing_back() {
