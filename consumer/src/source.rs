@@ -50,7 +50,7 @@ impl Reach {
             Self::Kafka { .. } | Self::Amqp { .. } => true,
             Self::Sqs { sqs } => sqs.keys().is_some(),
             Self::Google { google } => {
-                google.service_account.as_ref().is_some_and(|account| !account.is_empty())
+                given_secret(google.service_account.as_ref()).is_some()
                     || given(google.emulator_host.as_ref()).is_some()
             }
         };

@@ -34,8 +34,7 @@ pub(crate) async fn made<'e>(
     let as_is =
         |body, fault| Some(Made { body, event: Cow::Borrowed(event), by_function: false, fault });
     let Some(code) = function else { return as_is(body, None) };
-    let input = body_input(event.content_type.as_deref(), &body);
-    match body_made(code, input, delivery, burnt).await? {
+    match body_made(code, event, &body, delivery, burnt).await? {
         Ok(body) => {
             let content_type = Some("application/json".to_owned());
             let event = Cow::Owned(StoredEvent { content_type, ..event.clone() });
@@ -81,12 +80,13 @@ pub(crate) async fn sent(
 /// The body that a function makes, or why it makes none.
 async fn body_made(
     code: &str,
-    input: std::result::Result<String, String>,
+    event: &StoredEvent,
+    body: &[u8],
     delivery: &Delivery,
     burnt: &Burnt,
 ) -> Option<std::result::Result<Vec<u8>, String>> {
     let failed = |why: String| Some(Err(format!("the subscription's function failed: {why}")));
-    let input = match input {
+    let input = match body_input(event.content_type.as_deref(), body) {
         Ok(input) => input,
         Err(why) => return failed(why),
     };
