@@ -449,6 +449,49 @@ fn a_filter_that_cannot_work_is_refused_where_it_is_wrong() {
 }
 
 #[test]
+fn what_the_subscriptions_of_a_project_hold_together_has_an_end() {
+    let project = outgoing();
+    let server = Endpoint::ok();
+    let endpoint = project.endpoint(json!({"name": "endpoint", "url": server.url("/hook")}));
+    let plain = json!({"name": "plain", "endpoint_id": endpoint["uid"]});
+    let large = project.subscription(plain.clone());
+    // More than one call could say, in subscriptions that take nothing.
+    let copies = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9) \
+        INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) \
+        SELECT s.project_id, substr(s.id, 1, 20) || i, s.name, '', s.endpoint_id, json_set(s.doc, '$.uid', \
+        substr(s.id, 1, 20) || i, '$.is_inactive', json('true'), '$.function', hex(zeroblob(935000))) \
+        FROM subscriptions AS s, n WHERE s.project_id = ?1";
+    gateway().sql("DB", copies, &[json!(project.uid)]);
+
+    let refused = "the subscriptions of a project hold at most 16777216 bytes in all, with their filters and functions: \
+                   delete some, or make them smaller";
+    let path = format!("/subscriptions/{}", uid(&large));
+    says(project.post("/subscriptions", &plain), 400, refused);
+    let filter = |value: &str| json!({"filter_config": {"filter": {"body": {"a": value}}}});
+    says(project.put(&path, &filter("long")), 400, refused);
+    let filters = format!("{path}/filters");
+    says(project.post(&filters, &json!({"event_type": "paid"})), 400, refused);
+    let items = json!({"items": [{"name": "one", "url": server.url("/one")}]});
+    says(project.post("/onboard", &items), 400, refused);
+    says(project.post("/onboard?dry_run=true", &items), 400, refused);
+    assert_eq!(project.list("/endpoints").len(), 1, "nothing of it is stored");
+    // What makes none larger is done, and events go on.
+    project.put(&path, &json!({"name": "renamed"})).expect(202);
+    project.put(&format!("{path}/toggle_status"), &json!({})).expect(202);
+    project.put(&format!("{path}/toggle_status"), &json!({})).expect(202);
+    let event = json!({"event_type": "paid", "data": 1});
+    let event = uid(&project.post("/events/broadcast", &event).expect(201).data());
+    delivered(&project, &event, 1);
+    let dynamic = json!({"url": server.url("/dynamic"), "event_type": "paid", "data": 2});
+    let event = uid(&project.post("/events/dynamic", &dynamic).expect(201).data());
+    delivered(&project, &event, 1);
+
+    let one = project.list("/subscriptions?name=plain").pop().expect("a large one");
+    project.delete(&format!("/subscriptions/{}", uid(&one))).expect(200);
+    project.put(&path, &filter("long")).expect(202);
+}
+
+#[test]
 fn filters_of_others_are_out_of_reach() {
     let project = gateway().project();
     let source = project.open_source();

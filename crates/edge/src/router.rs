@@ -8,12 +8,12 @@ use inlet_gateway::parked::{Lack, Then, then};
 use inlet_gateway::project::Project;
 use inlet_gateway::route::{
     Bell, DIRECTORY_EVENTS, Directory, FAN_OUT_PART, FILTERED_BODIES_MAX_BYTES,
-    FILTERED_BODY_MAX_BYTES, Needs, Owned, Part, SubscriptionRow, are_few, parted, route,
+    FILTERED_BODY_MAX_BYTES, Gathered, Needs, Owned, Part, SubscriptionRow, are_few, parted, route,
 };
 use inlet_gateway::sql::{self, Statement};
 use inlet_gateway::storing::{Fault, Step, Storing};
 use inlet_gateway::turns::Turns;
-use inlet_gateway::wire::{Envelope, Meta, NotAnEnvelope};
+use inlet_gateway::wire::{Envelope, NotAnEnvelope};
 use js_sys::{ArrayBuffer, Uint8Array};
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue};
@@ -179,12 +179,14 @@ pub(crate) async fn store_all(
 ) -> Vec<bool> {
     let mut done = Vec::with_capacity(envelopes.len());
     let are_few = are_few(envelopes.len());
-    for some in envelopes.chunks(DIRECTORY_EVENTS) {
+    while let Some(rest @ [_, ..]) = envelopes.get(done.len()..) {
+        let some = rest.get(..DIRECTORY_EVENTS).unwrap_or(rest);
         // What went before counts only where all of it is done.
         let before = done.len();
         let mark = mark.as_deref_mut().filter(|_| !done.contains(&false));
         match known(some, are_few, bindings).await {
-            Ok(known) => {
+            Ok((known, count)) => {
+                let some = some.get(..count).unwrap_or(some);
                 done.extend(store_known(shard, some, known, turns, (before, mark), bindings).await);
             }
             Err(error) => {
@@ -210,17 +212,16 @@ struct Known {
     are_few: bool,
 }
 
-async fn known(envelopes: &[Envelope], are_few: bool, bindings: &Bindings) -> Result<Known> {
-    let metas = envelopes.iter().map(|envelope| &envelope.meta);
-    let directory = directory(metas, bindings).await?;
-    let functions = functions::of(envelopes, bindings).await?;
-    Ok(Known {
-        directory,
-        functions,
-        until_ms: chance::now_ms() + BODIES_WAIT_MS,
-        most: usize::MAX,
-        are_few,
-    })
+/// As [`directory`].
+async fn known(
+    envelopes: &[Envelope],
+    are_few: bool,
+    bindings: &Bindings,
+) -> Result<(Known, usize)> {
+    let (directory, count) = directory(envelopes, bindings).await?;
+    let functions = functions::of(envelopes.get(..count).unwrap_or(envelopes), bindings).await?;
+    let until_ms = chance::now_ms() + BODIES_WAIT_MS;
+    Ok((Known { directory, functions, until_ms, most: usize::MAX, are_few }, count))
 }
 
 async fn store_known(
@@ -434,17 +435,30 @@ async fn see_to(
     rung.and(called)
 }
 
-/// Reads what has to be known to route events.
+/// Reads what has to be known to route events, and says of how many, from the first on: as many as memory bears.
 pub(crate) async fn directory(
-    metas: impl Iterator<Item = &Meta>,
+    envelopes: &[Envelope],
     bindings: &Bindings,
-) -> Result<Directory> {
-    let needs = Needs::of(metas);
+) -> Result<(Directory, usize)> {
+    let mut some = envelopes;
+    loop {
+        if let Some(directory) = whole_directory(some, bindings).await? {
+            return Ok((directory, some.len()));
+        }
+        some = some.get(..some.len().div_ceil(2)).unwrap_or(some);
+    }
+}
+
+/// The same for all of them, if memory bears it.
+async fn whole_directory(envelopes: &[Envelope], bindings: &Bindings) -> Result<Option<Directory>> {
+    let needs = Needs::of(envelopes.iter().map(|envelope| &envelope.meta));
     let db = bindings.db()?;
-    let (mut found, mut owned) = (Vec::new(), Vec::new());
-    if !needs.sources.is_empty() {
-        subscriptions(&mut found, |after| sql::subscriptions_of(&needs.sources, after), &db)
-            .await?;
+    let mut reading = Reading { gathered: Gathered::default(), events: envelopes.len(), db: &db };
+    let mut owned = Vec::new();
+    if !needs.sources.is_empty()
+        && !reading.pages(|after| sql::subscriptions_of(&needs.sources, after)).await?
+    {
+        return Ok(None);
     }
     let mut endpoints: Vec<(&str, &str)> = needs.endpoints;
     if !needs.owners.is_empty() {
@@ -455,30 +469,40 @@ pub(crate) async fn directory(
         endpoints.dedup();
     }
     for some in endpoints.chunks(FAN_OUT_PART) {
-        subscriptions(&mut found, |after| sql::subscriptions_of_endpoints(some, after), &db)
-            .await?;
+        if !reading.pages(|after| sql::subscriptions_of_endpoints(some, after)).await? {
+            return Ok(None);
+        }
     }
-    if !needs.projects.is_empty() {
-        let page = |after: &str| sql::subscriptions_of_projects(&needs.projects, after);
-        subscriptions(&mut found, page, &db).await?;
+    let of_projects = |after: &str| sql::subscriptions_of_projects(&needs.projects, after);
+    if !needs.projects.is_empty() && !reading.pages(of_projects).await? {
+        return Ok(None);
     }
-    Ok(Directory::of_rows(found, owned))
+    Ok(Some(Directory::of(reading.gathered, owned)))
 }
 
-/// Adds subscriptions, page by page: all of a large project's at once are more than an answer of the database holds.
-async fn subscriptions(
-    found: &mut Vec<SubscriptionRow>,
-    page: impl Fn(&str) -> Statement,
-    db: &Store,
-) -> Result<()> {
-    let mut after = String::new();
-    loop {
-        let rows: Vec<SubscriptionRow> = db.rows(&page(&after)).await?;
-        let is_last = SubscriptionRow::are_last(&rows);
-        after = rows.last().map(|last| last.id.clone()).unwrap_or_default();
-        found.extend(rows);
-        if is_last {
-            return Ok(());
+/// Subscriptions that are being read, for so many events.
+struct Reading<'a> {
+    gathered: Gathered,
+    events: usize,
+    db: &'a Store,
+}
+
+impl Reading<'_> {
+    /// Adds subscriptions, page by page: all of a large project's at once are more than an answer of the database holds. Answers
+    /// whether memory bears them.
+    async fn pages(&mut self, page: impl Fn(&str) -> Statement) -> Result<bool> {
+        let mut after = String::new();
+        loop {
+            let rows: Vec<SubscriptionRow> = self.db.rows(&page(&after)).await?;
+            let is_last = SubscriptionRow::are_last(&rows);
+            after = rows.last().map(|last| last.id.clone()).unwrap_or_default();
+            self.gathered.add(rows);
+            if self.gathered.is_too_much_for(self.events) {
+                return Ok(false);
+            }
+            if is_last {
+                return Ok(true);
+            }
         }
     }
 }

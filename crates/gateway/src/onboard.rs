@@ -224,6 +224,11 @@ impl Onboarding {
         self.faults.is_empty()
     }
 
+    /// Bytes of what the subscriptions have much of.
+    pub fn weight(&self) -> usize {
+        self.made.iter().map(|made| made.subscription.weight()).sum()
+    }
+
     /// What was found, in a dry run or because something is wrong.
     pub fn findings(&self, is_dry_run: bool) -> Answer {
         let rows: BTreeSet<usize> = self.faults.iter().map(|fault| fault.row).collect();

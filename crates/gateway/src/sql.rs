@@ -174,6 +174,15 @@ fn doc<T: serde::Serialize>(value: &T) -> Param {
 pub const SUBSCRIPTIONS_PAGE: usize = 5_000;
 pub const SUBSCRIPTIONS_PAGE_BYTES: u64 = TRANSACTION_BYTES;
 
+/// What the subscriptions of a project may hold together, in bytes as they are stored: an event for everybody needs all of them in
+/// memory at once.
+pub const SUBSCRIPTIONS_MAX_BYTES: u64 = 16 << 20;
+
+/// SQL of how many bytes the subscriptions of the project `?1` hold.
+fn subscriptions_bytes() -> &'static str {
+    "(SELECT coalesce(sum(octet_length(doc)), 0) FROM subscriptions WHERE project_id = ?1)"
+}
+
 /// A page of subscriptions after the id `after`, as a directory reads them, which is without their functions, by the JSON list
 /// `keys`: `join` says by which index, and what equals what. How many is found by their lengths, which are read without the texts.
 fn subscriptions_by(join: &str, keys: Value, after: &str) -> Statement {

@@ -14,6 +14,7 @@ use crate::fields::{Fields, FromFields};
 use crate::filter::Part;
 use crate::ids::{self, Fill};
 use crate::push::KEY_MAX_CHARS;
+use crate::sql::SUBSCRIPTIONS_MAX_BYTES;
 use crate::steps::TooMany;
 use crate::subscription::Subscription;
 use crate::time::{self, parse_rfc3339, rfc3339};
@@ -340,14 +341,24 @@ impl Subscription {
         }
     }
 
+    /// Bytes of its event types and filters.
+    fn filters_bytes(&self) -> usize {
+        let own = self.filters.iter().map(|one| one.conditions.len() + one.event_type.len());
+        let types = self.event_types.iter().map(String::len);
+        self.filter.len() + own.chain(types).sum::<usize>()
+    }
+
+    /// Bytes of all that one subscription may have much of.
+    pub fn weight(&self) -> usize {
+        self.filters_bytes() + self.function.len()
+    }
+
     /// Refuses a subscription that has grown too large. Of two changes each has a later time than what it was made from.
     pub(crate) fn touch(&mut self, now_ms: u64) -> Result<(), ApiError> {
         if TYPES_MAX < self.event_types.len() {
             return Err(too_many_types());
         }
-        let own = self.filters.iter().map(|one| one.conditions.len() + one.event_type.len());
-        let types = self.event_types.iter().map(String::len);
-        if FILTERS_MAX_BYTES < self.filter.len() + own.chain(types).sum::<usize>() {
+        if FILTERS_MAX_BYTES < self.filters_bytes() {
             let text = format!(
                 "the event types and filters of a subscription are at most {FILTERS_MAX_BYTES} bytes in all"
             );
@@ -356,6 +367,14 @@ impl Subscription {
         self.updated_at = time::after(now_ms, self.updated_at);
         Ok(())
     }
+}
+
+/// What is said where the subscriptions of a project have no room for what one is to hold.
+pub fn no_room() -> ApiError {
+    ApiError::bad_request(format!(
+        "the subscriptions of a project hold at most {SUBSCRIPTIONS_MAX_BYTES} bytes in all, with their filters and functions: \
+         delete some, or make them smaller"
+    ))
 }
 
 pub(crate) fn too_many_types() -> ApiError {

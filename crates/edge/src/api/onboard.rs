@@ -16,6 +16,7 @@ impl Caller<'_> {
         let means = Means { project, allow_private, vault: &vault, now_ms: now_ms() };
         let input: OnboardInput = api::parse(&self.body)?;
         let plan = input.plan(means, &mut fill, |endpoint| self.check_circle(endpoint))?;
+        self.check_room(&project.uid, plan.weight()).await?;
         if is_dry_run || !plan.is_valid() {
             return Ok(plan.findings(is_dry_run));
         }

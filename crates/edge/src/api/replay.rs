@@ -105,9 +105,9 @@ impl Caller<'_> {
         envelopes: &[Envelope],
         replay_id: &str,
     ) -> Result<Replayed, Refusal> {
-        let metas = envelopes.iter().map(|envelope| &envelope.meta);
-        let named = Needs::of(metas.clone()).endpoints;
-        let mut directory = directory(metas, self.bindings).await?;
+        let (mut directory, count) = directory(envelopes, self.bindings).await?;
+        let envelopes = envelopes.get(..count).unwrap_or(envelopes);
+        let named = Needs::of(envelopes.iter().map(|envelope| &envelope.meta)).endpoints;
         if !named.is_empty() {
             let named: Vec<&str> = named.into_iter().map(|(_, id)| id).collect();
             directory.there = Some(self.standings(project, &named, &[]).await?.ids());

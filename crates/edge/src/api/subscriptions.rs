@@ -1,6 +1,7 @@
 //! Subscriptions.
 
 use inlet_gateway::event_type;
+use inlet_gateway::type_filter::no_room;
 
 use super::list::Found;
 use super::*;
@@ -28,6 +29,7 @@ impl Caller<'_> {
             self.check_function("function", &subscription.function).await?;
         }
         self.check_ends(&subscription).await?;
+        self.check_room(id, subscription.weight()).await?;
         let insert = sql::insert_subscription(&subscription, project.allows_one_subscription());
         let statements = self.with_event_types(&subscription, insert);
         if count_of(self.bindings.db()?.batch(&statements).await?.first())? == 0 {
@@ -99,6 +101,12 @@ impl Caller<'_> {
         Ok(())
     }
 
+    /// Whether the subscriptions of a project may grow by so much.
+    pub(super) async fn check_room(&self, project: &str, more_bytes: usize) -> Result<(), Refusal> {
+        let ask = sql::has_room_for_subscriptions(project, more_bytes as u64);
+        if self.bindings.db()?.has(&ask).await? { Ok(()) } else { Err(no_room().into()) }
+    }
+
     pub(super) async fn update_subscription(&self, project: &Project, id: &str) -> Answered {
         let update = async |subscription: &mut Subscription| {
             let function = subscription.function.clone();
@@ -133,7 +141,11 @@ impl Caller<'_> {
             self.doc(&sql::subscription(&project.uid, id), missing).await?;
         let before = subscription.updated_at;
         let (limit, led_to) = (subscription.rate_limit, subscription.endpoint_id.clone());
+        let weight = subscription.weight();
         let made = change(&mut subscription).await?;
+        if let Some(more @ 1..) = subscription.weight().checked_sub(weight) {
+            self.check_room(&project.uid, more).await?;
+        }
         let only = project.allows_one_subscription();
         let update = sql::update_subscription(&subscription, only, before);
         let mut statements = self.with_event_types(&subscription, update);

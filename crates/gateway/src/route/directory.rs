@@ -1,7 +1,7 @@
 //! What has to be known to route events, and to whom they go by it.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::conditions::{Conditions, Facts};
 use crate::ids::delivery_uid;
@@ -13,6 +13,8 @@ use crate::wire::{Body, Envelope, Meta, Target};
 
 /// Events that one directory is read for.
 pub const DIRECTORY_EVENTS: usize = 1_000;
+/// Bytes of the subscriptions of one directory, as they are stored, unless it is for one event: more than one project may have.
+const DIRECTORY_MAX_BYTES: u64 = sql::SUBSCRIPTIONS_MAX_BYTES + (8 << 20);
 /// Deliveries that one transaction makes, give or take those of one event.
 const DELIVERIES_MAX: usize = 5_000;
 
@@ -54,6 +56,37 @@ struct Damaged {
     why: String,
 }
 
+/// Subscriptions that have been read so far: each page is parsed as it comes, and its texts are gone.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// By id. One may come more than once.
+    read: BTreeMap<String, Result<Subscription, Damaged>>,
+    bytes: u64,
+}
+
+impl Gathered {
+    pub fn add(&mut self, page: Vec<SubscriptionRow>) {
+        for row in page {
+            self.bytes += row.doc.len() as u64;
+            let read = json::read::<Subscription>(&row.doc).map_err(|error| Damaged {
+                why: format!(
+                    "subscription {} is stored in a form that cannot be read: {error}",
+                    row.id
+                ),
+                project_id: row.project_id,
+                source_id: row.source_id,
+                endpoint_id: row.endpoint_id,
+            });
+            self.read.insert(row.id, read);
+        }
+    }
+
+    /// Whether this is as much as memory should hold, for so many events. One event has all that it needs: its project has a limit.
+    pub fn is_too_much_for(&self, events: usize) -> bool {
+        1 < events && DIRECTORY_MAX_BYTES < self.bytes
+    }
+}
+
 /// Of all sources, endpoints and projects that [`Needs`] names: subscriptions, and owners.
 #[derive(Debug, Default)]
 pub struct Directory {
@@ -74,23 +107,14 @@ const STOPPED_NAMED: usize = 3;
 const GONE: &str = "the endpoint that this event was for no longer exists";
 
 impl Directory {
-    /// Reads what is stored. A subscription may come more than once.
-    pub fn of_rows(mut rows: Vec<SubscriptionRow>, owned: Vec<Owned>) -> Self {
-        rows.sort_by(|a, b| a.id.cmp(&b.id));
-        rows.dedup_by(|a, b| a.id == b.id);
-        let (mut subscriptions, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
-        for row in rows {
-            match json::read::<Subscription>(&row.doc) {
+    /// What is known once all has been read.
+    pub fn of(gathered: Gathered, owned: Vec<Owned>) -> Self {
+        let (mut subscriptions, mut damaged) =
+            (Vec::with_capacity(gathered.read.len()), Vec::new());
+        for one in gathered.read.into_values() {
+            match one {
                 Ok(subscription) => subscriptions.push(subscription),
-                Err(error) => damaged.push(Damaged {
-                    project_id: row.project_id,
-                    source_id: row.source_id,
-                    endpoint_id: row.endpoint_id,
-                    why: format!(
-                        "subscription {} is stored in a form that cannot be read: {error}",
-                        row.id
-                    ),
-                }),
+                Err(one) => damaged.push(one),
             }
         }
         Self { damaged, ..Self::new(subscriptions, owned) }

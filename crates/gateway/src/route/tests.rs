@@ -274,6 +274,29 @@ fn a_copy_makes_no_delivery() {
 }
 
 #[test]
+fn more_subscriptions_than_memory_bears_are_read_for_fewer_events() {
+    let page = |count: usize| {
+        let doc = "x".repeat(1 << 20);
+        let row = |number: usize| SubscriptionRow {
+            project_id: "project".into(),
+            id: number.to_string(),
+            source_id: "source".into(),
+            endpoint_id: "endpoint".into(),
+            bytes: doc.len() as u64,
+            doc: doc.clone(),
+        };
+        (0..count).map(row).collect::<Vec<_>>()
+    };
+    for (mebibytes, events, expect) in
+        [(16, 1_000, false), (24, 2, false), (25, 2, true), (25, 1_000, true), (25, 1, false)]
+    {
+        let mut gathered = Gathered::default();
+        gathered.add(page(mebibytes));
+        assert_eq!(gathered.is_too_much_for(events), expect, "{mebibytes} MiB, {events} events");
+    }
+}
+
+#[test]
 fn a_subscription_that_cannot_be_read_stands_in_the_way_of_its_own_events_only() {
     let row = |id: &str, source: &str, endpoint: &str, doc: String| SubscriptionRow {
         project_id: "project".into(),
@@ -291,7 +314,9 @@ fn a_subscription_that_cannot_be_read_stands_in_the_way_of_its_own_events_only()
     ];
     let owned =
         Owned { project_id: "project".into(), owner_id: "o".into(), endpoint_id: "broken".into() };
-    let directory = Directory::of_rows(rows, vec![owned]);
+    let mut gathered = Gathered::default();
+    gathered.add(rows);
+    let directory = Directory::of(gathered, vec![owned]);
     let mut sent = envelope(Body::Inline(b"{}".to_vec()));
     assert_eq!(directory.unroutable(&sent.meta), None);
     assert_eq!(directory.receivers(&sent).receivers.len(), 1, "and it comes once");

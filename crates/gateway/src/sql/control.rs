@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::owed::{owe_endpoint, owe_limits, owe_source};
-use super::{Param, Statement, doc, gone, insert_event_type, statement, subscriptions_by};
+use super::{
+    Param, SUBSCRIPTIONS_MAX_BYTES, Statement, doc, gone, insert_event_type, statement,
+    subscriptions_by, subscriptions_bytes,
+};
 use crate::endpoint::Endpoint;
 use crate::event_type::EventType;
 use crate::needle;
@@ -253,6 +256,18 @@ fn no_other() -> String {
     format!(
         "NOT EXISTS (SELECT 1 FROM subscriptions AS other INDEXED BY subscriptions_by_endpoint \
          WHERE other.project_id = ?1 AND other.endpoint_id = ?5 AND other.id <> ?2 AND other.name <> '{DYNAMIC_NAME}')"
+    )
+}
+
+/// Whether the subscriptions of a project may grow by so many bytes, as a row that comes back if they may. They are measured
+/// by their lengths, without their texts.
+pub fn has_room_for_subscriptions(project_id: &str, more_bytes: u64) -> Statement {
+    statement(
+        &format!(
+            "SELECT 1 AS has_room WHERE {} + ?2 <= {SUBSCRIPTIONS_MAX_BYTES}",
+            subscriptions_bytes()
+        ),
+        [project_id.into(), more_bytes.into()],
     )
 }
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::range::Range;
 use super::routing::beside;
 use super::{
-    DELIVERY_COLUMNS, EVENT_COLUMNS, LISTED_MAX_BYTES, Param, Statement, body_bytes,
-    delivery_event, doc, statement, subscriptions_by,
+    DELIVERY_COLUMNS, EVENT_COLUMNS, LISTED_MAX_BYTES, Param, SUBSCRIPTIONS_MAX_BYTES, Statement,
+    body_bytes, delivery_event, doc, statement, subscriptions_by, subscriptions_bytes,
 };
 use crate::deliver::Status;
 use crate::endpoint::Endpoint;
@@ -68,7 +68,8 @@ pub fn insert_endpoint_of_new_url(endpoint: &Endpoint) -> Statement {
     )
 }
 
-/// Gives the subscription that dynamic events keep for an endpoint these event types, or inserts it.
+/// Gives the subscription that dynamic events keep for an endpoint these event types, or inserts it. Where the project's have no room
+/// it goes without: who sends by URL names the endpoint, and it gets what is sent to it.
 pub fn subscribe_dynamic(subscription: &Subscription) -> Vec<Statement> {
     let types = json!(subscription.event_types);
     vec![
@@ -84,8 +85,12 @@ pub fn subscribe_dynamic(subscription: &Subscription) -> Vec<Statement> {
             ],
         ),
         statement(
-            "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) SELECT ?1, ?2, ?3, '', ?4, ?5 \
-             WHERE NOT EXISTS (SELECT 1 FROM subscriptions WHERE project_id = ?1 AND endpoint_id = ?4 AND name = ?3)",
+            &format!(
+                "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) SELECT ?1, ?2, ?3, '', ?4, ?5 \
+             WHERE CASE WHEN EXISTS (SELECT 1 FROM subscriptions WHERE project_id = ?1 AND endpoint_id = ?4 AND name = ?3) THEN false \
+             ELSE {} <= {SUBSCRIPTIONS_MAX_BYTES} END",
+                subscriptions_bytes()
+            ),
             [
                 subscription.project_id.as_str().into(),
                 subscription.uid.as_str().into(),

@@ -8,7 +8,7 @@ use crate::portal::PortalLink;
 use crate::sql::tests::{database, plan, run, vault};
 use crate::sql::{
     endpoint_statuses, event_type_named, functions_of, insert_portal_link, pointed, slug_taken,
-    update_event_type, update_portal_link,
+    subscribe_dynamic, update_event_type, update_portal_link,
 };
 
 type Db = rusqlite::Connection;
@@ -293,4 +293,37 @@ fn it_is_told_how_endpoints_stand_and_what_they_are() {
         )
     );
     assert!(run(&db, &pointed("q", &[a], &[&*source.uid])).is_empty());
+}
+
+#[test]
+fn the_subscriptions_of_a_project_have_a_room_of_their_own() {
+    let db = database();
+    let mut id = 0;
+    let mut made = |name: &str, endpoint: &str| {
+        let body = json!({"name": name, "endpoint_id": endpoint}).to_string();
+        let input = parse(body.as_bytes()).unwrap();
+        id += 1;
+        Subscription::create(input, "p", false, 5, &mut |bytes| bytes.fill(id)).unwrap()
+    };
+    let mut large = |name: &str| Subscription { function: "x".repeat(8 << 20), ..made(name, "e") };
+    let (first, second) = (large("a"), large("b"));
+    let (early, late) = (made(DYNAMIC_NAME, "early"), made(DYNAMIC_NAME, "late"));
+    let has_room =
+        |project: &str, more: u64| !run(&db, &has_room_for_subscriptions(project, more)).is_empty();
+    assert!(has_room("p", SUBSCRIPTIONS_MAX_BYTES));
+    run(&db, &insert_subscription(&first, false));
+    assert!(has_room("p", 7 << 20) && !has_room("p", 8 << 20));
+    assert!(has_room("q", SUBSCRIPTIONS_MAX_BYTES));
+
+    // The endpoint of a dynamic event keeps the one it has, and goes without where there is no room.
+    let subscribe = |dynamic: &Subscription| {
+        for statement in subscribe_dynamic(dynamic) {
+            run(&db, &statement);
+        }
+        let sql = "SELECT id FROM subscriptions WHERE endpoint_id = ?1".into();
+        run(&db, &Statement { sql, params: vec![dynamic.endpoint_id.as_str().into()] }).len()
+    };
+    assert_eq!(subscribe(&early), 1);
+    run(&db, &insert_subscription(&second, false));
+    assert_eq!((subscribe(&early), subscribe(&late)), (1, 0));
 }
