@@ -247,8 +247,10 @@ pub fn call<'a>(method: &str, path: &'a str) -> Result<Call<'a>, NoCall> {
 /// Whether `url` is one at which this gateway, reached at `origin`, takes events in, however it is written.
 pub fn is_ingest_url(origin: &str, url: &str) -> bool {
     let (Ok(origin), Ok(url)) = (Url::parse(origin), Url::parse(url.trim())) else { return false };
-    // A receiver that takes https at a host takes http there, or sends it on.
-    let is_here = origin.host() == url.host() && origin.port() == url.port();
+    let host = |url: &Url| url.host_str().map(|host| host.trim_end_matches('.').to_owned());
+    // A receiver that takes https at a host takes http there, or sends it on; and Cloudflare takes either at a dozen ports.
+    let is_here =
+        host(&origin) == host(&url) && (origin.port().is_none() || origin.port() == url.port());
     let path = url.path().strip_prefix(origin.path().trim_end_matches('/'));
     is_here
         && path.is_some_and(|path| {

@@ -34,18 +34,21 @@ fn urls_that_take_events_in_are_known_however_they_are_written() {
         "HTTPS://Hooks.Example.COM:443/ingest/mask?a=b",
         "http://hooks.example.com/v1/ingest/source",
         " https://hooks.example.com/a/../ingest/mask#x",
+        "https://hooks.example.com./ingest/mask",
+        "https://hooks.example.com:8443/ingest/mask",
     ] {
         assert!(is_ingest_url(origin, url), "{url}");
     }
     for url in [
         "https://hooks.example.com/api/v1/projects",
-        "https://hooks.example.com:8443/ingest/mask",
+        "https://hooks.example.com:8443/hooks",
         "https://example.com/ingest/mask",
         "nothing",
     ] {
         assert!(!is_ingest_url(origin, url), "{url}");
     }
     assert!(is_ingest_url("http://127.0.0.1:8787/base", "http://127.0.0.1:8787/base/ingest/m"));
+    assert!(!is_ingest_url("http://127.0.0.1:8787", "http://127.0.0.1:9000/ingest/m"));
 }
 
 #[test]
