@@ -93,7 +93,11 @@ mod tests {
     #[test]
     fn every_part_of_a_place_is_named() {
         for (name, field, want) in [
-            ("paystack", "dedup_key", json!("`event` of the body with `data.id` of the body")),
+            (
+                "flutterwave_v3",
+                "dedup_key",
+                json!("`event` of the body with `data.id` of the body"),
+            ),
             ("stripe", "timestamp", json!("`t=` in the signature header, in seconds")),
             ("slack", "headers", json!(["x-slack-request-timestamp", "x-slack-signature"])),
             ("braintree", "signature", json!(["form field `bt_signature`"])),

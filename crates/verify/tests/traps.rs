@@ -301,19 +301,28 @@ fn no_transport_header_names_an_event() {
 }
 
 #[test]
-fn shopify_sends_one_event_under_several_topics() {
+fn shopify_sends_one_event_under_several_topics_and_of_several_objects() {
     let shopify = catalogue::find("shopify").unwrap();
-    let parts = |topic| {
+    let parts = |topic, delivery, body: &str| {
         let headers = support::headers(&[
             ("X-Shopify-Topic", topic),
-            ("x-shopify-webhook-id", "w"),
+            ("x-shopify-webhook-id", delivery),
             ("X-Shopify-Event-Id", "e"),
         ]);
-        let (url, body) = ("https://example.com/", &b""[..]);
+        let (url, body) = ("https://example.com/", body.as_bytes());
         shopify.event_parts(&Request { method: "POST", url, headers: &headers, body }).unwrap()
     };
-    assert_eq!(parts("orders/paid"), ["0", "orders/paid", "e"]);
-    assert_ne!(parts("orders/paid"), parts("orders/updated"));
+    let first = parts("products/update", "w1", r#"{"id":1}"#);
+    assert_ne!(first, parts("products/create", "w1", r#"{"id":1}"#));
+    assert_ne!(first, parts("products/update", "w1", r#"{"id":2}"#), "one action, two products");
+    assert_eq!(first, parts("products/update", "w2", r#"{"id":1}"#), "two subscriptions");
+}
+
+/// <https://shopify.dev/docs/apps/build/events/verify-deliveries>
+#[test]
+fn shopify_signs_events_in_a_header_without_x() {
+    let sent = to("shopify").header("shopify-hmac-sha256", &mac64(Hash::Sha256, b"hush", "{}"));
+    assert_eq!(sent.label(), "ok");
 }
 
 #[test]

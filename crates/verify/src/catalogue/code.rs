@@ -112,10 +112,8 @@ pub(super) static ROWS: &[Provider] = &[
                 &[Claim::Body { name: "sha256", encoding: Encoding::Hex, required: true }],
             )
         }))
-        .id(First(&[
-            All(&[Header("x-netlify-event"), Body("id"), Body("state")]),
-            All(&[Header("x-netlify-event"), Body("id")]),
-        ]))
+        // A deploy may be locked or restored more than once.
+        .id(All(&[Header("x-netlify-event"), Body("id"), Whole]))
         .kind(Header("x-netlify-event")),
     Provider::high("heroku", "https://devcenter.heroku.com/articles/app-webhooks")
         .signed(Signed::hmac256(&[Header("heroku-webhook-hmac-sha256")]).base64())

@@ -4,13 +4,17 @@ use super::prelude::*;
 
 pub(super) static ROWS: &[Provider] = &[
     Provider::high("shopify", "https://shopify.dev/docs/apps/build/webhooks/subscribe/https")
-        .signed(Signed::hmac256(&[Header("x-shopify-hmac-sha256")]).base64())
+        .signed(
+            Signed::hmac256(&[Header("x-shopify-hmac-sha256"), Header("shopify-hmac-sha256")])
+                .base64(),
+        )
         .id(First(&[
-            All(&[Header("x-shopify-topic"), Header("x-shopify-event-id")]),
+            All(&[Header("x-shopify-topic"), Header("x-shopify-event-id"), Whole]),
             Header("x-shopify-webhook-id"),
+            Header("shopify-webhook-id"),
         ]))
-        .kind(Header("x-shopify-topic"))
-        .note("The event id is the same for every topic that one change belongs to."),
+        .kind(First(&[Header("x-shopify-topic"), All(&[Body("topic"), Body("action")])]))
+        .note("The event id is that of the merchant's action, which may change several objects; a webhook id is of one subscription. Events (a preview) come with headers without x-."),
     Provider::high("woocommerce", "https://woocommerce.com/document/webhooks/")
         .signed(Signed::hmac256(&[Header("x-wc-webhook-signature")]).base64())
         .asks(&[Question::TestForm("webhook_id")])
@@ -96,7 +100,8 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Header("x-patreon-event"))
         .note("HMAC-MD5."),
     Provider::medium("gumroad", "https://gumroad.com/ping")
-        .id(All(&[Form("resource_name"), Form("sale_id")]))
+        // A sale may be refunded in parts.
+        .id(All(&[Form("resource_name"), Form("sale_id"), Whole]))
         .kind(Form("resource_name"))
         .note("Unsigned: keep the URL secret, check seller_id, fetch the sale."),
     Provider::medium("fourthwall", "https://docs.fourthwall.com/webhooks/")

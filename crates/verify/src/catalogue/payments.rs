@@ -71,7 +71,8 @@ pub(super) static ROWS: &[Provider] = &[
     .note("The fields are signed as PHP would serialise them."),
     Provider::high("paystack", "https://paystack.com/docs/payments/webhooks/")
         .signed(Signed::hmac512(&[Header("x-paystack-signature")]))
-        .id(All(&[Body("event"), Body("data.id")]))
+        // A dispute may be reminded of more than once.
+        .id(All(&[Body("event"), Body("data.id"), Whole]))
         .kind(Body("event")),
     Provider::medium("flutterwave_v3", "https://developer.flutterwave.com/v3.0/docs/webhooks")
         .token(Header("verif-hash"), "")
@@ -87,7 +88,8 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("event")),
     Provider::medium("monnify", "https://developers.monnify.com/docs/webhooks")
         .signed(Signed::hmac512(&[Header("monnify-signature")]))
-        .id(All(&[Body("eventType"), Body("eventData.transactionReference")]))
+        // A transaction may be refunded in parts.
+        .id(All(&[Body("eventType"), Body("eventData.transactionReference"), Whole]))
         .kind(Body("eventType")),
     Provider::medium("squad", "https://docs.squadco.com/Webhook")
         .signed(Signed::hmac512(&[Header("x-squad-encrypted-body")]))
@@ -307,8 +309,9 @@ pub(super) static ROWS: &[Provider] = &[
         .kind(Body("name")),
     Provider::medium("bolt", "https://help.bolt.com/developers/webhooks/")
         .signed(Signed::hmac256(&[Header("x-bolt-hmac-sha256")]).base64())
-        .id(Body("id"))
-        .kind(Body("type")),
+        .id(All(&[Body("id"), Body("type"), Whole]))
+        .kind(Body("type"))
+        .note("The id is the transaction's, and the same in all that is sent of it."),
     Provider::medium("primer", "https://primer.io/docs/get-started/configure-webhooks")
         .signed(
             Signed::hmac256(&[Header("x-signature-primary"), Header("x-signature-secondary")])

@@ -142,8 +142,9 @@ pub(super) static ROWS: &[Provider] = &[
             paired(&[Header("calendly-webhook-signature")], &["v1"])
                 .stamp(Field("t"), Unit::Seconds, 180),
         )
-        .id(All(&[Body("event"), Body("payload.uri")]))
-        .kind(Body("event")),
+        .id(All(&[Body("event"), Body("created_at"), Body("payload.uri")]))
+        .kind(Body("event"))
+        .note("The uri is that of an invitee, a contact or an event type, which changes more than once."),
     Provider::high("cal_com", "https://cal.com/docs/developing/guides/automation/webhooks")
         .signed(Signed::hmac256(&[Header("x-cal-signature-256")]))
         .id(All(&[Body("triggerEvent"), Body("payload.uid"), Body("createdAt")]))
