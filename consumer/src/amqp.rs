@@ -8,8 +8,8 @@ use base64::Engine as _;
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-    BasicRejectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
@@ -106,16 +106,9 @@ impl Broker for Amqp {
         }
     }
 
-    async fn release(&self, receipts: Vec<u64>) {
-        self.forget(&receipts);
-        let options = BasicNackOptions { requeue: true, multiple: false };
-        for tag in receipts {
-            // On a lost connection the broker has them back already.
-            if self.channel.basic_nack(tag, options).await.is_err() {
-                break;
-            }
-        }
-    }
+    /// The connection ends next: the broker has them back then, once and in their order. As long as they are open here, no
+    /// acknowledgement of those behind them covers them.
+    async fn release(&self, _: Vec<u64>) {}
 
     async fn lag(&self) -> Option<u64> {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };

@@ -1,5 +1,12 @@
 //! What only one broker has.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use inlet_gateway::batch::Batch;
+use inlet_tests::{Answer, Endpoint, poll_until};
 use serde_json::{Value, json};
 
 use lapin::options::{
@@ -8,7 +15,7 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::servers::{Kafka, Place, RabbitMq, Record, Server, Sqs, unique, variable, wait};
-use crate::world::{Companion, World, is_there, script, skipped, uid};
+use crate::world::{Companion, World, is_there, script, shared, skipped, uid};
 
 /// The source with another `pub_sub`.
 pub(crate) fn change<S: Server>(world: &World<'_, S>, pub_sub: &Value) {
@@ -270,6 +277,59 @@ fn rabbitmq_messages_with_one_id_are_one_event() {
     world.publish(&world.numbers(4..5));
     assert_eq!(world.wait_for_numbers(2), [1, 4]);
     companion.stop();
+}
+
+/// A gateway whose only source is this, and what it says of a batch.
+fn saying(source: Value, batch: impl Fn(&Batch<'_>) -> Answer + Send + Sync + 'static) -> Endpoint {
+    let list = json!({"poll_seconds": 1, "project_id": "p", "max_message_bytes": 1_000_000, "sources": [source]});
+    Endpoint::responding(move |request| match request.path.as_str() {
+        "/consumer/v1/sources" => Answer::ok().body(list.to_string()),
+        "/consumer/v1/batches" => batch(&Batch::read(&request.body).unwrap()),
+        _ => Answer::status(204),
+    })
+}
+
+#[test]
+fn rabbitmq_has_back_what_is_not_durable_when_a_stop_comes_between() {
+    const COUNT: usize = 100;
+    if !is_there::<RabbitMq>() {
+        return;
+    }
+    let _hold = shared::<RabbitMq>();
+    let place = RabbitMq.place();
+    let records: Vec<_> = (0..COUNT).map(|n| Record::new(n.to_string())).collect();
+    RabbitMq.publish(&place, &records);
+    let durable = Arc::new(Mutex::new(BTreeSet::new()));
+    let (takes_all, is_asked) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let mut source = place.pub_sub.clone();
+    source["amqp"]["prefetch"] = json!(COUNT);
+    let more = json!({"uid": "s", "name": "s", "version": "1", "max_attempts": 10});
+    source.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let own = (Arc::clone(&durable), Arc::clone(&takes_all), Arc::clone(&is_asked));
+    // Every other message cannot be taken now, and the answer comes when the stop is known.
+    let gateway = saying(source, move |batch| {
+        let (durable, takes_all, is_asked) = &own;
+        let is_mixed = !takes_all.load(Ordering::Relaxed) && 2 < batch.messages.len();
+        let mut durable = durable.lock().unwrap();
+        let results = batch.messages.iter().zip(0..).map(|(message, place)| {
+            if is_mixed && place % 2 == 0 {
+                return json!({"status": "retry", "reason": "not now", "is_ours": true});
+            }
+            durable.insert(String::from_utf8_lossy(&message.payload).into_owned());
+            json!({"status": "accepted", "event_id": "e"})
+        });
+        let body = json!({"results": results.collect::<Vec<_>>()}).to_string();
+        let wait = if is_mixed { Duration::from_secs(1) } else { Duration::ZERO };
+        is_asked.fetch_or(is_mixed, Ordering::Relaxed);
+        Answer::ok().body(body).after(wait)
+    });
+    let first = Companion::start(&gateway.url(""), "key");
+    poll_until("a batch", || is_asked.load(Ordering::Relaxed).then_some(()));
+    first.stop();
+    takes_all.store(true, Ordering::Relaxed);
+    let _second = Companion::start(&gateway.url(""), "key");
+    poll_until("all of them", || (durable.lock().unwrap().len() == COUNT).then_some(()));
 }
 
 #[test]
