@@ -24,6 +24,8 @@ pub(crate) struct Message<R> {
     pub(crate) dead: Option<String>,
     /// How often the gateway said `retry`.
     pub(crate) attempts: u32,
+    /// How often the gateway has refused its dead letter as it is now.
+    pub(crate) refusals: u32,
     /// Its share of the memory that a worker may hold.
     pub(crate) share: Option<Arc<OwnedSemaphorePermit>>,
 }
@@ -39,6 +41,7 @@ impl<R> Message<R> {
             receipt,
             dead: None,
             attempts: 0,
+            refusals: 0,
             share: None,
         }
     }
@@ -99,7 +102,8 @@ pub(crate) trait Broker: Send + Sync + Sized + 'static {
         settled: Vec<Settled<Self::Receipt>>,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// These were not dealt with: somebody else may have them now.
+    /// These were not dealt with: somebody else may have them now. The session ends with it, so nothing is to be done where its
+    /// end gives them back.
     fn release(&self, receipts: Vec<Self::Receipt>) -> impl Future<Output = ()> + Send;
 
     /// Holds on to everything that was taken and not settled.

@@ -68,8 +68,9 @@ pub(crate) enum EdgeFault {
     /// It, or what runs it, broke down over this, or took longer than anything may.
     #[error("{asked}: the gateway fails: {why}")]
     Failed { asked: Asked, why: String },
+    /// `is_told`: by the gateway itself, not by something between that has a limit of its own.
     #[error("{asked}: the gateway refuses it ({status}): {message}")]
-    Refused { asked: Asked, status: u16, message: String },
+    Refused { asked: Asked, status: u16, message: String, is_told: bool },
     /// The source of a batch is gone, or disabled.
     #[error("{asked}: the gateway wants nothing of this source ({status}): {message}")]
     Unwanted { asked: Asked, status: u16, message: String },
@@ -277,18 +278,26 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn fault(asked: Asked, status: u16, text: &str, wait: Option<Duration>) -> EdgeFault {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
-    let said = value.get("message").or_else(|| value.get("error")).and_then(Value::as_str);
-    let is_told = said.is_some();
+    let message = value.get("message").and_then(Value::as_str);
+    // As the gateway writes all its refusals. Whatever else answers there (a proxy, the platform) speaks for itself.
+    let is_told = message.is_some() && value.get("status") == Some(&Value::Bool(false));
+    let said = message.or_else(|| value.get("error").and_then(Value::as_str));
     let message: String = said.unwrap_or("no reason given").chars().take(500).collect();
     match status {
-        401 | 403 => EdgeFault::Unauthorized { asked, status, message },
-        404 | 409 if asked == Asked::Batch => EdgeFault::Unwanted { asked, status, message },
+        401 | 403 if is_told => EdgeFault::Unauthorized { asked, status, message },
+        404 | 409 if is_told && asked == Asked::Batch => {
+            EdgeFault::Unwanted { asked, status, message }
+        }
         404 => strange(asked, format!("there is nothing (404: {message}); is INLET_URL right?")),
-        400 | 413 | 415 | 422 => EdgeFault::Refused { asked, status, message },
-        // The gateway says why it takes nothing now, and then it is 503. Anything else is a fault, its own or the platform's.
+        // Too large is too large, whoever says it.
+        413 => EdgeFault::Refused { asked, status, message, is_told },
+        400 | 415 | 422 if is_told => EdgeFault::Refused { asked, status, message, is_told },
         408 | 429 => EdgeFault::Busy { asked, status, message, wait },
+        // The gateway says why it takes nothing now, and then it is 503. Anything else is a fault, its own or the platform's.
         503 if is_told => EdgeFault::Busy { asked, status, message, wait },
-        500..=599 => EdgeFault::Failed { asked, why: format!("{status}: {message}") },
+        400 | 401 | 403 | 409 | 415 | 422 | 500..=599 => {
+            EdgeFault::Failed { asked, why: format!("{status}: {message}") }
+        }
         _ => strange(asked, format!("status {status}: {message}")),
     }
 }
@@ -312,7 +321,8 @@ mod tests {
         let unauthorized =
             |asked, status| EdgeFault::Unauthorized { asked, status, message: why() };
         let unwanted = |status| EdgeFault::Unwanted { asked: Batch, status, message: why() };
-        let refused = |asked, status| EdgeFault::Refused { asked, status, message: why() };
+        let refused =
+            |asked, status| EdgeFault::Refused { asked, status, message: why(), is_told: true };
         let failed = |status| EdgeFault::Failed { asked: Batch, why: format!("{status}: why") };
         let busy = |asked, status| EdgeFault::Busy { asked, status, message: why(), wait };
         for (asked, status, expect) in [
@@ -320,7 +330,7 @@ mod tests {
             (Batch, 403, unauthorized(Batch, 403)),
             (Batch, 404, unwanted(404)),
             (Batch, 409, unwanted(409)),
-            (Report, 409, strange(Report, "status 409: why")),
+            (Report, 409, EdgeFault::Failed { asked: Report, why: "409: why".to_owned() }),
             (Batch, 400, refused(Batch, 400)),
             (Batch, 413, refused(Batch, 413)),
             (Report, 422, refused(Report, 422)),
@@ -334,27 +344,30 @@ mod tests {
             assert_eq!(fault(asked, status, r#"{"status":false,"message":"why"}"#, wait), expect);
         }
         for (asked, status, text) in [
+            (Batch, 400, "a batch: the gateway fails: 400: no reason given"),
+            (Batch, 409, "a batch: the gateway fails: 409: no reason given"),
+            (Batch, 413, "a batch: the gateway refuses it (413): no reason given"),
+            (Batch, 415, "a batch: the gateway fails: 415: no reason given"),
+            (Batch, 422, "a batch: the gateway fails: 422: no reason given"),
             (Batch, 502, "a batch: the gateway fails: 502: no reason given"),
             (Batch, 503, "a batch: the gateway fails: 503: no reason given"),
             (Batch, 429, "a batch: the gateway asks to wait (429): no reason given"),
-            (
-                Report,
-                403,
-                "a status report: the gateway refuses the consumer key (403): no reason given",
-            ),
+            (Sources, 401, "the list of sources: the gateway fails: 401: no reason given"),
+            (Report, 403, "a status report: the gateway fails: 403: no reason given"),
             (
                 Batch,
                 404,
-                "a batch: the gateway wants nothing of this source (404): no reason given",
-            ),
-            (
-                Sources,
-                404,
-                "the list of sources: the gateway's answer is not understood: there is nothing (404: no reason \
-                 given); is INLET_URL right?",
+                "a batch: the gateway's answer is not understood: there is nothing (404: no reason given); is \
+                 INLET_URL right?",
             ),
         ] {
             assert_eq!(fault(asked, status, "<html>", None).to_string(), text);
+        }
+        // JSON of somebody else.
+        for text in
+            [r#"{"message":"why"}"#, r#"{"error":"why"}"#, r#"{"status":"error","message":"why"}"#]
+        {
+            assert_eq!(fault(Batch, 400, text, None), failed(400));
         }
     }
 

@@ -217,27 +217,34 @@ fn give_up_on_large<R>(message: &mut Message<R>, limit: usize) {
 }
 
 /// The gateway refuses it, alone: it becomes a dead letter, and if that is refused, too, one that says less, so that it
-/// holds up nobody. False when there is nothing left to leave out.
-fn give_up_more<R>(message: &mut Message<R>, refusal: &str) -> bool {
+/// holds up nobody for ever. Without its bytes or its id it is of little use to anybody: they go only when the gateway itself
+/// (`is_told`) has refused them `max_attempts` times, and might be another one by then.
+fn give_up_more<R>(message: &mut Message<R>, refusal: &str, is_told: bool, max_attempts: u32) {
     let Some(reason) = &mut message.dead else {
         message.dead = Some(format!("the gateway refuses it: {refusal}"));
-        return true;
+        return;
     };
     let left_out = if !message.headers.is_empty() || message.key.is_some() || message.at.is_some() {
         (message.headers, message.key, message.at) = (Vec::new(), None, None);
         "headers, key and time"
-    } else if !message.payload.is_empty() {
-        message.payload = Vec::new();
-        "bytes"
-    } else if message.id.take().is_some() {
-        "id"
     } else {
-        return false;
+        message.refusals = message.refusals.saturating_add(u32::from(is_told));
+        if message.refusals < max_attempts {
+            return;
+        }
+        if !message.payload.is_empty() {
+            message.payload = Vec::new();
+            "bytes"
+        } else if message.id.take().is_some() {
+            "id"
+        } else {
+            return;
+        }
     };
+    message.refusals = 0;
     reason.push_str(&format!(
         "; its {left_out} are left out, because of them it was refused: {refusal}"
     ));
-    true
 }
 
 async fn release<B: Broker>(
@@ -334,12 +341,6 @@ impl<B: Broker> Sender<'_, B> {
                     }
                     (backoff.next(chance()), left)
                 }
-                Err(EdgeFault::Refused { ref message, .. })
-                    if part.first_mut().is_some_and(|one| give_up_more(one, message)) =>
-                {
-                    parts.push_front(part);
-                    continue;
-                }
                 Err(fault @ (EdgeFault::Unwanted { .. } | EdgeFault::Unauthorized { .. })) => {
                     parts.push_front(part);
                     release(self.broker, parts.into_iter().flatten()).await;
@@ -347,11 +348,8 @@ impl<B: Broker> Sender<'_, B> {
                 }
                 Err(fault) => {
                     self.job.status.error(&fault.to_string());
-                    if lies_in_part
-                        && let (EdgeFault::Failed { why, .. }, [one]) =
-                            (&fault, part.as_mut_slice())
-                    {
-                        self.count_attempt(one, &format!("the gateway fails: {why}"));
+                    if lies_in_part && let [one] = part.as_mut_slice() {
+                        self.blame(one, &fault);
                     }
                     let least = backoff.next(chance());
                     let asked = match fault {
@@ -378,6 +376,23 @@ impl<B: Broker> Sender<'_, B> {
     fn answers_others(&self, heard: &mut u64) -> bool {
         let answered = self.job.edge.answered();
         answered != std::mem::replace(heard, answered)
+    }
+
+    /// It is this message that the gateway fails at, or refuses.
+    fn blame(&self, one: &mut Message<B::Receipt>, fault: &EdgeFault) {
+        match fault {
+            EdgeFault::Failed { why, .. } => {
+                self.count_attempt(one, &format!("the gateway fails: {why}"));
+            }
+            // Something between may do so for a while only.
+            EdgeFault::Refused { message, is_told: false, .. } if one.dead.is_none() => {
+                self.count_attempt(one, &format!("it is refused on its way: {message}"));
+            }
+            EdgeFault::Refused { message, is_told, .. } => {
+                give_up_more(one, message, *is_told, self.job.max_attempts);
+            }
+            _ => {}
+        }
     }
 
     /// After so many attempts a message is given up: what is sent then is its dead letter.

@@ -32,15 +32,32 @@ fn what_is_too_large_is_given_up_with_its_beginning() {
 }
 
 #[test]
-fn what_is_refused_says_less_until_it_is_taken() {
+fn what_is_refused_says_less_and_loses_its_bytes_only_to_the_gateway_and_late() {
     let mut one = message(3);
     one.id = Some("t-0-1".to_owned());
     one.headers = vec![("a".to_owned(), "1".to_owned())];
-    let mut tries = Vec::new();
-    while give_up_more(&mut one, "no") {
-        tries.push((one.headers.len(), one.payload.len(), one.id.is_some()));
+    let mut refused = |is_told, times| {
+        for _ in 0..times {
+            give_up_more(&mut one, "no", is_told, 3);
+        }
+        (one.dead.clone(), one.headers.len(), one.payload.len(), one.id.is_some())
+    };
+    let (reason, headers, bytes, has_id) = refused(true, 1);
+    assert_eq!(reason.as_deref(), Some("the gateway refuses it: no"));
+    assert_eq!((headers, bytes, has_id), (1, 3, true));
+    for (is_told, times, left) in [
+        (false, 1, (0, 3, true)),
+        (false, 50, (0, 3, true)),
+        (true, 2, (0, 3, true)),
+        (false, 50, (0, 3, true)),
+        (true, 1, (0, 0, true)),
+        (true, 2, (0, 0, true)),
+        (true, 1, (0, 0, false)),
+        (true, 9, (0, 0, false)),
+    ] {
+        let (reason, headers, bytes, has_id) = refused(is_told, times);
+        assert_eq!((headers, bytes, has_id), left, "{reason:?}");
     }
-    assert_eq!(tries, [(1, 3, true), (0, 3, true), (0, 0, true), (0, 0, false)]);
     let reason = one.dead.unwrap();
     assert!(reason.starts_with("the gateway refuses it: no; its headers"), "{reason}");
 }
@@ -83,8 +100,9 @@ async fn refusing(listener: tokio::net::TcpListener) {
         while asked.last() != Some(&0) {
             stream.read_buf(&mut asked).await.unwrap();
         }
-        let answer = b"HTTP/1.1 409 Conflict\r\ncontent-length: 2\r\n\r\n{}";
-        stream.write_all(answer).await.unwrap();
+        let body = r#"{"status":false,"message":"the source is disabled"}"#;
+        let head = format!("HTTP/1.1 409 Conflict\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).await.unwrap();
     }
 }
 

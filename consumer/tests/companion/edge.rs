@@ -43,6 +43,8 @@ pub(crate) struct Book {
     pub(crate) unchanged: usize,
     /// Answers to batches before anything else: status, `Retry-After`.
     pub(crate) refusals: Vec<(u16, Option<u32>)>,
+    /// What somebody else answers to batches, before they get to it.
+    pub(crate) others: Vec<u16>,
     /// What it answers to everything, until it is told otherwise.
     pub(crate) always: Option<u16>,
     /// It does not answer the batch, though it has kept it.
@@ -190,6 +192,9 @@ fn batch(book: &mut Book, request: &Received) -> Answer {
             return says(409, &json!({"status": false, "message": "source is disabled"}));
         }
         Some(_) => {}
+    }
+    if let Some(status) = book.others.pop() {
+        return Answer::status(status).header("Content-Type", "text/html").body("<html>");
     }
     if !book.refusals.is_empty() {
         let (status, wait) = book.refusals.remove(0);

@@ -85,6 +85,20 @@ fn one_that_is_refused_as_a_dead_letter_too_says_less_and_holds_up_nobody() {
 }
 
 #[test]
+fn what_somebody_else_refuses_for_a_while_is_neither_given_up_nor_given_back() {
+    let topic = Topic::new(1);
+    let mut source = topic.source("s", "1");
+    source["max_attempts"] = json!(10);
+    let edge = edge_with(source);
+    edge.book().others = vec![422, 415, 413, 409, 403, 401, 400, 400];
+    topic.publish(0, &texts(0..1));
+    let companion = Companion::start(&edge.url());
+    assert_eq!(edge.wait_for(1), texts(0..1));
+    assert!(edge.book().dead.is_empty());
+    assert!(!companion.log().iter().any(|line| line.contains("a source has stopped")));
+}
+
+#[test]
 fn a_limit_that_is_raised_holds_at_once() {
     let topic = Topic::new(1);
     let edge = edge_with(topic.source("s", "1"));
