@@ -32,6 +32,7 @@ impl Fault {
         // <https://developers.cloudflare.com/d1/observability/debug-d1/>
         if says(&[
             "Network connection lost",
+            "client disconnected",
             "Internal error",
             "transient issue",
             "overloaded",
@@ -476,5 +477,34 @@ mod tests {
             Fault::Passing(_)
         ));
         assert!(matches!(of("D1_ERROR: integer overflow"), Fault::Unclear(_)));
+    }
+
+    /// <https://developers.cloudflare.com/d1/observability/debug-d1/>
+    #[test]
+    fn what_d1_documents_buries_no_innocent_event() {
+        for text in [
+            "D1 DB reset because its code was updated.",
+            "Internal error while starting up D1 DB storage caused object to be reset.",
+            "Network connection lost.",
+            "Internal error in D1 DB storage caused object to be reset.",
+            "Cannot resolve D1 DB due to transient issue on remote node.",
+            "Can't read from request stream because client disconnected.",
+            "D1 DB storage operation exceeded timeout which caused object to be reset.",
+            "D1 DB is overloaded. Requests queued for too long.",
+            "D1 DB is overloaded. Too many requests queued.",
+        ] {
+            let fault = Fault::of_store(format!("D1_ERROR: {text}"));
+            assert!(matches!(fault, Fault::Passing(_)), "{text}");
+        }
+        // The one event that takes D1 down each time is found: it fails twice alone, while others are stored. Whoever was
+        // there when another took it down is stored in the second try.
+        for text in [
+            "D1 DB's isolate exceeded its memory limit and was reset.",
+            "D1 DB exceeded its CPU time limit and was reset.",
+        ] {
+            let fault = Fault::of_store(format!("D1_ERROR: {text}"));
+            assert!(matches!(fault, Fault::Unclear(_)), "{text}");
+        }
+        assert_eq!(store("..x..?").1, [5]);
     }
 }
