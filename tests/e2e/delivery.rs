@@ -343,6 +343,7 @@ fn private_addresses_are_refused_unless_they_are_allowed() {
             "http://169.254.169.254/latest/meta-data",
             "http://2130706433/",
             "http://[::ffff:10.0.0.1]/",
+            "http://8.8.8.8:8080/hook",
         ] {
             let reply = project.post("/endpoints", &json!({"name": "a", "url": url})).expect(400);
             assert!(reply.message().contains("refused"), "{url}: {}", reply.message());

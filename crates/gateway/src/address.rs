@@ -24,6 +24,20 @@ pub enum BadUrl {
     Credentials,
     #[error("endpoint url refused: {host} is {kind}; set ALLOW_PRIVATE_ENDPOINTS=true to allow it")]
     Private { host: String, kind: &'static str },
+    #[error(
+        "endpoint url refused: Cloudflare calls no bare IP address, give the url a host name; set ALLOW_PRIVATE_ENDPOINTS=true where the gateway runs elsewhere"
+    )]
+    Bare,
+}
+
+/// As [`check`], for a URL that was not stored before. One by an address would never be called: Cloudflare answers it itself,
+/// with error 1003, wherever it leads.
+pub fn check_new(raw: &str, allow_private: bool) -> Result<Url, BadUrl> {
+    let url = check(raw, allow_private)?;
+    match url.host() {
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) if !allow_private => Err(BadUrl::Bare),
+        _ => Ok(url),
+    }
 }
 
 /// Parses an endpoint's URL and checks where it leads.
@@ -226,6 +240,16 @@ mod tests {
         ] {
             assert!(check(url, false).is_ok(), "{url}: {:?}", check(url, false));
         }
+    }
+
+    #[test]
+    fn addresses_are_refused_where_nobody_would_call_them() {
+        for url in ["http://8.8.8.8/", "https://[2606:4700::1111]:8443/a", "http://134744072/"] {
+            assert_eq!(check_new(url, false), Err(BadUrl::Bare), "{url}");
+            assert!(check_new(url, true).is_ok(), "{url}");
+        }
+        assert!(matches!(check_new("http://10.0.0.1/", false), Err(BadUrl::Private { .. })));
+        assert!(check_new("https://8.8.8.8.example.com/", false).is_ok());
     }
 
     #[test]

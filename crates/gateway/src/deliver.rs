@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::address;
 use crate::breaker::Outcome;
+use crate::cloudflare;
 use crate::endpoint::{ContentType, Endpoint};
 use crate::event::StoredEvent;
 use crate::form;
@@ -386,7 +387,7 @@ impl Attempt {
                 Some(*status),
                 masked(headers, None),
                 String::from_utf8_lossy(body).replace('\0', "\u{fffd}"),
-                String::new(),
+                cloudflare::in_place_of(*status, body).unwrap_or_default(),
             ),
             Answered::Nothing { error } | Answered::NotCalled { error } => {
                 (None, Vec::new(), String::new(), error.clone())
@@ -435,8 +436,8 @@ impl Attempt {
     pub fn outcome(&self) -> Outcome {
         match self.http_status {
             _ if self.is_success => Outcome::Success,
-            Some(status) => Outcome::Failure(http_status_text(status)),
-            None => Outcome::Failure(self.error.chars().take(SAID_MAX_CHARS).collect()),
+            Some(status) if self.error.is_empty() => Outcome::Failure(http_status_text(status)),
+            _ => Outcome::Failure(self.error.chars().take(SAID_MAX_CHARS).collect()),
         }
     }
 

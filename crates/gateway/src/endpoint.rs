@@ -174,7 +174,7 @@ impl Endpoint {
         }
         check_length("url", input.url.as_deref().unwrap_or_default(), TEXT_MAX_CHARS)?;
         let url = input.url.unwrap_or_default();
-        address::check(&url, allow_private)
+        address::check_new(&url, allow_private)
             .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
         let http_timeout = timeout_of(input.http_timeout.unwrap_or(0))?;
         let manner = input.manner;
@@ -332,8 +332,9 @@ impl Endpoint {
         }
         if let Some(url) = input.url {
             check_length("url", &url, TEXT_MAX_CHARS)?;
-            address::check(&url, allow_private)
-                .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
+            let is_new = url.trim() != self.url;
+            let check = if is_new { address::check_new } else { address::check };
+            check(&url, allow_private).map_err(|bad| ApiError::bad_request(bad.to_string()))?;
             // Whoever may change an endpoint need not know its secret, and may not have it sent to a server of their own.
             let is_kept = credential.is_some()
                 && self.authentication.as_ref().map(|stored| &stored.secret) == credential.as_ref();

@@ -12,6 +12,7 @@ pub mod batch;
 pub mod breaker;
 pub mod cache;
 pub mod cidr;
+pub mod cloudflare;
 pub mod conditions;
 pub mod consumer;
 pub mod custom_response;

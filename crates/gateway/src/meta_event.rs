@@ -200,7 +200,7 @@ impl MetaEvents {
 
 fn check_url(url: &str, means: Means<'_>) -> Result<(), ApiError> {
     check_length("url", url, TEXT_MAX_CHARS)?;
-    address::check(url, means.allow_private)
+    address::check_new(url, means.allow_private)
         .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
     if is_ingest_url(means.origin, url) {
         let text = "meta event url refused: each would make an event, and that the next";

@@ -11,6 +11,7 @@ use url::form_urlencoded::Serializer;
 pub use assertion::{Algorithm, Assertion};
 
 use crate::api::{ApiError, asks_for_something};
+use crate::cloudflare;
 use crate::fields::{Fields, FromFields};
 use crate::json;
 use crate::payload::at_path;
@@ -234,6 +235,7 @@ impl Oauth2 {
             let said = [text("error"), text("error_description")];
             let said: Vec<&str> = said.into_iter().flatten().collect();
             let said: String = said.join(": ").chars().take(SAID_MAX_CHARS).collect();
+            let said = cloudflare::in_place_of(status, body).unwrap_or(said);
             let comma = if said.is_empty() { "" } else { ": " };
             return Err(format!("the token endpoint answered {status}{comma}{said}"));
         }
@@ -332,6 +334,7 @@ mod tests {
             (200, r#"{"access_token":"a\nb"}"#, "has no access_token"),
             (200, r#"{"access_token":"a","token_type":"x y"}"#, "token_type is not readable"),
             (302, "", "answered 302"),
+            (530, "error code: 1016", "answered 530: Cloudflare answered in the endpoint's place"),
         ] {
             let error = oauth2.read(status, body.as_bytes(), 0).unwrap_err();
             assert!(error.contains(expect), "{status} {body}: {error}");

@@ -1,6 +1,7 @@
 use super::begin::INTERRUPTED_MAX;
 use super::*;
 use crate::api::parse;
+use crate::breaker::Outcome;
 use crate::endpoint::Status as EndpointStatus;
 use crate::retry::StrategyKind;
 use crate::vault::Vault;
@@ -355,6 +356,22 @@ fn an_attempt_keeps_the_answer_and_masks_credentials() {
         json!({"Authorization": "********", "X-Mine": "********"})
     );
     assert_eq!(shown["response_http_header"], json!({"set-cookie": "********", "x-id": "7"}));
+}
+
+#[test]
+fn an_answer_of_cloudflares_own_is_not_taken_for_the_endpoints() {
+    let call =
+        Call { url: "http://8.8.8.8/".into(), headers: vec![], timeout_ms: 1, credential: None };
+    let attempt = |status, body: &str| {
+        let answered = Answered::Response { status, headers: vec![], body: body.into() };
+        Attempt::new("a".into(), 1, &call, &answered, 1_000, 1_250)
+    };
+    let explained = attempt(403, "error code: 1003");
+    assert!(explained.error.contains("give the url a host name"), "{}", explained.error);
+    assert_eq!(explained.outcome(), Outcome::Failure(explained.error.clone()));
+    let own = attempt(403, "no");
+    assert_eq!((own.error.as_str(), own.outcome()), ("", Outcome::Failure("403 Forbidden".into())));
+    assert_eq!(attempt(200, "error code: 1003").error, "");
 }
 
 #[test]

@@ -180,6 +180,7 @@ fn an_endpoint_that_cannot_work_is_refused() {
     );
     check(r#"{"name":"a"}"#, "please provide the endpoint url");
     check(r#"{"name":"a","url":"http://127.0.0.1/"}"#, "is a loopback address");
+    check(r#"{"name":"a","url":"http://8.8.8.8:80/"}"#, "calls no bare IP address");
     check(r#"{"name":"a","url":"gopher://example.com"}"#, "invalid endpoint scheme");
     check(r#"{"name":"a","url":"https://example.com","secret":"0000"}"#, "all zeros");
     check(r#"{"name":"a","url":"https://example.com","http_timeout":900}"#, "at most 60 seconds");
@@ -220,6 +221,18 @@ fn a_secret_that_is_kept_goes_to_no_other_server() {
     ] {
         update(&body).unwrap();
     }
+}
+
+#[test]
+fn a_bare_address_that_is_stored_is_in_nobodys_way() {
+    let (mut endpoint, _) = create(r#"{"name":"e","url":"https://a.example.com"}"#).unwrap();
+    endpoint.url = "http://8.8.8.8/x".into();
+    let mut put = |body: &str| {
+        let input = parse(body.as_bytes()).unwrap();
+        endpoint.update(input, false, &vault(), 9, &mut |b| b.fill(4)).map_err(|e| e.message)
+    };
+    put(r#"{"name":"f","url":" http://8.8.8.8/x"}"#).unwrap();
+    assert!(put(r#"{"url":"http://8.8.8.8/y"}"#).unwrap_err().contains("bare IP address"));
 }
 
 #[test]
