@@ -24,5 +24,5 @@ step cargo clippy --workspace --exclude inlet-edge --all-targets -- -D warnings
 step cargo clippy -p inlet-edge "${WASM[@]}" -- -D warnings
 # The pure crates compile for the Worker's target on their own, without `worker`.
 step cargo check -p inlet-verify -p inlet-gateway "${WASM[@]}"
-step env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace --exclude inlet-edge
-step env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps -p inlet-edge "${WASM[@]}"
+step env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace --exclude inlet-edge --document-private-items
+step env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --document-private-items -p inlet-edge "${WASM[@]}"

@@ -171,11 +171,15 @@ fn an_event_without_endpoints_is_found_until_an_endpoint_is_asked_for() {
     assert!(found(&format!("endpointId={endpoint}")).is_empty());
 }
 
+/// What a reader of JSON would write in another way.
+const DATA: &str = r#"{ "level": "test", "amount": 1.10 }"#;
+
 /// A delivery of this status, to an endpoint that answers so.
 #[track_caller]
 fn delivery(project: &Project<'_>, endpoint: &str, status: &str) -> String {
-    let body = json!({"endpoint_id": endpoint, "event_type": "*", "data": {"level": "test"}});
-    let event = uid(&project.post("/events", &body).expect(201).data());
+    let body = format!(r#"{{"endpoint_id":"{endpoint}","event_type":"*","data":{DATA}}}"#);
+    let call = project.call("POST", "/events").header("Content-Type", "application/json");
+    let event = uid(&call.body(body).send().expect(201).data());
     uid(&project.wait_for_delivery(&event, status))
 }
 
@@ -203,7 +207,13 @@ fn a_delivery_is_resent_only_when_it_has_failed_and_its_endpoint_is_there() {
     project.put(&format!("/endpoints/{}/pause", gone.0), &json!({})).expect(202);
     refused(&failed, "the endpoint is currently paused");
     project.put(&format!("/endpoints/{}/pause", gone.0), &json!({})).expect(202);
-    let shown = resend(&failed).says(200, "App event processed for retry successfully");
+    let reply = resend(&failed);
+    assert!(
+        reply.text().contains(&format!("\"data\":{DATA}}}")),
+        "byte for byte: {}",
+        reply.text()
+    );
+    let shown = reply.says(200, "App event processed for retry successfully");
     assert_eq!((&shown["uid"], &shown["status"]), (&json!(failed), &json!("Scheduled")));
     gone.1.wait_for(2);
     let event = uid(&json!({"uid": shown["event_id"]}));

@@ -16,7 +16,7 @@ use worker::{Delay, Request, web_sys};
 use crate::chunks::Chunks;
 use crate::glue::Body;
 
-/// What an isolate holds of bodies that come in; [`crate::stored`] says what of those that go out. It has 128 MB for
+/// What an isolate holds of bodies that come in; [`crate::bodies`] says what of those that go out. It has 128 MB for
 /// everything, and a body stands in it twice for a moment: here, and as the runtime's own buffer.
 const HELD_MAX_BYTES: u64 = 24 * 1024 * 1024;
 /// How much of it one source, or one project that pushes, may hold.

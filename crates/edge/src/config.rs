@@ -35,9 +35,8 @@ const FRESH_MS: u64 = 10_000;
 /// How long an isolate believes that a source does not exist.
 const ABSENT_FRESH_MS: u64 = 3_000;
 const KV_CACHE_S: u64 = 30;
-/// A copy that a reader puts back may be older than a write that went on at the same time: it does not stay.
-const PUT_BACK_EXPIRES_S: u64 = 300;
-/// Every copy in KV ends some time, should a write of ours ever be lost.
+/// Every copy in KV ends: a write of ours may be lost, and one that a reader puts back may be older than a write that went on at
+/// the same time.
 const EXPIRES_S: u64 = 300;
 /// How long a project is known to have ended: longer than any copy of its sources stays in KV.
 const ENDED_MS: u64 = 900_000;
@@ -133,7 +132,7 @@ async fn read(bindings: &Bindings, mask: &str) -> Result<Option<Snapshot>> {
     let stored = in_time(DATABASE, ANSWER_WITHIN_MS, stored(bindings, mask)).await?;
     let Some(snapshot) = stored else { return Ok(None) };
     let text = serde_json::to_string(&snapshot)?;
-    let put = async { Ok(kv.put(&key, text)?.expiration_ttl(PUT_BACK_EXPIRES_S).execute().await?) };
+    let put = async { Ok(kv.put(&key, text)?.expiration_ttl(EXPIRES_S).execute().await?) };
     if let Err(error) = of_kv(put).await {
         log::error("kv_unwritable", json!({"error": error.to_string()}));
     }

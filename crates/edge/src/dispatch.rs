@@ -368,21 +368,17 @@ async fn attempt(
     lease: Lease,
     bindings: &Bindings,
 ) -> Done {
-    let called = match (begun, to) {
-        (Ok(mut event), Some(to)) => {
-            match ready(delivery, (&mut event, lease.shard), to, identity, bindings).await {
-                Ok(ready) => called(delivery, ready, to, lease.until, bindings).await,
-                Err(why) => Err(why),
-            }
-        }
-        (Err(why), _) => Err(why),
-        (Ok(_), None) => Err(Undeliverable::EndpointGone),
+    let called = async {
+        let mut event = begun?;
+        let to = to.ok_or(Undeliverable::EndpointGone)?;
+        let ready = ready(delivery, (&mut event, lease.shard), to, identity, bindings).await?;
+        Ok((called(delivery, ready, to, lease.until, bindings).await?, to))
     };
+    let called = called.await;
     let now = chance::now_ms();
-    let (Called { call, answered, requested_at, is_endpoints }, to) = match (called, to) {
-        (Ok(called), Some(to)) => (called, to),
-        (Err(why), _) => return Done::without_call(&why, delivery, now),
-        (Ok(_), None) => return Done::without_call(&Undeliverable::EndpointGone, delivery, now),
+    let (Called { call, answered, requested_at, is_endpoints }, to) = match called {
+        Ok(called) => called,
+        Err(why) => return Done::without_call(&why, delivery, now),
     };
     let n = delivery.attempts + 1;
     let strategy = to.strategy(&delivery.subscription_id);
@@ -427,10 +423,11 @@ async fn ready<'a>(
     let made = made(event, body, delivery, function, &bindings.burnt).await;
     let mut made =
         made.ok_or(Undeliverable::NotMade("the result of the subscription's function"))?;
-    let form = match body_for(endpoint, made.event.content_type.as_deref(), &made.body)? {
-        Cow::Owned(form) => Some(form),
-        Cow::Borrowed(_) => None,
-    };
+    let form =
+        match body_for(endpoint.content_type, made.event.content_type.as_deref(), &made.body)? {
+            Cow::Owned(form) => Some(form),
+            Cow::Borrowed(_) => None,
+        };
     made.body = form.unwrap_or(made.body);
     if !loan.grow(made.body.len() as u64) {
         return Err(Undeliverable::NoRoom);

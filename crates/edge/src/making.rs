@@ -66,13 +66,9 @@ pub(crate) async fn sent(
         return without(fault);
     }
     let is_form = to.endpoint.content_type == ContentType::Form;
-    let content_type = if is_form {
-        Some(ContentType::Form.name().to_owned())
-    } else {
-        made.event.content_type.clone()
-    };
-    let body =
-        body_for(&to.endpoint, made.event.content_type.as_deref(), &made.body).map(Cow::into_owned);
+    let content_type = to.endpoint.content_type.of_body(made.event.content_type.as_deref());
+    let body = body_for(to.endpoint.content_type, made.event.content_type.as_deref(), &made.body)
+        .map(Cow::into_owned);
     let headers = made.event.headers_out(made.by_function || is_form);
     Sent::new(delivery, content_type, &headers, body.map_err(|why| why.to_string()))
 }

@@ -10,6 +10,7 @@ use futures_util::future::{Either, join_all, select};
 use futures_util::pin_mut;
 use inlet_gateway::rest::Rest;
 use inlet_gateway::settings::Way;
+use inlet_gateway::storing;
 use serde_json::json;
 use worker::{Delay, Result};
 
@@ -139,7 +140,7 @@ pub(crate) async fn watched<T>(
 }
 
 pub(crate) fn silent(store: &str) -> worker::Error {
-    worker::Error::RustError(format!("{store} does not answer"))
+    worker::Error::RustError(storing::silent(store))
 }
 
 /// Waits so long for the object store to say or hand over what it has.

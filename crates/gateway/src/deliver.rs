@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::address;
 use crate::breaker::Outcome;
 use crate::cloudflare;
-use crate::endpoint::{ContentType, Endpoint};
+use crate::endpoint::{BYTES, ContentType, Endpoint};
 use crate::event::StoredEvent;
 use crate::form;
 use crate::header::{is_sensitive, sendable};
@@ -148,15 +148,8 @@ impl Outgoing<'_> {
         if !self.event.mask_id.is_empty() {
             headers.push(("x-convoy-source-id".into(), self.event.mask_id.clone()));
         }
-        // Without a type of its own a body is what it is: bytes. An empty one is nothing at all.
-        let content_type = match self.endpoint.content_type {
-            ContentType::Form => Some(ContentType::Form.name().to_owned()),
-            ContentType::Json => self.event.content_type.clone(),
-        };
-        headers.push((
-            "content-type".into(),
-            content_type.unwrap_or_else(|| "application/octet-stream".into()),
-        ));
+        let content_type = self.endpoint.content_type.of_body(self.event.content_type.as_deref());
+        headers.push(("content-type".into(), content_type.unwrap_or_else(|| BYTES.into())));
         if let Some(key) = &self.event.idempotency_key {
             headers.push((self.config.request_id_header.clone(), key.clone()));
         }
@@ -244,11 +237,11 @@ impl Outgoing<'_> {
 
 /// The bytes that an endpoint gets of an event: its body as it is, or as the form that it asks for.
 pub fn body_for<'a>(
-    endpoint: &Endpoint,
+    takes: ContentType,
     content_type: Option<&str>,
     body: &'a [u8],
 ) -> Result<Cow<'a, [u8]>, Undeliverable> {
-    match endpoint.content_type {
+    match takes {
         ContentType::Json => Ok(Cow::Borrowed(body)),
         ContentType::Form => form::of_event(content_type, body).ok_or(Undeliverable::NoForm),
     }

@@ -64,6 +64,9 @@ impl Status {
     }
 }
 
+/// What a body without a type of its own is called: it is bytes.
+pub const BYTES: &str = "application/octet-stream";
+
 /// How an endpoint wants its events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContentType {
@@ -80,6 +83,14 @@ impl ContentType {
         match self {
             Self::Json => "application/json",
             Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
+
+    /// The type of the body that such an endpoint gets of an event with this one.
+    pub fn of_body(self, of_event: Option<&str>) -> Option<String> {
+        match self {
+            Self::Json => of_event.map(ToOwned::to_owned),
+            Self::Form => Some(self.name().to_owned()),
         }
     }
 

@@ -62,7 +62,7 @@ fn special(text: &str, in_json: bool, most: usize) -> Vec<char> {
     found
 }
 
-/// SQL of `column` as `text` is to be looked for in it, [folded](folded), or [so](folded_in_json).
+/// SQL of `column` as `text` is to be looked for in it, [`folded`], or [so](folded_in_json).
 pub(crate) fn sql(column: &str, text: &str, in_json: bool, most: usize) -> String {
     let mut sql = format!("lower({column})");
     if in_json && text.contains('\\') {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::deliver::Undeliverable;
 use crate::event::{CUT, StoredEvent};
 use crate::pending::find;
 use crate::search::Search;
@@ -36,7 +37,7 @@ pub enum Lack {
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gone => f.write_str("the event's body is gone from the store"),
+            Self::Gone => Undeliverable::BodyGone.fmt(f),
             Self::Spent => {
                 f.write_str("functions have taken all the time that they have at once: try again")
             }

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::endpoint::ContentType;
+
 /// A row of [`crate::sql::pointed`].
 #[derive(Debug, Clone, Deserialize)]
 pub struct Row {
@@ -38,11 +40,10 @@ impl Pointed {
         self.find("source", id)
     }
 
-    /// Whether an endpoint takes forms.
-    pub fn takes_forms(&self, endpoint_id: &str) -> bool {
-        let endpoint = self.endpoint(endpoint_id);
-        let content_type = endpoint.get("content_type").and_then(Value::as_str);
-        content_type == Some(crate::endpoint::ContentType::Form.name())
+    /// What an endpoint takes.
+    pub fn takes(&self, endpoint_id: &str) -> ContentType {
+        let content_type = self.endpoint(endpoint_id).get("content_type").cloned();
+        content_type.and_then(|name| serde_json::from_value(name).ok()).unwrap_or_default()
     }
 
     /// Lays over a delivery or a subscription, as it is shown, what is at both its ends.
@@ -77,6 +78,7 @@ mod tests {
         pointed.lay_over(&mut shown, "s", "");
         assert_eq!(shown["endpoint_metadata"], json!({"uid": "s"}), "an id is of one kind");
         assert_eq!(shown["source_metadata"], json!({"uid": ""}));
-        assert!(pointed.takes_forms("e") && !pointed.takes_forms("gone"));
+        assert!(pointed.takes("e") == ContentType::Form);
+        assert!(pointed.takes("gone") == ContentType::Json);
     }
 }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use crate::deliver::{Delivery, masked};
+use crate::deliver::{Delivery, body_for, masked};
+use crate::endpoint::{BYTES, ContentType};
 use crate::event::data_json;
-use crate::form;
 use crate::header::is_of_the_body;
 use crate::json;
 use crate::wire::Text;
@@ -38,8 +38,9 @@ impl Sent {
         let headers = match delivery.last_attempt() {
             Some(last) => last.request_headers,
             None => {
-                let own = content_type.iter().map(|kind| ("content-type".to_owned(), kind.clone()));
-                let all: Vec<_> = own.chain(headers.iter().cloned()).collect();
+                let own = content_type.as_deref().or(body.is_ok().then_some(BYTES));
+                let own = own.map(|name| ("content-type".to_owned(), name.to_owned()));
+                let all: Vec<_> = own.into_iter().chain(headers.iter().cloned()).collect();
                 masked(&all, None)
             }
         };
@@ -47,7 +48,7 @@ impl Sent {
     }
 
     /// The same for a list, from what the row of the delivery brings of its event. `withheld` says why that is not what is sent.
-    pub fn in_list(delivery: &Delivery, withheld: Option<&str>, takes_forms: bool) -> Self {
+    pub fn in_list(delivery: &Delivery, withheld: Option<&str>, takes: ContentType) -> Self {
         let event = delivery.event.as_deref();
         let event = event.and_then(|text| serde_json::from_str::<Value>(text).ok());
         let Some(event) = event.filter(Value::is_object) else {
@@ -57,7 +58,7 @@ impl Sent {
         let headers: Option<Vec<(String, String)>> =
             text("headers").and_then(|list| json::read(list).ok());
         let mut headers = headers.unwrap_or_default();
-        let is_made = withheld.is_some() || takes_forms;
+        let is_made = withheld.is_some() || takes == ContentType::Form;
         if is_made || event.get("is_made").and_then(Value::as_u64) == Some(1) {
             headers.retain(|(name, _)| !is_of_the_body(name));
         }
@@ -70,15 +71,11 @@ impl Sent {
             }
         };
         let content_type = text("content_type").map(ToOwned::to_owned);
-        let (body, content_type) = match body {
-            Ok(body) if takes_forms => {
-                let form = form::of_event(content_type.as_deref(), &body).map(Cow::into_owned);
-                let form =
-                    form.ok_or_else(|| "the body is neither a form nor a JSON object".to_owned());
-                (form, Some("application/x-www-form-urlencoded".to_owned()))
-            }
-            body => (body, content_type),
-        };
+        let body = body.and_then(|body| {
+            let sent = body_for(takes, content_type.as_deref(), &body).map(Cow::into_owned);
+            sent.map_err(|why| why.to_string())
+        });
+        let content_type = takes.of_body(content_type.as_deref());
         Self::new(delivery, content_type, &headers, body)
     }
 
@@ -116,6 +113,7 @@ impl Sent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::Undeliverable;
 
     fn delivery(event: Value) -> Delivery {
         let row = json!({"project_id": "p", "id": "d", "event_id": "e", "subscription_id": "", "endpoint_id": "x",
@@ -133,7 +131,7 @@ mod tests {
     #[test]
     fn a_list_shows_what_is_sent_byte_for_byte_and_masks_credentials() {
         let body = r#"{ "z": 1.10, "a": 12345678901234567890123 }"#;
-        let sent = Sent::in_list(&delivery(event(body)), None, false);
+        let sent = Sent::in_list(&delivery(event(body)), None, ContentType::Json);
         let text = sent.lay_over(json!({"uid": "d", "metadata": {"num_trials": 0}}));
         assert!(text.ends_with(&format!(",\"data\":{body}}}}}")), "{text}");
         let shown: Value = serde_json::from_str(&text).unwrap();
@@ -150,15 +148,24 @@ mod tests {
 
     #[test]
     fn a_form_is_shown_as_it_is_sent_with_its_fields_as_data() {
-        let sent = Sent::in_list(&delivery(event(r#"{"a":"b c"}"#)), None, true);
+        let sent = Sent::in_list(&delivery(event(r#"{"a":"b c"}"#)), None, ContentType::Form);
         assert_eq!(sent.body, Ok(b"a=b+c".to_vec()));
         let text = sent.lay_over(json!({"metadata": {}}));
         assert!(
             text.contains(r#""raw":"a=b+c""#) && text.contains(r#""data":{"a":"b c"}"#),
             "{text}"
         );
-        let list = Sent::in_list(&delivery(event("[1]")), None, true);
-        assert_eq!(list.body, Err("the body is neither a form nor a JSON object".into()));
+        let list = Sent::in_list(&delivery(event("[1]")), None, ContentType::Form);
+        let why = Undeliverable::NoForm.to_string();
+        assert_eq!(list.body, Err(why));
+    }
+
+    #[test]
+    fn a_body_without_a_type_is_shown_with_the_one_that_it_is_sent_with() {
+        let event = json!({"headers": "[]", "body": "x", "is_base64": 0});
+        let sent = Sent::in_list(&delivery(event), None, ContentType::Json);
+        assert_eq!(sent.headers, [("content-type".to_owned(), BYTES.to_owned())]);
+        assert_eq!(sent.content_type, None);
     }
 
     #[test]
@@ -168,8 +175,8 @@ mod tests {
             (event("{}"), Some(MADE), MADE),
             (json!({"headers": "[]", "body": null}), None, LARGE),
         ] {
-            let text =
-                Sent::in_list(&delivery(event), withheld, false).lay_over(json!({"metadata": {}}));
+            let text = Sent::in_list(&delivery(event), withheld, ContentType::Json)
+                .lay_over(json!({"metadata": {}}));
             let shown: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(shown["metadata"]["omitted_because"], expect);
             assert_eq!(

@@ -15,6 +15,14 @@ pub enum Fault {
     Passing(String),
 }
 
+/// What [`silent`] ends with.
+const SILENT: &str = "does not answer";
+
+/// The fault of a store that has taken longer than we wait.
+pub fn silent(store: &str) -> String {
+    format!("{store} {SILENT}")
+}
+
 impl Fault {
     /// Reads what the database says.
     pub fn of_store(message: String) -> Self {
@@ -39,8 +47,8 @@ impl Fault {
             "Too many requests queued",
             "because its code was updated",
             "exceeded timeout",
-            // Ours: it may still come to its end.
-            "does not answer",
+            // It may still come to its end.
+            SILENT,
             "SQLITE_BUSY",
             "SQLITE_FULL",
         ]) {
@@ -471,7 +479,7 @@ mod tests {
         let fault = of("D1_ERROR: string or blob too big: SQLITE_TOOBIG");
         assert!(matches!(fault, Fault::Event(_)));
         assert!(matches!(of("D1_ERROR: Network connection lost."), Fault::Passing(_)));
-        assert!(matches!(of("the database does not answer"), Fault::Passing(_)));
+        assert!(matches!(of(&silent("the database")), Fault::Passing(_)));
         assert!(matches!(
             of("D1 DB is overloaded. Requests queued for too long."),
             Fault::Passing(_)

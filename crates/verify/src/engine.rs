@@ -353,7 +353,7 @@ fn matches(
     Ok(right)
 }
 
-/// As [`matches`] for the usual HMAC-SHA-256: the parts go to the hash one by one, and nothing is
+/// As [`matches()`] for the usual HMAC-SHA-256: the parts go to the hash one by one, and nothing is
 /// collected.
 fn streamed<'c>(
     scheme: &Signed<'_>,

@@ -105,7 +105,7 @@ pub fn digest(hash: Hash, parts: &[&[u8]]) -> Vec<u8> {
     digest_of(hash, &mut parts.iter().copied()).to_vec()
 }
 
-/// The longest block of a [`Hash`].
+/// The longest block of a [`enum@Hash`].
 const BLOCK_MAX: usize = 144;
 
 /// A digest, or a text that was read as one, that is not on the heap: requests are many, and short.

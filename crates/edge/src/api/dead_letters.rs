@@ -163,7 +163,7 @@ impl Caller<'_> {
         };
         let Some(letter) = self.dead_letter(Holder::of(project), id).await? else {
             let delivery = self.failed_delivery(project, id).await?;
-            self.resend_delivery(project, id).await?;
+            self.try_again(project, id).await?;
             return done(&delivery.event_id, false);
         };
         let payload = self.dead_payload(&letter).await?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use inlet_gateway::deliver::Undeliverable;
 use inlet_gateway::page::Pagination;
 use inlet_gateway::parked;
 use inlet_gateway::route::Owned;
@@ -48,7 +49,7 @@ impl Caller<'_> {
             return Ok(json_data("Endpoint event fetched successfully", &data));
         }
         let (body, _loan) =
-            body?.ok_or_else(|| ApiError::new(410, "the event's body is gone from the store"))?;
+            body?.ok_or_else(|| ApiError::new(410, Undeliverable::BodyGone.to_string()))?;
         let raw = match event.arrived_key() {
             Some(key) => {
                 bodies::read(&key, &project.uid, now_ms() + BODY_WAIT_MS, self.bindings).await?

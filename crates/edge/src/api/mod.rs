@@ -434,7 +434,7 @@ impl Caller<'_> {
             C::ReplayEvent(id) => return self.replay_event(project, id).await,
             C::ReplayEvents => self.replay_events(project).await?,
             C::CountReplay => self.count_replay(project).await?,
-            C::ResendDelivery(id) => self.resend_delivery(project, id).await?,
+            C::ResendDelivery(id) => return self.resend_delivery(project, id).await,
             C::ForceResend => self.force_resend(project).await?,
             C::RetryDeliveries => self.retry_deliveries(project).await?,
             C::CountRetry => self.count_retry(project).await?,

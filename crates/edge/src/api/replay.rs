@@ -13,7 +13,7 @@ use inlet_gateway::tally::Tally;
 use inlet_gateway::turns::Turns;
 use inlet_gateway::wire::Envelope;
 
-use super::events::json_text;
+use super::events::{json_data, json_text};
 use super::shown::each_once;
 use super::*;
 use crate::router::{directory, read_bodies};
@@ -41,12 +41,12 @@ struct Replayed {
 }
 
 /// A replay whose first event lacks something. One whose body is gone keeps the others from nothing.
-fn without(lack: &Lack) -> Result<Replayed, Refusal> {
+fn without(lack: &Lack) -> Result<Tally, Refusal> {
     match lack {
         Lack::Gone => {
             let mut tally = Tally::default();
             tally.fail(&lack.to_string(), 1);
-            Ok(Replayed { tally, is_cut: false })
+            Ok(tally)
         }
         Lack::Spent => Err(worker::Error::RustError(lack.to_string()).into()),
         Lack::Unavailable(why) | Lack::Stopped(why) | Lack::Turn(why, _) => {
@@ -89,7 +89,7 @@ impl Caller<'_> {
                     break;
                 }
             };
-            all.tally.add(&some.tally);
+            all.tally.add(&some);
         }
         log::info(
             "replayed",
@@ -104,7 +104,7 @@ impl Caller<'_> {
         project: &Project,
         envelopes: &[Envelope],
         replay_id: &str,
-    ) -> Result<Replayed, Refusal> {
+    ) -> Result<Tally, Refusal> {
         let (mut directory, count) = directory(envelopes, self.bindings).await?;
         let envelopes = envelopes.get(..count).unwrap_or(envelopes);
         let named = Needs::of(envelopes.iter().map(|envelope| &envelope.meta)).endpoints;
@@ -131,7 +131,7 @@ impl Caller<'_> {
         let envelopes = envelopes.get(..read).unwrap_or(envelopes);
         let (routing, tally) = replay(envelopes, &directory, now_ms(), replay_id);
         if tally.succeeded == 0 {
-            return Ok(Replayed { tally, is_cut: false });
+            return Ok(tally);
         }
         let events = self.bindings.events(project.shard)?;
         for part in &routing.parts {
@@ -140,7 +140,7 @@ impl Caller<'_> {
             let (waiting, _) = parted(unfinished, &[], now_ms());
             self.ring(bells(project.shard, waiting)).await;
         }
-        Ok(Replayed { tally, is_cut: false })
+        Ok(tally)
     }
 
     /// Rings for deliveries that the sweep watches: should a bell be lost, they are only later.
@@ -230,7 +230,19 @@ impl Caller<'_> {
         Ok(json!({"num": n, "is_complete": end.is_none()}))
     }
 
-    pub(super) async fn resend_delivery(&self, project: &Project, id: &str) -> Answered {
+    pub(super) async fn resend_delivery(
+        &self,
+        project: &Project,
+        id: &str,
+    ) -> Result<Reply, Refusal> {
+        self.try_again(project, id).await?;
+        let delivery = self.delivery(project, id).await?;
+        let shown = self.shown_delivery(project, &delivery).await?;
+        Ok(json_data("App event processed for retry successfully", &shown))
+    }
+
+    /// Has a delivery called again that has come to an end.
+    pub(super) async fn try_again(&self, project: &Project, id: &str) -> Result<(), Refusal> {
         let once = async || {
             let delivery = self.delivery(project, id).await?;
             may_retry(&delivery)?;
@@ -244,10 +256,7 @@ impl Caller<'_> {
         };
         let resent: Result<Option<()>, Refusal> =
             again(once, |done| matches!(done, Ok(None))).await;
-        resent?.ok_or_else(|| ApiError::bad_request(TAKEN_UP))?;
-        let delivery = self.delivery(project, id).await?;
-        let shown: Value = serde_json::from_str(&self.shown_delivery(project, &delivery).await?)?;
-        Ok(Answer::ok(200, "App event processed for retry successfully", shown))
+        Ok(resent?.ok_or_else(|| ApiError::bad_request(TAKEN_UP))?)
     }
 
     async fn standings(

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use inlet_gateway::deliver::Undeliverable;
+use inlet_gateway::endpoint::ContentType;
 use inlet_gateway::pointed::{Pointed, Row};
 use inlet_gateway::receiver::{Known, is_made};
 use inlet_gateway::retry::Strategy;
@@ -90,8 +91,8 @@ impl Caller<'_> {
                 Ok(is_made) => is_made.then(|| MADE.to_owned()),
                 Err(why) => Some(why.to_string()),
             };
-            let takes_forms = pointed.takes_forms(&delivery.endpoint_id);
-            Ok(Sent::in_list(delivery, withheld.as_deref(), takes_forms).lay_over(base))
+            let takes = pointed.takes(&delivery.endpoint_id);
+            Ok(Sent::in_list(delivery, withheld.as_deref(), takes).lay_over(base))
         });
         shown.collect()
     }
@@ -105,17 +106,19 @@ impl Caller<'_> {
         let (own, pointed) = self.around(project, std::slice::from_ref(delivery)).await?;
         let (base, is_made) = base(project, delivery, &own, &pointed)?;
         if let Err(why) = is_made {
-            return Ok(Sent::in_list(delivery, Some(&why.to_string()), false).lay_over(base));
+            return Ok(
+                Sent::in_list(delivery, Some(&why.to_string()), ContentType::Json).lay_over(base)
+            );
         }
         let statement = sql::event(&project.uid, &delivery.event_id);
         let event: Option<StoredEvent> =
             self.bindings.events(project.shard)?.row(&statement).await?;
         let Some(event) = event else {
-            return Ok(Sent::in_list(delivery, None, false).lay_over(base));
+            return Ok(Sent::in_list(delivery, None, ContentType::Json).lay_over(base));
         };
         let found = bodies::body_of(&event, now_ms() + BODY_WAIT_MS, self.bindings).await?;
         let Some((body, _loan)) = found else {
-            let gone = Err("the event's body is gone from the store".to_owned());
+            let gone = Err(Undeliverable::BodyGone.to_string());
             let sent =
                 Sent::new(delivery, event.content_type.clone(), &event.headers_out(false), gone);
             return Ok(sent.lay_over(base));

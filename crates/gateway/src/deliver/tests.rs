@@ -273,12 +273,15 @@ fn a_form_is_what_is_signed_when_a_form_is_sent() {
     let mut case = Case::new("secret-secret", "https://example.com/");
     case.endpoint.content_type = ContentType::Form;
     case.endpoint.advanced_signatures = false;
-    case.body = body_for(&case.endpoint, None, CHARGE).unwrap().into_owned();
+    case.body = body_for(case.endpoint.content_type, None, CHARGE).unwrap().into_owned();
     assert_eq!(case.body, b"event=charge.success&amount=1000&currency=NGN");
     let expect = hex::encode(hmac(Hash::Sha256, b"secret-secret", &[&case.body]));
     assert_eq!(case.header("X-Convoy-Signature", 1), expect);
     assert_eq!(case.header("content-type", 1), "application/x-www-form-urlencoded");
-    assert_eq!(body_for(&case.endpoint, None, b"[1]").unwrap_err(), Undeliverable::NoForm);
+    assert_eq!(
+        body_for(case.endpoint.content_type, None, b"[1]").unwrap_err(),
+        Undeliverable::NoForm
+    );
 }
 
 fn answer(status: u16, headers: &[(&str, &str)]) -> Answered {
@@ -303,7 +306,9 @@ fn an_answer_decides_what_becomes_of_a_delivery() {
     use DeliveryMode::{AtLeastOnce, AtMostOnce};
     let nothing = || Answered::Nothing { error: "connection refused".into() };
     let limit = "Retry limit exceeded";
-    check(answer(200, &[]), 1, AtLeastOnce, (Status::Success, "", None));
+    for status in [200, 201, 202, 204] {
+        check(answer(status, &[]), 1, AtLeastOnce, (Status::Success, "", None));
+    }
     check(answer(299, &[]), 3, AtLeastOnce, (Status::Success, "", None));
     check(answer(302, &[]), 1, AtLeastOnce, (Status::Retry, "", Some(11_000)));
     check(answer(400, &[]), 1, AtLeastOnce, (Status::Retry, "", Some(11_000)));

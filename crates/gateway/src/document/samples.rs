@@ -11,7 +11,7 @@ use crate::api_key::NewApiKey;
 use crate::breaker::{self, Breaker, BreakerConfig};
 use crate::consumer::{self, NewKey, StoredKey};
 use crate::deliver::{Answered, Attempt, Call, Delivery};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{ContentType, Endpoint};
 use crate::event::StoredEvent;
 use crate::event_type::EventType;
 use crate::hookstream;
@@ -368,7 +368,7 @@ fn deliveries() -> Vec<Value> {
     let shown = |(delivery, pointed): &(Delivery, Pointed)| {
         let mut shown = delivery.present(&strategy);
         pointed.lay_over(&mut shown, &delivery.endpoint_id, &delivery.source_id);
-        self::shown(Sent::in_list(delivery, None, false).lay_over(shown))
+        self::shown(Sent::in_list(delivery, None, ContentType::Json).lay_over(shown))
     };
     [(delivery(), pointed()), (waiting, pointed()), gone].iter().map(shown).collect()
 }

@@ -55,12 +55,12 @@ fn what_takes_too_many_steps_is_not_sent_and_the_event_says_so() {
     let mut all: Vec<Subscription> = (0..300).map(|n| greedy(&format!("g{n:03}"), 180)).collect();
     all.insert(0, modest("first"));
     all.push(modest("last"));
-    let began = std::time::Instant::now();
     let (shown, stopped) = reason(&all);
     assert!(shown.starts_with("2 Success not sent to all"), "{shown}");
     assert!(shown.contains("too many steps on it: g000, g001, g002 and 297 more; have"), "{shown}");
     assert_eq!(stopped, 300);
-    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    let steps = known(&all).receivers(&sent).steps;
+    assert!(steps <= STEPS_MAX, "{steps}");
     let (shown, stopped) = reason(&[greedy("few", 10)]);
     assert!(shown.ends_with("their filters do not match") && stopped == 0, "{shown}");
 }
