@@ -57,6 +57,8 @@ pub enum Finding {
     OtherProvider(&'static str),
     /// The header is not written in the encoding that the source names.
     OtherEncoding(Encoding),
+    /// Nothing else was found: what a reader would get wrong about the provider.
+    Note(&'static str),
     /// The body arrived compressed; some providers sign it so, some do not.
     Compressed(String),
     /// More could be tried, and was not: the body is too long, or there are too many tries.
@@ -146,6 +148,12 @@ pub fn diagnose(
     let encoding = request.headers.get("content-encoding").filter(|text| *text != "identity");
     findings.extend(encoding.map(|text| Finding::Compressed(coding(text))));
     findings.extend(probe.ended.get().then_some(Finding::Ended));
+    if let Verifier::Provider { provider, .. } = verifier
+        && findings.is_empty()
+        && !provider.note.is_empty()
+    {
+        findings.push(Finding::Note(provider.note));
+    }
     findings
 }
 
@@ -392,6 +400,7 @@ impl fmt::Display for Finding {
             Self::OtherEncoding(encoding) => {
                 write!(f, "the signature is written in {}", encoding.name())
             }
+            Self::Note(note) => write!(f, "known of this provider: {note}"),
             Self::Compressed(encoding) => {
                 write!(f, "the body is compressed ({encoding}) and was checked as it arrived")
             }

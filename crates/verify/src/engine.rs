@@ -133,7 +133,8 @@ fn check_body_hash(hash: &BodyHash<'_>, request: &Request<'_>) -> Result<(), Ref
         if request.body.is_empty() || is_form(request) {
             return Ok(());
         }
-        return Err(Refused::Missing { what: hash.place.to_string() });
+        let what = format!("{}, by which the sender signs a body that is no form,", hash.place);
+        return Err(Refused::Missing { what });
     };
     let actual = digest(hash.hash, &[request.body]);
     let same = hash.encoding.decode(claimed.as_bytes()).is_some_and(|claimed| claimed == actual);
@@ -271,12 +272,19 @@ pub(crate) fn read_signature(
     sum: &mut Sum,
 ) -> Result<(), &'static str> {
     let length = sum.fill(|room| encoding.decode_into(text.as_bytes(), room));
-    if length == Some(size) { Ok(()) } else { Err(fault(encoding, text)) }
+    if length == Some(size) { Ok(()) } else { Err(fault(encoding, text, size)) }
 }
 
 #[cold]
-fn fault(encoding: Encoding, text: &str) -> &'static str {
+fn fault(encoding: Encoding, text: &str, size: usize) -> &'static str {
+    let fits =
+        |other: Encoding| other.decode(text.as_bytes()).is_some_and(|bytes| bytes.len() == size);
     match encoding {
+        // Hex digits are base64, too.
+        Encoding::Base64 | Encoding::Base64Url if fits(Encoding::Hex) => {
+            "is hex, and has to be base64"
+        }
+        Encoding::Hex if fits(Encoding::Base64) => "is base64, and has to be hex",
         _ if encoding.decode(text.as_bytes()).is_some() => "holds a signature of the wrong length",
         Encoding::Hex => "is not hex",
         Encoding::Base64 | Encoding::Base64Url => "is not base64",

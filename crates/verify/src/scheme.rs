@@ -244,7 +244,7 @@ pub enum Syntax<'a> {
     /// A prefix, then signatures between `separators`.
     After { prefix: &'a str, separators: &'a str },
     /// `key=value` pairs between `separators`; the values of `signatures` are what their name
-    /// says, the others can be parts of the message ([`Part::Field`]).
+    /// says, in quotes or bare; the others can be parts of the message ([`Part::Field`]).
     Pairs { separators: &'a str, signatures: &'a [&'a str] },
     /// A list without keys: the timestamp, then signatures. The timestamp is field `0`.
     Positional,
@@ -379,6 +379,8 @@ pub enum UrlForm {
     QuotesEscaped,
     /// Without the query.
     Base,
+    /// Host, and port where one is written.
+    Host,
     /// Path and query.
     Path,
     /// With the escapes of HubSpot's version 3 undone.

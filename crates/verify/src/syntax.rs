@@ -192,7 +192,7 @@ fn take<'r>(
             for piece in split(line, separators) {
                 let Some((name, value)) = piece.trim_ascii().split_once('=') else { continue };
                 if signatures.contains(&name) {
-                    claims.push(name, value);
+                    claims.push(name, value.trim_matches('"'));
                 } else {
                     claims.add_field(Cow::Borrowed(name), Cow::Borrowed(value));
                 }

@@ -65,6 +65,7 @@ pub(crate) fn form(url: &str, form: UrlForm) -> String {
         UrlForm::Base => url.split('?').next().unwrap_or_default().to_owned(),
         UrlForm::QuotesEscaped => url.replace('\'', "%27"),
         UrlForm::Unescaped => unescaped(url),
+        UrlForm::Host => split(url).map_or_else(String::new, |(_, host, _)| host.to_owned()),
         UrlForm::Path => split(url).map_or_else(String::new, |(_, _, path)| path.to_owned()),
         UrlForm::WithPort => match split(url) {
             Some((scheme, authority, path)) if port(authority).is_none() => {
@@ -185,6 +186,7 @@ mod tests {
             ("https://u:1@a.b/c", UrlForm::WithoutPort, "https://u:1@a.b/c"),
             ("https://a.b/c?d#e", UrlForm::Base, "https://a.b/c"),
             ("https://a.b?d", UrlForm::Path, "?d"),
+            ("https://a.b:1/c", UrlForm::Host, "a.b:1"),
             ("https://a.b/%3a%2F%20%", UrlForm::Unescaped, "https://a.b/:/%20%"),
             ("no url", UrlForm::WithPort, "no url"),
         ] {

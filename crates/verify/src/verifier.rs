@@ -221,7 +221,7 @@ const fn reached(refused: &Refused) -> u8 {
     match refused {
         Refused::TooOld { .. } | Refused::TooNew { .. } => 3,
         Refused::Signature { .. } | Refused::Credential { .. } | Refused::Claim { .. } => 2,
-        Refused::Missing { .. } => 0,
+        Refused::Missing { .. } | Refused::Secret { .. } => 0,
         _ => 1,
     }
 }

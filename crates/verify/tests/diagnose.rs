@@ -170,6 +170,33 @@ fn other_urls_and_providers_and_encodings() {
 }
 
 #[test]
+fn where_nothing_is_found_the_row_speaks() {
+    let signature = format!("t={NOW},v1={}", mac("other", &format!("{NOW}.{{}}")));
+    let stripe = case(verifier("stripe", &["k"])).header("stripe-signature", signature);
+    let [Finding::Note(note)] = stripe.findings()[..] else { panic!("{:?}", stripe.findings()) };
+    assert!(note.contains("the whole whsec_… string"), "{note}");
+    // A row without a note has nothing to add.
+    let dwolla =
+        case(verifier("dwolla", &["k"])).header("x-request-signature-sha-256", mac("other", "{}"));
+    assert_eq!(dwolla.findings(), []);
+}
+
+#[test]
+fn hex_and_base64_are_told_apart() {
+    let said = |provider, header, signature: String| {
+        let headers = headers(&[(header, &signature)]);
+        let request = Request { method: "POST", url: support::URL, headers: &headers, body: b"{}" };
+        verifier(provider, &["k"]).verify(&request, UnixTime(NOW)).unwrap_err().to_string()
+    };
+    let hex = said("shopify", "x-shopify-hmac-sha256", mac("k", "{}"));
+    assert_eq!(hex, "header `x-shopify-hmac-sha256` is hex, and has to be base64");
+    let base64 = said("dwolla", "x-request-signature-sha-256", mac64(Hash::Sha256, b"k", "{}"));
+    assert_eq!(base64, "header `x-request-signature-sha-256` is base64, and has to be hex");
+    let short = said("shopify", "x-shopify-hmac-sha256", "abcd".to_owned());
+    assert!(short.ends_with("holds a signature of the wrong length"), "{short}");
+}
+
+#[test]
 fn no_finding_shows_a_secret_or_a_signature() {
     let key = "a-very-secret-secret";
     let mut sent =

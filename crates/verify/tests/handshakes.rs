@@ -113,6 +113,28 @@ fn xero_asks_whether_the_secret_is_right() {
     assert!(wrong.ask().is_none() && wrong.verify().is_err());
 }
 
+/// LINE's button and Asana's heartbeat: <https://developers.line.biz/ja/docs/messaging-api/verify-webhook-url/>,
+/// <https://developers.asana.com/docs/webhook-heartbeat-events>.
+#[test]
+fn what_brings_no_events_is_no_event() {
+    let body = r#"{"destination":"d","events":[]}"#;
+    let line = |body: &str, key: &str| {
+        let mac = hex::decode(mac(key, body)).unwrap();
+        let signature = inlet_verify::Encoding::Base64.encode(&mac);
+        to("line").body(body).header("x-line-signature", &signature)
+    };
+    assert_eq!(line(body, "hush").answer(), text(200, ""));
+    assert!(line(body, "other").ask().is_none());
+    assert!(line(r#"{"events":[{"type":"message"}]}"#, "hush").ask().is_none());
+    let asana = |key: &str| {
+        to("asana")
+            .body(r#"{"events":[]}"#)
+            .header("x-hook-signature", &mac(key, r#"{"events":[]}"#))
+    };
+    assert_eq!(asana("hush").answer(), text(200, ""));
+    assert!(asana("other").ask().is_none());
+}
+
 #[test]
 fn digest_challenges() {
     let ebay = to("ebay").secret("verify_token:token").get("challenge_code=code").answer().unwrap();

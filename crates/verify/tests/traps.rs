@@ -67,7 +67,9 @@ fn twilio_binds_json_bodies_too() {
     let url = "https://example.com/in";
     let signature = mac64(Hash::Sha1, b"hush", url);
     let sent = to("twilio").url(url).header("x-twilio-signature", &signature);
-    assert_eq!(sent.label(), "missing");
+    let refused = sent.verify().unwrap_err();
+    assert_eq!(refused.label(), "missing");
+    assert!(refused.to_string().contains("by which the sender signs"), "{refused}");
     let hash = hex::encode(digest(Hash::Sha256, &[b"{}"]));
     let url = format!("https://example.com/in?bodySHA256={hash}");
     let signature = mac64(Hash::Sha1, b"hush", &url);
@@ -323,6 +325,42 @@ fn shopify_sends_one_event_under_several_topics_and_of_several_objects() {
 fn shopify_signs_events_in_a_header_without_x() {
     let sent = to("shopify").header("shopify-hmac-sha256", &mac64(Hash::Sha256, b"hush", "{}"));
     assert_eq!(sent.label(), "ok");
+}
+
+#[test]
+fn klarna_signs_in_hex_or_base64() {
+    let sent = |signature: &str| to("klarna").header("klarna-signature", signature).label();
+    assert_eq!(sent(&mac("hush", "{}")), "ok");
+    assert_eq!(sent(&mac64(Hash::Sha256, b"hush", "{}")), "ok");
+    assert_eq!(sent(&mac("other", "{}")), "signature");
+    assert_eq!(sent(&mac64(Hash::Sha256, b"other", "{}")), "signature");
+}
+
+/// Okta lets the operator name the header: <https://help.okta.com/en-us/Content/Topics/automation-hooks/add-event-hooks.htm>.
+#[test]
+fn okta_sends_its_secret_in_any_header() {
+    let sent = |secret: &str, name: &str, value: &str| {
+        to("okta").secret(secret).header(name, value).label()
+    };
+    assert_eq!(sent("hush", "authorization", "hush"), "ok");
+    assert_eq!(sent("Basic dTpw", "authorization", "Basic dTpw"), "ok");
+    assert_eq!(sent("x-auth: hush", "x-auth", "hush"), "ok");
+    assert_eq!(sent("x-auth: hush", "x-auth", "other"), "credential");
+    assert_eq!(sent("hush", "x-auth", "hush"), "missing");
+    assert_eq!(catalogue::find("okta").unwrap().integrity, Integrity::None);
+}
+
+/// The host is that of the URL that Keygen was given, which a proxy may change on the way.
+#[test]
+fn keygen_signs_target_host_time_and_body() {
+    let key = "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29";
+    let zeros = format!("signature=\"{}\"", Encoding::Base64.encode(&[0; 64]));
+    let sent = |date: &str| {
+        to("keygen").secret(key).header("keygen-signature", &zeros).header("date", date).label()
+    };
+    assert_eq!(sent("Tue, 14 Nov 2023 22:13:20 GMT"), "signature");
+    assert_eq!(sent("yesterday"), "malformed");
+    assert_eq!(to("keygen").secret(key).header("keygen-signature", &zeros).label(), "missing");
 }
 
 #[test]

@@ -116,6 +116,7 @@ PLAIN = {
     "primer": ("X-Signature-Secondary", "sha256", "base64", "{}"),
     "modern_treasury": ("X-Signature", "sha256", "hex", "{}"),
     "ramp": ("X-Ramp-Signature", "sha256", "hex", "{}"),
+    "klarna": ("Klarna-Signature", "sha256", "hex", "{}"),
     "squad": ("x-squad-encrypted-body", "sha512", "HEX", "{}"),
     "rutter": ("X-Rutter-Signature", "sha256", "base64", "sha256={}"),
     "shopify": ("X-Shopify-Hmac-Sha256", "sha256", "base64", "{}"),
@@ -494,6 +495,12 @@ parameters = f'("content-digest");created={T};alg="ed25519";keyid="k1"'
 signature = base64.b64encode(ED_KEY.sign(f'"content-digest": {digest}\n"@signature-params": {parameters}'.encode())).decode()
 headers = {"Content-Digest": digest, "Signature-Input": f"sig_1={parameters}", "Signature": f"sig_1=:{signature}:"}
 add("mailchannels", headers, secret=base64.b64encode(ED_RAW).decode())
+
+digest = base64.b64encode(hashlib.sha256(BODY.encode()).digest()).decode()
+signed = f"(request-target): post /ingest/abc?x=1\nhost: hooks.example.com\ndate: {IMF}\ndigest: sha-256={digest}"
+signature = base64.b64encode(ED_KEY.sign(signed.encode())).decode()
+pairs = f'keyid="a1", algorithm="ed25519", signature="{signature}", headers="(request-target) host date digest"'
+add("keygen", {"Date": IMF, "Digest": f"sha-256={digest}", "Keygen-Signature": pairs}, secret=ED_RAW.hex())
 
 # Rows whose key is fetched for the request: what is signed is checked with a document beside it.
 transmission = f"t1|{RFC}|WH-1|{zlib.crc32(BODY.encode())}"

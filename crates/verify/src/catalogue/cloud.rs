@@ -115,14 +115,20 @@ pub(super) static ROWS: &[Provider] = &[
         .id(All(&[Body("uid"), Body("status.state")]))
         .kind(Body("status.state")),
     Provider::high("okta", "https://developer.okta.com/docs/concepts/event-hooks/")
-        .token(Header("authorization"), "")
+        .check(Check::Either(
+            &Check::Token { place: Header("authorization"), prefix: "" },
+            &Check::NamedHeader,
+        ))
+        .unproven()
         .asks(&[Question::Okta])
         .id(Body("eventId"))
-        .kind(Body("data.events.*.eventType")),
+        .kind(Body("data.events.*.eventType"))
+        .note("The secret is the value of Authorization, or written Header-Name: value where the hook has another authentication field."),
     Provider::medium("auth0", "https://auth0.com/docs/customize/log-streams/custom-log-streams")
         .token(Header("authorization"), "Bearer ")
         .id(First(&[Body("*.log_id"), Body("logs.*.log_id")]))
-        .kind(First(&[Body("*.data.type"), Body("logs.*.data.type")])),
+        .kind(First(&[Body("*.data.type"), Body("logs.*.data.type")]))
+        .note("For log streams. Choose JSON Array or JSON Object as the content format: of JSON Lines neither the id nor the type is found."),
     Provider::high("workos", "https://workos.com/docs/events/data-syncing/webhooks")
         .signed(paired(&[Header("workos-signature")], &["v1"]).stamp(Field("t"), Unit::Millis, 180))
         .id(Body("id"))

@@ -165,6 +165,25 @@ pub(super) static ROWS: &[Provider] = &[
         .signed(Signed::hmac1(&[Header("expo-signature")]).prefix("sha1="))
         .id(All(&[Body("id"), Body("status")]))
         .kind(Body("status")),
+    Provider::high("keygen", "https://keygen.sh/docs/api/signatures/#webhook-signatures")
+        .signed(
+            Signed::public(&[Header("keygen-signature")], Algorithm::Ed25519)
+                .pairs(&["signature"])
+                .over(&[&[
+                    Part::Text("(request-target): post "),
+                    Part::Url(UrlForm::Path),
+                    Part::Text("\nhost: "),
+                    Part::Url(UrlForm::Host),
+                    Part::Text("\ndate: "),
+                    Part::Stamp,
+                    Part::Text("\ndigest: sha-256="),
+                    Part::BodyDigest(Hash::Sha256, Encoding::Base64),
+                ]])
+                .stamp(time("date"), Unit::HttpDate, 300),
+        )
+        .id(Body("data.id"))
+        .kind(Body("data.attributes.event"))
+        .note("The secret is the account's Ed25519 public key, in hex. The endpoint's signature algorithm has to be ed25519, which it is unless another was chosen."),
     Provider::high("cursor", "https://docs.cursor.com/background-agent/api/webhooks")
         .signed(Signed::hmac256(&[Header("x-webhook-signature")]).prefix("sha256="))
         .id(Header("x-webhook-id"))

@@ -80,7 +80,7 @@ pub(super) static ROWS: &[Provider] = &[
         )
         .id(Body("id"))
         .kind(Body("description"))
-        .note("The secret is normalised to Unicode NFKD first."),
+        .note("The secret is normalised to Unicode NFKD first. Paste it decomposed if it has accented letters beyond Latin Extended-A."),
     Provider::medium("onfleet", "https://docs.onfleet.com/reference/secrets")
         .signed(Signed::hmac512(&[Header("x-onfleet-signature")]).key(KeyForm::Hex))
         .asks(&[Question::Echo("check")])

@@ -158,7 +158,7 @@ pub(super) static ROWS: &[Provider] = &[
         .replies("[]")
         .id(Place::Claim(&JwtPlace::Header("authorization", "Bearer "), "jti"))
         .kind(First(&[Body("status"), Body("message_type"), Body("type")]))
-        .note("The claim that binds the body may be absent. A call is answered with an empty NCCO: to do something with it, set the source's custom response."),
+        .note("The claim that binds the body may be absent. A call is answered with an empty NCCO: to do something with it, set the source's custom response. Set answer_method and event_method to POST: the token does not cover a query."),
     Provider::high("messagebird", "https://developers.messagebird.com/api/#verifying-http-requests")
         .check(Check::Jwt(Jwt {
             issuers: &["MessageBird"],
@@ -208,6 +208,7 @@ pub(super) static ROWS: &[Provider] = &[
         .note("The first request comes without credentials and has to be answered with 401. A call is answered with an empty BXML: to do something with it, set the source's custom response."),
     Provider::high("line", "https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/")
         .signed(Signed::hmac256(&[Header("x-line-signature")]).base64())
+        .asks(&[Question::NoEvents("events")])
         .id(Body("events.*.webhookEventId"))
         .kind(Body("events.*.type")),
     Provider::medium("viber", "https://developers.viber.com/docs/api/rest-bot-api/#callbacks")

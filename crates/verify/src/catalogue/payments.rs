@@ -5,6 +5,10 @@ use super::prelude::*;
 pub(super) static ROWS: &[Provider] = &[
     Provider::high("stripe", "https://docs.stripe.com/webhooks#verify-manually")
         .signed(paired(&[Header("stripe-signature")], &["v1"]))
+        .secret_like(
+            |secret| ![b"sk_", b"rk_", b"pk_"].iter().any(|key| secret.starts_with(*key)),
+            "has to be the endpoint's signing secret (whsec_…): this is an API key",
+        )
         .id(Body("id"))
         .kind(Body("type"))
         .note("The key is the whole whsec_… string, not decoded. v0 is for tests and ignored."),
@@ -406,6 +410,15 @@ pub(super) static ROWS: &[Provider] = &[
         .id(Body("id"))
         .kind(Body("event_type"))
         .note("The secret is the platform certificate. `resource` arrives encrypted."),
+    Provider::low("klarna", "https://docs.klarna.com/klarna-network-distribution/acquiring-partner-setup/webhooks")
+        .check(Check::Either(
+            &Check::Signed(Signed::hmac256(&[Header("klarna-signature")])),
+            &Check::Signed(Signed::hmac256(&[Header("klarna-signature")]).base64()),
+        ))
+        .fails_with(400)
+        .id(Body("metadata.event_id"))
+        .kind(Body("metadata.event_type"))
+        .note("The secret is the signing key that Klarna-Signing-Key-Id names. Hex or base64 is not documented: both are taken."),
     Provider::low("bitpay", "https://developer.bitpay.com/docs/webhooks")
         .id(First(&[
             All(&[Body("event.name"), Body("data.id"), Body("data.status")]),

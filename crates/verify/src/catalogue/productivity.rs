@@ -5,7 +5,7 @@ use super::prelude::*;
 pub(super) static ROWS: &[Provider] = &[
     Provider::high("asana", "https://developers.asana.com/docs/webhooks-guide")
         .signed(Signed::hmac256(&[Header("x-hook-signature")]))
-        .asks(&[Question::HookSecret])
+        .asks(&[Question::HookSecret, Question::NoEvents("events")])
         .id(All(&[Body("events.*.created_at"), Whole]))
         .kind(All(&[Body("events.*.resource.resource_type"), Body("events.*.action")]))
         .note("The first request brings the secret, and nothing proves who sent it."),
@@ -33,7 +33,7 @@ pub(super) static ROWS: &[Provider] = &[
         .asks(&[Question::JsonChallenge])
         .id(Body("event.triggerUuid"))
         .kind(Body("event.type"))
-        .note("Only app webhooks carry a token, and it does not sign the body."),
+        .note("Only app webhooks carry a token, and it does not sign the body. The secret is the app's signing secret; for its lifecycle events, the client secret."),
     Provider::high("notion", "https://developers.notion.com/reference/webhooks")
         .signed(Signed::hmac256(&[Header("x-notion-signature")]).prefix("sha256="))
         .asks(&[Question::VerificationToken])
@@ -206,8 +206,7 @@ pub(super) static ROWS: &[Provider] = &[
                 Whole,
             ]),
         ]))
-        .kind(Body("action"))
-        .unconfirmed(),
+        .kind(Body("action")),
     Provider::low("lever", "https://hire.lever.co/developer/documentation#webhooks")
         .signed(
             Signed::hmac256(&[Body("signature")])
