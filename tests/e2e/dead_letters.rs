@@ -119,11 +119,52 @@ fn what_the_companion_cut_is_not_replayed() {
     let given_up = |id: &str, size: usize| {
         BrokerMessage::new(id, vec![b'x'; size]).with("dead", json!("too large"))
     };
-    let ids = poisoned(&project, &source, &[given_up("a", 65_536), given_up("b", 10)]);
-    let message = replay(&project, &ids[0]).expect(422).message();
-    assert!(message.contains("only a part of this message"), "{message}");
-    let event = replay(&project, &ids[1]).expect(200).data();
-    project.wait_for_event(event["event_id"].as_str().unwrap());
+    let at = |message: BrokerMessage| message.with("at", json!(1_764_190_000_000_u64));
+    let messages = [
+        at(given_up("large", 65_536)),
+        // What a message has beside its bytes is left out before they are.
+        given_up("bare", 10),
+        given_up("empty", 0),
+        at(given_up("small", 10)),
+        at(given_up("tombstone", 0)),
+    ];
+    let ids = poisoned(&project, &source, &messages);
+    for id in &ids[..3] {
+        let message = replay(&project, id).expect(422).message();
+        assert!(message.contains("only a part of this message"), "{message}");
+    }
+    for id in &ids[3..] {
+        let event = replay(&project, id).expect(200).data();
+        project.wait_for_event(event["event_id"].as_str().unwrap());
+    }
+}
+
+#[test]
+fn amqp_messages_with_one_id_that_say_different_things_are_different_dead_letters() {
+    let project = gateway().project();
+    let source = project.source(
+        json!({"name": "orders", "type": "pub_sub", "pub_sub": {"type": "amqp", "workers": 1,
+            "amqp": {"host": "127.0.0.1", "port": 5672, "schema": "amqp", "queue": "q"}}}),
+    );
+    let says = |n: u64| {
+        let body = json!({"owner_id": "later", "event_type": "t", "data": {"n": n}}).to_string();
+        BrokerMessage::new("same", body).header("x-convoy-message-type", "fanout")
+    };
+    let ids = poisoned(&project, &source, &[says(1), says(2)]);
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(poisoned(&project, &source, &[says(2), says(1)]), [&*ids[1], &*ids[0]]);
+    let letters = project.list("/dead-letters");
+    assert_eq!(letters.len(), 2);
+    assert!(letters.iter().all(|one| one["broker_message_id"] == "same"), "{letters:?}");
+
+    project.endpoint(json!({"name": "e", "url": "https://example.com/", "owner_id": "later"}));
+    for (id, n) in [(&ids[1], 2), (&ids[0], 1)] {
+        let event = replay(&project, id).expect(200).data();
+        let event = project.wait_for_event(event["event_id"].as_str().unwrap());
+        assert_eq!(event["data"], json!({"n": n}));
+        assert_eq!(event["broker_message_id"], "same");
+    }
+    assert!(project.list("/dead-letters").is_empty());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::api::ApiError;
 use crate::fields::line_fault;
@@ -159,6 +160,20 @@ impl Message<'_> {
         }
     }
 
+    /// What its dead letter is known by, and the event that a replay makes of it. AMQP's ids are the publishers' own: two messages
+    /// that have one and say different things are two, so that none is lost.
+    pub fn dead_identity(&self, source: &Source) -> Option<String> {
+        let identity = self.identity(source)?;
+        match source.pub_sub.as_ref().map(|pub_sub| pub_sub.broker) {
+            Some(Broker::Amqp) => {
+                let mut content = hex::encode(Sha256::digest(&self.payload));
+                content.truncate(16);
+                Some(format!("{identity}@{content}"))
+            }
+            _ => Some(identity),
+        }
+    }
+
     /// The event that the message means, or why it means none.
     pub fn push(&self, mapping: Option<&Mapping>) -> Result<Push, String> {
         if let Some(mapping) = mapping {
@@ -237,22 +252,22 @@ impl Message<'_> {
         ))
     }
 
-    /// The event on its way, or why it cannot go.
+    /// The event on its way, or why it cannot go. Of events with one `identity` there is one.
     pub fn envelope(
         &self,
         push: Push,
+        identity: Option<&str>,
         source: &Source,
         project: &Project,
         event_id: String,
         now_ms: u64,
     ) -> Result<Envelope, String> {
         let headers = self.kept_headers(source);
-        let identity = self.identity(source);
         let origin = Origin {
             source_id: &source.uid,
             mask_id: &source.mask_id,
             broker_message_id: self.id.as_deref(),
-            identity: identity.as_deref(),
+            identity,
             headers: &headers,
             window_ms: Some(source.dedup_window_seconds.saturating_mul(1000)),
         };
@@ -294,7 +309,7 @@ impl Message<'_> {
         let headers: Vec<Value> =
             self.headers.iter().map(|header| json!(header)).filter(&mut fits).collect();
         let is_cut = key.is_none() || headers.len() < self.headers.len();
-        json!({"headers": headers, "key": key, "at": self.at, "given_up": self.dead.is_some(), "is_cut": is_cut})
+        json!({"id": self.id, "headers": headers, "key": key, "at": self.at, "given_up": self.dead.is_some(), "is_cut": is_cut})
     }
 }
 

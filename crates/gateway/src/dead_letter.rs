@@ -68,7 +68,7 @@ pub struct DeadLetter {
 const REASON_MAX_CHARS: usize = 2_000;
 
 impl DeadLetter {
-    /// A message that is no event, known by its [`Message::identity`].
+    /// A message that is no event, known by its [`Message::dead_identity`].
     pub fn of_message(
         message: &Message<'_>,
         project_id: &str,
@@ -226,6 +226,8 @@ pub struct Stored {
 /// What is kept of a message beside its bytes.
 #[derive(Debug, Default, Deserialize)]
 struct Detail {
+    /// The broker's own name of it: the column has what it is known by.
+    id: Option<String>,
     headers: Vec<(String, String)>,
     key: Option<String>,
     at: Option<u64>,
@@ -244,11 +246,9 @@ impl Stored {
         text.to_bytes().unwrap_or_default()
     }
 
-    /// The broker's name of the message; what is stored is its identity.
-    fn broker_id<'a>(&'a self, detail: &Detail) -> Option<&'a str> {
-        let identity = self.broker_message_id.as_deref()?;
-        let time = detail.at.map(|at| format!("@{at}"));
-        Some(time.and_then(|time| identity.strip_suffix(&time)).unwrap_or(identity))
+    /// The broker's name of the message.
+    fn broker_id<'a>(&'a self, detail: &'a Detail) -> Option<&'a str> {
+        detail.id.as_deref().or(self.broker_message_id.as_deref())
     }
 
     fn detail(&self) -> Detail {
@@ -273,11 +273,14 @@ impl Stored {
         }
     }
 
-    /// Whether the bytes may be the beginning of the message only, or headers are missing.
+    /// Whether the bytes may be the beginning of the message only, or something beside them is missing. Every message has a key, a
+    /// time or headers; one that was given up and has none of them was refused until it said less.
     pub fn is_cut(&self) -> bool {
         let length = self.length.unwrap_or_default();
         let detail = self.detail();
-        detail.is_cut || (DEAD_PAYLOAD_MAX_BYTES as u64 <= length && detail.given_up)
+        let is_bare = detail.headers.is_empty() && detail.key.is_none() && detail.at.is_none();
+        let is_large = DEAD_PAYLOAD_MAX_BYTES as u64 <= length;
+        detail.is_cut || (detail.given_up && (is_bare || is_large))
     }
 
     /// The dead letter in a list.

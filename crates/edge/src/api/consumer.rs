@@ -182,7 +182,7 @@ impl Caller<'_> {
     }
 
     /// Takes messages in, and says of each what became of it. What it says is durable, but that a message is a dead letter
-    /// only if `keeps`.
+    /// only if `keeps`: a replay has one already.
     pub(super) async fn take_messages(
         &self,
         project: &Project,
@@ -217,10 +217,13 @@ impl Caller<'_> {
         let mut dynamics = self.dynamics(project, pushes).await;
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(messages.len());
         let uids = ids::uids(now, messages.len(), &mut fill);
-        for (given, id) in given.into_iter().zip(uids) {
+        for ((given, original), id) in given.into_iter().zip(messages).zip(uids) {
             let made = given.and_then(|(message, mut push)| {
                 resolve(&mut push, &mut dynamics, project, self.bindings)?;
-                message.envelope(push, source, project, id, now).map_err(Late::Dead)
+                let known_as =
+                    if keeps { original.identity(source) } else { original.dead_identity(source) };
+                let made = message.envelope(push, known_as.as_deref(), source, project, id, now);
+                made.map_err(Late::Dead)
             });
             outcomes.push(match made {
                 Ok(envelope) => Outcome::Ready(Box::new(envelope)),
@@ -254,7 +257,7 @@ impl Caller<'_> {
                         message,
                         &project.uid,
                         &source.uid,
-                        message.identity(source),
+                        message.dead_identity(source),
                         &reason,
                         id.clone(),
                         now,
@@ -270,23 +273,34 @@ impl Caller<'_> {
             }
         }
         if !letters.is_empty() {
-            let kept = dead_letters::keep(&letters, project.shard, self.bindings).await;
-            let kept = kept.inspect_err(|error| {
-                log::error("dead_letter_not_kept", json!({"error": error.to_string()}));
-            });
-            let mut kept = kept.unwrap_or_default().into_iter();
-            for place in dead {
-                match (verdicts.get_mut(place), kept.next()) {
-                    (Some(Verdict::DeadLetter { id, .. }), Some(kept)) => *id = kept,
-                    (Some(verdict), _) => {
-                        let reason = "the dead letter could not be stored".to_owned();
-                        *verdict = Verdict::Retry { reason, is_ours: true };
-                    }
-                    (None, _) => {}
-                }
-            }
+            self.keep_letters(project, &letters, dead, &mut verdicts).await;
         }
         Ok(verdicts)
+    }
+
+    /// Keeps these dead letters, each of the verdict at its place, which says then under which id, or that it is not kept.
+    async fn keep_letters(
+        &self,
+        project: &Project,
+        letters: &[DeadLetter],
+        places: Vec<usize>,
+        verdicts: &mut [Verdict],
+    ) {
+        let kept = dead_letters::keep(letters, project.shard, self.bindings).await;
+        let kept = kept.inspect_err(|error| {
+            log::error("dead_letter_not_kept", json!({"error": error.to_string()}));
+        });
+        let mut kept = kept.unwrap_or_default().into_iter();
+        for place in places {
+            match (verdicts.get_mut(place), kept.next()) {
+                (Some(Verdict::DeadLetter { id, .. }), Some(kept)) => *id = kept,
+                (Some(verdict), _) => {
+                    let reason = "the dead letter could not be stored".to_owned();
+                    *verdict = Verdict::Retry { reason, is_ours: true };
+                }
+                (None, _) => {}
+            }
+        }
     }
 
     /// Looks whether the endpoints and owners of events are there, and whether their keys are held: each for all at once.
