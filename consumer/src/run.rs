@@ -216,28 +216,33 @@ impl Tenancy {
 
     /// Tells the gateway how things are: every ten seconds, and when they change.
     async fn report(&self) {
+        let mut trouble = None;
         loop {
             tokio::select! {
                 () = sleep(REPORT_EVERY) => {}
                 // Changes come in groups: every worker of a source connects.
                 () = self.board.changed.notified() => sleep(Duration::from_millis(100)).await,
             }
-            self.tell().await;
+            let fault = self.told().await.err();
+            if let Some(error) = &fault {
+                let level = if fault == trouble { log::debug } else { log::warn };
+                level("the status was not reported", json!({"error": error}));
+            }
+            trouble = fault;
         }
     }
 
-    async fn tell(&self) {
-        if let Err(error) = self.told().await {
-            log::debug("the status was not reported", json!({"error": error}));
-        }
-    }
-
+    /// Tells all there is; a part that is not taken holds back no other.
     async fn told(&self) -> Result<(), String> {
-        let report = self.board.report(&self.companion);
-        match timeout(TOLD_WITHIN, self.edge.report(&report)).await {
-            Ok(told) => told.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", TOLD_WITHIN.as_secs())),
+        let mut all = Ok(());
+        for report in self.board.reports(&self.companion) {
+            let told = match timeout(TOLD_WITHIN, self.edge.report(&report)).await {
+                Ok(told) => told.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("no answer within {} s", TOLD_WITHIN.as_secs())),
+            };
+            all = told.and(all);
         }
+        all
     }
 }
 

@@ -30,8 +30,10 @@ const VISIBILITY: i32 = 30;
 const RENEW_AFTER: Duration = Duration::from_secs(10);
 /// As many calls at a time, while the queue is full.
 const AT_ONCE: usize = 4;
-/// How long to wait when everything may be held back by what is under way.
+/// How long to wait when everything may be held back by what is under way: twice as long each time that nothing comes, since
+/// polls cost money and the gateway may be away for hours.
 const HELD_BACK: Duration = Duration::from_millis(50);
+const DOUBLINGS_MAX: u32 = 5;
 const LARGE: usize = 512 * 1024;
 
 pub(crate) struct Sqs {
@@ -40,6 +42,9 @@ pub(crate) struct Sqs {
     fifo: bool,
     leases: Leases,
     busy: std::sync::atomic::AtomicBool,
+    /// How many polls have brought nothing since something came or was settled.
+    in_vain: std::sync::atomic::AtomicU32,
+    settled: tokio::sync::Notify,
 }
 
 impl Broker for Sqs {
@@ -60,7 +65,15 @@ impl Broker for Sqs {
             found.map_err(|error| words(name, &error))?.queue_url.unwrap_or_default()
         };
         let leases = Leases::new(RENEW_AFTER);
-        let this = Self { fifo: is_fifo(&url), client, url, leases, busy: false.into() };
+        let this = Self {
+            fifo: is_fifo(&url),
+            client,
+            url,
+            leases,
+            busy: false.into(),
+            in_vain: 0.into(),
+            settled: tokio::sync::Notify::new(),
+        };
         // Where that is not allowed, receiving still may be.
         if let Err(error) = this.waiting().await
             && !is_denied(&error)
@@ -85,8 +98,11 @@ impl Broker for Sqs {
                 Err(error) => fault = Some(error),
             }
         }
-        if taken.is_empty() && held_back {
-            tokio::time::sleep(HELD_BACK).await;
+        if !taken.is_empty() {
+            self.in_vain.store(0, Relaxed);
+        } else if held_back {
+            let doublings = self.in_vain.fetch_add(1, Relaxed).min(DOUBLINGS_MAX);
+            tokio::time::timeout(HELD_BACK * (1 << doublings), self.settled.notified()).await.ok();
         }
         let bytes: usize = taken.iter().map(|message| message.payload.len()).sum();
         self.busy.store(taken.len() >= BATCH && bytes < LARGE, Relaxed);
@@ -104,6 +120,8 @@ impl Broker for Sqs {
             deletions.push(self.delete(chunk.to_vec()));
         }
         let done: Vec<_> = stream::iter(deletions).buffer_unordered(8).collect().await;
+        self.in_vain.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.settled.notify_one();
         done.into_iter().collect()
     }
 

@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 use crate::lock::lock;
 use crate::log;
 
+/// Sources in one report: with an error each, they are less than a body may be.
+const REPORTED_AT_ONCE: usize = 200;
+
 /// What one source has done since the companion started.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -184,12 +187,21 @@ impl Board {
         lock(&self.sources).values().cloned().collect()
     }
 
-    /// The body of a status report. Who reports is this key of the companion.
-    pub(crate) fn report(&self, companion: &str) -> Value {
-        let companion = format!("{companion}-{}", self.key);
-        let sources = self.all().iter().map(|source| source.report()).collect();
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        Report { companion, version, sources }.write()
+    /// The bodies of status reports, as large as the gateway takes them; one where there are no sources. Who reports is this key of
+    /// the companion.
+    pub(crate) fn reports(&self, companion: &str) -> Vec<Value> {
+        let all = self.all();
+        let mut parts: Vec<&[Arc<SourceStatus>]> = all.chunks(REPORTED_AT_ONCE).collect();
+        if parts.is_empty() {
+            parts.push(&[]);
+        }
+        let report = |part: &[Arc<SourceStatus>]| {
+            let companion = format!("{companion}-{}", self.key);
+            let sources = part.iter().map(|source| source.report()).collect();
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            Report { companion, version, sources }.write()
+        };
+        parts.into_iter().map(report).collect()
     }
 }
 
@@ -286,8 +298,8 @@ mod tests {
         add(&source.counters.accepted, 2);
         source.error("the queue is gone");
         source.lag(1, Some(9));
-        let report = board.report("me");
-        let one = &report["sources"][0];
+        let reports = board.reports("me");
+        let one = &reports[0]["sources"][0];
         assert_eq!(one["state"], "connected");
         assert_eq!(
             (&one["received"], &one["accepted"], &one["lag"]),
@@ -306,7 +318,27 @@ mod tests {
             assert!(text.contains(&line), "{line}{text}");
         }
         board.forget("s");
-        assert_eq!(board.report("me")["sources"], json!([]));
+        let none = board.reports("me");
+        assert_eq!((none.len(), &none[0]["sources"]), (1, &json!([])));
+    }
+
+    #[test]
+    fn many_sources_are_reported_in_parts() {
+        let board = Board::default();
+        for n in 0..450 {
+            board.source(&format!("s{n}"), "orders").error(&"x".repeat(1_000));
+        }
+        let reports = board.reports("me");
+        let counts: Vec<_> =
+            reports.iter().map(|one| one["sources"].as_array().unwrap().len()).collect();
+        assert_eq!(counts, [200, 200, 50]);
+        assert!(reports.iter().all(|one| one.to_string().len() < 1 << 20));
+        let uids: HashSet<_> = reports
+            .iter()
+            .flat_map(|one| one["sources"].as_array().unwrap())
+            .map(|one| one["source_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(uids.len(), 450);
     }
 
     #[test]
@@ -316,8 +348,8 @@ mod tests {
             board.set_project("p");
             board.source("s", "orders");
         }
-        let [first, second] = boards.each_ref().map(|board| board.report("me"));
-        assert_ne!(first["companion"], second["companion"]);
+        let [first, second] = boards.each_ref().map(|board| board.reports("me"));
+        assert_ne!(first[0]["companion"], second[0]["companion"]);
         let text = prometheus(&boards);
         let series: Vec<_> = text.lines().filter_map(|line| line.rsplit_once(' ')).collect();
         let names: HashSet<_> = series.iter().map(|(name, _)| name).collect();

@@ -39,6 +39,7 @@ pub(crate) struct Book {
     /// How many messages each batch had, and when it came.
     pub(crate) batches: Vec<(usize, Instant)>,
     pub(crate) statuses: Vec<Value>,
+    pub(crate) takes_no_reports: bool,
     pub(crate) polls: usize,
     pub(crate) unchanged: usize,
     /// Answers to batches before anything else: status, `Retry-After`.
@@ -151,6 +152,9 @@ fn answer(book: &mut Book, request: &Received) -> Answer {
         }
         ("POST", "/consumer/v1/status") => {
             let report: Value = serde_json::from_slice(&request.body).unwrap();
+            if book.takes_no_reports {
+                return says(413, &json!({"status": false, "message": "sources:too many"}));
+            }
             book.statuses.push(report);
             Answer::status(204)
         }

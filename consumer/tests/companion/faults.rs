@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use inlet_tests::poll_until;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::process::{Companion, run};
 use crate::{Topic, edge_with, texts};
@@ -219,6 +219,17 @@ fn a_source_that_fails_disturbs_no_other() {
     assert!(error.contains("no broker can be used: 127.0.0.1:9: "), "{error}");
     assert!(error.ends_with("Connection refused"), "{error}");
     companion.wait_for_log("a source is in trouble");
+}
+
+#[test]
+fn a_report_that_is_not_taken_is_told() {
+    let edge = edge_with(json!({"uid": "s", "name": "s", "version": "1", "error": "odd"}));
+    edge.book().takes_no_reports = true;
+    let companion = Companion::start(&edge.url());
+    let line = companion.wait_for_log("the status was not reported");
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["level"], "warn", "{line}");
+    assert!(line["error"].as_str().unwrap().contains("sources:too many"), "{line}");
 }
 
 #[test]

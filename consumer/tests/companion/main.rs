@@ -14,6 +14,7 @@ mod faults;
 mod flow;
 mod google;
 mod process;
+mod sqs;
 
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
