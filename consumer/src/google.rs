@@ -27,7 +27,8 @@ const AT_A_TIME: usize = 500;
 const PULL: Duration = Duration::from_mins(1);
 const CALL: Duration = Duration::from_secs(20);
 const LEASE_SECONDS: u32 = 30;
-const RENEW_AFTER: Duration = Duration::from_secs(4);
+/// What is looked at every five seconds is renewed within six: a subscription may have a deadline of ten.
+const RENEW_AFTER: Duration = Duration::from_secs(1);
 /// A pull that comes back at once with nothing is not repeated at once.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often settling is tried again while Pub/Sub is busy. What is not settled comes again, and is a copy then.
