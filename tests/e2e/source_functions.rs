@@ -55,7 +55,8 @@ fn functions_of_an_http_source_make_what_is_filtered_delivered_and_shown() {
     let id = form.body(format!("{}--b--\r\n", part("order", "1")).into_bytes()).send().expect(200);
     let event = project.wait_for_event(id.header("inlet-event-id").unwrap());
     assert_eq!(event["data"], json!({"total": null, "kind": "paid"}));
-    let large = format!(r#"{{"order": {{"total": 4}}, "pad": "{}"}}"#, "x".repeat(150_000));
+    let with = |pad: &str| format!(r#"{{"order": {{"total": 4}}, "pad": "{pad}"}}"#);
+    let large = with(&"x".repeat(1_048_576 - with("").len()));
     let reply =
         project.ingest_call(&source).header("X-Tenant", "acme").body(large.clone().into_bytes());
     let reply = reply.header("Content-Type", "application/json").send().expect(200);

@@ -142,7 +142,7 @@ function execute(quickjs, code, input, most, answer) {
     if (value !== null) {
       const text = value.consume((value) => vm.getString(value));
       if (!text.startsWith("ok")) answer.outcome = text;
-      else if (text.length > most.output) answer.outcome = "too_large";
+      else if (text.length > 2 + most.output) answer.outcome = "too_large";
       else answer.output = text.slice(2);
     }
   }

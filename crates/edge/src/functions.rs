@@ -144,7 +144,7 @@ async fn input(
         Body::Inline(bytes) => return Ok(body_input(envelope.meta.content_type.as_deref(), bytes)),
         Body::Stored { key, .. } => key,
     };
-    let most = INPUT_MAX_BYTES as u64 - 1;
+    let most = INPUT_MAX_BYTES as u64;
     match bodies::find(key, most, asker, bindings).await.map_err(unavailable)? {
         Found::Bytes(bytes, _loan) => Ok(body_input(envelope.meta.content_type.as_deref(), &bytes)),
         Found::TooLarge(_) => Ok(Err(input_too_large())),

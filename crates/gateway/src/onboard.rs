@@ -54,6 +54,8 @@ impl FromFields for OnboardInput {
 }
 
 impl FromFields for OnboardItem {
+    const IS_CLOSED: bool = true;
+
     fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut text =
             |name| Ok::<_, ApiError>(fields.any_text(name)?.unwrap_or_default().trim().to_owned());
@@ -292,6 +294,11 @@ fn items_of(table: &str) -> Result<Vec<Value>, String> {
             COLUMNS.join(", ")
         ));
     }
+    if let Some(twice) = (1..head.len())
+        .find_map(|at| head.get(..at)?.iter().find(|name| Some(*name) == head.get(at)))
+    {
+        return Err(format!("CSV column {twice} is there twice"));
+    }
     let mut items = Vec::new();
     for (number, row) in (2..).zip(rows) {
         if row.len() != head.len() {
@@ -426,6 +433,13 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_has_no_effect_is_refused() {
+        let body = r#"{"items":[{"name":"a","url":"https://a.example/","owner_id":"o"}]}"#;
+        let error = plan("outgoing", body).unwrap_err();
+        assert!(error.message.contains("owner_id:unknown field"), "{}", error.message);
+    }
+
+    #[test]
     fn every_row_that_is_wrong_is_named() {
         let body = r#"{"items":[{"url":"https://a.example/"},{"name":"b","url":"ftp://b"},
             {"name":"c","url":"https://c.example/","auth_username":"u"},{"name":"d","url":"https://circle/"},
@@ -510,6 +524,7 @@ mod tests {
             ("", "failed to read CSV header"),
             ("name\na", "CSV missing required column: url"),
             ("name,url,colour\na,b,c", "CSV column colour has no effect"),
+            ("name,url,URL\na,b,c", "CSV column url is there twice"),
             ("name,url\na", "CSV row 2: expected 2 columns but got 1"),
             ("name,url\n", "CSV file is empty or contains only a header row"),
             ("name,url\n\"a,b", "CSV row 2: a quote is not closed"),
