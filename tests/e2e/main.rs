@@ -30,6 +30,7 @@ mod dead_letters;
 mod dedup;
 mod delivery;
 mod document;
+mod drains;
 mod durability;
 mod dynamic_events;
 mod endpoint_calls;

@@ -47,10 +47,24 @@ pub(crate) fn ring_router(shard: u32, bindings: &Bindings, context: &Context) {
 }
 
 pub(crate) async fn send_drain(shard: u32, bindings: &Bindings) -> worker::Result<()> {
+    send_drain_later(shard, 0, bindings).await
+}
+
+pub(crate) async fn send_drain_later(
+    shard: u32,
+    delay_ms: u64,
+    bindings: &Bindings,
+) -> worker::Result<()> {
     let text = JsValue::from_str(&format!("{DRAIN}{shard}"));
-    let message = RawMessageBuilder::new(text).build_with_content_type(QueueContentType::Text);
+    let message = delayed(text, delay_ms).build_with_content_type(QueueContentType::Text);
     let queue = bindings.ingest_queue(shard)?;
     in_time(QUEUE, WRITE_WITHIN_MS, queue.send_raw(message)).await
+}
+
+fn delayed(text: JsValue, delay_ms: u64) -> RawMessageBuilder {
+    let message = RawMessageBuilder::new(text);
+    let seconds = u32::try_from(delay_ms.min(BELL_DELAY_MAX_MS).div_ceil(1000)).unwrap_or(u32::MAX);
+    if seconds == 0 { message } else { message.delay_seconds(seconds) }
 }
 
 /// Rings for deliveries of one shard. `delay_ms` is for all of them. The error is the first; the other bells are rung all the same.
@@ -61,13 +75,10 @@ pub(crate) async fn ring_dispatcher(
 ) -> worker::Result<()> {
     let Some(shard) = bells.first().map(|bell| bell.shard) else { return Ok(()) };
     let mut rung = Ok(());
-    let seconds = u32::try_from(delay_ms.min(BELL_DELAY_MAX_MS).div_ceil(1000)).unwrap_or(u32::MAX);
     for batch in bells.chunks(SEND_BATCH_MAX) {
         let messages = batch.iter().map(|bell| {
             let text = JsValue::from_str(&serde_json::to_string(bell).unwrap_or_default());
-            let message = RawMessageBuilder::new(text);
-            let message = if seconds == 0 { message } else { message.delay_seconds(seconds) };
-            message.build_with_content_type(QueueContentType::Text)
+            delayed(text, delay_ms).build_with_content_type(QueueContentType::Text)
         });
         let messages: Vec<SendMessage<JsValue>> = messages.collect();
         let sent = async {

@@ -17,13 +17,15 @@ use worker::{Context, Result};
 
 use crate::bindings::Bindings;
 use crate::store::{Store, count_of};
-use crate::{chance, config, drain, gone, hold, log, meta_events, owed, parked, sessions};
+use crate::{bell, chance, config, drain, gone, hold, log, meta_events, owed, parked, sessions};
 
 /// How often an isolate sweeps on its own.
 const EVERY_MS: u64 = 30_000;
 /// How often an isolate removes what is too old, beside the cron.
 const EXPIRE_EVERY_MS: u64 = 600_000;
 
+/// What clocks may differ by where a bell is to ring behind the end of a lease.
+const CLOCKS_MS: u64 = 1_000;
 /// Bulks that one sweep takes; what is left waits for the next.
 const ROUNDS_MAX: usize = 5;
 
@@ -245,7 +247,15 @@ async fn expire_project(
 
 async fn sweep_shard(shard: u32, bindings: &Bindings, of_parked: &Bindings) -> Result<()> {
     // A journal that cannot be drained must not keep what is stored from being delivered.
-    if let Err(error) = drain::drain(shard, bindings).await {
+    let drained = match drain::drain(shard, bindings).await {
+        // Whoever has it may have died, and the next sweep is a minute away.
+        Ok(Some(until)) => {
+            let lasts = until.saturating_sub(chance::now_ms());
+            bell::send_drain_later(shard, lasts + CLOCKS_MS, bindings).await
+        }
+        drained => drained.map(drop),
+    };
+    if let Err(error) = drained {
         log::error("not_drained", json!({"shard": shard, "error": error.to_string()}));
     }
     if let Err(error) = parked::route_due(shard, of_parked).await {

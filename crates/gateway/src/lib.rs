@@ -20,6 +20,7 @@ pub mod dead_letter;
 pub mod deliver;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod document;
+pub mod draining;
 pub mod endpoint;
 pub mod event;
 pub mod event_type;

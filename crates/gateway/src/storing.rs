@@ -322,6 +322,11 @@ impl Marks {
         (self.marked < Some(*seq)).then_some(*seq)
     }
 
+    /// Whether nothing is left to be routed behind a row.
+    pub fn end_with(&self, seq: u64) -> bool {
+        self.ends.last().is_some_and(|(_, last)| *last == seq)
+    }
+
     /// Notes that it has moved there.
     pub fn moved(&mut self, seq: u64) {
         self.marked = Some(seq);
@@ -462,9 +467,9 @@ mod tests {
             let seq = marks.behind(settled)?;
             assert_eq!(marks.behind(settled), Some(seq), "it may fail to move");
             marks.moved(seq);
-            Some(seq)
+            Some((seq, marks.end_with(seq)))
         });
-        assert_eq!(moved, [None, Some(6), None, None, Some(9), None]);
+        assert_eq!(moved, [None, Some((6, false)), None, None, Some((9, true)), None]);
         let mut storing = Storing::new(3, BTreeMap::new());
         assert_eq!(storing.step(), Step::Store(0..3));
         storing.stored(1);

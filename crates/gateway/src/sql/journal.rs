@@ -81,7 +81,7 @@ impl Journal {
         Statement {
             sql: format!(
                 "SELECT j.seq AS seq, j.meta AS meta, j.body AS body, j.is_base64 AS is_base64, s.epoch AS epoch, \
-                 json_array_length(s.counts) > {STATE_ENTRIES} AS has_counts, \
+                 s.draining_until AS draining_until, json_array_length(s.counts) > {STATE_ENTRIES} AS has_counts, \
                  json_array_length(s.under_way) > {STATE_ENTRIES} AS is_watchful {rows} AND j.seq <= (\
                  SELECT max(seq) FROM (SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM (\
                  SELECT j.seq AS seq, octet_length(j.body) + octet_length(j.meta) AS bytes {rows} ORDER BY j.seq LIMIT {DRAIN_ROWS})) \
@@ -117,7 +117,36 @@ impl Journal {
         )
     }
 
-    /// The same in the transaction that routes them, with what else is one row then: counts of the events (rows of
+    /// Gives a drain the lease of a crowd, from the row `first` on, and says so by a row. None: another has it, or has routed some of that by now.
+    /// Leases up to `over` have ended.
+    pub fn lease(self, (first, epoch): (u64, u64), until: u64, over: u64) -> Statement {
+        statement(
+            "UPDATE journal_state SET draining_until = ?4 WHERE journal = ?1 AND epoch = ?3 AND done < ?2 AND draining_until <= ?5 \
+             RETURNING done",
+            [u64::from(self.0).into(), first.into(), epoch.into(), until.into(), over.into()],
+        )
+    }
+
+    /// [`Journal::done`] under a lease: that which ends at `held` ends at `until` from now on. It may be another's by now, who was not
+    /// waited for.
+    pub fn done_leased(self, (seq, epoch): (u64, u64), (held, until): (u64, u64)) -> Statement {
+        statement(
+            "UPDATE journal_state SET done = max(done, ?2), \
+             draining_until = CASE draining_until WHEN ?4 THEN ?5 ELSE draining_until END \
+             WHERE journal = ?1 AND epoch = ?3 AND (done < ?2 OR draining_until = ?4)",
+            [u64::from(self.0).into(), seq.into(), epoch.into(), held.into(), until.into()],
+        )
+    }
+
+    /// Gives a lease back.
+    pub fn give_back(self, held: u64) -> Statement {
+        statement(
+            "UPDATE journal_state SET draining_until = 0 WHERE journal = ?1 AND draining_until = ?2",
+            [u64::from(self.0).into(), held.into()],
+        )
+    }
+
+    /// [`Journal::done`] in the transaction that routes them, with what else is one row then: counts of the events (rows of
     /// [`super::count_events`]), and the deliveries (pairs of project and delivery) that nobody watches if whoever runs this dies.
     /// It has to stand before the events are inserted.
     pub fn done_inside(
