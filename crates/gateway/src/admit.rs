@@ -117,7 +117,7 @@ impl Compiled {
         Self::with(snapshot, vault, &mut Shared::default())
     }
 
-    /// The same, with the schemas that another source of the project may hold already.
+    /// Compiles a source as [`Self::new`], with the schemas that another source of the project may hold already.
     pub fn with(
         snapshot: Snapshot,
         vault: &Vault,

@@ -25,7 +25,7 @@ impl Answer {
         Self { status, body }
     }
 
-    /// The same, with these fields beside the data, because Convoy's has no place for them.
+    /// This answer, with `fields` beside the data, because Convoy's envelope has no place for them.
     #[must_use]
     pub fn beside(mut self, fields: Value) -> Self {
         if let (Some(body), Value::Object(fields)) = (self.body.as_object_mut(), fields) {
@@ -34,7 +34,7 @@ impl Answer {
         self
     }
 
-    /// The same, where the edge has still to hear of so many sources.
+    /// This answer, with how many sources the edge has still to hear of, if there are any.
     #[must_use]
     pub fn leaving(self, untold_sources: u64) -> Self {
         if untold_sources == 0 {
@@ -126,7 +126,8 @@ pub(crate) fn one_value<'a, T: serde::Deserialize<'a>>(
     value(body, false)
 }
 
-/// The same where not even those may stand behind it.
+/// The one JSON value of a body, as [`one_value`], but not even brackets may stand behind it. `None` when it is of another type
+/// than `T`.
 pub(crate) fn only_value<'a, T: serde::Deserialize<'a>>(
     body: &'a [u8],
 ) -> Result<Option<T>, ApiError> {

@@ -61,7 +61,7 @@ impl StoredEvent {
         }
     }
 
-    /// The same, taken out of the event, so that it is in memory once.
+    /// Takes the body out of the event, so that it is in memory once. `Err` holds the R2 key when it is not in the row.
     pub fn take_inline_body(&mut self) -> Result<Vec<u8>, &str> {
         if self.body_key.is_none() && self.is_base64 == 0 {
             return Ok(std::mem::take(&mut self.body).into_bytes());
@@ -187,7 +187,7 @@ impl StoredEvent {
         self.present_with(body, duplicate, &Pointed::default())
     }
 
-    /// The same with the names of what it points at.
+    /// The event as the API shows it, as [`Self::present`], with the names of the endpoints and the source that it points at.
     pub fn present_with(&self, body: &[u8], duplicate: Option<&str>, pointed: &Pointed) -> String {
         self.show(body, duplicate, pointed, &[])
     }

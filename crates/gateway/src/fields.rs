@@ -108,13 +108,15 @@ impl Fields {
         Ok(read)
     }
 
+    /// The text under `name`; `None` when it is absent. Refuses another type, and in a field that is a name what
+    /// [`check_line`] refuses.
     pub fn text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
         let text = self.any_text(name)?;
         self.check_name(name, text.as_slice())?;
         Ok(text)
     }
 
-    /// The same, whatever it holds: for who says what is wrong with it in a way of its own.
+    /// The text under `name`, as [`Self::text`], but whatever it holds: for who says what is wrong with it in a way of its own.
     pub fn any_text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
         self.read(name, Kind::Text, |value| match value {
             Value::String(text) => Some(text),

@@ -60,7 +60,8 @@ pub fn refusal(error: &ApiError, request_id: &str) -> Answer {
     Answer { status: error.status, body }
 }
 
-/// The same for a sender, in place of [`Rejection::reply`].
+/// A refusal of a sender, in the form of [`refusal`] and in place of [`Rejection::reply`]; faults of the schema stand in
+/// `validation_errors`. A reply that the source itself says stays as it is.
 pub fn refuse(rejection: &Rejection, request_id: &str) -> Reply {
     let mut reply = rejection.reply();
     if matches!(rejection, Rejection::Refused { custom: Some(_), .. }) {

@@ -4,7 +4,7 @@
 /// Characters that are folded, each of which costs the statement up to three replacements: the database takes expressions of a
 /// bounded depth. Further ones have to stand in the payload as they are typed.
 pub(crate) const FOLDED_MAX: usize = 20;
-/// The same where the text is in a table beside the one that is listed: the depth of such a look-up counts twice.
+/// As [`FOLDED_MAX`], where the text is in a table beside the one that is listed: the depth of such a look-up counts twice.
 pub(crate) const FOLDED_BESIDE_MAX: usize = 10;
 /// ASCII characters that some writers of JSON escape.
 const ESCAPED: &str = "\"/<>&'=+\n\r\t";
@@ -16,7 +16,7 @@ pub(crate) fn folded(text: &str) -> String {
     text.chars().map(small).collect()
 }
 
-/// The same as it is compared in JSON.
+/// What is looked for, as it is compared in JSON: every letter small, and each backslash as the character that stands for one.
 pub(crate) fn folded_in_json(text: &str) -> String {
     folded(text).replace('\\', &BACKSLASH.to_string())
 }

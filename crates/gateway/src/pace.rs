@@ -144,7 +144,7 @@ impl RateLimitInput {
         self.read_as("rate_limit_config")
     }
 
-    /// The same, for a field of another name.
+    /// The limit that is asked for, as [`Self::read`], in a field of this name: errors name it.
     pub fn read_as(self, field: &str) -> Result<Option<RateLimit>, ApiError> {
         let Some(count) = self.count.filter(|count| *count != 0) else { return Ok(None) };
         let mut faults = Faults::default();

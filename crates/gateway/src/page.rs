@@ -49,7 +49,8 @@ const PER_PAGE: usize = 20;
 pub const PER_PAGE_MAX: usize = 1000;
 
 impl PageQuery {
-    /// Reads `perPage`, `direction`, `next_page_cursor` and `prev_page_cursor` from a query string.
+    /// Reads `perPage`, `direction`, `next_page_cursor` and `prev_page_cursor` from a query string. What is not understood is
+    /// taken for absent.
     pub fn parse(query: &str) -> Self {
         let value = |name| query_value(query, name).filter(|text| !text.is_empty());
         let (next, prev) = (value("next_page_cursor"), value("prev_page_cursor"));
@@ -69,8 +70,8 @@ impl PageQuery {
         Self { per_page: per_page.min(PER_PAGE_MAX), direction, cursor, ascending }
     }
 
-    /// The same, for callers: with a cursor that no list has given, or that goes the other way, a list would begin at the
-    /// beginning again.
+    /// Reads a page as [`Self::parse`], for callers. Refuses a direction that is none, and a cursor that no list has given or
+    /// that goes the other way: the list would begin at the beginning again.
     pub fn read(query: &str) -> Result<Self, ApiError> {
         let page = Self::parse(query);
         let value = |name| query_value(query, name).filter(|text| !text.is_empty());
@@ -93,7 +94,8 @@ impl PageQuery {
         }
     }
 
-    /// The same, for lists of ours alone: Convoy's take what is no number for no number.
+    /// Reads a page as [`Self::read`], for lists of ours alone. Refuses a `perPage` that is no number from 1 on, which Convoy's
+    /// lists take for absent.
     pub fn read_strictly(query: &str) -> Result<Self, ApiError> {
         match per_page(query).map(|text| text.parse::<u32>()) {
             None | Some(Ok(1..)) => Self::read(query),

@@ -244,9 +244,8 @@ impl Push {
         Self::of(kind, fields)
     }
 
-    /// The same of a message of a broker, which is one event and nothing behind it, because it is settled as a whole. Its header
-    /// says what it is for: as in Convoy, what is for others has no effect, but the endpoint of a fan-out is the only one that
-    /// gets it.
+    /// Reads a message of a broker: one event and nothing behind it, because it is settled as a whole. Its header says what it is
+    /// for: as in Convoy, what is for others has no effect, but the endpoint of a fan-out is the only one that gets it.
     pub fn parse_message(kind: Kind, body: &[u8]) -> Result<Self, ApiError> {
         let fields = only_value::<RawFields<'_>>(body)?;
         Self::of(kind, fields.ok_or_else(not_an_object)?)

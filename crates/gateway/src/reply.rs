@@ -28,8 +28,8 @@ impl Reply {
         Self { status: 302, content_type: "text/plain".into(), headers, body: Vec::new() }
     }
 
-    /// An answer whose text may be that of whoever made the source: no browser is to run it, because pages with other people's
-    /// tokens lie on the same origin.
+    /// This reply, which no browser is to run: its text may be that of whoever made the source, and pages with other people's
+    /// tokens lie on its origin.
     #[must_use]
     pub fn apart(mut self) -> Self {
         if self.content_type != JSON {
@@ -41,7 +41,7 @@ impl Reply {
         self
     }
 
-    /// The same, which says after how many seconds it may be another, if that is known.
+    /// This reply, with the seconds in `Retry-After` after which it may be another, if that is known.
     #[must_use]
     pub fn retry_after(mut self, seconds: Option<u64>) -> Self {
         self.headers.extend(seconds.map(|seconds| ("retry-after".into(), seconds.to_string())));

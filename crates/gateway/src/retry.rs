@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The longest pause between two attempts of an exponential strategy.
+/// [`PAUSE_MAX_S`] in milliseconds.
 const PAUSE_MAX_MS: u64 = PAUSE_MAX_S * 1000;
-/// The same in seconds.
+/// The longest pause between two attempts of an exponential strategy, in seconds.
 pub const PAUSE_MAX_S: u64 = 7_200;
 /// The longest `Retry-After` that is followed.
 const RETRY_AFTER_MAX_MS: u64 = 86_400_000;

@@ -19,7 +19,7 @@ use crate::time::parse_rfc3339;
 
 /// Rows that a filtered list looks at in one statement: for as long nobody else is served by the database.
 pub const SCAN_ROWS: u64 = 5_000;
-/// The same when it has to look into payloads.
+/// Rows that a list looks at in one statement when it has to look into their payloads.
 pub const SCAN_BODIES: u64 = 1_000;
 /// How often a page that is not full looks at as many rows again. A look is three statements; where Workers cost nothing, a call
 /// has fifty.

@@ -72,7 +72,7 @@ impl Seldom {
         Self { every_ms, keys_max, keys: HashMap::new() }
     }
 
-    /// Whether it is time to do it, and then how often it was not done since the last time.
+    /// Whether it is time to do it for `key`, and then how often it was passed over since the last time.
     pub fn is_due(&mut self, key: &str, now_ms: u64) -> Option<u64> {
         let next = now_ms.saturating_add(self.every_ms);
         if let Some((due_at, passed_over)) = self.keys.get_mut(key) {
@@ -94,7 +94,8 @@ impl Seldom {
         Some(0)
     }
 
-    /// The same where it is one of a `few`: beyond them it is passed over, and stays due.
+    /// Whether it is time to do it for `key`, as [`Self::is_due`], and it is one of the `few`: beyond them it is passed over, and
+    /// stays due.
     pub fn is_due_among(&mut self, few: &mut Few, key: &str, now_ms: u64) -> Option<u64> {
         let passed_over = self.is_due(key, now_ms)?;
         if few.takes(now_ms) {

@@ -20,9 +20,9 @@ pub struct Sent {
     pub headers: Vec<(String, String)>,
 }
 
-/// Why a list does not show what a delivery sends.
+/// Why a list does not show what a delivery sends where the body is not in the row of the event.
 const LARGE: &str = "the body is large: see the delivery itself";
-/// The same, because a function makes it.
+/// Why a list does not show what a delivery sends where a function makes it.
 pub const MADE: &str = "a function of the subscription makes it: see the delivery itself";
 const GONE: &str = "the event is gone";
 
@@ -47,7 +47,8 @@ impl Sent {
         Self { content_type, body, headers }
     }
 
-    /// The same for a list, from what the row of the delivery brings of its event. `withheld` says why that is not what is sent.
+    /// What a list shows of what is sent: what the row of the delivery brings of its event, made into what the endpoint `takes`.
+    /// `withheld`: why that is not what is sent.
     pub fn in_list(delivery: &Delivery, withheld: Option<&str>, takes: ContentType) -> Self {
         let event = delivery.event.as_deref();
         let event = event.and_then(|text| serde_json::from_str::<Value>(text).ok());

@@ -60,9 +60,9 @@ pub struct Source {
     /// Until when the source takes a secret that its provider hands over, Unix milliseconds.
     #[serde(default)]
     pub armed_until: Option<u64>,
-    /// `None`: everything that is safe to pass on. `Some`: these alone.
+    /// Headers that are passed on. `None`: all that are safe to pass on. `Some`: these alone.
     pub forward_headers: Option<Vec<String>>,
-    /// The same of parameters of the query.
+    /// Parameters of the query that are passed on. `None`: all that are safe to pass on. `Some`: these alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward_query: Option<Vec<String>>,
     pub idempotency_keys: Vec<String>,

@@ -75,7 +75,8 @@ impl Pattern {
         made
     }
 
-    /// The same, where each size that is tried is paid for before.
+    /// Compiles an expression as [`Self::new`]. Each size that is tried is paid for before: `take` is handed its steps.
+    /// `Err`: `take` has refused.
     fn counted<E>(
         written: &str,
         most_bytes: usize,

@@ -60,7 +60,7 @@ impl Tally {
         json!({"num": num, "failed": failed, "reasons": reasons, "next_page_cursor": next_page_cursor})
     }
 
-    /// The same of what was only counted.
+    /// The numbers of what was only counted, as the API shows them, the most frequent reason first, and whether that was all.
     pub fn present_count(self, is_complete: bool) -> Value {
         let (num, failed, reasons) = self.numbers();
         json!({"num": num, "failed": failed, "reasons": reasons, "is_complete": is_complete})

@@ -254,7 +254,7 @@ pub enum Kind {
     Body,
     /// Its result is an object of headers.
     Header,
-    /// The same, of a source that takes requests: each of them has to be one that an event can have.
+    /// Of a source that takes requests: its result is an object of headers, each of which an event can have.
     RequestHeader,
     /// Of a subscription, or of a source that takes requests: its result is a body, whatever it is.
     Payload,

@@ -319,8 +319,8 @@ impl Envelope {
         Ok(envelopes)
     }
 
-    /// The same as far as it can be read, as of a [message](Self::of_message): what cannot be read does not keep the others from it, and
-    /// comes with what stands there of it.
+    /// The envelopes of a row, each as far as it can be read, as of a [message](Self::of_message): what cannot be read keeps the
+    /// others from nothing, and comes with why, and with the bytes that stand there of it.
     pub fn each_of_row(meta: &str, text: &Text<'_>) -> Vec<Result<Self, (NotAnEnvelope, Vec<u8>)>> {
         let why = match Self::from_row(meta, text) {
             Ok(all) => return all.into_iter().map(Ok).collect(),
@@ -402,7 +402,7 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// Borrowed where the bytes are text as they are.
+    /// The column of these bytes, borrowed where they are text as they are.
     pub fn from_bytes(bytes: &'a [u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) if !text.contains('\0') => Self { text: text.into(), is_base64: false },
@@ -410,7 +410,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The same without a copy, where the bytes are text.
+    /// The column of these bytes, which are not copied where they are text.
     pub fn from_vec(bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
             Ok(text) if !text.contains('\0') => Self { text: text.into(), is_base64: false },

@@ -42,9 +42,9 @@ pub enum Handshake {
 pub enum Question {
     /// `GET ?hub.mode=subscribe&hub.challenge=…&hub.verify_token=…`, answered with the challenge.
     Hub,
-    /// The same, answered with JSON.
+    /// The question of [`Question::Hub`], answered with the challenge in JSON.
     HubJson,
-    /// The same without a token: `WebSub`.
+    /// `GET ?hub.mode=…&hub.topic=…&hub.challenge=…` without a token (`WebSub`), answered with the challenge.
     HubOpen,
     /// `GET ?crc_token=…`, answered with its HMAC.
     CrcToken,
@@ -122,8 +122,9 @@ pub fn handshake(
     answered(Ask { provider, secrets, request, now, observed: false })
 }
 
-/// The same for a source that only observes: it believes what comes as a delivery, so it believes who asks, too. Whoever sets up a
-/// source this way has perhaps not the right secret yet, and without an answer its provider would send nothing.
+/// Answers `request` as [`handshake`], for a source that only observes: it believes what comes as a delivery, so it believes who
+/// asks, too. Whoever sets up a source this way has perhaps not the right secret yet, and without an answer its provider would
+/// send nothing.
 pub fn observed_handshake(
     provider: &Provider,
     secrets: &[Secret],

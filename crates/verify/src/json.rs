@@ -102,8 +102,8 @@ fn each<'a>(raw: &'a [u8], open: u8, mut visit: impl FnMut(&'a [u8], &'a [u8])) 
     }
 }
 
-/// The same JSON with other spaces between its tokens: `after` follows every comma and colon.
-/// Strings and numbers stay as they are.
+/// Writes `json` with other spaces between its tokens: none but `after`, behind every comma and
+/// colon. Strings and numbers stay as they are.
 #[must_use]
 pub fn respaced(json: &[u8], after: &str) -> Vec<u8> {
     let mut written = Vec::with_capacity(json.len());

@@ -30,7 +30,8 @@ pub enum Place<'a> {
     /// The text of every element of this name in an XML body: names as they are written, slashes
     /// between them; `@name` at the end is an attribute.
     Xml(&'a str),
-    /// The same in XML that a form field holds in base64: field, path.
+    /// The text of every element of this name in the XML that a form field holds in base64: field, path as
+    /// in [`Place::Xml`].
     FormXml(&'a str, &'a str),
     /// A key of an object in a JSON body: path of the object, which key. For senders that say by
     /// the name of a member what it is.

@@ -69,7 +69,7 @@ pub enum Undeliverable {
 /// Milliseconds until a delivery is looked at again that could not be made: at first, and at most. In between it is an eighth
 /// of its age, because what has failed for long will not be mended in the next minute.
 const NOT_MADE_PAUSE_MS: (u64, u64) = (30_000, 3_600_000);
-/// The same for one that found no room, or time: calls end within a minute, and leave theirs.
+/// As [`NOT_MADE_PAUSE_MS`], for a delivery that found no room, or time: calls end within a minute, and leave theirs.
 const SHORT_PAUSE_MS: (u64, u64) = (2_000, 60_000);
 
 impl Undeliverable {

@@ -183,7 +183,7 @@ impl Operation {
         self.reads_with::<T>(example, |body| api::parse::<T>(body).map(drop))
     }
 
-    /// The same, where `T` is not all that reads the body.
+    /// Takes the body that `T` and `check` read; `example` is JSON. For calls where `T` is not all that reads it.
     fn reads_with<T: FromFields>(
         mut self,
         example: &str,

@@ -11,9 +11,9 @@ pub enum Call<'a> {
     Metrics,
     /// Who opens the gateway itself is sent to the page of its document.
     Home,
-    /// The document of the API.
+    /// The document of the API, for programs.
     Document,
-    /// The same for people.
+    /// The document of the API, for people.
     Docs,
     /// A provider hands in a request; the method is decided by the source.
     Ingest {
@@ -33,13 +33,13 @@ pub enum Call<'a> {
     },
     /// The page that a portal link's URL leads to.
     PortalPage,
-    /// The same calls for the owner who holds a portal token: which project it is, the token says.
+    /// A call in a project by the owner who holds a portal token: which project it is, the token says.
     InPortal {
         call: ProjectCall<'a>,
     },
     /// A companion calls, with its own key.
     Consumer(ConsumerCall),
-    /// The same as [`Call::Ingest`], by Hookstream's URL.
+    /// A provider hands in a request, as in [`Call::Ingest`], by Hookstream's URL.
     HookstreamIngest {
         source: &'a str,
     },

@@ -17,7 +17,7 @@ pub(super) fn delete(column: &str, project_id: &str, value: &str, now_ms: u64) -
     delete_if(column, "true", project_id, value, now_ms)
 }
 
-/// The same under a condition.
+/// Deletes the subscriptions of which `column` is `?2`, where `condition` (SQL) holds.
 pub(super) fn delete_if(
     column: &str,
     condition: &str,

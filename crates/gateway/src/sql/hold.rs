@@ -51,7 +51,7 @@ pub(super) fn is_free(table: &str) -> String {
     is_free_of(&format!("{table}.project_id"), &format!("{table}.endpoint_id"))
 }
 
-/// The same of a delivery of this project to this endpoint.
+/// Whether no breaker keeps back the deliveries of this project to this endpoint; both are SQL expressions.
 pub(super) fn is_free_of(project: &str, endpoint: &str) -> String {
     format!(
         "NOT EXISTS (SELECT 1 FROM breakers AS b WHERE b.project_id = {project} \

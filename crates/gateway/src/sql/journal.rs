@@ -146,9 +146,9 @@ impl Journal {
         )
     }
 
-    /// [`Journal::done`] in the transaction that routes them, with what else is one row then: counts of the events (rows of
-    /// [`super::count_events`]), and the deliveries (pairs of project and delivery) that nobody watches if whoever runs this dies.
-    /// It has to stand before the events are inserted.
+    /// Marks all rows up to `seq` as routed, as [`Self::done`], but in the transaction that routes them, and before it inserts
+    /// the events. `events` are to be counted (rows of [`super::count_events`]); `deliveries` (pairs of project and delivery) are
+    /// those that nobody watches if whoever runs this dies. Both are kept in the row of the mark, so that all of it is one write.
     pub fn done_inside(
         self,
         (seq, epoch): (u64, u64),

@@ -15,8 +15,8 @@ pub fn event(project_id: &str, id: &str) -> Statement {
 /// Endpoints of an event that are shown with it; its deliveries name them all.
 const SHOWN_ENDPOINTS: u32 = 1_000;
 
-/// The same, with the `endpoints` that it went to (a look at the deliveries of its millisecond), or the event that `id` is a
-/// dropped copy of: its id tells which.
+/// An event by its uid, with the `endpoints` that it went to (a look at the deliveries of its millisecond), or the event that
+/// `id` is a dropped copy of: the id of the row tells which.
 pub fn event_or_original(project_id: &str, id: &str) -> Statement {
     let columns: Vec<String> =
         EVENT_COLUMNS.split(", ").map(|column| format!("e.{column} AS {column}")).collect();

@@ -213,8 +213,8 @@ pub fn insert_deliveries(rows: impl Into<Param>) -> Statement {
     Statement { sql: inserted, params: vec![rows.into()] }
 }
 
-/// The same, where those for `endpoints` are leased from the beginning, until then, unless their breaker is not closed. What was
-/// inserted comes back, leased (`Processing`) or not; what was there does not, so a lease has one holder.
+/// Inserts deliveries as [`insert_deliveries`], but leases those for `endpoints` until `until_ms`, unless their breaker is not
+/// closed. What was inserted comes back, leased (`Processing`) or not; what was there does not, so a lease has one holder.
 pub fn insert_leased(rows: impl Into<Param>, endpoints: &[&str], until_ms: u64) -> Statement {
     let is_free = hold::is_free_of("j.value ->> 0", "j.value ->> 4");
     let is_called = format!("j.value ->> 4 IN (SELECT value FROM json_each(?2)) AND {is_free}");

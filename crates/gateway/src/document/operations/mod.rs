@@ -50,7 +50,7 @@ fn paging() -> [Parameter; 5] {
     ]
 }
 
-/// The same for lists of ours alone.
+/// What paged lists of ours take: as [`paging`], but for what a page size may be.
 fn paging_of_ours() -> [Parameter; 5] {
     let about = "Items of a page. More than 1000 are 1000; what is no number from 1 on is refused.";
     let [_, same, direction, next, prev] = paging();

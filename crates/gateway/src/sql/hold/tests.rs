@@ -233,7 +233,7 @@ fn count(db: &Db, config: &BreakerConfig, calls: &str, now: u64) -> Option<Value
     count_of(db, config, 77, calls, now)
 }
 
-/// The same for the dispatcher that holds the lease until then.
+/// Counts calls, as [`count`], for the dispatcher whose lease ends at `until`.
 fn count_of(db: &Db, config: &BreakerConfig, until: u64, calls: &str, now: u64) -> Option<Value> {
     let leased = Leased { project_id: "p", delivery_id: "called", until };
     let mut last = None;
