@@ -26,7 +26,7 @@ fn now_ms() -> u64 {
     since.as_secs() * 1000
 }
 
-/// The same in SQL.
+/// The first ten characters of the uids of a time, [`uid_time`], as an SQL expression; `ms` is one, too.
 fn uid_time_sql(ms: &str) -> String {
     let digit = |place: u32| {
         format!("substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', (({ms} >> {}) & 31) + 1, 1)", 5 * place)

@@ -75,7 +75,7 @@ fn native(size: usize) -> Vec<Figures> {
     (0..NAMES.len()).map(measure).collect()
 }
 
-/// The same cases, built as the Worker is. `None`, said aloud, where that cannot be done.
+/// The cases as a wasm module, built as the Worker is: its path. `None`, said aloud, where that cannot be done.
 fn module() -> Option<String> {
     let script = repository().join("scripts/bench-wasm.sh");
     let built = Command::new(script).output().expect("scripts/bench-wasm.sh");

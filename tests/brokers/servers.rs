@@ -77,7 +77,7 @@ pub(crate) trait Server: Copy + Send + Sync + 'static {
     fn publish(self, place: &Place, records: &[Record]);
     /// `pub_sub` with credentials that are wrong, or none if the broker asks for none.
     fn wrong_credentials(self, place: &Place) -> Option<Value>;
-    /// The same place at an address where nobody answers.
+    /// What a source says of `place` at an address where nobody answers.
     fn unreachable(self, place: &Place) -> Value;
 }
 

@@ -90,7 +90,7 @@ impl<S: Server> World<'static, S> {
         Self::with(server, gateway(), json!({}), shared::<S>())
     }
 
-    /// The same, with these fields in `pub_sub`.
+    /// A project with a source of this server, with these fields in `pub_sub`.
     pub(crate) fn of(server: S, fields: Value) -> Self {
         Self::with(server, gateway(), fields, shared::<S>())
     }

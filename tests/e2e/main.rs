@@ -96,7 +96,7 @@ fn gateway() -> &'static Gateway {
     GATEWAY.get_or_init(|| Gateway::builder().durability("queue").start())
 }
 
-/// The same in journal mode.
+/// The gateway that most tests share, in journal mode; every test has a project of its own.
 fn journal_gateway() -> &'static Gateway {
     static GATEWAY: OnceLock<Gateway> = OnceLock::new();
     GATEWAY.get_or_init(|| Gateway::builder().durability("journal").start())

@@ -319,7 +319,7 @@ impl Gateway {
         self.running = Some(Running::spawn(&self.builder, &self.state, self.ephemeral, &self.log));
     }
 
-    /// The same state with other settings.
+    /// Starts again on the state that is there, with other settings, after a `kill9` if it still runs.
     #[track_caller]
     pub fn restart_with(&mut self, change: impl FnOnce(Builder) -> Builder) {
         self.builder = change(self.builder.clone());

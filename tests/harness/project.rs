@@ -139,7 +139,7 @@ impl Project<'_> {
         self.route_with(source, endpoint, json!({}))
     }
 
-    /// The same, with these fields of the endpoint.
+    /// Sends everything of `source` to `endpoint`, created with these fields; answers the endpoint's `data`.
     #[track_caller]
     pub fn route_with(&self, source: &Value, endpoint: &Endpoint, fields: Value) -> Value {
         let mut body = json!({"name": "endpoint", "url": endpoint.url("/hook")});

@@ -71,7 +71,8 @@ impl Bindings {
         Self { background: Some(background), ..self }
     }
 
-    /// The same for work whose functions are not to suffer from what others have taken in this invocation.
+    /// These bindings with all of the fuel: for work whose functions are not to suffer from what others have burnt in this
+    /// invocation.
     pub(crate) fn refuelled(&self) -> Self {
         Self { burnt: Rc::default(), ..self.clone() }
     }

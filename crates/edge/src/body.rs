@@ -85,9 +85,9 @@ impl Drop for Share {
     }
 }
 
-/// Reads a body of at most `limit_bytes` that counts as `holder`'s. What is small and declares its length is read at once while
-/// there is much room, because HTTP keeps to a length; anything else is counted as it arrives: only what is there takes room, and one byte too
-/// many ends it.
+/// Reads a body of at most `limit_bytes` that counts as `holder`'s. A small body whose length is declared is read in one go while
+/// there is much room (HTTP holds the sender to the length). Any other is counted as it arrives: only what is there takes room,
+/// and one byte too many ends it.
 pub(crate) async fn read(
     request: &web_sys::Request,
     holder: &str,

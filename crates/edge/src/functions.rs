@@ -14,7 +14,8 @@ use crate::bindings::Bindings;
 use crate::bodies::{self, Asker, Found, no_room, unavailable};
 use crate::transform;
 
-/// The functions of some events' sources, and the event that one of them was stopped on last: it is run once to find that out.
+/// The functions of some events' sources. `stopped`: the event on which a function was stopped last, and what it lacks. No function
+/// is run on that event a second time.
 #[derive(Default)]
 pub(crate) struct Functions {
     own: Vec<OfSource>,
@@ -53,8 +54,9 @@ pub(crate) async fn of(envelopes: &[Envelope], bindings: &Bindings) -> Result<Fu
     Ok(Functions { own, stopped: None })
 }
 
-/// The events as their functions make them: as many of them, from the first, as one transaction carries, and as can be made
-/// right now; once they have taken as much as one run may, what they made is stored first. One that a function fails on says so, and goes to nobody. The error says what the first of them lacks.
+/// Runs the functions of the events' sources, from the first event on, until one transaction is full, the functions have used
+/// as much fuel as one run may, or an event lacks something. An event whose function failed comes back with its fault, and goes
+/// to nobody. `Err`: what the first event lacks.
 pub(crate) async fn apply<'e>(
     envelopes: &'e [Envelope],
     functions: &mut Functions,

@@ -61,7 +61,8 @@ pub(crate) async fn receiver(
     Ok(Some(Receiver::new(endpoint, project, rows(paces)?)?))
 }
 
-/// The same with what the subscriptions of these deliveries say that lead there no more: they have moved, or are deleted.
+/// Adds to `to` what the subscriptions of these deliveries say that no longer lead to it, because they have moved or are deleted.
+/// When that cannot be read, `to` knows that it lacks them.
 pub(crate) async fn learn(
     mut to: Receiver,
     deliveries: &[Delivery],
@@ -140,7 +141,8 @@ pub(crate) async fn take(bell: &Bell, to: Option<&Receiver>, bindings: &Bindings
     Ok(taken)
 }
 
-/// One transaction: gates, the lease, and what is needed for the calls. Not `guarded` is who faces the breaker.
+/// Leases in one transaction: gates, the lease, and what is needed for the calls. `guarded`: deliveries whose endpoint's breaker is
+/// not closed are passed by. Otherwise the breaker is asked first how many it lets through.
 async fn lease(
     bell: &Bell,
     to: Option<&Receiver>,
@@ -239,7 +241,8 @@ async fn hold_for_endpoint(
     hold_all_for_endpoint(of, &bell.endpoint_id, json!(bell.deliveries), why, bindings).await
 }
 
-/// The same for many of them: pairs of project and delivery.
+/// Holds back `deliveries` (pairs of project and delivery) of an endpoint that is not active, and releases them should it have
+/// become active meanwhile.
 async fn hold_all_for_endpoint(
     (project_id, shard): Whose<'_>,
     endpoint_id: &str,

@@ -368,8 +368,8 @@ fn not_written(way: Way, events: usize, error: &worker::Error) {
     log::error("not_durable_this_way", fields);
 }
 
-/// Sends envelopes of a shard, as many in a message and at once as the queue takes, and says of each whether it was sent; none after the first that
-/// was not.
+/// Sends envelopes of one shard in order, in as few messages and batches as the queue allows, and says of each whether it was
+/// sent. After the first failure nothing is sent, and nothing is said of the rest.
 async fn send_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bindings) -> Vec<bool> {
     let mut sent = Vec::with_capacity(envelopes.len());
     let queue = Patience::once("the queue");
@@ -403,7 +403,8 @@ async fn send_all(shard: u32, envelopes: &[(usize, Envelope)], bindings: &Bindin
     sent
 }
 
-/// Appends envelopes, as many in one row as it takes, and says of each whether it was appended; none after the first that was not.
+/// Appends envelopes to a journal in order, in as few rows as there can be, and says of each whether it was appended. After the
+/// first failure nothing is appended, and nothing is said of the rest.
 pub(crate) async fn append_all(
     shard: u32,
     envelopes: impl Iterator<Item = &Envelope>,

@@ -212,7 +212,7 @@ struct Known {
     are_few: bool,
 }
 
-/// As [`directory`].
+/// Reads what is needed to store events, and says of how many, from the first on, as [`directory`] does.
 async fn known(
     envelopes: &[Envelope],
     are_few: bool,
@@ -449,7 +449,7 @@ pub(crate) async fn directory(
     }
 }
 
-/// The same for all of them, if memory bears it.
+/// Reads what has to be known to route all of these events. `None`: memory does not bear that much.
 async fn whole_directory(envelopes: &[Envelope], bindings: &Bindings) -> Result<Option<Directory>> {
     let needs = Needs::of(envelopes.iter().map(|envelope| &envelope.meta));
     let db = bindings.db()?;

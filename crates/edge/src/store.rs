@@ -55,7 +55,7 @@ impl Store {
         self.each_doc(statement).await?.into_iter().collect()
     }
 
-    /// The same where one that cannot be read keeps the others from nothing.
+    /// What the `doc` of each row says, or why it cannot be read, which keeps the others from nothing.
     pub(crate) async fn each_doc<T: DeserializeOwned>(
         &self,
         statement: &Statement,

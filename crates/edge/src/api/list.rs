@@ -52,7 +52,7 @@ impl Caller<'_> {
         self.list_page(list, project, &asked, value(search).as_deref(), &page).await
     }
 
-    /// The same with what is asked for read already.
+    /// A page of a list, as [`Self::list`], where what is asked for was read before. `filters` are pairs of column and values.
     pub(super) async fn list_page<T: DeserializeOwned>(
         &self,
         list: List,
@@ -86,7 +86,8 @@ impl Caller<'_> {
         self.search_by(project, search, (statements, read), id).await
     }
 
-    /// The same with what else has to be read for a page, up to where the rows of a look end.
+    /// A page of a list of events or deliveries. `of_look` makes the statements of a look, which may read more than the list up to
+    /// where the rows of the look end, and reads their results.
     pub(super) async fn search_by<T>(
         &self,
         project: &Project,

@@ -56,7 +56,8 @@ impl Refusal {
         reply(&error.answer()).retry_after(retry)
     }
 
-    /// The same, or that another has this name: it took it between the look-up and the change, and the store refuses the row.
+    /// This refusal, or that another has this name, where that is why the store refuses the row: it took the name between the
+    /// look-up and the change.
     pub(super) fn or_taken(self, what: &str) -> Self {
         match self {
             Self::Store(error) if error.to_string().contains("UNIQUE constraint failed") => {

@@ -98,7 +98,7 @@ impl Caller<'_> {
         Ok((replay_id, all))
     }
 
-    /// The same for the first of them.
+    /// Makes new deliveries of the first of these events: as many as one transaction carries. The tally says of how many.
     async fn replay_some(
         &self,
         project: &Project,

@@ -48,7 +48,7 @@ impl Caller<'_> {
         Ok(Pointed::new(found))
     }
 
-    /// The same of events, as this caller may see them.
+    /// What events point at, as this caller may see it: their endpoints and sources.
     pub(super) async fn pointed_by(
         &self,
         project: &Project,

@@ -23,7 +23,7 @@ impl Caller<'_> {
         Ok(())
     }
 
-    /// The same for those functions of a source that were changed.
+    /// Refuses those functions of a source that were changed and do not compile, or define no `transform`.
     pub(super) async fn check_functions(
         &self,
         functions: &Functions,

@@ -399,7 +399,8 @@ fn named_secrets<'a>(
     Ok(named)
 }
 
-/// Which kind of verifier is meant: of several that are given, as Convoy's example has them, the one that the type names. `given`: hmac, `basic_auth`, `api_key`, scheme. `None`: nothing is said, so nothing changes.
+/// The kind of verifier that is meant: the one that `named` says, or the only one that is given. Convoy's example gives several.
+/// `given`, in this order: `hmac`, `basic_auth`, `api_key`, `scheme`. `None`: the update does not touch it.
 fn verifier_kind(named: &str, given: [bool; 4]) -> Result<Option<&'static str>, ApiError> {
     Ok(Some(match (named, given) {
         ("", [false, false, false, false]) => return Ok(None),
