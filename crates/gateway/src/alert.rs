@@ -11,11 +11,11 @@ use crate::pace::seconds;
 const COUNT_MAX: u64 = 1_000_000;
 const THRESHOLD_MAX_S: u64 = 31 * 86_400;
 
-/// So many failed attempts in so much time.
+/// When a project is told that deliveries fail: after `count` failed attempts within `seconds`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     pub count: u64,
-    /// As it was written, like `1h`.
+    /// `seconds`, as they were written, like `1h`.
     threshold: String,
     pub seconds: u64,
 }
@@ -64,7 +64,8 @@ impl Alert {
         json!({"count": self.count, "threshold": self.threshold})
     }
 
-    /// Whether this attempt is the one that the project is told of: once in its time.
+    /// Whether this attempt is the one that the project is told of, `failures` being those within the time, this one included:
+    /// once in that time.
     pub fn is_due(&self, failures: u64) -> bool {
         failures == self.count
     }

@@ -14,14 +14,14 @@ pub const KEYS_MAX: usize = 100;
 /// The longest overlap of an old key with a new one, in hours.
 const OVERLAP_MAX_H: u64 = 8_760;
 
-/// A key: `CO.` + 16 + `.` + 64 random characters. It is shown once; only its keyed hash is stored.
+/// A key: `CO.` + 16 + `.` + 64 random characters. It is shown once; only its keyed hash is stored. Times are Unix milliseconds.
 #[derive(Debug)]
 pub struct NewApiKey {
     pub uid: String,
     /// Empty for the key that a project has by itself.
     pub name: String,
     pub key: String,
-    /// Unix milliseconds.
+    /// `None`: never.
     pub expires_at: Option<u64>,
     pub created_at: u64,
 }

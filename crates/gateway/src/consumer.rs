@@ -38,7 +38,8 @@ impl FromFields for ConsumerKeyInput {
     }
 }
 
-/// A key with which companions of a project come. It is shown once; only its keyed hash is stored.
+/// A key with which companions of a project come. It is shown once; only its keyed hash is stored. `created_at` is Unix
+/// milliseconds.
 #[derive(Debug)]
 pub struct NewKey {
     pub uid: String,
@@ -58,7 +59,7 @@ impl NewKey {
     }
 }
 
-/// A key as the list shows it.
+/// A key of companions, as the list shows it. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct StoredKey {
     pub id: String,
@@ -142,23 +143,25 @@ pub struct Report {
     pub sources: Vec<SourceReport>,
 }
 
-/// How one companion fares with one source.
+/// How one companion fares with one source. The counts are of messages, since the companion began with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceReport {
     #[serde(skip)]
     pub source_id: String,
     pub version: String,
     pub state: State,
+    /// Messages that wait at the broker, where that can be known.
     pub lag: Option<u64>,
     pub error: Option<Fault>,
     pub received: u64,
     pub accepted: u64,
     pub duplicates: u64,
     pub dead_letters: u64,
+    /// When the companion last took a message, Unix milliseconds.
     pub last_message_at: Option<u64>,
 }
 
-/// What went wrong last.
+/// What went wrong last with a source, and when, Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     pub message: String,
@@ -261,7 +264,7 @@ impl FromFields for Fault {
     }
 }
 
-/// A stored report of a companion.
+/// A stored report of a companion, which came at `seen_at`, Unix milliseconds.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Seen {
     pub companion: String,

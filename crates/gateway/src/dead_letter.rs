@@ -205,7 +205,7 @@ pub fn present_delivery(delivery: &Delivery) -> Value {
     })
 }
 
-/// A row of the table.
+/// A dead letter, as it is stored; it became one at `at`, Unix milliseconds.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Stored {
     pub id: String,

@@ -48,7 +48,7 @@ const SAID_MAX_CHARS: usize = 200;
 
 const USER_AGENT: &str = concat!("Inlet/", env!("CARGO_PKG_VERSION"));
 
-/// A row of the delivery store.
+/// A row of the delivery store. Times are Unix milliseconds.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Delivery {
     pub project_id: String,
@@ -65,6 +65,7 @@ pub struct Delivery {
     pub attempts: u32,
     /// The last of them, as JSON; those before it have rows of their own.
     pub attempt: Option<String>,
+    /// When the next attempt is due; `None`: none is.
     pub due_at: Option<u64>,
     /// How many of its dispatchers died since the last attempt; read with the lease.
     #[serde(default)]
@@ -295,7 +296,7 @@ impl Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     pub status: Status,
-    /// The reason of a dead letter; empty while there is hope.
+    /// The reason of a dead letter, for people; empty while there is hope.
     pub description: String,
     /// When the next attempt is due, Unix milliseconds.
     pub due_at: Option<u64>,
@@ -309,7 +310,9 @@ impl Settled {
     }
 }
 
-/// Decides after attempt `attempt` (the first is 1). `jitter` is any random number.
+/// Decides after attempt `attempt` (the first is 1). 2xx is a success. 410 is a failure, and so is all else that comes of a call
+/// which is made at most once, or of the last attempt of the strategy. Otherwise it is tried again, no sooner than `Retry-After`
+/// asks for (a day at most). `jitter` is any random number.
 pub fn settle(
     answered: &Answered,
     attempt: u32,
@@ -348,7 +351,7 @@ pub fn settle(
     }
 }
 
-/// One HTTP call of a delivery, as it is stored.
+/// One HTTP call of a delivery, as it is stored. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     pub uid: String,

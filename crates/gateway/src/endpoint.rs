@@ -18,7 +18,7 @@ pub(crate) const DEFAULT_TIMEOUT_S: u64 = 10;
 /// The longest of them; a delivery's lease is longer still.
 pub const TIMEOUT_MAX_S: u64 = 60;
 
-/// A receiver, as it is stored.
+/// A receiver, as it is stored. Times are Unix milliseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Endpoint {
     pub uid: String,
@@ -29,7 +29,7 @@ pub struct Endpoint {
     pub owner_id: String,
     pub secrets: Vec<EndpointSecret>,
     pub advanced_signatures: bool,
-    /// Seconds.
+    /// Seconds that it has to answer.
     pub http_timeout: u64,
     #[serde(default)]
     pub rate_limit: Option<RateLimit>,
@@ -105,12 +105,13 @@ impl ContentType {
     }
 }
 
+/// A secret that signs what an endpoint is sent. Times are Unix milliseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EndpointSecret {
     pub uid: String,
     pub value: Sealed,
     pub created_at: u64,
-    /// Unix milliseconds. From then on it signs nothing.
+    /// From then on it signs nothing.
     #[serde(default)]
     pub expires_at: Option<u64>,
 }

@@ -17,7 +17,7 @@ use crate::wire::{Body, Envelope, Meta, Target, Text};
 /// What stands for the key of a payload that a list leaves out although the row has it.
 pub(crate) const CUT: &str = "large";
 
-/// A row of the event store.
+/// A row of the event store. `received_at` is Unix milliseconds.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StoredEvent {
     pub project_id: String,

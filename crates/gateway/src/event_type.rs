@@ -20,7 +20,7 @@ pub const ALL: &str = "*";
 /// Bytes of all schemas of a project's event types: they travel to the edge with each of its sources.
 pub const SCHEMAS_MAX_BYTES: usize = 262_144;
 
-/// An event type, as it is stored.
+/// An event type, as it is stored. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventType {
     pub uid: String,

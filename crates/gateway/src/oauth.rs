@@ -198,7 +198,7 @@ impl Oauth2Input {
     }
 }
 
-/// A token, ready to be sent.
+/// A token, ready to be sent. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// The value of `Authorization`.

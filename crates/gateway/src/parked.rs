@@ -46,7 +46,7 @@ impl fmt::Display for Lack {
     }
 }
 
-/// How often an event was tried in vain, and since when.
+/// How often an event was tried in vain, and since when, Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waited {
     pub tries: u32,

@@ -21,7 +21,7 @@ const PREFIX: &str = "PRT.";
 /// How long a refreshed token opens the portal.
 const REFRESHED_FOR_MS: u64 = 3_600_000;
 
-/// A portal link, as it is stored.
+/// A portal link, as it is stored. Times are Unix milliseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PortalLink {
     pub uid: String,

@@ -27,7 +27,7 @@ pub const DEFAULT_BODY_MAX_BYTES: u64 = 5 * 1024 * 1024;
 /// The largest limit a project may ask for: an isolate has 128 MB for everything.
 pub const BODY_MAX_BYTES_LIMIT: u64 = 25 * 1024 * 1024;
 
-/// A tenant, as it is stored.
+/// A tenant, as it is stored. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     pub uid: String,
@@ -44,7 +44,6 @@ pub struct Project {
     /// Whether any of its event types has a JSON schema.
     #[serde(default)]
     pub has_schemas: bool,
-    /// Unix milliseconds.
     pub created_at: u64,
     pub updated_at: u64,
 }
@@ -55,7 +54,7 @@ pub struct Project {
     reason = "each is a switch of its own, as the API has them"
 )]
 pub struct Config {
-    /// Bytes.
+    /// Bytes that a payload may have.
     pub max_payload_read_size: u64,
     pub strategy: Strategy,
     pub signature: SignatureConfig,

@@ -53,6 +53,7 @@ impl Rings {
 }
 
 impl Few {
+    /// At most `most` times within `within_ms` milliseconds.
     pub fn new(most: u64, within_ms: u64) -> Self {
         Self { most, within_ms, since_ms: 0, done: 0 }
     }
@@ -68,6 +69,7 @@ impl Few {
 }
 
 impl Seldom {
+    /// Every `every_ms` milliseconds for each key. Of more than `keys_max` keys some are forgotten, and may be due too often.
     pub fn new(every_ms: u64, keys_max: usize) -> Self {
         Self { every_ms, keys_max, keys: HashMap::new() }
     }

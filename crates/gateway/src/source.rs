@@ -37,7 +37,7 @@ use input::{
 pub const DEDUP_WINDOW_DEFAULT_S: u64 = 259_200;
 pub(crate) const DEDUP_WINDOW_MAX_S: u64 = 31 * 86_400;
 
-/// A configured sender, as it is stored. Secrets are sealed.
+/// A configured sender, as it is stored. Secrets are sealed. Times are Unix milliseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Source {
     pub uid: String,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::time::rfc3339;
 
-/// A row of `source_counts`.
+/// A row of `source_counts`: how many events came, and when the last of them, Unix milliseconds.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SourceCount {
     pub source_id: String,

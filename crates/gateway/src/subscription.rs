@@ -15,6 +15,7 @@ use crate::time::rfc3339;
 use crate::transform;
 use crate::type_filter::{TYPES_MAX, TypeFilter, too_many_types};
 
+/// What leads events to an endpoint, as it is stored. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
     pub uid: String,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const REASONS_MAX: usize = 20;
 const OTHERS: &str = "other reasons";
 
-/// How many succeeded, and how many failed for which reason.
+/// How many of what one call sends again succeeded, and how many failed for which reason.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub succeeded: usize,
@@ -27,6 +27,7 @@ impl Tally {
         }
     }
 
+    /// Adds the numbers of another tally to this one.
     pub fn add(&mut self, other: &Self) {
         self.succeeded += other.succeeded;
         for (reason, count) in &other.reasons {
@@ -34,10 +35,12 @@ impl Tally {
         }
     }
 
+    /// How many failed, for whatever reason.
     pub fn failed(&self) -> usize {
         self.reasons.iter().map(|(_, count)| count).sum()
     }
 
+    /// How many were counted: those that succeeded and those that failed.
     pub fn seen(&self) -> usize {
         self.succeeded + self.failed()
     }
@@ -48,7 +51,7 @@ impl Tally {
         Some(reason)
     }
 
-    /// Convoy's words for it.
+    /// The numbers in Convoy's words: `2 successful, 1 failed`.
     pub fn message(&self) -> String {
         format!("{} successful, {} failed", self.succeeded, self.failed())
     }

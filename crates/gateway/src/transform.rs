@@ -50,15 +50,18 @@ pub fn limits(input_bytes: usize, is_short: bool) -> String {
         .to_string()
 }
 
-/// The fuel that the functions of one invocation have taken.
+/// The fuel that the functions of one invocation have taken. It counts calls and loops inside the engine, of which JavaScript
+/// takes any number in a single step.
 #[derive(Debug, Default)]
 pub struct Burnt(Cell<u64>);
 
 impl Burnt {
+    /// Counts what a run took, be it to its end or until it was stopped.
     pub fn add(&self, fuel: u64) {
         self.0.set(self.fuel().saturating_add(fuel));
     }
 
+    /// What has been taken by now.
     pub fn fuel(&self) -> u64 {
         self.0.get()
     }
@@ -112,7 +115,7 @@ pub struct Ran {
     pub output: String,
     /// Lines of `console.log` and its like.
     pub log: Vec<String>,
-    /// What it took.
+    /// What it took, as [`Burnt`] counts.
     pub fuel: u64,
 }
 
@@ -122,7 +125,7 @@ pub struct Fault {
     pub message: String,
     /// Whether it went beyond what it may use, so that it had to be stopped.
     pub was_stopped: bool,
-    /// What it took until then.
+    /// What it took until then, as [`Burnt`] counts.
     pub fuel: u64,
 }
 

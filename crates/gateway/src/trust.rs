@@ -27,16 +27,16 @@ pub enum Mode {
     Observe,
 }
 
-/// A secret beside that of `hmac`; several are valid together while one is exchanged for another.
+/// A secret beside that of `hmac`; several are valid together while one is exchanged for another. Times are Unix milliseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoredSecret {
     pub uid: String,
     pub label: String,
     pub value: Sealed,
-    /// Unix milliseconds. From then on it proves nothing.
+    /// From then on it proves nothing.
     pub expires_at: Option<u64>,
     pub created_at: u64,
-    /// Until when it is shown, Unix milliseconds: for a provider that hands over a secret and wants to be told it.
+    /// Until when it is shown: for a provider that hands over a secret and wants to be told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown_until: Option<u64>,
 }

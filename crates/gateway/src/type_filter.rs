@@ -26,7 +26,7 @@ const TYPES_TOLD: usize = 10;
 /// Bytes of the event types and filters of one subscription: the router reads them for every batch.
 pub const FILTERS_MAX_BYTES: usize = 65_536;
 
-/// The filter of one event type.
+/// The filter of one event type. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypeFilter {
     pub uid: String,

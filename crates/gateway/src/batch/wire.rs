@@ -23,7 +23,8 @@ pub struct Item<'a> {
     pub headers: Cow<'a, [(String, String)]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Cow<'a, str>>,
-    /// Brokers let publishers write what they like: before 1970 is no time of a message.
+    /// When the broker took it, Unix milliseconds. Brokers let publishers write what they like: before 1970 is no time of a
+    /// message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -71,7 +71,7 @@ pub fn crowds(rung: Vec<Bell>) -> (Vec<Vec<Bell>>, Vec<Bell>) {
     (crowds, others)
 }
 
-/// A delivery that waits until its time.
+/// A delivery that waits until `due_at`, Unix milliseconds.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Held {
     pub project_id: String,

@@ -137,6 +137,7 @@ impl Slow {
         Self(VecDeque::new())
     }
 
+    /// Notes that the endpoint took long just now: it is slow for a minute from then on.
     pub fn note(&mut self, endpoint_id: &str, now_ms: u64) {
         self.0.retain(|(id, until)| now_ms < *until && id != endpoint_id);
         if SLOW_MAX <= self.0.len() {
@@ -145,6 +146,7 @@ impl Slow {
         self.0.push_back((endpoint_id.to_owned(), now_ms + SLOW_MS));
     }
 
+    /// Whether the endpoint took long within the last minute.
     pub fn is_slow(&self, endpoint_id: &str, now_ms: u64) -> bool {
         self.0.iter().any(|(id, until)| id == endpoint_id && now_ms < *until)
     }

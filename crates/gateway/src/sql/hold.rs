@@ -305,7 +305,7 @@ pub fn face_breaker(
     ]
 }
 
-/// A delivery in the hands of a dispatcher.
+/// A delivery in the hands of a dispatcher, until a time in Unix milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Leased<'a> {
     pub project_id: &'a str,
