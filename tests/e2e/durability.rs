@@ -312,6 +312,22 @@ fn a_change_that_the_edge_was_not_told_of_is_not_reported_as_made() {
 }
 
 #[test]
+fn an_alarm_sees_what_waits_in_the_ingest_queue() {
+    // Nobody comes for what waits there.
+    let never = json!({"maxBatchTimeout": 60, "maxBatchSize": 100});
+    let builder = Gateway::builder().durability("queue").consumer("inlet-ingest-0", never);
+    let gateway = builder.start();
+    let waits = || {
+        let reply = gateway.get("/healthz/events").expect(200);
+        reply.data()["shards"][shard()]["events_wait_ms"].as_u64().expect("a time")
+    };
+    assert_eq!(waits(), 0);
+    let project = gateway.project();
+    project.ingest(&project.open_source(), b"{}").expect(200);
+    poll_until("an event that waits", || (0 < waits()).then_some(()));
+}
+
+#[test]
 fn an_alarm_can_be_set_on_what_waits_and_on_a_shard_that_cannot_be_read() {
     // Nobody drains the journal.
     let gateway = Gateway::builder().durability("journal").sink("inlet-ingest-0").tapped().start();

@@ -98,6 +98,9 @@ fn an_operator_reads_what_waits_what_came_and_what_was_given_up() {
         expect.iter().chain([&came]).all(|one| all.contains(one)).then_some(all)
     });
     assert!(all.iter().any(|(name, _)| name.starts_with("inlet_deliveries_overdue_seconds")));
+    let is_size =
+        |(name, bytes): &(String, u64)| name.starts_with("inlet_database_bytes") && 4096 < *bytes;
+    assert!(all.iter().any(is_size), "{all:?}");
     let one = samples(&scrape(&project.key).expect(200));
     assert!(expect.iter().all(|sample| one.contains(sample)), "{one:?}");
     assert!(

@@ -142,6 +142,12 @@ export const sendRead = (env, queue, fields, body) => {
   return inTime(globalThis.inletSend(env, queue, message), body.clock);
 };
 
+/** What waits in a queue, for `src/backlog.rs`: nothing where the runtime does not say. */
+export const queued = async (env, queue) => {
+  const { backlogCount, oldestMessageTimestamp } = (await env[queue].metrics?.()) ?? {};
+  return JSON.stringify({ count: backlogCount, oldest_at: Number(oldestMessageTimestamp) });
+};
+
 export const insert = (env, database, sql, meta, body, length, isBase64) =>
   inTime(globalThis.inletAppend(env, database, sql, meta, body, length, isBase64));
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test, mock } from "node:test";
 
-import { goOn, read, send, sendRead } from "./glue.js";
+import { goOn, queued, read, send, sendRead } from "./glue.js";
 
 // As `queue.mjs` has it, without others.
 globalThis.inletSend = (env, queue, message) => env[queue].send(message);
@@ -91,4 +91,12 @@ test("a queue that hangs is waited for without a body that was read, too", async
 test("what a queue says is what is heard", async () => {
   const env = { Q: { send: () => Promise.reject(new Error("full")) } };
   await assert.rejects(send(env, "Q", FIELDS, FIELDS), /full/);
+});
+
+test("what waits in a queue is told as far as the runtime knows it", async () => {
+  const told = async (queue) => JSON.parse(await queued({ Q: queue }, "Q"));
+  const now = new Date(1_795_885_094_098);
+  assert.deepEqual(await told({ metrics: async () => ({ backlogCount: 2, backlogBytes: 9, oldestMessageTimestamp: now }) }), { count: 2, oldest_at: now.getTime() });
+  assert.deepEqual(await told({ metrics: async () => ({ backlogCount: 0, backlogBytes: 0 }) }), { count: 0, oldest_at: null });
+  assert.deepEqual(await told({}), { oldest_at: null });
 });

@@ -1,14 +1,19 @@
 //! Looks at what waits in a shard, at most once a second in an isolate.
 
-use inlet_gateway::backlog::Oldest;
+use futures_util::future::join;
+use inlet_gateway::backlog::{Oldest, Queued};
 use inlet_gateway::{shard, sql};
+use serde_json::json;
 use worker::Result;
 
 use crate::bindings::Bindings;
 use crate::known::{Isolate, Known};
-use crate::patience::{ANSWER_WITHIN_MS, DATABASE, in_time};
+use crate::log;
+use crate::patience::{ANSWER_WITHIN_MS, DATABASE, QUEUE, in_time};
 
 const FRESH_MS: u64 = 1_000;
+/// How long a queue has to say what waits in it: the database is what counts.
+const QUEUE_WITHIN_MS: u64 = 1_000;
 /// Which shards projects live in is read from all of them.
 const NAMED_FRESH_MS: u64 = 30_000;
 
@@ -29,9 +34,19 @@ pub(crate) async fn oldest(shard: u32, now: u64, bindings: &Bindings) -> Result<
     Ok(oldest)
 }
 
+/// The same, with what waits in the ingest queue, where that can be told.
+pub(crate) async fn oldest_with_queue(shard: u32, now: u64, bindings: &Bindings) -> Result<Oldest> {
+    let queued = in_time(QUEUE, QUEUE_WITHIN_MS, bindings.queued(shard));
+    let (oldest, queued) = join(oldest(shard, now, bindings), queued).await;
+    let queued = queued.inspect_err(|error| {
+        log::error("queue_unreadable", json!({"shard": shard, "error": error.to_string()}));
+    });
+    Ok(Oldest { queued_at: queued.ok().and_then(Queued::since), ..oldest? })
+}
+
 /// The same, with since when the oldest delivery waits that could be made: what takes a look at all of them.
 pub(crate) async fn oldest_of_all(shard: u32, now: u64, bindings: &Bindings) -> Result<Oldest> {
-    let mut oldest = oldest(shard, now, bindings).await?;
+    let mut oldest = oldest_with_queue(shard, now, bindings).await?;
     let key = format!("due:{shard}");
     if let Some(known) = SHARDS.get(&key, now, FRESH_MS) {
         return Ok(*known);

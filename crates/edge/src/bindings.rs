@@ -3,6 +3,8 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
+use inlet_gateway::backlog::Queued;
+use inlet_gateway::json;
 use inlet_gateway::settings::Settings;
 use inlet_gateway::shard::SHARDS_MAX;
 use inlet_gateway::transform::Burnt;
@@ -102,6 +104,11 @@ impl Bindings {
     /// The ingest queue of a shard.
     pub(crate) fn ingest_queue(&self, shard: u32) -> Result<Queue> {
         self.env.queue(&ingest_name(shard))
+    }
+
+    /// What waits in the ingest queue of a shard, as far as the runtime says.
+    pub(crate) async fn queued(&self, shard: u32) -> Result<Queued> {
+        Ok(json::read(&glue::queued(&self.env, &ingest_name(shard)).await?)?)
     }
 
     /// Sends one message to the ingest queue of a shard. When this returns `Ok`, it is durable.

@@ -47,6 +47,8 @@ extern "C" {
         length: usize,
         is_base64: u8,
     ) -> std::result::Result<Promise, JsValue>;
+    #[wasm_bindgen(catch, js_name = queued)]
+    fn queued_in(env: &Env, queue: &str) -> std::result::Result<Promise, JsValue>;
     #[wasm_bindgen(catch)]
     fn mac(
         hash: &str,
@@ -177,6 +179,12 @@ pub(crate) async fn send(
     };
     JsFuture::from(sent).await?;
     Ok(())
+}
+
+/// What waits in a queue, as JSON.
+pub(crate) async fn queued(env: &Env, queue: &str) -> Result<String> {
+    let told = JsFuture::from(queued_in(env, queue)?).await?;
+    Ok(told.as_string().unwrap_or_default())
 }
 
 /// Inserts a row of a journal. When this returns `Ok`, the row is durable.

@@ -12,11 +12,32 @@ const EVENTS_MAX_MS: u64 = 120_000;
 /// How long deliveries may wait past the time at which the sweep looks at them. It comes every minute.
 const DELIVERIES_MAX_MS: u64 = 300_000;
 
+/// What the runtime says of a queue.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct Queued {
+    /// How many messages wait.
+    pub count: Option<f64>,
+    /// When the oldest of them was sent, in milliseconds since 1970.
+    pub oldest_at: Option<f64>,
+}
+
+impl Queued {
+    /// Since when the oldest message waits. `None`: there is none, or it is not known.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time, above 0")]
+    pub fn since(self) -> Option<u64> {
+        let oldest_at = self.oldest_at.filter(|at| 0.0 < *at)?;
+        (self.count != Some(0.0)).then_some(oldest_at as u64)
+    }
+}
+
 /// What waits longest in a shard, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq, Eq)]
 pub struct Oldest {
     /// When the oldest event arrived that waits in a journal.
     pub event_at: Option<u64>,
+    /// When the oldest message came that waits in the ingest queue, where that was asked and can be told.
+    #[serde(default)]
+    pub queued_at: Option<u64>,
     /// When the oldest event was parked because it lacks something.
     pub parked_at: Option<u64>,
     /// When the sweep was due to look after a delivery.
@@ -33,16 +54,17 @@ fn waits_ms(at: Option<u64>, now_ms: u64) -> u64 {
 
 impl Oldest {
     pub(crate) fn event_waits_ms(self, now_ms: u64) -> u64 {
-        waits_ms(self.event_at, now_ms)
+        waits_ms(self.event_at, now_ms).max(waits_ms(self.queued_at, now_ms))
     }
 
     pub(crate) fn delivery_waits_ms(self, now_ms: u64) -> u64 {
         waits_ms(self.look_at, now_ms)
     }
 
-    /// For how many seconds the oldest event has waited, when companions should hand in no more.
+    /// For how many seconds the oldest event has waited, when companions should hand in no more. That is the journal's, which
+    /// goes on in its order: of a queue one message may fail for an hour while all others go on.
     pub fn holds_companions(self, now_ms: u64) -> Option<u64> {
-        let waits = self.event_waits_ms(now_ms);
+        let waits = waits_ms(self.event_at, now_ms);
         (COMPANIONS_WAIT_MS < waits).then_some(waits / 1000)
     }
 
@@ -53,7 +75,7 @@ impl Oldest {
 }
 
 /// The answer of `GET /healthz/events`: 200 while what is durable goes on in all shards, else 503. A shard that could not be
-/// read is `None`. What waits in a queue cannot be seen from here: Cloudflare's metrics show it.
+/// read is `None`. What waits in a queue of deliveries or of dead letters cannot be seen from here: Cloudflare's metrics show it.
 pub fn answer(shards: &[(u32, Option<Oldest>)], now_ms: u64) -> Answer {
     let shown: Vec<Value> = shards
         .iter()
@@ -90,6 +112,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_queue_that_does_not_say_what_waits_in_it_raises_no_alarm() {
+        let since = |count, oldest_at| Queued { count, oldest_at }.since();
+        assert_eq!(since(Some(2.0), Some(1_795_885_094_098.0)), Some(1_795_885_094_098));
+        assert_eq!(since(None, Some(7.0)), Some(7));
+        for (count, oldest_at) in
+            [(None, None), (Some(2.0), None), (Some(2.0), Some(0.0)), (Some(0.0), Some(7.0))]
+        {
+            assert_eq!(since(count, oldest_at), None, "{count:?} {oldest_at:?}");
+        }
+        let told: Queued = serde_json::from_str(r#"{"oldest_at":null}"#).unwrap();
+        assert_eq!(told.since(), None);
+    }
+
+    #[test]
     fn a_shard_is_well_until_something_waits_too_long() {
         let now = 1_000_000_000;
         let at = |ms: u64| Some(now - ms);
@@ -102,6 +138,7 @@ mod tests {
                     look_at: at(300_000),
                     parked_at: at(120_000),
                     due_at: at(900_000),
+                    queued_at: at(120_000),
                 }),
                 200,
                 "ok",
@@ -109,6 +146,7 @@ mod tests {
             ),
             (Some(Oldest { event_at: at(30_001), ..none }), 200, "ok", Some(30)),
             (Some(Oldest { event_at: at(120_001), ..none }), 503, "waiting", Some(120)),
+            (Some(Oldest { queued_at: at(120_001), ..none }), 503, "waiting", None),
             (Some(Oldest { look_at: at(300_001), ..none }), 503, "waiting", None),
             (Some(Oldest { parked_at: at(120_001), ..none }), 200, "ok", None),
             // The clock of another isolate may be a little ahead.

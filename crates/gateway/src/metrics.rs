@@ -117,6 +117,8 @@ pub struct OfShard {
 #[derive(Debug)]
 pub struct Read {
     pub oldest: Oldest,
+    /// What the database has of its 10 GB.
+    pub bytes: Option<u64>,
     pub figures: Vec<(Figure, Vec<Row>)>,
 }
 
@@ -148,6 +150,13 @@ fn text(shards: &[OfShard], key_fits: Option<bool>, now_ms: u64) -> String {
         ),
         key_fits.into_iter().map(|fits| ([], u64::from(fits))),
     );
+    family(
+        &mut text,
+        ("inlet_database_bytes", "gauge", "The size of the event database, of 10 GB at most."),
+        shards
+            .iter()
+            .filter_map(|of| Some(([("shard", of.shard.to_string())], of.read.as_ref()?.bytes?))),
+    );
     let waits = |wait: fn(Oldest, u64) -> u64| {
         shards.iter().filter_map(move |of| {
             let read = of.read.as_ref()?;
@@ -159,7 +168,7 @@ fn text(shards: &[OfShard], key_fits: Option<bool>, now_ms: u64) -> String {
         (
             "inlet_events_wait_seconds",
             "gauge",
-            "How long the oldest event has waited to be routed, in the journal or set aside.",
+            "How long the oldest event has waited to be routed, in the journal or in the queue.",
         ),
         waits(Oldest::event_waits_ms),
     );
@@ -228,7 +237,7 @@ mod tests {
             (Figure::DeadLetters, vec![row("a\"b\\c\n", 2)]),
         ];
         let shards = [
-            OfShard { shard: 0, read: Some(Read { oldest, figures }) },
+            OfShard { shard: 0, read: Some(Read { oldest, bytes: Some(4096), figures }) },
             OfShard { shard: 1, read: None },
         ];
         let text = text(&shards, Some(false), 5_500);
@@ -239,6 +248,7 @@ mod tests {
                 "inlet_shard_up{shard=\"0\"} 1",
                 "inlet_shard_up{shard=\"1\"} 0",
                 "inlet_encryption_key_fits{} 0",
+                "inlet_database_bytes{shard=\"0\"} 4096",
                 "inlet_events_wait_seconds{shard=\"0\"} 4",
                 "inlet_deliveries_overdue_seconds{shard=\"0\"} 0",
                 "inlet_events_total{project=\"p\"} 7",

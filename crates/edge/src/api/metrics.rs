@@ -28,11 +28,13 @@ impl Caller<'_> {
             let own = projects.iter().filter(|project| project.shard == shard);
             let own = own.flat_map(|project| metrics::counted(project));
             let own: Vec<String> = own.chain(metrics::nobodys(is_root, shard)).collect();
-            let oldest = backlog::oldest(shard, now, self.bindings).await?;
+            let oldest = backlog::oldest_with_queue(shard, now, self.bindings).await?;
             let statements = Figure::ALL.map(|figure| sql::figure(figure, &own));
             let results = self.bindings.events(shard)?.batch(&statements).await?;
             let rows = results.iter().map(rows::<Row>).collect::<worker::Result<Vec<_>>>()?;
-            Ok(Read { oldest, figures: Figure::ALL.into_iter().zip(rows).collect() })
+            let meta = results.last().map(worker::D1Result::meta).transpose()?.flatten();
+            let bytes = meta.and_then(|meta| meta.size_after).map(|bytes| bytes as u64);
+            Ok(Read { oldest, bytes, figures: Figure::ALL.into_iter().zip(rows).collect() })
         };
         let read = ask_all(shards, (FIGURES_WITHIN_MS, "shard_unreadable"), figures).await;
         let read: Vec<OfShard> =
