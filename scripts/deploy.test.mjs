@@ -14,7 +14,7 @@ const skip = built ? false : "the Worker is not built (make build)";
 
 let account, server, base, dir;
 
-const emptyAccount = () => ({ worker: null, databases: [], namespaces: [], buckets: [], queues: [], projects: 0, tables: {}, applied: {}, losesAnswers: false, calls: [], unknown: [] });
+const emptyAccount = () => ({ worker: null, databases: [], namespaces: [], buckets: [], queues: [], projects: 0, tables: {}, applied: {}, losesAnswers: false, isFree: false, calls: [], unknown: [] });
 
 /** What Cloudflare's API answers: `[status, result]` or `[status, null, {code, message}]`. */
 function answer(method, path, query, body) {
@@ -53,6 +53,9 @@ function answer(method, path, query, body) {
   }
   if (path === "/queues") {
     const { queue_name, settings } = json();
+    if (account.isFree && settings?.message_retention_period > 86_400) {
+      return [400, null, { code: 11004, message: "message_retention_period must be at most 86400 on the Free plan" }];
+    }
     const queue = { queue_id: randomUUID(), queue_name, settings, created_on: "", modified_on: "", producers_total_count: 0, consumers_total_count: 0, producers: [], consumers: [] };
     account.queues.push(queue);
     return [200, queue];
@@ -250,6 +253,15 @@ test("a key whose answer is lost has been shown", { skip, timeout: 400_000 }, as
   assert.equal(result.code, 1, result.text);
   const key = account.worker.secrets.ROOT_KEY;
   assert.ok(key && result.stdout.includes(`ROOT_KEY=${key}\n`), result.text);
+  rmSync(dir, { recursive: true });
+});
+
+test("the Free plan is told what it lacks, and what to do", { skip, timeout: 400_000 }, async () => {
+  account.isFree = true;
+  const result = await deploy();
+  assert.equal(result.code, 1, result.text);
+  assert.match(result.stderr, /1,000 KV writes[^]*DLQ_RETENTION_SECS=86400 make deploy/);
+  assert.equal(account.worker, null);
   rmSync(dir, { recursive: true });
 });
 
