@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use inlet_tests::{Endpoint, Project, Reply, poll_until, source_path};
+use inlet_verify::{Encoding, Hash};
 use serde_json::json;
 
 use crate::{gateway, in_both_modes};
@@ -242,4 +243,29 @@ fn a_providers_own_event_id_is_the_default_key() {
     project.wait_for_delivery(&third, "Success");
     assert_eq!(endpoint.count(), 2);
     assert_eq!(project.stored_events().len(), 2);
+}
+
+/// Shopify gives what one merchant action changes one event id: <https://shopify.dev/docs/apps/build/webhooks/delivery-structure>.
+#[test]
+fn two_objects_of_one_action_are_two_events() {
+    let endpoint = Endpoint::ok();
+    let project = gateway().project();
+    let source = project.source(json!({"name": "a", "type": "http", "provider": "shopify",
+        "verifier": {"type": "hmac", "hmac": {"secret": "a-secret-of-shopify"}}}));
+    project.route(&source, &endpoint);
+    let post = |body: &'static str| {
+        let mac = inlet_verify::hmac(Hash::Sha256, b"a-secret-of-shopify", &[body.as_bytes()]);
+        let call = project.ingest_call(&source).header("X-Shopify-Event-Id", "98880550");
+        let call = call.header("X-Shopify-Topic", "products/update");
+        call.header("X-Shopify-Hmac-Sha256", Encoding::Base64.encode(&mac))
+            .body(body)
+            .send()
+            .expect(200);
+    };
+    for body in [r#"{"id":1}"#, r#"{"id":2}"#, r#"{"id":1}"#, r#"{"id":2}"#] {
+        post(body);
+    }
+    endpoint.wait_for(2);
+    wait_for_deliveries(&project, 2);
+    assert_eq!((endpoint.count(), project.stored_events().len()), (2, 2));
 }
