@@ -278,6 +278,28 @@ fn dead_letters_go_with_age() {
 }
 
 #[test]
+fn a_dead_letter_that_has_lost_its_source_or_its_body_says_so() {
+    let project = gateway().project();
+    let source = broker_source(&project);
+    let message = |id: &str, padding: usize| {
+        let body = json!({"owner_id": "nobody", "event_type": "t", "data": "x".repeat(padding)});
+        BrokerMessage::new(id, body.to_string()).header("x-convoy-message-type", "fanout")
+    };
+    let ids = poisoned(&project, &source, &[message("small", 1), message("large", 300_000)]);
+    let [small, large] = ids.as_slice() else { panic!("{ids:?}") };
+    let key = gateway().stored_bodies().into_iter().find(|key| key.contains(&project.uid));
+    gateway().delete_stored_body(&key.expect("a body"));
+    assert_eq!(replay(&project, large).expect(410).message(), "the message is gone from the store");
+    project.get(&format!("/dead-letters/{large}")).expect(410);
+    project.delete(&format!("/sources/{}", uid(&source))).expect(200);
+    assert_eq!(
+        replay(&project, small).expect(404).message(),
+        "the source of this dead letter is gone"
+    );
+    assert_eq!(project.list("/dead-letters").len(), 2, "they stay until they are deleted");
+}
+
+#[test]
 fn the_large_body_of_an_event_that_could_not_be_routed_goes_with_its_dead_letter() {
     let gateway = inlet_tests::Gateway::builder().durability("queue").start();
     let project = gateway.project_with(json!({"retention_policy": {"days": 1}}));

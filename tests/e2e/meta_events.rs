@@ -185,7 +185,8 @@ fn meta_events_are_retried_recorded_listed_and_sent_again() {
         project.put("", &config).expect(202);
     };
     switch(false);
-    project.put(&format!("{path}/resend"), &json!({})).expect(400);
+    let off = "meta events are not enabled: set config.meta_event.is_enabled first";
+    assert_eq!(project.put(&format!("{path}/resend"), &json!({})).expect(400).message(), off);
     let seen = listener.count();
     endpoint("three");
     switch(true);

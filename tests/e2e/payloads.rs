@@ -1,6 +1,6 @@
 //! Bodies arrive as they were sent, whatever they are and however large.
 
-use inlet_tests::{Endpoint, Gateway, Project, github_signature};
+use inlet_tests::{Endpoint, Gateway, Project, github_signature, uid};
 use serde_json::{Value, json};
 
 use crate::{gateway, in_both_modes};
@@ -139,6 +139,25 @@ fn bodies_over_120_000_bytes_are_kept_in_the_bucket() {
         assert!(!is_stored_apart(gateway, &project, &post(120_000)));
         assert!(is_stored_apart(gateway, &project, &post(120_001)));
     });
+}
+
+#[test]
+fn an_event_whose_body_the_bucket_has_lost_says_so() {
+    let endpoint = Endpoint::ok();
+    let project = gateway().project();
+    let source = project.open_source();
+    project.route(&source, &endpoint);
+    let reply = project.ingest(&source, &noise(130_000)).expect(200);
+    let event = reply.header("Inlet-Event-Id").expect("an id");
+    let delivery = uid(&project.wait_for_delivery(event, "Success"));
+    let key = gateway().stored_bodies().into_iter().find(|key| key.contains(event));
+    gateway().delete_stored_body(&key.expect("a body"));
+    let gone = "the event's body is gone from the store";
+    assert_eq!(project.get(&format!("/events/{event}")).expect(410).message(), gone);
+    let shown = project.get(&format!("/eventdeliveries/{delivery}")).expect(200).data();
+    assert_eq!(shown["metadata"]["omitted_because"], gone);
+    let again = project.put(&format!("/events/{event}/replay"), &json!({})).expect(400);
+    assert!(again.message().contains(gone), "{}", again.message());
 }
 
 #[test]

@@ -221,6 +221,12 @@ fn an_owner_sees_their_own_by_both_paths_and_by_query() {
     assert_eq!(ids(a.list("/events")), [event.as_str()]);
     assert_eq!(ids(a.list("/events?ownerId=a")), [event.as_str()]);
     assert_eq!(ids(a.list("/eventdeliveries?ownerId=a")), [delivery.as_str()]);
+    let sources = gateway().call("GET", "/v1/sources").bearer(&a.token).send().expect(403);
+    assert!(
+        sources.text().contains("the token of a portal link opens no sources"),
+        "{}",
+        sources.text()
+    );
     for path in ["/endpoints", "/events", "/eventdeliveries", "/subscriptions"] {
         a.get(&format!("{path}?ownerId=b")).expect(401);
     }
