@@ -91,7 +91,7 @@ pub(crate) async fn dispatch_batch(
     join_all(here).await;
 }
 
-/// One of the places in the background, given back even when its invocation is cut off.
+/// A place for a call in the background, given back even when its invocation is cut off.
 pub(crate) struct Place(String);
 
 impl Place {

@@ -65,7 +65,7 @@ impl ApiError {
         Self::new(404, message)
     }
 
-    /// There is such a path, for these methods.
+    /// The refusal (405) of a path that there is, for the methods in `allow`.
     pub fn no_method(allow: &str) -> Self {
         Self::new(405, format!("method not allowed: this path takes {allow}"))
     }

@@ -28,24 +28,24 @@ use crate::wire::Envelope;
 pub use outcome::{Asks, Late, Outcome, judge};
 pub use wire::{Head, Item, Verdict, Verdicts, write};
 
-/// Messages of one batch.
+/// The most messages of one batch.
 pub const MESSAGES_MAX: usize = 1_000;
-/// Bytes of all payloads together, when there is more than one.
+/// The most bytes of all payloads of a batch together, when there is more than one.
 pub const PAYLOADS_MAX_BYTES: usize = 1_024 * 1_024;
-/// Bytes of the line that names the messages.
+/// The most bytes of the line of a batch that names its messages.
 pub const HEAD_MAX_BYTES: usize = 4 * 1_024 * 1_024;
 /// The largest payload of a message that the companion gives up on.
 pub const DEAD_PAYLOAD_MAX_BYTES: usize = 64 * 1_024;
 /// Headers and key of a message that are kept with its dead letter, as JSON.
 const DETAIL_MAX_BYTES: usize = 256 * 1_024;
-/// What a batch is sent as.
+/// The media type of a batch.
 pub const CONTENT_TYPE: &str = "application/vnd.inlet.batch";
 /// The longest id of a message.
 const ID_MAX_BYTES: usize = 512;
 /// Names the kind of an event, among the headers of its message.
 const KIND_HEADER: &str = "x-convoy-message-type";
 
-/// Messages of one source.
+/// Messages of one source, as a companion hands them in.
 #[derive(Debug)]
 pub struct Batch<'a> {
     pub source_id: String,

@@ -196,7 +196,7 @@ impl State {
 }
 
 impl Report {
-    /// As it is sent.
+    /// The body of `POST /consumer/v1/status`.
     pub fn write(&self) -> Value {
         let sources = self.sources.iter().map(|source| {
             let mut written = json!(source);

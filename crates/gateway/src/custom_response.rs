@@ -41,7 +41,7 @@ pub(crate) fn check_content_type(field: &str, content_type: &str) -> Result<(), 
     Ok(())
 }
 
-/// As it is stored.
+/// What a source answers in place of Inlet's own answer, as it is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomResponse {
     pub body: String,
@@ -176,7 +176,7 @@ impl CustomResponse {
         given(self.is_empty, &self.body, &self.content_type)
     }
 
-    /// As it can be sent back: `null` where a type is kept for a body that is not there.
+    /// The response as the API shows it, and takes it back: `null` where a type is kept for a body that is not there.
     pub(crate) fn present(&self) -> Value {
         let is_absent = self.given().is_none() && !self.content_type.is_empty();
         let mut shown = Map::new();

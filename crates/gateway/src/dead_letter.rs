@@ -49,7 +49,7 @@ impl Wanted {
 /// Payloads up to this many bytes stand in the row; larger ones in R2.
 pub const INLINE_MAX_BYTES: usize = 100_000;
 
-/// Something to be kept.
+/// What is given up, to be kept as a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     pub id: String,

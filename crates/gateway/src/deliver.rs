@@ -102,7 +102,7 @@ pub struct Outgoing<'a> {
     pub event: &'a StoredEvent,
     pub body: &'a [u8],
     pub endpoint: &'a Endpoint,
-    /// Oldest first.
+    /// The endpoint's secrets, the oldest first.
     pub secrets: &'a [Secret],
     pub config: &'a Config,
     /// Whether a function of the subscription made the body.
@@ -428,7 +428,7 @@ impl Attempt {
 }
 
 impl Attempt {
-    /// What a circuit breaker makes of it.
+    /// What a circuit breaker makes of the attempt.
     pub fn outcome(&self) -> Outcome {
         match self.http_status {
             _ if self.is_success => Outcome::Success,

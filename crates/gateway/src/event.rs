@@ -122,7 +122,7 @@ impl StoredEvent {
         self.arrived.as_deref().map(Arrived::read).unwrap_or_default()
     }
 
-    /// Where the body is that a function read, when it is in the object store.
+    /// The R2 key of the body that a function read, when it is there.
     pub fn arrived_key(&self) -> Option<String> {
         match self.arrived().body?.bytes {
             Bytes::Stored(key) => Some(key),
@@ -164,8 +164,8 @@ impl StoredEvent {
         json::read(&self.headers).unwrap_or_default()
     }
 
-    /// Those that go out with a body. Where it is another than arrived, `is_made`, what says something of the bytes that arrived
-    /// stays here; what a function of its source chose goes out.
+    /// The headers that go out with a body. Where that is another than arrived (`is_made`), those that say something of the bytes
+    /// that arrived stay here; those that a function of the source chose go out.
     pub fn headers_out(&self, is_made: bool) -> Vec<(String, String)> {
         let mut headers = self.headers();
         let arrived = self.arrived();

@@ -30,7 +30,7 @@ pub struct Parts<'a> {
     pub query: &'a str,
     /// The body as the text of JSON, or something else, in which nothing is found.
     pub body: Option<&'a [u8]>,
-    /// Its bytes.
+    /// The bytes of the body, whatever they are.
     pub payload: &'a [u8],
 }
 

@@ -10,7 +10,7 @@ const TEXT_MAX_CHARS: usize = 200;
 /// Where a text begins to tell what it is about: quoted values, JSON, addresses, whatever comes after a line break.
 const QUOTES: [char; 7] = ['"', '\'', '`', '{', '[', '\u{201c}', '\u{2018}'];
 
-/// One line: the fields, and what it is about.
+/// One line of the log: `fields`, without what they quote, beside the level and what the line is about.
 pub fn line(level: &str, event: &str, fields: Value) -> Value {
     let mut fields = match safe(fields) {
         Value::Object(fields) => fields,

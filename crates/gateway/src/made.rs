@@ -135,7 +135,7 @@ pub struct ArrivedBody {
     pub bytes: Bytes,
 }
 
-/// Where the body is.
+/// The body of an event as it arrived, or where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bytes {
     Here(Vec<u8>),

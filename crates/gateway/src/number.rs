@@ -69,13 +69,13 @@ pub(crate) fn is_integer(number: &Number) -> bool {
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     number: Number,
-    /// It is `digits` · 10^`exponent`.
+    /// The number is `digits` · 10^`exponent`.
     digits: u64,
     exponent: i64,
 }
 
 impl Step {
-    /// The most digits of one.
+    /// The most digits of a step.
     pub(crate) const DIGITS_MAX: usize = 18;
 
     pub(crate) fn of(number: &Number) -> Option<Self> {

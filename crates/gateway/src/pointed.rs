@@ -14,7 +14,7 @@ pub struct Row {
     shown: String,
 }
 
-/// Those that one answer points at.
+/// What is shown of the endpoints and sources that one answer points at.
 #[derive(Debug, Clone, Default)]
 pub struct Pointed(Vec<(String, String, Value)>);
 

@@ -210,7 +210,7 @@ impl PortalLink {
         Ok(token)
     }
 
-    /// Another token of an hour, beside those that still hold.
+    /// Makes another token for an hour, beside those that still hold. Refuses a link whose token is not one to be refreshed.
     pub fn refresh(&self, now_ms: u64, fill: Fill<'_>) -> Result<NewToken, ApiError> {
         if self.auth_type != AuthType::RefreshToken {
             return Err(ApiError::bad_request(

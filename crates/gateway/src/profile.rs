@@ -11,7 +11,7 @@ const SLUG_MAX_CHARS: usize = 128;
 /// another source, so the two are never the same.
 pub const SLUG_ID_CHARS: usize = 8;
 
-/// As it is stored.
+/// How a source is known beside its name, and which of its parts rest, as it is stored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Profile {
     /// Unique in the project; empty: none.

@@ -145,7 +145,7 @@ impl Dynamic {
         json!({"name": name, "url": self.made_url(), "secret": self.secret})
     }
 
-    /// Its subscription, as the body of `POST /subscriptions`.
+    /// The subscription of the endpoint of dynamic events, as the body of `POST /subscriptions`.
     pub fn subscription_body(&self, endpoint_id: &str) -> Value {
         json!({"name": DYNAMIC_NAME, "endpoint_id": endpoint_id,
             "filter_config": {"event_types": self.event_types}})

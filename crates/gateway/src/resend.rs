@@ -121,7 +121,7 @@ impl Standings {
         }
     }
 
-    /// Those that are there.
+    /// The ids of the endpoints that are there.
     pub fn ids(self) -> HashSet<String> {
         self.endpoints.into_keys().collect()
     }

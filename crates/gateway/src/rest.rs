@@ -9,17 +9,17 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// Of a store that is left alone for `rest_ms` once it has been silent.
+    /// The rest of a store that is left alone for `rest_ms` milliseconds once it has been silent.
     pub const fn of(rest_ms: u64) -> Self {
         Self { rest_ms, until: 0 }
     }
 
-    /// Whether it is left alone.
+    /// Whether the store is left alone.
     pub const fn is_on(&self, now_ms: u64) -> bool {
         now_ms < self.until
     }
 
-    /// Notes that it is asked, and for how long at most. After a rest the others go on leaving it alone until this one is told.
+    /// Notes that the store is asked, and for how long at most. After a rest the others go on leaving it alone until this one is told.
     pub fn asked(&mut self, now_ms: u64, within_ms: u64) {
         if self.until != 0 {
             self.until = self.until.max(now_ms.saturating_add(within_ms));

@@ -40,7 +40,7 @@ impl Purpose {
     }
 }
 
-/// Those that are `bound`, and those that projects are `named` to live in, each once.
+/// The numbers of all shards: those that are `bound`, and those that projects are `named` to live in, each once and in order.
 pub fn all(mut bound: Vec<u32>, named: impl IntoIterator<Item = u32>) -> Vec<u32> {
     bound.extend(named);
     bound.sort_unstable();
@@ -48,7 +48,7 @@ pub fn all(mut bound: Vec<u32>, named: impl IntoIterator<Item = u32>) -> Vec<u32
     bound
 }
 
-/// The emptiest of them, and of those that are as empty the one with the fewest projects; none where none answers.
+/// The number of the emptiest shard, and of those that are as empty of the one with the fewest projects. `None`: there is none.
 pub fn emptiest(shards: &[Shard]) -> Option<u32> {
     let by = |shard: &&Shard| (shard.bytes / STEP_BYTES, shard.projects, shard.number);
     shards.iter().min_by_key(by).map(|shard| shard.number)

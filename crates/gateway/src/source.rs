@@ -91,7 +91,7 @@ pub enum Kind {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct StoredVerifier {
-    /// As it was sent: `noop`, `hmac`, `basic_auth`, `api_key`, or empty for a provider.
+    /// The type as the caller gave it: `noop`, `hmac`, `basic_auth`, `api_key`, or empty for a provider.
     #[serde(rename = "type")]
     pub kind: String,
     pub hmac: Option<StoredHmac>,

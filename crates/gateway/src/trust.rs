@@ -64,7 +64,7 @@ impl FailureResponse {
     }
 }
 
-/// As it is stored.
+/// What a source believes, and what it answers to what it does not, as it is stored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Trust {
     pub mode: Mode,

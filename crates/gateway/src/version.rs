@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::api::{ApiError, one_json};
 use crate::pace::seconds;
 
-/// In the order of their dates.
+/// A version of the API; they are in the order of their dates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// Times are texts like `10s`, and signatures simple unless they are said to be advanced.
@@ -17,7 +17,7 @@ pub enum Version {
     V20251124,
 }
 
-/// How the newest is named.
+/// What `X-Convoy-Version` calls the newest version.
 pub const NEWEST: &str = "2025-11-24";
 
 /// Fields that are times.
@@ -36,7 +36,7 @@ impl Version {
         }
     }
 
-    /// As its header has it.
+    /// The version as `X-Convoy-Version` names it.
     pub fn name(self) -> &'static str {
         match self {
             Self::V20240101 => "2024-01-01",

@@ -97,7 +97,7 @@ impl Caller<'_> {
         shown.collect()
     }
 
-    /// One of them, with all that it sends.
+    /// A delivery as the API shows it, with all that it sends.
     pub(super) async fn shown_delivery(
         &self,
         project: &Project,

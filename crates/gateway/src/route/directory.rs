@@ -33,9 +33,9 @@ pub struct SubscriptionRow {
     pub id: String,
     pub source_id: String,
     pub endpoint_id: String,
-    /// Without its function.
+    /// JSON of the subscription, without its function.
     pub doc: String,
-    /// How many it has with that.
+    /// Bytes of the JSON with its function.
     pub bytes: u64,
 }
 

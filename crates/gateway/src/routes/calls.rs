@@ -88,7 +88,7 @@ pub enum ConsumerCall {
 }
 
 impl ConsumerCall {
-    /// Its path, from where the gateway is.
+    /// The path of the call, from where the gateway is.
     pub fn path(self) -> &'static str {
         match self {
             Self::Sources => "consumer/v1/sources",

@@ -31,7 +31,7 @@ impl Journal {
         Self(u8::from((now_ms / JOURNAL_TURN_MS) % 2 == 1))
     }
 
-    /// Both, the one that is not being written first: its rows are older.
+    /// Both journals, the one that is not written at `now_ms` first: its rows are older.
     pub fn both(now_ms: u64) -> [Self; 2] {
         let Self(current) = Self::at(now_ms);
         [Self(1 - current), Self(current)]
@@ -107,9 +107,8 @@ impl Journal {
         Statement { sql, params: vec![event_id.into(), project_id.into()] }
     }
 
-    /// Marks all rows up to `seq` as routed. It is run after the transaction that routes them: whoever dies between
-    /// reads the same rows again. A journal that
-    /// was emptied since (another `epoch`) is left alone: its numbers mean other rows now.
+    /// Marks all rows up to `seq` as routed. It is run after the transaction that routes them: whoever dies between reads the same
+    /// rows again. A journal that was emptied since (another `epoch`) is left alone: its numbers mean other rows now.
     pub fn done(self, seq: u64, epoch: u64) -> Statement {
         statement(
             "UPDATE journal_state SET done = ?2 WHERE journal = ?1 AND epoch = ?3 AND done < ?2",

@@ -34,8 +34,8 @@ pub fn keep_claims(rows: impl Into<Param>) -> Statement {
 }
 
 /// Claims the keys of those rows of [`claim`] that are routed late: their own time was over when whoever holds the key arrived.
-/// They have claims of their own beside it, so that of several of them copies are found, too. Of those that are new, the first takes the
-/// key, and then the first that came after its end. What was found to be a copy claims nothing when it is routed again.
+/// They have claims of their own beside it, so that of several of them copies are found, too. Of those that are new, the first
+/// takes the key, and then the first that came after its end. What was found to be a copy claims nothing when it is routed again.
 pub fn claim_late(rows: impl Into<Param>) -> Statement {
     let (beside_scope, beside_key) = beside("scope", "key", "at");
     let is_new = is_new_of_late([
