@@ -179,3 +179,19 @@ fn whoever_is_refused_because_of_us_is_told_when_to_try_again() {
     gateway.allow("CONFIG");
     project.delete(&path).expect(200);
 }
+
+/// An invocation may ask a database only so much.
+#[test]
+fn of_many_projects_some_are_rid_of_what_is_old_and_the_others_come_next() {
+    let gateway = Gateway::builder().durability("journal").start();
+    let one = || gateway.project_with(json!({"retention_policy": {"days": 1}})).uid.clone();
+    let projects: Vec<String> = (0..55).map(|_| one()).collect();
+    let insert = "INSERT INTO duplicates (project_id, id, event_id, received_at) \
+        SELECT value, '01DXF6DT000000000000000009', 'e', 1 FROM json_each(?1)";
+    gateway.sql("EVENTS_0", insert, &[json!(json!(projects).to_string())]);
+    let left = || gateway.sql("EVENTS_0", "SELECT project_id FROM duplicates", &[]).len();
+    gateway.cron();
+    assert_eq!(left(), 5);
+    gateway.cron();
+    assert_eq!(left(), 0);
+}

@@ -14,7 +14,7 @@ use serde_json::json;
 use worker::{Bucket, Context, D1Database, Env, KvStore, Queue, Result};
 
 use crate::store::Store;
-use crate::{glue, log};
+use crate::{chance, glue, log};
 
 /// What the variables say, and what is wrong with them. They do not change while an isolate lives, so they are read once.
 struct Read {
@@ -55,6 +55,8 @@ pub(crate) struct Bindings {
     pub(crate) background: Option<Rc<Background>>,
     /// By users' functions, in this invocation.
     pub(crate) burnt: Rc<Burnt>,
+    /// From when on nothing new is begun, Unix milliseconds.
+    until: Option<u64>,
 }
 
 impl Bindings {
@@ -66,7 +68,7 @@ impl Bindings {
             let read = read.get_or_init(|| Read::of(&env));
             (Rc::clone(&read.settings), Rc::clone(&read.faults))
         });
-        Self { env, settings, faults, background: None, burnt: Rc::default() }
+        Self { env, settings, faults, background: None, burnt: Rc::default(), until: None }
     }
 
     pub(crate) fn with_background(self, background: Rc<Background>) -> Self {
@@ -77,6 +79,20 @@ impl Bindings {
     /// invocation.
     pub(crate) fn refuelled(&self) -> Self {
         Self { burnt: Rc::default(), ..self.clone() }
+    }
+
+    /// The same for work that begins with nothing new from then on.
+    pub(crate) fn until(&self, until: Option<u64>) -> Self {
+        Self { until, ..self.clone() }
+    }
+
+    pub(crate) fn has_time(&self) -> bool {
+        self.until.is_none_or(|until| chance::now_ms() < until)
+    }
+
+    /// So many rounds at most, as long as there is time.
+    pub(crate) fn rounds(&self, most: usize) -> impl Iterator<Item = usize> {
+        (1..=most).take_while(|_| self.has_time())
     }
 
     pub(crate) fn db(&self) -> Result<Store> {

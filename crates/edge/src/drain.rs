@@ -44,7 +44,7 @@ enum Page {
 /// waits in it now, unless it dies.
 pub(crate) async fn drain(shard: u32, bindings: &Bindings) -> Result<Option<u64>> {
     let events = bindings.events(shard)?;
-    for _ in 0..DRAINS_MAX {
+    for _ in bindings.rounds(DRAINS_MAX) {
         if bindings.burnt.is_all() {
             break;
         }

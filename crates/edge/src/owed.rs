@@ -43,7 +43,7 @@ pub(crate) async fn pay(project_id: Option<&str>, bindings: &Bindings) {
         let mut failed = BTreeSet::new();
         for notes in notes.chunks(TOGETHER) {
             pay_some(notes, &mut failed, bindings).await?;
-            if SWEEP_MS <= chance::now_ms().saturating_sub(began) {
+            if SWEEP_MS <= chance::now_ms().saturating_sub(began) || !bindings.has_time() {
                 break;
             }
         }

@@ -46,7 +46,7 @@ struct Row {
 pub(crate) async fn route_due(shard: u32, bindings: &Bindings) -> Result<()> {
     let events = bindings.events(shard)?;
     let mut turns = Turns::default();
-    for _ in 0..ROUNDS_MAX {
+    for _ in bindings.rounds(ROUNDS_MAX) {
         if bindings.burnt.is_all() {
             break;
         }

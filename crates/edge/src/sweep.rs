@@ -1,15 +1,19 @@
 //! The sweep: whatever was durable and is not finished is picked up again. The cron runs it every minute; because
-//! local runtimes fire no crons and any cron may fail, requests run it too, now and then.
+//! local runtimes fire no crons and any cron may fail, requests run it too, now and then ([`Sweeps`]).
 
 use std::cell::Cell;
+use std::collections::HashSet;
 
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 use inlet_gateway::ids;
 use inlet_gateway::meta_event::shadow_id;
 use inlet_gateway::project::Project;
-use inlet_gateway::retention::{Expiring, Old, expiring, is_forgotten};
+use inlet_gateway::retention::{
+    Deleted, End, Ending, Expiring, Old, cutoffs, ending, in_turn, is_forgotten,
+};
 use inlet_gateway::route::Waiting;
+use inlet_gateway::seldom::Sweeps;
 use inlet_gateway::sql::{self, Journal, Statement};
 use serde::Deserialize;
 use serde_json::json;
@@ -18,11 +22,6 @@ use worker::{Context, Result};
 use crate::bindings::Bindings;
 use crate::store::{Store, count_of};
 use crate::{bell, chance, config, drain, gone, hold, log, meta_events, owed, parked, sessions};
-
-/// How often an isolate sweeps on its own.
-const EVERY_MS: u64 = 30_000;
-/// How often an isolate removes what is too old, beside the cron.
-const EXPIRE_EVERY_MS: u64 = 600_000;
 
 /// What clocks may differ by where a bell is to ring behind the end of a lease.
 const CLOCKS_MS: u64 = 1_000;
@@ -33,30 +32,24 @@ const ROUNDS_MAX: usize = 5;
 const SHARDS_AT_ONCE: usize = 4;
 
 thread_local! {
-    static SWEPT_AT: Cell<Option<u64>> = const { Cell::new(None) };
-    static EXPIRED_AT: Cell<Option<u64>> = const { Cell::new(None) };
+    static SWEEPS: Cell<Sweeps> = const { Cell::new(Sweeps::new()) };
 }
 
-/// Whether the time has come again; then the clock starts anew. An isolate that has just begun owes nobody a sweep, unless
-/// it is the only one and no cron rings: there the first request after a restart picks up what was left.
-fn is_due(clock: &Cell<Option<u64>>, every_ms: u64, now: u64, bindings: &Bindings) -> bool {
-    let is_due = match clock.get() {
-        None => bindings.settings.local_queue,
-        Some(last) if now.saturating_sub(last) <= every_ms => return false,
-        Some(_) => true,
-    };
-    clock.set(Some(now));
-    is_due
+fn sweeps<T>(with: impl FnOnce(&mut Sweeps) -> T) -> T {
+    let mut sweeps = SWEEPS.get();
+    let answer = with(&mut sweeps);
+    SWEEPS.set(sweeps);
+    answer
 }
 
 /// Sweeps after the answer to a request was sent, when this isolate has not done so for a while.
 pub(crate) fn opportunistic(bindings: &Bindings, context: &Context) {
-    let now = chance::now_ms();
-    if SWEPT_AT.with(|clock| is_due(clock, EVERY_MS, now, bindings)) {
-        let bindings = bindings.clone();
+    let (now, is_local) = (chance::now_ms(), bindings.settings.local_queue);
+    if let Some(due) = sweeps(|sweeps| sweeps.sweep(now, is_local)) {
+        let bindings = bindings.until(due.until);
         context.wait_until(async move { sweep(&bindings).await });
     }
-    if EXPIRED_AT.with(|clock| is_due(clock, EXPIRE_EVERY_MS, now, bindings)) {
+    if sweeps(|sweeps| sweeps.expires(now, is_local)) {
         let bindings = bindings.clone();
         context.wait_until(async move { expire(&bindings).await });
     }
@@ -64,7 +57,7 @@ pub(crate) fn opportunistic(bindings: &Bindings, context: &Context) {
 
 /// Sweeps all shards. One that fails does not keep the others from it.
 pub(crate) async fn sweep(bindings: &Bindings) {
-    SWEPT_AT.set(Some(chance::now_ms()));
+    sweeps(|sweeps| sweeps.note_sweep(chance::now_ms()));
     if let Err(error) = meta_events::forward_noted(bindings).await {
         log::error("meta_events_not_forwarded", json!({"error": error.to_string()}));
     }
@@ -85,72 +78,78 @@ pub(crate) async fn sweep(bindings: &Bindings) {
 
 /// Removes what is older than its project keeps it, and what deleted projects have left.
 pub(crate) async fn expire(bindings: &Bindings) {
-    EXPIRED_AT.set(Some(chance::now_ms()));
+    sweeps(|sweeps| sweeps.note_expiry(chance::now_ms()));
     if let Err(error) = sessions::remove_ended(bindings).await {
         log::error("sessions_not_removed", json!({"error": error.to_string()}));
     }
     if let Err(error) = gone::forget(bindings).await {
         log::error("not_forgotten", json!({"error": error.to_string()}));
     }
-    let expired = async {
-        let now = chance::now_ms();
-        let db = bindings.db()?;
-        let unreadable = |error: &worker::Error| {
-            log::error("project_unreadable", json!({"error": error.to_string()}));
-        };
-        let projects = db.each_doc(&sql::projects()).await?.into_iter();
-        let projects: Vec<Project> =
-            projects.filter_map(|project| project.inspect_err(unreadable).ok()).collect();
-        let deleted: Vec<Deleted> = db.rows(&sql::deleted_projects()).await?;
-        let (projects, deleted, db) = (&projects, &deleted, &db);
-        let shards = stream::iter(bindings.shards());
-        let expired = shards.for_each_concurrent(SHARDS_AT_ONCE, |shard| async move {
-            let expiring = expiring(projects, shard, now);
-            let expired = expire_shard(shard, &expiring, now, bindings).await;
-            let deleted = deleted.iter().filter(|project| project.shard == shard);
-            expired.and(remove_all(deleted, now, db, bindings).await).unwrap_or_else(|error| {
-                log::error("not_expired", json!({"shard": shard, "error": error.to_string()}));
-            });
-        });
-        expired.await;
-        Ok::<_, worker::Error>(())
-    };
-    if let Err(error) = expired.await {
+    if let Err(error) = expire_some(bindings).await {
         log::error("not_expired", json!({"error": error.to_string()}));
     }
 }
 
-#[derive(Deserialize)]
-struct Deleted {
-    id: String,
-    shard: u32,
-    #[serde(rename = "deleted_at")]
-    at: u64,
-}
-
-/// Removes what deleted projects of a shard have left.
-async fn remove_all(
-    deleted: impl Iterator<Item = &Deleted>,
-    now: u64,
-    db: &Store,
-    bindings: &Bindings,
-) -> Result<()> {
-    for project in deleted {
-        let is_empty = remove(&project.id, project.shard, bindings).await;
-        if is_empty && is_forgotten(project.at, now) {
-            db.run(&sql::forget_project(&project.id)).await?;
+/// The part of it that is of projects: of so many as one invocation bears.
+async fn expire_some(bindings: &Bindings) -> Result<()> {
+    let now = chance::now_ms();
+    let db = &bindings.db()?;
+    let unreadable = |error: &worker::Error| {
+        log::error("project_unreadable", json!({"error": error.to_string()}));
+    };
+    let projects = db.each_doc(&sql::projects()).await?.into_iter();
+    let projects: Vec<Project> =
+        projects.filter_map(|project| project.inspect_err(unreadable).ok()).collect();
+    let deleted: Vec<Deleted> = db.rows(&sql::deleted_projects()).await?;
+    let ending = &ending(&projects, deleted, now);
+    let shards = &bindings.shards();
+    let found = stream::iter(shards).map(|shard| async move {
+        with_expired(*shard, ending, now, bindings).await.unwrap_or_else(|error| {
+            log::error("not_expired", json!({"shard": shard, "error": error.to_string()}));
+            Vec::new()
+        })
+    });
+    let found: Vec<Vec<String>> = found.buffer_unordered(SHARDS_AT_ONCE).collect().await;
+    let found: HashSet<&String> = found.iter().flatten().collect();
+    let turn = &in_turn(ending.iter().collect(), now, |one: &&Ending| match one.end {
+        End::Cutoff(_) => found.contains(&one.id),
+        End::Deleted(_) => shards.contains(&one.shard),
+    });
+    let expired = stream::iter(shards).for_each_concurrent(SHARDS_AT_ONCE, |shard| async move {
+        for one in turn.iter().filter(|one| one.shard == *shard) {
+            // One project whose rows cannot be removed does not keep the others from it.
+            if let Err(error) = end(one, now, db, bindings).await {
+                let fields = json!({"project_id": one.id, "error": error.to_string()});
+                log::error("not_expired", fields);
+            }
         }
-    }
+    });
+    expired.await;
     Ok(())
 }
 
-/// One project whose rows cannot be removed does not keep the others from it.
-async fn expire_shard(
+async fn end(one: &Ending, now: u64, db: &Store, bindings: &Bindings) -> Result<()> {
+    match &one.end {
+        End::Cutoff(cutoff) => {
+            expire_project(&one.id, one.shard, cutoff, false, bindings).await.map(|_| ())
+        }
+        End::Deleted(at) => {
+            let is_empty = remove(&one.id, one.shard, bindings).await;
+            if is_empty && is_forgotten(*at, now) {
+                db.run(&sql::forget_project(&one.id)).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Removes claims of a shard that have ended, and says which of its projects have rows before their cutoff.
+async fn with_expired(
     shard: u32,
-    projects: &[(String, String)],
+    ending: &[Ending],
     now: u64,
     bindings: &Bindings,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let events = bindings.events(shard)?;
     for _ in 0..ROUNDS_MAX {
         let removed = events.batch(&sql::expire_claims(now)).await?;
@@ -158,23 +157,16 @@ async fn expire_shard(
             break;
         }
     }
-    if projects.is_empty() {
-        return Ok(());
+    let cutoffs = cutoffs(ending, shard);
+    if cutoffs.is_empty() {
+        return Ok(Vec::new());
     }
     #[derive(Deserialize)]
     struct Found {
         id: String,
     }
-    let found: Vec<Found> = events.rows(&sql::with_expired(json!(projects))).await?;
-    for (project, cutoff) in projects {
-        if !found.iter().any(|found| found.id == *project) {
-            continue;
-        }
-        if let Err(error) = expire_project(project, shard, cutoff, false, bindings).await {
-            log::error("not_expired", json!({"project_id": project, "error": error.to_string()}));
-        }
-    }
-    Ok(())
+    let found: Vec<Found> = events.rows(&sql::with_expired(json!(cutoffs))).await?;
+    Ok(found.into_iter().map(|found| found.id).collect())
 }
 
 /// Removes the events of a deleted project, and all that is theirs, in a bounded step. Says whether nothing is left.
@@ -246,6 +238,9 @@ async fn expire_project(
 }
 
 async fn sweep_shard(shard: u32, bindings: &Bindings, of_parked: &Bindings) -> Result<()> {
+    if !bindings.has_time() {
+        return Ok(());
+    }
     // A journal that cannot be drained must not keep what is stored from being delivered.
     let drained = match drain::drain(shard, bindings).await {
         // Whoever has it may have died, and the next sweep is a minute away.
@@ -261,6 +256,9 @@ async fn sweep_shard(shard: u32, bindings: &Bindings, of_parked: &Bindings) -> R
     if let Err(error) = parked::route_due(shard, of_parked).await {
         log::error("parked_not_routed", json!({"shard": shard, "error": error.to_string()}));
     }
+    if !bindings.has_time() {
+        return Ok(());
+    }
     let events = bindings.events(shard)?;
     let now = chance::now_ms();
 
@@ -270,7 +268,7 @@ async fn sweep_shard(shard: u32, bindings: &Bindings, of_parked: &Bindings) -> R
         id: String,
         deliveries: String,
     }
-    for _ in 0..ROUNDS_MAX {
+    for _ in bindings.rounds(ROUNDS_MAX) {
         let old = sql::old_outbox(now.saturating_sub(bindings.settings.sweep_after_ms));
         let fan_outs: Vec<FanOut> = events.rows(&old).await?;
         if fan_outs.is_empty() {
@@ -286,7 +284,7 @@ async fn sweep_shard(shard: u32, bindings: &Bindings, of_parked: &Bindings) -> R
     }
 
     events.run(&Journal::watch_under_way(now)).await?;
-    for _ in 0..ROUNDS_MAX {
+    for _ in bindings.rounds(ROUNDS_MAX) {
         let waiting: Vec<Waiting> =
             events.rows(&sql::look(now, now + bindings.settings.sweep_after_ms)).await?;
         if waiting.is_empty() {

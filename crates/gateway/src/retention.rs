@@ -27,16 +27,74 @@ pub fn is_past_before(oldest: Option<&str>, now_ms: u64) -> u64 {
     first.min(now_ms).saturating_sub(GONE_FOR_MS)
 }
 
-/// Whose rows of a shard have an end, and the lowest uid that is kept: projects, and those in their shadows.
-pub fn expiring(projects: &[Project], shard: u32, now_ms: u64) -> Vec<(String, String)> {
+/// Projects that one run removes something of. With what an invocation asks besides, it is well below the 1,000 statements that D1
+/// takes from one. <https://developers.cloudflare.com/d1/platform/limits/>
+const PROJECTS_OF_RUN: usize = 50;
+/// How often there is a run, in milliseconds.
+const RUN_EVERY_MS: u64 = 60_000;
+
+/// A project of which something may have to be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    pub id: String,
+    pub shard: u32,
+    pub end: End,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Rows with lower uids go.
+    Cutoff(String),
+    /// All of it goes: it was deleted then, Unix milliseconds.
+    Deleted(u64),
+}
+
+/// A project that was deleted.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Deleted {
+    pub id: String,
+    pub shard: u32,
+    pub deleted_at: u64,
+}
+
+/// Whose rows have an end: projects, and those in their shadows.
+pub fn ending(projects: &[Project], deleted: Vec<Deleted>, now_ms: u64) -> Vec<Ending> {
     let mut all = Vec::new();
-    for project in projects.iter().filter(|project| project.shard == shard) {
+    for project in projects {
         let Some(cutoff) = project.config.retention_policy.cutoff(now_ms) else { continue };
+        let mut push =
+            |id, end| all.push(Ending { id, shard: project.shard, end: End::Cutoff(end) });
         if project.config.meta_event.is_some() {
-            all.push((shadow_id(&project.uid), cutoff.clone()));
+            push(shadow_id(&project.uid), cutoff.clone());
         }
-        all.push((project.uid.clone(), cutoff));
+        push(project.uid.clone(), cutoff);
     }
+    all.extend(deleted.into_iter().map(|Deleted { id, shard, deleted_at }| Ending {
+        id,
+        shard,
+        end: End::Deleted(deleted_at),
+    }));
+    all
+}
+
+/// Pairs of project and cutoff, of a shard.
+pub fn cutoffs(ending: &[Ending], shard: u32) -> Vec<(&str, &str)> {
+    let of_shard = ending.iter().filter(|one| one.shard == shard);
+    let pairs = of_shard.filter_map(|one| match &one.end {
+        End::Cutoff(cutoff) => Some((one.id.as_str(), cutoff.as_str())),
+        End::Deleted(_) => None,
+    });
+    pairs.collect()
+}
+
+/// Whose turn it is now: a bounded number of those for whom there is something to do (`has_some`). Each minute another comes
+/// first, and none that the minute before has left is passed by.
+pub fn in_turn<T>(mut all: Vec<T>, now_ms: u64, has_some: impl FnMut(&T) -> bool) -> Vec<T> {
+    let run = usize::try_from(now_ms / RUN_EVERY_MS).unwrap_or_default();
+    let first = run.wrapping_mul(PROJECTS_OF_RUN).checked_rem(all.len()).unwrap_or_default();
+    all.rotate_left(first);
+    all.retain(has_some);
+    all.truncate(PROJECTS_OF_RUN);
     all
 }
 
@@ -123,11 +181,37 @@ mod tests {
         let now = 10 * DAY_MS;
         let cutoff = |days: u64| lowest(now - days * DAY_MS);
         let id = told.uid.clone();
-        assert_eq!(
-            expiring(&[kept, old.clone(), elsewhere, told], 0, now),
-            [(old.uid, cutoff(2)), (shadow_id(&id), cutoff(1)), (id, cutoff(1))]
-        );
+        let deleted = Deleted { id: "d".into(), shard: 0, deleted_at: 5 };
+        let ending = ending(&[kept, old.clone(), elsewhere.clone(), told], vec![deleted], now);
+        let (shadow, [one, two]) = (shadow_id(&id), [1, 2].map(cutoff));
+        let of_first = [(&*old.uid, &*two), (&*shadow, &*one), (&*id, &*one)];
+        assert_eq!(cutoffs(&ending, 0), of_first);
+        assert_eq!(cutoffs(&ending, 1), [(&*elsewhere.uid, &*two)]);
+        assert_eq!(ending.last().map(|last| &last.end), Some(&End::Deleted(5)));
         assert!(!is_forgotten(0, 5 * DAY_MS) && is_forgotten(0, 5 * DAY_MS + 1));
+    }
+
+    #[test]
+    fn each_has_its_turn_however_many_there_are() {
+        let runs = |count: u32, minutes: u64, has_some: fn(&u32) -> bool| {
+            let mut seen = std::collections::BTreeSet::new();
+            for minute in 29_000_000..29_000_000 + minutes {
+                let turn = in_turn((0..count).collect(), minute * RUN_EVERY_MS + 7, has_some);
+                assert!(turn.len() <= PROJECTS_OF_RUN, "{count}");
+                seen.extend(turn);
+            }
+            seen.len()
+        };
+        for (count, minutes, expect) in
+            [(0, 1, 0), (50, 1, 50), (51, 1, 50), (51, 2, 51), (150, 3, 150), (1_001, 21, 1_001)]
+        {
+            assert_eq!(runs(count, minutes, |_| true), expect, "{count} in {minutes}");
+        }
+        // Those who have nothing are passed over, and take no turn.
+        assert_eq!(runs(1_000, 1, |one| one % 20 == 0), 50);
+        assert_eq!(runs(1_000, 20, |one| one % 4 == 0), 250);
+        assert_eq!(in_turn(vec![1, 2], 0, |_| true), [1, 2]);
+        assert_eq!(in_turn(vec![1, 2, 3], RUN_EVERY_MS, |_| true), [3, 1, 2]);
     }
 
     #[test]

@@ -29,6 +29,70 @@ pub struct Rings {
     next_ms: u64,
 }
 
+/// How often requests sweep where no cron does, and remove what is too old, in milliseconds.
+const SWEEP_EVERY_MS: u64 = 30_000;
+const EXPIRE_EVERY_MS: u64 = 600_000;
+/// How often those of an isolate sweep beside a cron, which may fail.
+const SWEEP_BESIDE_MS: u64 = 300_000;
+/// How long such a sweep begins with something new. The platform ends what a request leaves behind after 30 s; what it ends
+/// is not told, and keeps its memory, and its share of it, for as long as the isolate lives.
+/// <https://developers.cloudflare.com/workers/platform/limits/>
+const SWEEP_BESIDE_WITHIN_MS: u64 = 20_000;
+
+/// When an isolate has swept, and has removed what is too old, Unix milliseconds.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Sweeps {
+    swept: Option<u64>,
+    expired: Option<u64>,
+}
+
+/// A sweep by a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sweep {
+    /// From when on it begins with nothing new, Unix milliseconds.
+    pub until: Option<u64>,
+}
+
+impl Sweeps {
+    pub const fn new() -> Self {
+        Self { swept: None, expired: None }
+    }
+
+    /// Notes that the isolate sweeps now, whoever asks for it.
+    pub fn note_sweep(&mut self, now_ms: u64) {
+        self.swept = Some(now_ms);
+    }
+
+    /// Notes that it removes what is too old.
+    pub fn note_expiry(&mut self, now_ms: u64) {
+        self.expired = Some(now_ms);
+    }
+
+    /// Whether a request sweeps. `is_local`: the isolate is the only one, and no cron rings.
+    pub fn sweep(&mut self, now_ms: u64, is_local: bool) -> Option<Sweep> {
+        let every_ms = if is_local { SWEEP_EVERY_MS } else { SWEEP_BESIDE_MS };
+        let until = (!is_local).then(|| now_ms.saturating_add(SWEEP_BESIDE_WITHIN_MS));
+        is_due(&mut self.swept, every_ms, now_ms, is_local).then_some(Sweep { until })
+    }
+
+    /// Whether a request removes what is too old. Beside a cron none does: that is in no hurry.
+    pub fn expires(&mut self, now_ms: u64, is_local: bool) -> bool {
+        is_local && is_due(&mut self.expired, EXPIRE_EVERY_MS, now_ms, is_local)
+    }
+}
+
+/// Whether the time has come again; then the clock starts anew. An isolate that has just begun owes nobody a sweep, unless
+/// it is the only one and no cron rings: there the first request after a restart picks up what was left.
+fn is_due(clock: &mut Option<u64>, every_ms: u64, now_ms: u64, is_local: bool) -> bool {
+    let is_due = match *clock {
+        None => is_local,
+        Some(last) if now_ms.saturating_sub(last) <= every_ms => return false,
+        Some(_) => true,
+    };
+    *clock = Some(now_ms);
+    is_due
+}
+
 impl Rings {
     /// After how many milliseconds to ring for what has come now: at once when it was quiet, and otherwise once at the end of the
     /// interval, so that what came while it was answered is not left behind. `None`: that ring is still to come, for this, too.
@@ -113,6 +177,29 @@ impl Seldom {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_sweep_seldom_and_briefly_beside_a_cron() {
+        let at = |seconds: u64| 1_000_000 + seconds * 1_000;
+        let swept = |is_local: bool, times: [u64; 6]| {
+            let mut sweeps = Sweeps::new();
+            times.map(|seconds| sweeps.sweep(at(seconds), is_local))
+        };
+        let now = Some(Sweep { until: None });
+        assert_eq!(swept(true, [0, 1, 30, 31, 61, 62]), [now, None, None, now, None, now]);
+        let at_most = |seconds: u64| Some(Sweep { until: Some(at(seconds + 20)) });
+        assert_eq!(
+            swept(false, [0, 31, 300, 301, 601, 602]),
+            [None, None, None, at_most(301), None, at_most(602)]
+        );
+        let (mut local, mut other) = (Sweeps::new(), Sweeps::new());
+        assert_eq!([0, 1, 601].map(|s| local.expires(at(s), true)), [true, false, true]);
+        assert_eq!([0, 1, 601].map(|s| other.expires(at(s), false)), [false; 3]);
+        other.note_sweep(at(301));
+        local.note_expiry(at(1_000));
+        assert_eq!(other.sweep(at(601), false), None, "the cron has");
+        assert!(!local.expires(at(1_600), true));
+    }
 
     #[test]
     fn each_key_is_due_by_itself_and_knows_what_was_passed_over() {

@@ -31,7 +31,7 @@ pub(crate) async fn tell_noted(
     steps: usize,
     bindings: &Bindings,
 ) -> Result<()> {
-    for _ in 0..steps {
+    for _ in bindings.rounds(steps) {
         let notes: Vec<Note> = bindings.db()?.rows(&sql::untold(project, TOGETHER)).await?;
         if notes.is_empty() {
             break;

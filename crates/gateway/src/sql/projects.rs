@@ -98,7 +98,7 @@ pub fn delete_project(project_id: &str, shard: u32, now_ms: u64) -> Vec<Statemen
 
 /// Projects that are gone, as `id`, `shard` and `deleted_at`.
 pub fn deleted_projects() -> Statement {
-    statement("SELECT id, shard, deleted_at FROM deleted_projects", [])
+    statement("SELECT id, shard, deleted_at FROM deleted_projects ORDER BY id", [])
 }
 
 pub fn forget_project(project_id: &str) -> Statement {
