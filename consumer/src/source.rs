@@ -182,7 +182,7 @@ pub(crate) fn given(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.is_empty())
 }
 
-/// The same for what is not to be printed.
+/// An optional secret, with the empty one as none.
 pub(crate) fn given_secret(secret: Option<&Secret>) -> Option<&str> {
     secret.filter(|secret| !secret.is_empty()).map(Secret::expose)
 }

@@ -1,8 +1,8 @@
 //! From a real broker through the companion into the gateway: to durable, and to delivered.
 //!
 //! A bench target of `inlet-consumer`, because here are the clients of brokers and the companion, built as it is shipped.
-//! Messages of 1 KB are published first; then the companion starts, and what counts is the time that the last four fifths take. For each turn it says where the time goes: the CPU of the companion, of the gateway and of
-//! the broker. `BROKERS` (`kafka,rabbitmq,sqs,pubsub`) and `TURNS` (`journal,queue,delivered`) select.
+//! Messages of 1 KB are published first; then the companion starts, and what counts is the time that the last four fifths take.
+//! For each turn it says where the time goes: the CPU of the companion, of the gateway and of the broker. `BROKERS` (`kafka,rabbitmq,sqs,pubsub`) and `TURNS` (`journal,queue,delivered`) select.
 #![allow(
     clippy::cast_precision_loss,
     clippy::expect_used,

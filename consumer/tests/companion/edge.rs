@@ -51,9 +51,9 @@ pub(crate) struct Book {
     /// It does not answer the batch, though it has kept it.
     pub(crate) forgets_to_answer: bool,
     pub(crate) verdict: Option<Verdict>,
-    /// Whether a whole batch is refused: the reason.
+    /// Whether a message has its whole batch refused, unless the companion gives it up.
     pub(crate) refuses: Option<fn(&Item) -> bool>,
-    /// The same, for those that the companion gives up.
+    /// Whether a message that the companion gives up has its whole batch refused.
     pub(crate) refuses_dead: Option<fn(&Item) -> bool>,
     /// Whether it breaks down over a batch, unless it is given up.
     pub(crate) fails: Option<fn(&Item) -> bool>,

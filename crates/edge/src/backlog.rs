@@ -34,7 +34,7 @@ pub(crate) async fn oldest(shard: u32, now: u64, bindings: &Bindings) -> Result<
     Ok(oldest)
 }
 
-/// The same, with what waits in the ingest queue, where that can be told.
+/// What waits longest in a shard, and in its ingest queue where that can be told.
 pub(crate) async fn oldest_with_queue(shard: u32, now: u64, bindings: &Bindings) -> Result<Oldest> {
     let queued = in_time(QUEUE, QUEUE_WITHIN_MS, bindings.queued(shard));
     let (oldest, queued) = join(oldest(shard, now, bindings), queued).await;
@@ -44,7 +44,7 @@ pub(crate) async fn oldest_with_queue(shard: u32, now: u64, bindings: &Bindings)
     Ok(Oldest { queued_at: queued.ok().and_then(Queued::since), ..oldest? })
 }
 
-/// The same, with since when the oldest delivery waits that could be made: what takes a look at all of them.
+/// What waits longest in a shard, with since when the oldest delivery waits that could be made: what takes a look at all of them.
 pub(crate) async fn oldest_of_all(shard: u32, now: u64, bindings: &Bindings) -> Result<Oldest> {
     let mut oldest = oldest_with_queue(shard, now, bindings).await?;
     let key = format!("due:{shard}");

@@ -81,7 +81,7 @@ impl Bindings {
         Self { burnt: Rc::default(), ..self.clone() }
     }
 
-    /// The same for work that begins with nothing new from then on.
+    /// These bindings for work that begins with nothing new from `until` on, Unix milliseconds. `None`: at any time.
     pub(crate) fn until(&self, until: Option<u64>) -> Self {
         Self { until, ..self.clone() }
     }
@@ -90,7 +90,7 @@ impl Bindings {
         self.until.is_none_or(|until| chance::now_ms() < until)
     }
 
-    /// So many rounds at most, as long as there is time.
+    /// The numbers of rounds, from 1 on: `most` of them, and none once the time is over.
     pub(crate) fn rounds(&self, most: usize) -> impl Iterator<Item = usize> {
         (1..=most).take_while(|_| self.has_time())
     }

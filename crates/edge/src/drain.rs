@@ -16,7 +16,8 @@ use crate::bindings::Bindings;
 use crate::store::Store;
 use crate::{bell, chance, log, router};
 
-/// Drains that one bell makes at most, where functions do not take all the time before; then it rings again, so that no invocation runs for ever.
+/// Drains that one bell makes before it rings again, so that no invocation runs for ever. Functions that use up the fuel end it
+/// earlier.
 const DRAINS_MAX: usize = 5;
 
 #[derive(Deserialize)]
@@ -179,7 +180,8 @@ impl Mark<'_> {
         Ok(())
     }
 
-    /// The same before the end, so that whoever comes after it does not begin anew.
+    /// Moves on behind what is settled before the end is reached, so that whoever comes after it does not begin anew. Should that
+    /// fail, the log says so.
     pub(crate) async fn advance(&mut self, settled: usize) {
         if let Err(error) = self.move_behind(settled).await {
             // It moves with the next, or the same rows are read again.

@@ -61,7 +61,8 @@ async fn forget(ids: &[String], bindings: &Bindings) -> Result<()> {
     bindings.db()?.run(&sql::forget_meta_events(json!(ids))).await
 }
 
-/// Puts into the journals what was noted and did not get away; what is for a shard that fails waits alone. Twice is once: a meta event has its id already.
+/// Puts into the journals what was noted and did not get away; what is for a shard that fails waits alone. Twice is once: a meta
+/// event has its id already.
 pub(crate) async fn forward_noted(bindings: &Bindings) -> Result<()> {
     #[derive(Deserialize)]
     struct Noted {

@@ -25,9 +25,9 @@ pub const ENVELOPE_MAX_BYTES: usize = 127_000;
 /// The most bytes of all that an envelope carries beside the body, as it is written.
 pub(crate) const META_MAX_BYTES: usize = 100 * 1024;
 const VERSION: u8 = 1;
-/// The first byte of a message of many envelopes: after it each of them, as it is alone, behind its length (4 bytes, little endian).
-/// [`Message`] writes it, and `js/queue.mjs` of the edge. Its events may be of many projects, so whoever cannot read it must not be asked to: a next form of
-/// it is read by one version before the next one writes it.
+/// The first byte of a message of many envelopes: after it each of them, as it is alone, behind its length (4 bytes, little
+/// endian). [`Message`] writes it, and `js/queue.mjs` of the edge. Its events may be of many projects, so whoever cannot read it
+/// must not be asked to: a next form of it is read by one version before the next one writes it.
 const MANY: u8 = 2;
 
 /// The dedup claim that the router makes for an event.

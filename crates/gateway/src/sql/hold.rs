@@ -313,8 +313,9 @@ pub struct Leased<'a> {
     pub until: u64,
 }
 
-/// Counts what became of a call, while its delivery is leased: before it is recorded. For a success of an endpoint that has not failed lately this changes nothing. The last
-/// statement gives back the breaker when it was written; `since` is `now_ms` when its state has changed by it.
+/// Counts what became of a call, while its delivery is leased: before it is recorded. A success of an endpoint that has not failed
+/// lately changes nothing. The last statement gives back the breaker when it was written; `since` is `now_ms` when its state has
+/// changed by it.
 pub fn count_call(
     project_id: &str,
     endpoint_id: &str,

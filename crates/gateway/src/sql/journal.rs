@@ -116,8 +116,8 @@ impl Journal {
         )
     }
 
-    /// Gives a drain the lease of a crowd, from the row `first` on, and says so by a row. None: another has it, or has routed some of that by now.
-    /// Leases up to `over` have ended.
+    /// Gives a drain the lease of a crowd, from the row `first` on, until `until` (Unix milliseconds), and says so by a row. No row:
+    /// another drain has it, or has routed some of the crowd by now. Leases up to `over` have ended.
     pub fn lease(self, (first, epoch): (u64, u64), until: u64, over: u64) -> Statement {
         statement(
             "UPDATE journal_state SET draining_until = ?4 WHERE journal = ?1 AND epoch = ?3 AND done < ?2 AND draining_until <= ?5 \

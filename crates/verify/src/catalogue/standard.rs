@@ -20,7 +20,7 @@ const SCHEME: Signed<'static> =
             300,
         );
 
-/// The same with public keys. A row of its own: a public key taken for an HMAC secret would let
+/// [`SCHEME`] with public keys. A row of its own: a public key taken for an HMAC secret would let
 /// everybody in.
 const PUBLIC: Signed<'static> =
     Signed { algorithm: Algorithm::Ed25519, key: KeyForm::Public, ..SCHEME };
