@@ -40,7 +40,11 @@ const DIRECTION: Parameter = Parameter {
 fn paging() -> [Parameter; 5] {
     [
         PER_PAGE,
-        Parameter { name: "per_page", about: "As `perPage`, for clients that write it so.", ..PER_PAGE },
+        Parameter {
+            name: "per_page",
+            about: "As `perPage`, for clients that write it so.",
+            ..PER_PAGE
+        },
         DIRECTION,
         parameter("next_page_cursor", "As the page before gave it."),
         parameter(
