@@ -136,6 +136,7 @@ impl MetaEvents {
         faults: &mut Faults,
     ) -> Option<Self> {
         let was_there = stored.is_some();
+        let checked = stored.as_ref().filter(|stored| stored.is_enabled).map(|on| on.url.clone());
         let mut changed = stored.unwrap_or_else(Self::off);
         if !matches!(input.kind.as_deref(), None | Some("" | "http")) {
             faults.add("config.meta_event.type", "only http is supported");
@@ -166,7 +167,9 @@ impl MetaEvents {
             },
         }
         if changed.is_enabled {
-            if let Err(error) = check_url(&changed.url, means) {
+            // What was stored while more was taken must not hold up other changes.
+            let is_new = checked.as_ref() != Some(&changed.url);
+            if is_new && let Err(error) = check_url(&changed.url, means) {
                 faults.add("config.meta_event.url", error.message);
             }
             if changed.secret.is_none() {
@@ -481,6 +484,22 @@ mod tests {
         ] {
             let error = apply(&mut project(), config).unwrap_err();
             assert!(error.starts_with(expect), "{config}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_would_be_refused_by_now_holds_up_no_other_change() {
+        for url in ["http://8.8.8.8:9/meta", "http://hooks.example.com:5005/ingest/mask"] {
+            let mut project = project();
+            apply(&mut project, ON).unwrap();
+            project.config.meta_event.as_mut().unwrap().url = url.into();
+            let shown = project.present()["config"]["meta_event"].to_string();
+            apply(&mut project, &shown).unwrap();
+            apply(&mut project, r#"{"event_type":["project.updated"]}"#).unwrap();
+            let other = json!({"url": url.replace("mask", "other").replace(":9", ":10")});
+            apply(&mut project.clone(), &other.to_string()).unwrap_err();
+            apply(&mut project, r#"{"is_enabled":false}"#).unwrap();
+            apply(&mut project, r#"{"is_enabled":true}"#).unwrap_err();
         }
     }
 
