@@ -78,6 +78,13 @@ pub(crate) enum EdgeFault {
     Strange { asked: Asked, why: String },
 }
 
+impl EdgeFault {
+    /// Whether the gateway itself has said so: it has not where it breaks down, or where something before it answers.
+    pub(crate) fn is_its_word(&self) -> bool {
+        !matches!(self, Self::Failed { .. } | Self::Refused { is_told: false, .. })
+    }
+}
+
 /// A source whose description was not understood fails alone.
 pub(crate) type Listed = Result<Source, Unread>;
 

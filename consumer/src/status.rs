@@ -15,6 +15,9 @@ use crate::log;
 /// Sources in one report: with an error each, they are less than a body may be.
 const REPORTED_AT_ONCE: usize = 200;
 
+/// Trouble that lasts is told to the log again after this.
+const TOLD_AGAIN_AFTER_MS: u64 = 10 * 60 * 1000;
+
 /// What one source has done since the companion started.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -40,6 +43,21 @@ struct Now {
     states: Vec<State>,
     lags: Vec<Option<u64>>,
     error: Option<consumer::Fault>,
+    /// What the log was told of lately, and when, in milliseconds since 1970: workers may be in different trouble by turns.
+    told: BTreeMap<String, u64>,
+}
+
+impl Now {
+    /// Keeps what is wrong; whether the log has to be told.
+    fn note(&mut self, message: &str, at: u64) -> bool {
+        self.error = Some(consumer::Fault { message: message.to_owned(), at });
+        self.told.retain(|_, told| at.saturating_sub(*told) < TOLD_AGAIN_AFTER_MS);
+        if self.told.contains_key(message) {
+            return false;
+        }
+        self.told.insert(message.to_owned(), at);
+        true
+    }
 }
 
 /// One source, as its workers report it.
@@ -80,19 +98,18 @@ impl SourceStatus {
         }
     }
 
-    /// Something went wrong; told to the log when it is not what went wrong before.
+    /// Something went wrong; told to the log when it was not told of it lately.
     pub(crate) fn error(&self, message: &str) {
         let mut now = lock(&self.now);
-        let known = now.error.as_ref().is_some_and(|last| last.message == message);
-        now.error = Some(consumer::Fault { message: message.to_owned(), at: log::now_ms() });
+        let has_to_tell = now.note(message, log::now_ms());
         let name = now.name.clone();
         drop(now);
         let fields = json!({"source": self.uid, "name": name, "error": message});
-        if known {
-            log::debug("a source has the same trouble", fields);
-        } else {
+        if has_to_tell {
             log::warn("a source is in trouble", fields);
             self.changed.notify_one();
+        } else {
+            log::debug("a source has the same trouble", fields);
         }
     }
 
@@ -171,6 +188,7 @@ impl Board {
                     states: vec![State::Connecting],
                     lags: vec![None],
                     error: None,
+                    told: BTreeMap::new(),
                 }),
                 changed: Arc::clone(&self.changed),
             })
@@ -284,6 +302,32 @@ mod tests {
         }
         assert_eq!(sum(&[None, Some(2), Some(3)]), Some(5));
         assert_eq!(sum(&[None]), None);
+    }
+
+    #[test]
+    fn trouble_that_lasts_is_told_again_after_a_while() {
+        let mut now = Now {
+            name: String::new(),
+            version: String::new(),
+            states: Vec::new(),
+            lags: Vec::new(),
+            error: None,
+            told: BTreeMap::new(),
+        };
+        let told: Vec<_> = [
+            ("a", 5, true),
+            ("b", 6, true),
+            ("a", 7, false),
+            ("a", 4 + TOLD_AGAIN_AFTER_MS, false),
+            ("a", 5 + TOLD_AGAIN_AFTER_MS, true),
+            ("a", 6 + TOLD_AGAIN_AFTER_MS, false),
+            ("b", 7 + TOLD_AGAIN_AFTER_MS, true),
+            ("c", 8 + TOLD_AGAIN_AFTER_MS, true),
+        ]
+        .into_iter()
+        .filter(|(message, at, expect)| now.note(message, *at) != *expect)
+        .collect();
+        assert_eq!(told, []);
     }
 
     #[test]

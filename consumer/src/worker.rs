@@ -32,6 +32,8 @@ const LINGER: Duration = Duration::from_millis(5);
 /// How much a worker may hold, in KiB. A message that is larger is held alone.
 const MEMORY_KIB: u32 = 4096;
 const LAG_EVERY: Duration = Duration::from_secs(10);
+/// How much of a message's id or key an error quotes.
+const NAME_MAX_CHARS: usize = 200;
 /// A connection that has worked for this long ends a series of failures.
 const PROVEN: Duration = Duration::from_secs(30);
 
@@ -247,6 +249,20 @@ fn give_up_more<R>(message: &mut Message<R>, refusal: &str, is_told: bool, max_a
     ));
 }
 
+/// For an operator: its body never gets to the gateway, and nobody else can do anything about it.
+fn holds_up<R>(message: &Message<R>, fault: &EdgeFault) -> String {
+    let short = |text: &str| text.chars().take(NAME_MAX_CHARS).collect::<String>();
+    let name = match (&message.id, &message.key) {
+        (Some(id), _) => format!("message {}", short(id)),
+        (None, Some(key)) => format!("a message without an id, of the key {},", short(key)),
+        (None, None) => format!("a message without an id, of {} bytes,", message.payload.len()),
+    };
+    format!(
+        "{name} holds up what is behind it in this worker: let its body pass what stands before the gateway (a firewall, a proxy), \
+         or take it out of the queue; {fault}"
+    )
+}
+
 async fn release<B: Broker>(
     broker: &Arc<B>,
     messages: impl IntoIterator<Item = Message<B::Receipt>>,
@@ -318,6 +334,8 @@ impl<B: Broker> Sender<'_, B> {
         let mut parts = VecDeque::from([batch]);
         let mut backoff = Backoff::new(self.job.max_backoff);
         let mut heard = self.job.edge.answered();
+        // How often the one in front was refused, alone, and not by the gateway's word.
+        let mut refused = 0_u32;
         while let Some(mut part) = parts.pop_front() {
             let posted = self.post(&part).await;
             let lies_in_part = match &posted {
@@ -333,6 +351,9 @@ impl<B: Broker> Sender<'_, B> {
             }
             let (wait, left) = match posted {
                 Ok(verdicts) => {
+                    if std::mem::take(&mut refused) > 1 {
+                        self.job.status.set(self.job.worker, State::Connected);
+                    }
                     let (settled, left) = self.read(part, verdicts);
                     self.settle(settled).await?;
                     if left.is_empty() {
@@ -347,9 +368,16 @@ impl<B: Broker> Sender<'_, B> {
                     return Err(End::Unwanted(fault.to_string()));
                 }
                 Err(fault) => {
-                    self.job.status.error(&fault.to_string());
                     if lies_in_part && let [one] = part.as_mut_slice() {
                         self.blame(one, &fault);
+                        refused = refused.saturating_add(u32::from(!fault.is_its_word()));
+                    }
+                    match part.as_slice() {
+                        [one] if refused > 1 && !fault.is_its_word() => {
+                            self.job.status.set(self.job.worker, State::Failing);
+                            self.job.status.error(&holds_up(one, &fault));
+                        }
+                        _ => self.job.status.error(&fault.to_string()),
                     }
                     let least = backoff.next(chance());
                     let asked = match fault {

@@ -46,6 +46,8 @@ pub(crate) struct Book {
     pub(crate) refusals: Vec<(u16, Option<u32>)>,
     /// What somebody else answers to batches, before they get to it.
     pub(crate) others: Vec<u16>,
+    /// Whether something before it refuses any batch with this message in it, given up or not.
+    pub(crate) blocks: Option<fn(&Item) -> bool>,
     /// What it answers to everything, until it is told otherwise.
     pub(crate) always: Option<u16>,
     /// It does not answer the batch, though it has kept it.
@@ -199,6 +201,9 @@ fn batch(book: &mut Book, request: &Received) -> Answer {
     }
     if let Some(status) = book.others.pop() {
         return Answer::status(status).header("Content-Type", "text/html").body("<html>");
+    }
+    if book.blocks.is_some_and(|blocks| items.iter().any(blocks)) {
+        return Answer::status(403).header("Content-Type", "text/html").body("<html>");
     }
     if !book.refusals.is_empty() {
         let (status, wait) = book.refusals.remove(0);

@@ -99,6 +99,30 @@ fn what_somebody_else_refuses_for_a_while_is_neither_given_up_nor_given_back() {
 }
 
 #[test]
+fn what_never_gets_to_the_gateway_is_named_as_what_holds_up_the_rest() {
+    let topic = Topic::new(1);
+    let edge = edge_with(topic.source("s", "1"));
+    edge.book().blocks = Some(|item| item.text() == "{\"number\":1}");
+    topic.publish(0, &texts(0..3));
+    let companion = Companion::start(&edge.url());
+    let report = edge.wait_for_report("s", "that it fails", |source| source["state"] == "failing");
+    let error = report["error"]["message"].as_str().unwrap();
+    for words in ["message orders-0-1 holds up", "take it out of the queue", "403"] {
+        assert!(error.contains(words), "{error}");
+    }
+    let before = edge.book().batches.len();
+    poll_until("more attempts than three", || {
+        (edge.book().batches.len() > before + 4).then_some(())
+    });
+    let is_warning = |line: &&String| line.contains("holds up") && line.contains("\"warn\"");
+    assert_eq!(companion.log().iter().filter(is_warning).count(), 1);
+    edge.book().blocks = None;
+    edge.wait_for(2);
+    edge.wait_for_report("s", "that it is well", |source| source["state"] == "connected");
+    assert_eq!(edge.book().dead[0].text(), "{\"number\":1}", "with its bytes");
+}
+
+#[test]
 fn a_limit_that_is_raised_holds_at_once() {
     let topic = Topic::new(1);
     let edge = edge_with(topic.source("s", "1"));
