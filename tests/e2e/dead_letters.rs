@@ -164,6 +164,10 @@ fn amqp_messages_with_one_id_that_say_different_things_are_different_dead_letter
         assert_eq!(event["data"], json!({"n": n}));
         assert_eq!(event["broker_message_id"], "same");
     }
+    // Should the broker hand them in again, they are copies.
+    for verdict in project.companion().verdicts(&uid(&source), &[says(1), says(2)]) {
+        assert_eq!(verdict["status"], "duplicate", "{verdict}");
+    }
     assert!(project.list("/dead-letters").is_empty());
 }
 

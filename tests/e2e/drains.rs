@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use inlet_tests::{Builder, Gateway, poll_until, poll_until_within};
+use inlet_tests::{Builder, Endpoint, Gateway, poll_until, poll_until_within};
 use serde_json::json;
 
 use crate::story::{Story, bodies};
@@ -69,6 +69,29 @@ fn who_comes_while_a_crowd_is_drained_is_seen_before_its_drain_ends() {
     });
     assert_eq!(deliveries(&story), 120);
     assert!(!is_leased(&story));
+}
+
+#[test]
+fn what_memory_does_not_bear_at_once_is_routed_piece_by_piece_by_one_drain() {
+    let story = quiet();
+    let server = Endpoint::ok();
+    let heavy = [(); 2].map(|()| {
+        let project = story.gateway.project();
+        let source = project.open_source();
+        project.route(&source, &server);
+        (project, source)
+    });
+    let weigh = "UPDATE subscriptions SET weight = 20971520 WHERE project_id <> ?1";
+    story.gateway.sql("DB", weigh, &[json!(story.uid)]);
+    for body in bodies(4) {
+        for (project, source) in &heavy {
+            project.ingest(source, body.as_bytes()).expect(200);
+        }
+        story.post(&body).expect(200);
+    }
+    story.gateway.cron();
+    let all = story.gateway.sql("EVENTS_0", "SELECT count(*) AS n FROM deliveries", &[]);
+    assert_eq!(all[0]["n"], 12);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use inlet_gateway::parked::{Lack, Then, then};
 use inlet_gateway::project::Project;
 use inlet_gateway::route::{
     Bell, DIRECTORY_EVENTS, Directory, FAN_OUT_PART, FILTERED_BODIES_MAX_BYTES,
-    FILTERED_BODY_MAX_BYTES, Gathered, Needs, Owned, Part, SubscriptionRow, are_few, parted, route,
+    FILTERED_BODY_MAX_BYTES, Gathered, Needs, Owned, Part, SubscriptionRow, are_few, directory_len,
+    parted, route,
 };
 use inlet_gateway::sql::{self, Statement};
 use inlet_gateway::storing::{Fault, Step, Storing};
@@ -179,23 +180,27 @@ pub(crate) async fn store_all(
 ) -> Vec<bool> {
     let mut done = Vec::with_capacity(envelopes.len());
     let are_few = are_few(envelopes.len());
+    let mut most = DIRECTORY_EVENTS;
     while let Some(rest @ [_, ..]) = envelopes.get(done.len()..) {
-        let some = rest.get(..DIRECTORY_EVENTS).unwrap_or(rest);
+        let some = rest.get(..most).unwrap_or(rest);
         // What went before counts only where all of it is done.
         let before = done.len();
         let mark = mark.as_deref_mut().filter(|_| !done.contains(&false));
-        match known(some, are_few, bindings).await {
+        let count = match known(some, are_few, bindings).await {
             Ok((known, count)) => {
                 let some = some.get(..count).unwrap_or(some);
                 done.extend(store_known(shard, some, known, turns, (before, mark), bindings).await);
+                count
             }
             Err(error) => {
                 let fields =
                     json!({"shard": shard, "events": some.len(), "error": error.to_string()});
                 log::error("not_routed_yet", fields);
+                some.len()
             }
-        }
-        done.resize(before + some.len(), false);
+        };
+        done.resize(before + count, false);
+        most = directory_len(most, some.len(), count);
     }
     done
 }

@@ -19,7 +19,7 @@ use crate::header::{
 use crate::json;
 use crate::project::Project;
 use crate::pub_sub::{Broker, Mapping};
-use crate::push::{KEY_MAX_CHARS, Kind, Origin, Push, To};
+use crate::push::{KEY_MAX_CHARS, Kind, Origin, Push, To, broker_key};
 use crate::source::Source;
 use crate::time::rfc3339;
 use crate::transform::{headers_of, input_of};
@@ -172,6 +172,13 @@ impl Message<'_> {
             }
             _ => Some(identity),
         }
+    }
+
+    /// The key of the event that a replay of its dead letter has made, where that is not the key of its own.
+    pub fn replay_key(&self, source: &Source) -> Option<String> {
+        let replayed =
+            self.dead_identity(source).filter(|id| Some(id) != self.identity(source).as_ref());
+        replayed.map(|id| broker_key(&id))
     }
 
     /// The event that the message means, or why it means none.

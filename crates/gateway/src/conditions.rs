@@ -126,6 +126,11 @@ impl Conditions {
         json!(self).to_string().len()
     }
 
+    /// Bytes that they take in memory, give or take: once as they are written, and once more when they have been asked.
+    pub fn weight(&self) -> usize {
+        2 * Part::ALL.iter().map(|part| object_weight(self.part(*part))).sum::<usize>()
+    }
+
     /// Whether every event matches.
     pub fn is_empty(&self) -> bool {
         Part::ALL.iter().all(|part| self.part(*part).is_empty())
@@ -163,6 +168,28 @@ impl Conditions {
     pub fn present(&self) -> Value {
         json!({"headers": self.headers, "body": self.body, "query": self.query, "path": self.path, "is_flattened": false})
     }
+}
+
+/// Bytes of a node of an object in memory, which holds five fields at least where there are several nodes, and of a value beside what
+/// it holds; for 32 bits.
+const NODE_WEIGHT: usize = 340;
+const FIELDS_OF_NODE: usize = 5;
+const VALUE_WEIGHT: usize = 24;
+
+fn object_weight(object: &Map<String, Value>) -> usize {
+    let nodes = object.len().div_ceil(FIELDS_OF_NODE);
+    let fields = object.iter().map(|(name, value)| name.len() + value_weight(value));
+    nodes * NODE_WEIGHT + fields.sum::<usize>()
+}
+
+fn value_weight(value: &Value) -> usize {
+    VALUE_WEIGHT
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(value_weight).sum(),
+            Value::Object(object) => object_weight(object),
+        }
 }
 
 fn join(at: &str, name: &str) -> String {
@@ -494,5 +521,20 @@ mod tests {
             assert_eq!(conditions(filter).unwrap_err(), expect);
         }
         assert!(conditions(json!({"is_flattened": true, "raw_body": {}, "path": null})).is_ok());
+    }
+
+    #[test]
+    fn what_conditions_weigh_is_what_they_take_in_memory() {
+        let of = |body: Value| {
+            let Value::Object(parts) = json!({ "body": body }) else { panic!("an object") };
+            Conditions::read(parts, "filter").unwrap().weight()
+        };
+        assert_eq!(Conditions::default().weight(), 0);
+        let small = of(json!({"a": 1}));
+        assert!(700 < small && small < 800, "{small}");
+        let list = of(json!({"a": {"$in": vec![1; 8_000]}}));
+        assert!(8_000 * 48 < list, "{list}");
+        let objects = of(json!({"a": {"$in": vec![json!({"a": 1}); 2_000]}}));
+        assert!(2_000 * 700 < objects, "{objects}");
     }
 }

@@ -226,8 +226,8 @@ impl Onboarding {
         self.faults.is_empty()
     }
 
-    /// Bytes of what the subscriptions have much of.
-    pub fn weight(&self) -> usize {
+    /// What the subscriptions weigh together.
+    pub fn weight(&self) -> u64 {
         self.made.iter().map(|made| made.subscription.weight()).sum()
     }
 

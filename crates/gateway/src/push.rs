@@ -230,6 +230,11 @@ fn check_one_receiver(kind: Kind, fields: &RawFields<'_>) -> Result<(), ApiError
     })
 }
 
+/// The key of an event that is known by the id of a message.
+pub(crate) fn broker_key(id: &str) -> String {
+    format!("broker:{id}")
+}
+
 impl Push {
     /// What the caller reads of it, once it is durable as this event.
     pub fn queued(&self, uid: &str) -> Value {
@@ -404,7 +409,7 @@ impl Push {
         let window_ms = origin.window_ms.unwrap_or(DEDUP_WINDOW_DEFAULT_S * 1000);
         let claim = match (self.idempotency_key, origin.identity) {
             (Some(key), _) => Some(Claim { key, window_ms, scope: Some(project.uid.clone()) }),
-            (None, Some(id)) => Some(Claim { key: format!("broker:{id}"), window_ms, scope: None }),
+            (None, Some(id)) => Some(Claim { key: broker_key(id), window_ms, scope: None }),
             (None, None) => None,
         };
         let mut headers = self.headers;

@@ -12,7 +12,9 @@ mod rows;
 
 use bells::BELL_DELIVERIES;
 pub use bells::{Bell, Held, Waiting, bells, bells_when_due, crowds};
-pub use directory::{DIRECTORY_EVENTS, Directory, Gathered, Needs, Owned, SubscriptionRow};
+pub use directory::{
+    DIRECTORY_EVENTS, Directory, Gathered, Needs, Owned, SubscriptionRow, directory_len,
+};
 use directory::{Found, Planned};
 use first_calls::Few;
 pub use first_calls::{FIRST_CALLS_WAIT_MS, Leased, Slow, Unfinished, are_few, parted};

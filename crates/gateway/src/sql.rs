@@ -174,14 +174,13 @@ fn doc<T: serde::Serialize>(value: &T) -> Param {
 pub const SUBSCRIPTIONS_PAGE: usize = 5_000;
 pub const SUBSCRIPTIONS_PAGE_BYTES: u64 = TRANSACTION_BYTES;
 
-/// What the subscriptions of a project may hold together, in bytes as they are stored: an event for everybody needs all of them in
-/// memory at once.
-pub const SUBSCRIPTIONS_MAX_BYTES: u64 = 16 << 20;
+/// What the subscriptions of a project may weigh together ([`crate::subscription::Subscription::weight`]): an event for everybody
+/// needs all of them in memory at once.
+pub const SUBSCRIPTIONS_MAX_WEIGHT: u64 = 24 << 20;
 
-/// SQL of how many bytes the subscriptions of the project `?1` hold.
-fn subscriptions_bytes() -> &'static str {
-    "(SELECT coalesce(sum(octet_length(doc)), 0) FROM subscriptions WHERE project_id = ?1)"
-}
+/// SQL of what the subscriptions of the project `?1` weigh.
+const SUBSCRIPTIONS_WEIGHT: &str =
+    "(SELECT coalesce(sum(weight), 0) FROM subscriptions WHERE project_id = ?1)";
 
 /// A page of subscriptions after the id `after`, as a directory reads them, which is without their functions, by the JSON list
 /// `keys`: `join` says by which index, and what equals what. How many is found by their lengths, which are read without the texts.
@@ -189,7 +188,7 @@ fn subscriptions_by(join: &str, keys: Value, after: &str) -> Statement {
     let rows = format!("FROM json_each(?1) AS j JOIN subscriptions AS s {join} AND s.id > ?2");
     let sql = format!(
         "SELECT s.project_id AS project_id, s.id AS id, s.source_id AS source_id, s.endpoint_id AS endpoint_id, \
-         json_remove(s.doc, '$.function') AS doc, octet_length(s.doc) AS bytes \
+         json_remove(s.doc, '$.function') AS doc, octet_length(s.doc) AS bytes, s.weight AS weight \
          {rows} AND s.id <= (SELECT max(id) FROM (SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM (\
          SELECT s.id AS id, octet_length(s.doc) AS bytes {rows} ORDER BY s.id LIMIT {SUBSCRIPTIONS_PAGE})) \
          WHERE before < {SUBSCRIPTIONS_PAGE_BYTES}) ORDER BY s.id"

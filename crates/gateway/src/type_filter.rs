@@ -14,13 +14,17 @@ use crate::fields::{Fields, FromFields};
 use crate::filter::Part;
 use crate::ids::{self, Fill};
 use crate::push::KEY_MAX_CHARS;
-use crate::sql::SUBSCRIPTIONS_MAX_BYTES;
+use crate::sql::SUBSCRIPTIONS_MAX_WEIGHT;
 use crate::steps::TooMany;
 use crate::subscription::Subscription;
 use crate::time::{self, parse_rfc3339, rfc3339};
 
 /// Event types of one subscription.
 pub const TYPES_MAX: usize = 200;
+/// Bytes of a subscription in memory, its texts apart; of a text beside its letters; of a filter beside its parts.
+const SUBSCRIPTION_WEIGHT: usize = 700;
+const TEXT_WEIGHT: usize = 24;
+const FILTER_WEIGHT: usize = 120;
 /// Of how many of them a refusal tells.
 const TYPES_TOLD: usize = 10;
 /// Bytes of the event types and filters of one subscription: the router reads them for every batch.
@@ -348,9 +352,14 @@ impl Subscription {
         self.filter.len() + own.chain(types).sum::<usize>()
     }
 
-    /// Bytes of all that one subscription may have much of.
-    pub fn weight(&self) -> usize {
-        self.filters_bytes() + self.function.len()
+    /// Bytes that it takes in the memory of a router, give or take, and those of its function.
+    pub fn weight(&self) -> u64 {
+        let types = self.event_types.iter().map(|name| TEXT_WEIGHT + name.len());
+        let own = self.filters.iter().map(|one| {
+            FILTER_WEIGHT + TEXT_WEIGHT + one.event_type.len() + one.conditions.weight()
+        });
+        let all = own.chain(types).sum::<usize>() + self.filter.weight() + self.function.len();
+        (SUBSCRIPTION_WEIGHT + all) as u64
     }
 
     /// Refuses a subscription that has grown too large. Of two changes each has a later time than what it was made from.
@@ -372,8 +381,9 @@ impl Subscription {
 /// What is said where the subscriptions of a project have no room for what one is to hold.
 pub fn no_room() -> ApiError {
     ApiError::bad_request(format!(
-        "the subscriptions of a project hold at most {SUBSCRIPTIONS_MAX_BYTES} bytes in all, with their filters and functions: \
-         delete some, or make them smaller"
+        "the subscriptions of a project take at most {} MiB of memory together, most of it for filters and functions: \
+         delete some, or make them smaller",
+        SUBSCRIPTIONS_MAX_WEIGHT >> 20
     ))
 }
 

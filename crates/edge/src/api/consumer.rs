@@ -233,7 +233,10 @@ impl Caller<'_> {
         if let Ok(dynamics) = dynamics {
             self.subscribe_dynamics(dynamics).await?;
         }
-        self.look_up(project, &mut outcomes, now).await?;
+        // A message that comes again after its dead letter was replayed is a copy of that event.
+        let replayed: Vec<Option<String>> =
+            messages.iter().filter(|_| keeps).map(|message| message.replay_key(source)).collect();
+        self.look_up(project, &mut outcomes, &replayed, now).await?;
 
         let mut envelopes = Vec::with_capacity(messages.len());
         let (mut letters, mut ready, mut dead) = (Vec::new(), Vec::new(), Vec::new());
@@ -308,9 +311,10 @@ impl Caller<'_> {
         &self,
         project: &Project,
         outcomes: &mut [Outcome],
+        replayed: &[Option<String>],
         now: u64,
     ) -> Result<(), Refusal> {
-        let Asks { endpoints, owners, keys, places } = Asks::of(outcomes);
+        let Asks { endpoints, owners, keys, places } = Asks::of(outcomes, replayed);
         #[derive(Deserialize)]
         struct Have {
             kind: String,

@@ -102,8 +102,8 @@ impl Caller<'_> {
     }
 
     /// Whether the subscriptions of a project may grow by so much.
-    pub(super) async fn check_room(&self, project: &str, more_bytes: usize) -> Result<(), Refusal> {
-        let ask = sql::has_room_for_subscriptions(project, more_bytes as u64);
+    pub(super) async fn check_room(&self, project: &str, more: u64) -> Result<(), Refusal> {
+        let ask = sql::has_room_for_subscriptions(project, more);
         if self.bindings.db()?.has(&ask).await? { Ok(()) } else { Err(no_room().into()) }
     }
 

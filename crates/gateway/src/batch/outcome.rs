@@ -59,7 +59,8 @@ pub struct Asks<'a> {
 }
 
 impl<'a> Asks<'a> {
-    pub fn of(outcomes: &'a [Outcome]) -> Self {
+    /// `replayed`: by place, another key that an event of the same message may have.
+    pub fn of(outcomes: &'a [Outcome], replayed: &[Option<String>]) -> Self {
         let mut asks = Self::default();
         for (place, outcome) in outcomes.iter().enumerate() {
             let Outcome::Ready(envelope) = outcome else { continue };
@@ -73,8 +74,12 @@ impl<'a> Asks<'a> {
                 Some(Target::Everybody | Target::Url(_)) | None => {}
             }
             if let Some(claim) = &envelope.meta.claim {
-                asks.keys.push(json!([envelope.meta.claim_scope(), claim.key]));
-                asks.places.push(place);
+                let replayed = replayed.get(place).and_then(Option::as_ref);
+                let replayed = replayed.filter(|_| claim.scope.is_none());
+                for key in [Some(&claim.key), replayed].into_iter().flatten() {
+                    asks.keys.push(json!([envelope.meta.claim_scope(), key]));
+                    asks.places.push(place);
+                }
             }
         }
         asks
@@ -137,11 +142,15 @@ mod tests {
     #[test]
     fn what_is_asked_is_asked_once_for_all() {
         let outcomes = outcomes();
-        let asks = Asks::of(&outcomes);
+        let asks = Asks::of(&outcomes, &[]);
         assert_eq!(asks.endpoints, BTreeSet::from(["a", "b"]));
         assert_eq!(asks.owners, BTreeSet::from(["o"]));
         assert_eq!(asks.keys, [json!(["s", "k1"]), json!(["s", "k2"]), json!(["s", "k3"])]);
         assert_eq!(asks.places, [1, 3, 5]);
+        let replayed = [None, Some("r1".to_owned()), Some("r2".to_owned())];
+        let asks = Asks::of(&outcomes, &replayed);
+        assert_eq!(asks.keys.get(1), Some(&json!(["s", "r1"])));
+        assert_eq!(asks.places, [1, 1, 3, 5]);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::wire::{Body, Envelope, Meta, Target};
 
 /// Events that one directory is read for.
 pub const DIRECTORY_EVENTS: usize = 1_000;
-/// Bytes of the subscriptions of one directory, as they are stored, unless it is for one event: more than one project may have.
-const DIRECTORY_MAX_BYTES: u64 = sql::SUBSCRIPTIONS_MAX_BYTES + (8 << 20);
+/// What the subscriptions of one directory may weigh, unless it is for one event: more than those of one project may.
+const DIRECTORY_MAX_WEIGHT: u64 = sql::SUBSCRIPTIONS_MAX_WEIGHT + (8 << 20);
 /// Deliveries that one transaction makes, give or take those of one event.
 const DELIVERIES_MAX: usize = 5_000;
 
@@ -37,6 +37,8 @@ pub struct SubscriptionRow {
     pub doc: String,
     /// Bytes of the JSON with its function.
     pub bytes: u64,
+    /// [`Subscription::weight`].
+    pub weight: u64,
 }
 
 impl SubscriptionRow {
@@ -61,13 +63,13 @@ struct Damaged {
 pub struct Gathered {
     /// By id. One may come more than once.
     read: BTreeMap<String, Result<Subscription, Damaged>>,
-    bytes: u64,
+    weight: u64,
 }
 
 impl Gathered {
     pub fn add(&mut self, page: Vec<SubscriptionRow>) {
         for row in page {
-            self.bytes += row.doc.len() as u64;
+            self.weight += row.weight.max(row.doc.len() as u64);
             let read = json::read::<Subscription>(&row.doc).map_err(|error| Damaged {
                 why: format!(
                     "subscription {} is stored in a form that cannot be read: {error}",
@@ -83,8 +85,14 @@ impl Gathered {
 
     /// Whether this is as much as memory should hold, for so many events. One event has all that it needs: its project has a limit.
     pub fn is_too_much_for(&self, events: usize) -> bool {
-        1 < events && DIRECTORY_MAX_BYTES < self.bytes
+        1 < events && DIRECTORY_MAX_WEIGHT < self.weight
     }
+}
+
+/// For how many events the next directory is read, where `most` was the limit and `count` of `asked` have found room: what has
+/// found room may find it again, and to find out how much does costs reads.
+pub fn directory_len(most: usize, asked: usize, count: usize) -> usize {
+    if count < asked { count.max(1) } else { (2 * most).min(DIRECTORY_EVENTS) }
 }
 
 /// Of all sources, endpoints and projects that [`Needs`] names: subscriptions, and owners.

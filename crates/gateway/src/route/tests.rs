@@ -276,23 +276,34 @@ fn a_copy_makes_no_delivery() {
 #[test]
 fn more_subscriptions_than_memory_bears_are_read_for_fewer_events() {
     let page = |count: usize| {
-        let doc = "x".repeat(1 << 20);
+        let doc = String::new();
         let row = |number: usize| SubscriptionRow {
             project_id: "project".into(),
             id: number.to_string(),
             source_id: "source".into(),
             endpoint_id: "endpoint".into(),
             bytes: doc.len() as u64,
+            weight: 1 << 20,
             doc: doc.clone(),
         };
         (0..count).map(row).collect::<Vec<_>>()
     };
     for (mebibytes, events, expect) in
-        [(16, 1_000, false), (24, 2, false), (25, 2, true), (25, 1_000, true), (25, 1, false)]
+        [(24, 1_000, false), (32, 2, false), (33, 2, true), (33, 1_000, true), (33, 1, false)]
     {
         let mut gathered = Gathered::default();
         gathered.add(page(mebibytes));
         assert_eq!(gathered.is_too_much_for(events), expect, "{mebibytes} MiB, {events} events");
+    }
+    // What was cut is read in pieces of the size that fitted, and of twice that once it fits again.
+    for (most, asked, count, expect) in [
+        (DIRECTORY_EVENTS, 700, 700, DIRECTORY_EVENTS),
+        (DIRECTORY_EVENTS, 700, 350, 350),
+        (350, 350, 350, 700),
+        (350, 350, 0, 1),
+        (1, 1, 1, 2),
+    ] {
+        assert_eq!(directory_len(most, asked, count), expect, "{most} {asked} {count}");
     }
 }
 
@@ -304,6 +315,7 @@ fn a_subscription_that_cannot_be_read_stands_in_the_way_of_its_own_events_only()
         source_id: source.into(),
         endpoint_id: endpoint.into(),
         bytes: doc.len() as u64,
+        weight: 0,
         doc,
     };
     let good = json!(subscription("good", "source", "*")).to_string();

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::owed::{owe_endpoint, owe_limits, owe_source};
 use super::{
-    Param, SUBSCRIPTIONS_MAX_BYTES, Statement, doc, gone, insert_event_type, statement,
-    subscriptions_by, subscriptions_bytes,
+    Param, SUBSCRIPTIONS_MAX_WEIGHT, SUBSCRIPTIONS_WEIGHT, Statement, doc, gone, insert_event_type,
+    statement, subscriptions_by,
 };
 use crate::endpoint::Endpoint;
 use crate::event_type::EventType;
@@ -116,7 +116,7 @@ pub fn update_subscription(subscription: &Subscription, only: bool, before_ms: u
         if only { format!(" AND (endpoint_id = ?5 OR {})", no_other()) } else { String::new() };
     statement(
         &format!(
-            "UPDATE subscriptions SET name = ?3, source_id = ?4, endpoint_id = ?5, doc = ?6 WHERE project_id = ?1 AND id = ?2{unless} \
+            "UPDATE subscriptions SET name = ?3, source_id = ?4, endpoint_id = ?5, doc = ?6, weight = ?8 WHERE project_id = ?1 AND id = ?2{unless} \
              AND doc ->> '$.updated_at' = ?7 RETURNING id, doc"
         ),
         [
@@ -127,6 +127,7 @@ pub fn update_subscription(subscription: &Subscription, only: bool, before_ms: u
             subscription.endpoint_id.as_str().into(),
             doc(subscription),
             before_ms.into(),
+            subscription.weight().into(),
         ],
     )
 }
@@ -259,15 +260,13 @@ fn no_other() -> String {
     )
 }
 
-/// Whether the subscriptions of a project may grow by so many bytes, as a row that comes back if they may. They are measured
-/// by their lengths, without their texts.
-pub fn has_room_for_subscriptions(project_id: &str, more_bytes: u64) -> Statement {
+/// Whether the subscriptions of a project may grow by so much weight, as a row that comes back if they may.
+pub fn has_room_for_subscriptions(project_id: &str, more: u64) -> Statement {
     statement(
         &format!(
-            "SELECT 1 AS has_room WHERE {} + ?2 <= {SUBSCRIPTIONS_MAX_BYTES}",
-            subscriptions_bytes()
+            "SELECT 1 AS has_room WHERE {SUBSCRIPTIONS_WEIGHT} + ?2 <= {SUBSCRIPTIONS_MAX_WEIGHT}"
         ),
-        [project_id.into(), more_bytes.into()],
+        [project_id.into(), more.into()],
     )
 }
 
@@ -276,8 +275,8 @@ pub fn insert_subscription(subscription: &Subscription, only: bool) -> Statement
     let condition = if only { no_other() } else { "true".into() };
     statement(
         &format!(
-            "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE {condition} RETURNING id, doc"
+            "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc, weight) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE {condition} RETURNING id, doc"
         ),
         [
             subscription.project_id.as_str().into(),
@@ -286,6 +285,7 @@ pub fn insert_subscription(subscription: &Subscription, only: bool) -> Statement
             subscription.source_id.as_str().into(),
             subscription.endpoint_id.as_str().into(),
             doc(subscription),
+            subscription.weight().into(),
         ],
     )
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::range::Range;
 use super::routing::beside;
 use super::{
-    DELIVERY_COLUMNS, EVENT_COLUMNS, LISTED_MAX_BYTES, Param, SUBSCRIPTIONS_MAX_BYTES, Statement,
-    body_bytes, delivery_event, doc, statement, subscriptions_by, subscriptions_bytes,
+    DELIVERY_COLUMNS, EVENT_COLUMNS, LISTED_MAX_BYTES, Param, SUBSCRIPTIONS_MAX_WEIGHT,
+    SUBSCRIPTIONS_WEIGHT, Statement, body_bytes, delivery_event, doc, statement, subscriptions_by,
 };
 use crate::deliver::Status;
 use crate::endpoint::Endpoint;
@@ -74,7 +74,7 @@ pub fn subscribe_dynamic(subscription: &Subscription) -> Vec<Statement> {
     let types = json!(subscription.event_types);
     vec![
         statement(
-            "UPDATE subscriptions SET doc = json_set(doc, '$.event_types', json(?4), '$.updated_at', CAST(?5 AS INTEGER)) \
+            "UPDATE subscriptions SET doc = json_set(doc, '$.event_types', json(?4), '$.updated_at', CAST(?5 AS INTEGER)), weight = ?6 \
              WHERE project_id = ?1 AND endpoint_id = ?2 AND name = ?3 AND doc -> '$.event_types' <> json(?4)",
             [
                 subscription.project_id.as_str().into(),
@@ -82,14 +82,14 @@ pub fn subscribe_dynamic(subscription: &Subscription) -> Vec<Statement> {
                 DYNAMIC_NAME.into(),
                 types.into(),
                 subscription.updated_at.into(),
+                subscription.weight().into(),
             ],
         ),
         statement(
             &format!(
-                "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) SELECT ?1, ?2, ?3, '', ?4, ?5 \
+                "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc, weight) SELECT ?1, ?2, ?3, '', ?4, ?5, ?6 \
              WHERE CASE WHEN EXISTS (SELECT 1 FROM subscriptions WHERE project_id = ?1 AND endpoint_id = ?4 AND name = ?3) THEN false \
-             ELSE {} <= {SUBSCRIPTIONS_MAX_BYTES} END",
-                subscriptions_bytes()
+             ELSE {SUBSCRIPTIONS_WEIGHT} <= {SUBSCRIPTIONS_MAX_WEIGHT} END"
             ),
             [
                 subscription.project_id.as_str().into(),
@@ -97,6 +97,7 @@ pub fn subscribe_dynamic(subscription: &Subscription) -> Vec<Statement> {
                 DYNAMIC_NAME.into(),
                 subscription.endpoint_id.as_str().into(),
                 doc(subscription),
+                subscription.weight().into(),
             ],
         ),
     ]

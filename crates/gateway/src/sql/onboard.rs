@@ -36,12 +36,12 @@ pub fn insert_onboarded(
             .iter()
             .map(|made| {
                 let made = &made.subscription;
-                json!([made.uid, made.name, made.endpoint_id, text(made)])
+                json!([made.uid, made.name, made.endpoint_id, text(made), made.weight()])
             })
             .collect();
         statements.push(statement(
-            "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) \
-             SELECT ?1, value ->> 0, value ->> 1, '', value ->> 2, value ->> 3 FROM json_each(?2)",
+            "INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc, weight) \
+             SELECT ?1, value ->> 0, value ->> 1, '', value ->> 2, value ->> 3, value ->> 4 FROM json_each(?2)",
             [project_id.into(), json!(subscriptions).into()],
         ));
     }

@@ -305,15 +305,15 @@ fn the_subscriptions_of_a_project_have_a_room_of_their_own() {
         id += 1;
         Subscription::create(input, "p", false, 5, &mut |bytes| bytes.fill(id)).unwrap()
     };
-    let mut large = |name: &str| Subscription { function: "x".repeat(8 << 20), ..made(name, "e") };
+    let mut large = |name: &str| Subscription { function: "x".repeat(12 << 20), ..made(name, "e") };
     let (first, second) = (large("a"), large("b"));
     let (early, late) = (made(DYNAMIC_NAME, "early"), made(DYNAMIC_NAME, "late"));
     let has_room =
         |project: &str, more: u64| !run(&db, &has_room_for_subscriptions(project, more)).is_empty();
-    assert!(has_room("p", SUBSCRIPTIONS_MAX_BYTES));
+    assert!(has_room("p", SUBSCRIPTIONS_MAX_WEIGHT));
     run(&db, &insert_subscription(&first, false));
-    assert!(has_room("p", 7 << 20) && !has_room("p", 8 << 20));
-    assert!(has_room("q", SUBSCRIPTIONS_MAX_BYTES));
+    assert!(has_room("p", 11 << 20) && !has_room("p", 12 << 20));
+    assert!(has_room("q", SUBSCRIPTIONS_MAX_WEIGHT));
 
     // The endpoint of a dynamic event keeps the one it has, and goes without where there is no room.
     let subscribe = |dynamic: &Subscription| {
@@ -324,6 +324,10 @@ fn the_subscriptions_of_a_project_have_a_room_of_their_own() {
         run(&db, &Statement { sql, params: vec![dynamic.endpoint_id.as_str().into()] }).len()
     };
     assert_eq!(subscribe(&early), 1);
+    let small = Subscription { function: String::new(), ..first.clone() };
+    assert_eq!(run(&db, &update_subscription(&small, false, 5)).len(), 1);
+    assert!(has_room("p", 23 << 20), "what is smaller now weighs less");
+    assert_eq!(run(&db, &update_subscription(&first, false, 5)).len(), 1);
     run(&db, &insert_subscription(&second, false));
     assert_eq!((subscribe(&early), subscribe(&late)), (1, 0));
 }
