@@ -456,7 +456,7 @@ fn what_the_subscriptions_of_a_project_weigh_together_has_an_end() {
     let plain = json!({"name": "plain", "endpoint_id": endpoint["uid"]});
     let large = project.subscription(plain.clone());
     let other = project.endpoint(json!({"name": "other", "url": "https://example.com/"}));
-    let heavy = json!({"name": "heavy", "endpoint_id": other["uid"]});
+    let heavy = json!({"name": "heavy", "endpoint_id": other["uid"], "filter_config": {"event_types": ["never"]}});
     let heavy = uid(&project.subscription(heavy));
     let all = "UPDATE subscriptions SET weight = 25165824 - 730 WHERE project_id = ?1 AND id = ?2";
     gateway().sql("DB", all, &[json!(project.uid), json!(heavy)]);
