@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use inlet_gateway::deliver::EARLY_MS;
 use inlet_tests::{
-    Answer, DEADLINE, Endpoint, Gateway, Project, Received, poll_until, poll_until_within,
+    Answer, DEADLINE, Endpoint, Gateway, Project, Received, poll_until, poll_until_within, uid,
 };
 use serde_json::{Value, json};
 
@@ -460,4 +460,11 @@ fn an_endpoint_that_would_go_round_in_circles_is_refused() {
         let reply = project.post("/endpoints", &json!({"name": "a", "url": url})).expect(400);
         assert!(reply.message().contains("round in circles"), "{}", reply.message());
     }
+    // One that was stored before it was refused is changed as any other, and to no other such URL.
+    let id = uid(&project.endpoint(json!({"name": "a", "url": "https://example.com/"})));
+    let sql = "UPDATE endpoints SET doc = json_set(doc, '$.url', ?1) WHERE id = ?2";
+    gateway().sql("DB", sql, &[source["url"].clone(), json!(id)]);
+    let path = format!("/endpoints/{id}");
+    project.put(&path, &json!({"name": "b", "url": source["url"]})).expect(202);
+    project.put(&path, &json!({"url": hookstream})).expect(400);
 }

@@ -182,9 +182,9 @@ impl Caller<'_> {
         endpoint.update(self.endpoint_input(false)?, allow_private, &vault, now_ms(), &mut fill)?;
         if endpoint.url != url {
             project.check_endpoint_url(&endpoint.url)?;
+            self.check_circle(&endpoint)?;
         }
         project.check_endpoint_header(&endpoint)?;
-        self.check_circle(&endpoint)?;
         let owed = (endpoint.rate_limit != limit)
             .then(|| sql::owe_limit(&project.uid, &endpoint.uid, endpoint.updated_at));
         let answer = (202, "Endpoint updated successfully", endpoint.present());
