@@ -95,6 +95,19 @@ fn what_memory_does_not_bear_at_once_is_routed_piece_by_piece_by_one_drain() {
 }
 
 #[test]
+fn a_drain_that_is_not_told_that_its_lease_lasts_longer_knows_it_as_its_own() {
+    let story = quiet();
+    // More deliveries than go together: the mark moves in mid-page.
+    story.subscribe_often(30);
+    post(&story, 210);
+    story.gateway.lose_answer("EVENTS_0", "draining_until = CASE");
+    story.gateway.cron();
+    assert!(story.gateway.log().iter().any(|line| line.contains("mark_not_moved")));
+    assert_eq!(deliveries(&story), 210 * 30);
+    assert!(!is_leased(&story));
+}
+
+#[test]
 fn a_drain_that_fails_gives_the_journal_back() {
     let story = quiet();
     post(&story, 60);

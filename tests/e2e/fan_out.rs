@@ -15,11 +15,7 @@ fn an_event_for_very_many_goes_to_all_of_them_though_its_routing_breaks_off_on_t
     let builder = Gateway::builder().durability("queue").var("LOCAL_QUEUE", "false").tapped();
     let story = Story::new(builder.consumer("inlet-ingest-0", json!({"retryDelay": 0})));
     let (gateway, project) = (&story.gateway, story.project());
-    let copies = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?2 - 1) \
-        INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) \
-        SELECT project_id, printf('7%025d', n), name, source_id, endpoint_id, json_set(doc, '$.uid', printf('7%025d', n)) \
-        FROM subscriptions, n WHERE project_id = ?1";
-    gateway.sql("DB", copies, &[json!(story.uid), json!(MANY)]);
+    story.subscribe_often(MANY);
     // Nobody is called: it is about what is stored and watched.
     gateway.refuse("DELIVER_0", None);
     let fault = "CREATE TRIGGER fault BEFORE INSERT ON deliveries \

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use inlet_tests::{Builder, Endpoint, Gateway, Project, Reply, poll_until_within};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A gateway of its own with a project, an open source, and an endpoint that it goes to.
 pub(crate) struct Story {
@@ -35,6 +35,15 @@ impl Story {
 
     pub(crate) fn post(&self, body: impl AsRef<[u8]>) -> Reply {
         self.project().ingest(&self.source, body.as_ref())
+    }
+
+    /// Makes the one subscription into so many.
+    pub(crate) fn subscribe_often(&self, count: u64) {
+        let copies = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?2 - 1) \
+            INSERT INTO subscriptions (project_id, id, name, source_id, endpoint_id, doc) \
+            SELECT project_id, printf('7%025d', n), name, source_id, endpoint_id, json_set(doc, '$.uid', printf('7%025d', n)) \
+            FROM subscriptions, n WHERE project_id = ?1";
+        self.gateway.sql("DB", copies, &[json!(self.uid), json!(count)]);
     }
 
     /// The bodies that have arrived.

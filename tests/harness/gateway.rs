@@ -391,6 +391,12 @@ impl Gateway {
         self.control("POST", "/fault", Some(&fault));
     }
 
+    /// The next statement with `matching` in its text is made, and its answer lost.
+    pub fn lose_answer(&self, binding: &str, matching: &str) {
+        let fault = json!({"binding": of_shard(binding), "refuse": true, "match": matching, "isAnswer": true});
+        self.control("POST", "/fault", Some(&fault));
+    }
+
     /// Ends what [`Gateway::refuse`] or [`Gateway::slow_down`] began.
     pub fn allow(&self, binding: &str) {
         self.control(

@@ -3,7 +3,10 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import Worker from "./worker/main.mjs";
 
-/** binding -> {match, delayMs}: calls (or statements that contain `match`) are refused while it is here, or begin so much later. */
+/**
+ * binding -> {match, delayMs, isAnswer}: calls (or statements that contain `match`) are refused while it is here, or begin so much
+ * later; or (`isAnswer`, of statements on their own) one is made and its answer lost.
+ */
 const faults = new Map();
 /** binding -> {calls, messages, statements, rowsRead, rowsWritten, bySql: {sql: {…}}} */
 const counters = new Map();
@@ -19,9 +22,16 @@ function counter(binding) {
 
 async function meetFault(binding, text) {
   const fault = faults.get(binding);
-  if (fault === undefined || (fault.match && !text.includes(fault.match))) return;
+  if (fault === undefined || fault.isAnswer || (fault.match && !text.includes(fault.match))) return;
   if (!fault.delayMs) throw new Error(`${binding}: refused by the test harness`);
   await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
+}
+
+function loseAnswer(binding, text) {
+  const fault = faults.get(binding);
+  if (!fault?.isAnswer || !text.includes(fault.match)) return;
+  faults.delete(binding);
+  throw new Error(`${binding}: the test harness has lost the answer`);
 }
 
 /** Replaces methods on the object itself, so its class stays the one the Worker expects. */
@@ -52,7 +62,9 @@ function tapStatement(binding, statement, sql) {
   const run = (original) => async (...args) => {
     counter(binding).calls += 1;
     await meetFault(binding, sql);
-    return countResult(binding, sql, await original(...args));
+    const result = countResult(binding, sql, await original(...args));
+    loseAnswer(binding, sql);
+    return result;
   };
   // `first` and `raw` answer without the meta data, so they ask through `all` once the tap is on.
   const all = statement.all.bind(statement);
@@ -131,7 +143,7 @@ export default class extends Worker {
   }
 }
 
-/** POST /fault {binding, refuse, match?, delayMs?}; POST /counters {reset?}. */
+/** POST /fault {binding, refuse, match?, delayMs?, isAnswer?}; POST /counters {reset?}. */
 export class HarnessTap extends WorkerEntrypoint {
   async fetch(request) {
     const text = await request.text();

@@ -97,7 +97,7 @@ async fn drain_page(
         }
         marks.push(envelopes.len(), row.seq);
     }
-    let mut mark = Mark { events, journal, epoch, marks, has_room, leased: None };
+    let mut mark = Mark { events, journal, epoch, marks, has_room, leased: Vec::new() };
     if turn(envelopes.len(), until, over) == Turn::Lease && !mark.lease(from, over).await? {
         return Ok(Page::Leased(chance::now_ms() + LEASE_MS));
     }
@@ -140,15 +140,16 @@ pub(crate) struct Mark<'s> {
     marks: Marks,
     /// Whether its row can watch over more deliveries.
     has_room: bool,
-    /// When the lease of the journal ends.
-    leased: Option<u64>,
+    /// When the lease of the journal ends; none without one. There are several where the database did not say what it took: one of
+    /// them.
+    leased: Vec<u64>,
 }
 
 impl Mark<'_> {
     /// Takes the lease of the journal from this row on, if nobody has it and nobody has routed that row meanwhile.
     async fn lease(&mut self, from: u64, over: u64) -> Result<bool> {
         let until = chance::now_ms() + LEASE_MS;
-        self.leased = Some(until);
+        self.leased.push(until);
         let has = self.events.has(&self.journal.lease((from, self.epoch), until, over)).await;
         if has.is_err() {
             self.give_back().await;
@@ -158,8 +159,11 @@ impl Mark<'_> {
 
     /// Gives the lease back where the mark did not come to its end. Should that fail, it ends by itself.
     async fn give_back(&mut self) {
-        let Some(held) = self.leased.take() else { return };
-        if let Err(error) = self.events.run(&self.journal.give_back(held)).await {
+        if self.leased.is_empty() {
+            return;
+        }
+        let held = std::mem::take(&mut self.leased);
+        if let Err(error) = self.events.run(&self.journal.give_back(&held)).await {
             log::error("lease_not_given_back", json!({"error": error.to_string()}));
         }
     }
@@ -168,13 +172,16 @@ impl Mark<'_> {
     /// A lease lasts longer by it, and ends behind the last row.
     async fn move_behind(&mut self, settled: usize) -> Result<()> {
         let Some(seq) = self.marks.behind(settled) else { return Ok(()) };
-        if let Some(held) = self.leased {
-            let next = (!self.marks.end_with(seq)).then(|| chance::now_ms() + LEASE_MS);
-            let lease = (held, next.unwrap_or_default());
-            self.events.run(&self.journal.done_leased((seq, self.epoch), lease)).await?;
-            self.leased = next;
-        } else {
+        if self.leased.is_empty() {
             self.events.run(&self.journal.done(seq, self.epoch)).await?;
+        } else {
+            let next = (!self.marks.end_with(seq)).then(|| chance::now_ms() + LEASE_MS);
+            let lease = (&*self.leased, next.unwrap_or_default());
+            let statement = self.journal.done_leased((seq, self.epoch), lease);
+            // It may be so even if no answer comes.
+            self.leased.extend(next);
+            self.events.run(&statement).await?;
+            self.leased = next.into_iter().collect();
         }
         self.marks.moved(seq);
         Ok(())

@@ -1,6 +1,6 @@
 //! The two journals that take turns.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::hold::is_unwatched;
 use super::sources::{NOTED_COUNTS, add_to_counts, counted};
@@ -126,23 +126,35 @@ impl Journal {
         )
     }
 
-    /// [`Journal::done`] under a lease: that which ends at `held` ends at `until` from now on. It may be another's by now, who was not
-    /// waited for.
-    pub fn done_leased(self, (seq, epoch): (u64, u64), (held, until): (u64, u64)) -> Statement {
-        statement(
-            "UPDATE journal_state SET done = max(done, ?2), \
-             draining_until = CASE draining_until WHEN ?4 THEN ?5 ELSE draining_until END \
-             WHERE journal = ?1 AND epoch = ?3 AND (done < ?2 OR draining_until = ?4)",
-            [u64::from(self.0).into(), seq.into(), epoch.into(), held.into(), until.into()],
-        )
+    /// [`Journal::done`] under a lease: that which ends at one of `held` ends at `until` from now on. It may be another's by now, who
+    /// was not waited for.
+    pub fn done_leased(self, (seq, epoch): (u64, u64), (held, until): (&[u64], u64)) -> Statement {
+        let is_held = is_held("?4");
+        Statement {
+            sql: format!(
+                "UPDATE journal_state SET done = max(done, ?2), \
+                 draining_until = CASE WHEN {is_held} THEN ?5 ELSE draining_until END \
+                 WHERE journal = ?1 AND epoch = ?3 AND (done < ?2 OR {is_held})"
+            ),
+            params: vec![
+                u64::from(self.0).into(),
+                seq.into(),
+                epoch.into(),
+                json!(held).into(),
+                until.into(),
+            ],
+        }
     }
 
-    /// Gives a lease back.
-    pub fn give_back(self, held: u64) -> Statement {
-        statement(
-            "UPDATE journal_state SET draining_until = 0 WHERE journal = ?1 AND draining_until = ?2",
-            [u64::from(self.0).into(), held.into()],
-        )
+    /// Gives back a lease that ends at one of `held`.
+    pub fn give_back(self, held: &[u64]) -> Statement {
+        let is_held = is_held("?2");
+        Statement {
+            sql: format!(
+                "UPDATE journal_state SET draining_until = 0 WHERE journal = ?1 AND {is_held}"
+            ),
+            params: vec![u64::from(self.0).into(), json!(held).into()],
+        }
     }
 
     /// Marks all rows up to `seq` as routed, as [`Self::done`], but in the transaction that routes them, and before it inserts
@@ -233,6 +245,11 @@ impl Journal {
             sql(format!("DELETE FROM {table}")),
         ]
     }
+}
+
+/// Whether the lease of a journal ends at one of the times in the list `held`.
+fn is_held(held: &str) -> String {
+    format!("draining_until IN (SELECT value FROM json_each({held}))")
 }
 
 /// What is still under way of what the row of a mark names: pairs of project and delivery.

@@ -399,26 +399,53 @@ fn one_drain_at_a_time_has_the_lease_of_a_journal() {
     assert_eq!((lease(1, 100, 70), lease(1, 101, 71), lease(1, 130, 99)), (1, 0, 0));
     assert_eq!(run(&db, &journal.waiting())[0]["draining_until"], 100);
     assert_eq!(run(&db, &Journal::at(3_600_000).lease((1, 0), 100, 70)).len(), 1, "its own");
-    run(&db, &journal.done_leased((1, 0), (100, 110)));
+    run(&db, &journal.done_leased((1, 0), (&[100], 110)));
     assert_eq!(state(), (1, 110));
     // It has ended, and another takes it. Whoever had it moves the mark all the same.
     assert_eq!((lease(1, 140, 110), lease(2, 140, 110)), (0, 1), "the first row is routed");
-    run(&db, &journal.done_leased((2, 0), (110, 150)));
-    run(&db, &journal.give_back(110));
+    run(&db, &journal.done_leased((2, 0), (&[110], 150)));
+    run(&db, &journal.give_back(&[110]));
     assert_eq!(state(), (2, 140));
-    run(&db, &journal.done_leased((1, 0), (140, 160)));
+    run(&db, &journal.done_leased((1, 0), (&[140], 160)));
     assert_eq!(state(), (2, 160), "the mark is further already");
-    run(&db, &journal.done_leased((3, 0), (160, 0)));
+    run(&db, &journal.done_leased((3, 0), (&[160], 0)));
     assert_eq!(state(), (3, 0));
     run(&db, &journal.append("m3", "{}", false));
     assert_eq!(lease(4, 200, 170), 1);
-    run(&db, &journal.give_back(200));
+    run(&db, &journal.give_back(&[200]));
     assert_eq!(state(), (3, 0));
     run(&db, &journal.done(4, 0));
     for statement in journal.empty() {
         run(&db, &statement);
     }
     assert_eq!(lease(1, 300, 270), 0, "of the time before it was emptied");
+}
+
+#[test]
+fn a_lease_whose_end_was_not_told_is_known_by_each_that_was_asked_for() {
+    let db = database();
+    let journal = Journal::at(0);
+    let until = || {
+        let rows =
+            run(&db, &statement("SELECT draining_until FROM journal_state WHERE journal = 0", []));
+        rows[0]["draining_until"].as_u64().unwrap()
+    };
+    run(&db, &journal.append("m", "{}", false));
+    assert_eq!(run(&db, &journal.lease((1, 0), 100, 70)).len(), 1);
+    for (held, next, expect) in [
+        (&[100][..], 110, 110),
+        // The answer to that was lost, and 120 never came to the database.
+        (&[100, 110, 120], 130, 130),
+        (&[100, 110, 120], 140, 130),
+        (&[], 150, 130),
+    ] {
+        run(&db, &journal.done_leased((1, 0), (held, next)));
+        assert_eq!(until(), expect, "{held:?}");
+    }
+    run(&db, &journal.give_back(&[100, 120]));
+    assert_eq!(until(), 130, "another's");
+    run(&db, &journal.give_back(&[120, 130]));
+    assert_eq!(until(), 0);
 }
 
 #[test]
