@@ -294,9 +294,8 @@ fn items_of(table: &str) -> Result<Vec<Value>, String> {
             COLUMNS.join(", ")
         ));
     }
-    if let Some(twice) = (1..head.len())
-        .find_map(|at| head.get(..at)?.iter().find(|name| Some(*name) == head.get(at)))
-    {
+    let times = |name: &str| head.iter().filter(|have| *have == name).count();
+    if let Some(twice) = COLUMNS.iter().find(|name| 1 < times(name)) {
         return Err(format!("CSV column {twice} is there twice"));
     }
     let mut items = Vec::new();

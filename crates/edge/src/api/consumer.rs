@@ -234,8 +234,11 @@ impl Caller<'_> {
             self.subscribe_dynamics(dynamics).await?;
         }
         // A message that comes again after its dead letter was replayed is a copy of that event.
-        let replayed: Vec<Option<String>> =
-            messages.iter().filter(|_| keeps).map(|message| message.replay_key(source)).collect();
+        let replayed: Vec<Option<String>> = if keeps {
+            messages.iter().map(|message| message.replay_key(source)).collect()
+        } else {
+            Vec::new()
+        };
         self.look_up(project, &mut outcomes, &replayed, now).await?;
 
         let mut envelopes = Vec::with_capacity(messages.len());
